@@ -1,0 +1,140 @@
+"""The graph of nodes: found by reading the stage folders, validated once when code loads."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeVar
+
+from pipeline_project.framework.errors import WiringError
+from pipeline_project.framework.table import ExportDef, InvariantDef, Node, TableDef
+
+
+N = TypeVar("N", bound=Node)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All nodes of a project in topological order.
+
+    Attributes:
+        nodes: tables and exports by name, upstream first; among equals by name, so the order is stable.
+        invariants: by name.
+    """
+
+    nodes: dict[str, TableDef | ExportDef]
+    invariants: dict[str, InvariantDef]
+
+    @classmethod
+    def of(cls, nodes: Iterable[Node]) -> Graph:
+        """Validate and order `nodes`; raises WiringError naming both files where two do not fit."""
+        everything = list(nodes)
+        tables = _unique(node for node in everything if isinstance(node, TableDef | ExportDef))
+        invariants = _unique(node for node in everything if isinstance(node, InvariantDef))
+        for node in [*tables.values(), *invariants.values()]:
+            _check_inputs(node, tables)
+        edges = {name: set(node.upstream) for name, node in tables.items()}
+        for invariant in invariants.values():
+            edges[invariant.table] |= set(invariant.upstream)
+        sorter: TopologicalSorter[str] = TopologicalSorter({name: sorted(edges[name]) for name in sorted(edges)})
+        try:
+            order = list(sorter.static_order())
+        except CycleError as error:
+            raise WiringError(f"tables depend on each other in a circle: {' -> '.join(error.args[1])}") from None
+        return cls({name: tables[name] for name in order}, dict(sorted(invariants.items())))
+
+    @classmethod
+    def load(cls, package: str, stages: Iterable[str]) -> Graph:
+        """Import every module of `package`'s stage folders and collect the nodes that stand in them."""
+        found: list[Node] = []
+        for stage in stages:
+            folder = importlib.import_module(f"{package}.{stage}")
+            for info in sorted(pkgutil.iter_modules(folder.__path__, f"{folder.__name__}."), key=lambda info: info.name):
+                module = importlib.import_module(info.name)
+                found += [
+                    value
+                    for value in vars(module).values()
+                    if isinstance(value, Node) and value.module == module.__name__
+                ]
+        return cls.of(found)
+
+    @property
+    def tables(self) -> dict[str, TableDef]:
+        """The tables alone, in topological order."""
+        return {name: node for name, node in self.nodes.items() if isinstance(node, TableDef)}
+
+    def invariants_of(self, table: str) -> tuple[InvariantDef, ...]:
+        """The invariants audited before `table` is published."""
+        return tuple(invariant for invariant in self.invariants.values() if invariant.table == table)
+
+    def upstream_of(self, name: str) -> tuple[str, ...]:
+        """Tables that must be published before `name`: its own inputs and those of its invariants."""
+        own = list(self.nodes[name].upstream)
+        own += [upstream for invariant in self.invariants_of(name) for upstream in invariant.upstream]
+        return tuple(dict.fromkeys(own))
+
+    def get(self, name: str) -> TableDef | ExportDef:
+        """The node called `name`; raises WiringError listing close names."""
+        import difflib
+
+        if name in self.nodes:
+            return self.nodes[name]
+        close = difflib.get_close_matches(name, self.nodes, n=3)
+        hint = f"Did you mean {' or '.join(close)}?" if close else "`pipeline tables` lists them."
+        raise WiringError(f"no table named '{name}'", fix=hint)
+
+    def closure(self, targets: Iterable[str]) -> list[str]:
+        """`targets` and everything upstream of them, in topological order."""
+        wanted: set[str] = set()
+        stack = [self.get(name).name for name in targets]
+        while stack:
+            name = stack.pop()
+            if name not in wanted:
+                wanted.add(name)
+                stack.extend(self.upstream_of(name))
+        return [name for name in self.nodes if name in wanted]
+
+    def downstream(self, targets: Iterable[str]) -> list[str]:
+        """`targets` and everything downstream of them, in topological order."""
+        wanted = {self.get(name).name for name in targets}
+        for name in self.nodes:
+            if wanted.intersection(self.upstream_of(name)):
+                wanted.add(name)
+        return [name for name in self.nodes if name in wanted]
+
+    def __iter__(self) -> Iterator[TableDef | ExportDef]:
+        return iter(self.nodes.values())
+
+
+def _unique(nodes: Iterable[N]) -> dict[str, N]:
+    found: dict[str, N] = {}
+    for node in nodes:
+        if node.name in found:
+            raise WiringError(
+                f"'{node.name}' is defined twice: {found[node.name].file} and {node.file}", fix="Rename one of them."
+            )
+        found[node.name] = node
+    return found
+
+
+def _check_inputs(node: Node, tables: dict[str, TableDef | ExportDef]) -> None:
+    for name in node.upstream if not isinstance(node, InvariantDef) else node.inputs:
+        upstream = tables.get(name)
+        if not isinstance(upstream, TableDef):
+            raise WiringError(
+                f"'{node.name}' reads '{name}', which is no table of this project",
+                where=str(node.file),
+                fix="Name the parameter after an upstream table.",
+            )
+        annotated = node.inputs.get(name)
+        if annotated is not None and annotated is not upstream.model:
+            raise WiringError(
+                f"'{node.name}' reads '{name}' as {annotated.__name__} ({inspect.getsourcefile(annotated)}), "
+                f"but '{name}' publishes {upstream.model.__name__} ({upstream.file})",
+                where=str(node.file),
+                fix=f"Annotate the parameter {name}: Table[{upstream.model.__name__}].",
+            )

@@ -1,0 +1,70 @@
+"""Daily partitions: which rows of a table belong to which day."""
+
+from __future__ import annotations
+
+import datetime as dtm
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline_project.framework.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class PartitionRange:
+    """A closed range of days, `start` and `end` both included."""
+
+    start: dtm.date
+    end: dtm.date
+
+    def __post_init__(self) -> None:
+        if self.end < self.start:
+            raise PipelineError(f"partition range {self} ends before it starts", fix="Write START..END.")
+
+    @classmethod
+    def parse(cls, text: str) -> PartitionRange:
+        """Read `2017-03-01` or `2017-03-01..2017-03-07`; raises PipelineError naming the malformed part."""
+        first, _, last = text.partition("..")
+        try:
+            start = dtm.date.fromisoformat(first.strip())
+            end = dtm.date.fromisoformat(last.strip()) if last else start
+        except ValueError:
+            raise PipelineError(
+                f"'{text}' is no partition", fix="Write a day, 2017-03-01, or a range, 2017-03-01..2017-03-07."
+            ) from None
+        return cls(start, end)
+
+    def days(self) -> Iterator[dtm.date]:
+        """Every day of the range, in order."""
+        for offset in range((self.end - self.start).days + 1):
+            yield self.start + dtm.timedelta(days=offset)
+
+    def __str__(self) -> str:
+        if self.start == self.end:
+            return self.start.isoformat()
+        return f"{self.start.isoformat()}..{self.end.isoformat()}"
+
+
+@dataclass(frozen=True)
+class Daily:
+    """Partitions by day on a DATE column of the table.
+
+    Args:
+        column: the DATE column that says which partition a row belongs to.
+        start: the first partition.
+        end: the last partition, included; None means "up to yesterday".
+        timezone: the IANA zone in which a day begins and ends, for schedules.
+    """
+
+    column: str
+    start: dtm.date
+    end: dtm.date | None = None
+    timezone: str = "UTC"
+
+    def whole(self, today: dtm.date) -> PartitionRange:
+        """The range of all partitions known on `today`."""
+        return PartitionRange(self.start, self.end or today - dtm.timedelta(days=1))
+
+
+def daily(column: str, *, start: str, end: str | None = None, timezone: str = "UTC") -> Daily:
+    """Daily partitions on `column`, from `start` to `end` (ISO dates, both included)."""
+    return Daily(column, dtm.date.fromisoformat(start), dtm.date.fromisoformat(end) if end else None, timezone)

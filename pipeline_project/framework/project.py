@@ -1,0 +1,41 @@
+"""A project: its stages, settings and sources put together, without Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pipeline_project.framework.graph import Graph
+from pipeline_project.framework.settings import BaseSettings
+from pipeline_project.framework.sources.base import Sources
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the command line, the golden runner, the planner and Dagster's definitions are made from.
+
+    Attributes:
+        package: the import name, e.g. `pipeline_project`.
+        stages: folders of the package that hold nodes, upstream first, `checks` last.
+        root: the folder with `pyproject.toml` and `golden/`.
+        settings: reads the environment; raises SettingsError.
+        sources: opens the sources for a run.
+    """
+
+    package: str
+    stages: tuple[str, ...]
+    root: Path
+    settings: Callable[[], BaseSettings]
+    sources: Callable[[BaseSettings], Sources]
+
+    @cached_property
+    def graph(self) -> Graph:
+        """All tables, exports and invariants; imports the stage folders on first use."""
+        return Graph.load(self.package, self.stages)
+
+    @property
+    def golden(self) -> Path:
+        """The folder of the golden cases."""
+        return self.root / "golden"

@@ -1,0 +1,83 @@
+"""What building a table reports: checks, a profile and the publication. Plain data, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check of one table, evaluated before publishing.
+
+    Attributes:
+        name: `schema`, `rows_valid`, `unique_key`, `reconciles`, a reference's, table rule's or invariant's name.
+        passed: whether it held.
+        severity: "error" blocks publishing when not passed; "warn" reports.
+        summary: one sentence with the numbers.
+        failing: how many rows (or problems) contradict it.
+        reasons: failing rows per reason code, for `rows_valid`.
+        sample: up to ten offending rows, personal and secret values masked.
+        sample_sql: the SQL that finds all offending rows, if there is one.
+    """
+
+    name: str
+    passed: bool
+    severity: Literal["error", "warn"]
+    summary: str
+    failing: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    sample: tuple[Mapping[str, Any], ...] = ()
+    sample_sql: str | None = None
+
+    @property
+    def blocks(self) -> bool:
+        return not self.passed and self.severity == "error"
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """One column of the published rows; `distinct` is approximate (HyperLogLog), values are text, masked if classified."""
+
+    name: str
+    nulls: int
+    distinct: int | None
+    minimum: str | None
+    maximum: str | None
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What happened to one table (or export) in one run.
+
+    Attributes:
+        action: "replace", "partition", "append", "none" (nothing new), or "failed".
+        rows: rows in the table (all of it) after the publication.
+        staged, rejected: rows of this build; `rows added = staged - rejected`.
+        data_version: content hash of what was published in this build.
+        code_version: hash of the code that made it.
+        upstream_versions: data version of every upstream read, by table name.
+        source_version: fingerprint of the source read, if any.
+    """
+
+    table: str
+    stage: str
+    action: str
+    rows: int
+    staged: int
+    rejected: int
+    seconds: float
+    data_version: str
+    code_version: str
+    checks: tuple[CheckResult, ...]
+    profile: tuple[ColumnProfile, ...] = ()
+    upstream_versions: Mapping[str, str] = field(default_factory=dict)
+    source_version: str | None = None
+    bytes: int | None = None
+    path: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        return any(check.blocks for check in self.checks)
