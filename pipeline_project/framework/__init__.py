@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "table": "table",
-    "export": "table",
-    "invariant": "table",
-    "KeepFirst": "table",
-    "Reference": "table",
-    "RejectBudget": "table",
+    "table": "tables",
+    "export": "tables",
+    "invariant": "tables",
+    "KeepFirst": "tables",
+    "Reference": "tables",
+    "RejectBudget": "tables",
     "Run": "run",
     "daily": "partitions",
     "public": "classification",
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pipeline_project.framework.classification import internal, personal, public, secret
     from pipeline_project.framework.partitions import daily
     from pipeline_project.framework.run import Run
-    from pipeline_project.framework.table import KeepFirst, Reference, RejectBudget, export, invariant, table
+    from pipeline_project.framework.tables import KeepFirst, Reference, RejectBudget, export, invariant, table
 
 
 def __getattr__(name: str) -> Any:

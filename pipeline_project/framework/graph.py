@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TypeVar
 
 from pipeline_project.framework.errors import WiringError
-from pipeline_project.framework.table import ExportDef, InvariantDef, Node, TableDef
+from pipeline_project.framework.tables import ExportDef, InvariantDef, Node, TableDef
 
 
 N = TypeVar("N", bound=Node)
