@@ -7,6 +7,11 @@ a `PipelineError` is a defect of the framework and keeps its traceback.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline_project.framework.results import CheckResult, Publication
+
 
 class PipelineError(Exception):
     """What is wrong, where, and what to do, in one line.
@@ -60,14 +65,24 @@ class AuditFailed(PipelineError):
     """The data broke a blocking rule. Nothing was published; the previous version stays.
 
     Attributes:
-        checks: every check evaluated for the table, as `framework.results.CheckResult`.
+        checks: every check evaluated for the table.
+        publication: what would have been published, with action "failed".
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None, checks: tuple = ()) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        fix: str | None = None,
+        checks: tuple[CheckResult, ...] = (),
+        publication: Publication | None = None,
+    ) -> None:
         super().__init__(what, where=where, fix=fix)
         self.checks = checks
+        self.publication = publication
 
 
 class GoldenError(PipelineError):

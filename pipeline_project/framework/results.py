@@ -60,6 +60,9 @@ class Publication:
         code_version: hash of the code that made it.
         upstream_versions: data version of every upstream read, by table name.
         source_version: fingerprint of the source read, if any.
+        partition: the days that were built, if only some were.
+        lineage: column -> the (table, column) pairs it is computed from.
+        path: the file written, for exports.
     """
 
     table: str
@@ -75,6 +78,8 @@ class Publication:
     profile: tuple[ColumnProfile, ...] = ()
     upstream_versions: Mapping[str, str] = field(default_factory=dict)
     source_version: str | None = None
+    partition: str | None = None
+    lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     bytes: int | None = None
     path: str | None = None
 

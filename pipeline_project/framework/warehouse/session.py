@@ -1,0 +1,186 @@
+"""One session with a warehouse: read published tables, publish new versions, write exported files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.framework.errors import WarehouseError
+from pipeline_project.framework.tables import TableDef
+from pipeline_project.framework.warehouse import ops
+
+if TYPE_CHECKING:
+    import duckdb
+    import ibis
+    from ibis.backends.duckdb import Backend
+
+
+class Session:
+    """A DuckDB connection with the pipeline's view of it.
+
+    Args:
+        connection: writes go to its current database.
+        output: the folder of exported files.
+        real: the name of an attached catalog that is read where this session has written nothing (dry runs).
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, *, output: Path, scratch: Path, real: str | None = None
+    ) -> None:
+        import ibis
+
+        self.connection = connection
+        self.backend: Backend = ibis.duckdb.from_connection(connection)
+        self.catalog: str = connection.execute("SELECT current_database()").fetchall()[0][0]
+        self.output = output
+        self.scratch = scratch
+        self.real = real
+        ops.prepare(connection, self.catalog)
+
+    @property
+    def dry(self) -> bool:
+        """Whether this is a dry run's session: nothing real is written."""
+        return self.real is not None
+
+    def catalog_of(self, table: TableDef) -> str | None:
+        """The catalog in which `table` stands: this session's own first, else the real one; None if neither."""
+        catalogs = [self.catalog] if self.real is None else [self.catalog, self.real]
+        found = self.connection.execute(
+            """SELECT database_name FROM duckdb_tables()
+               WHERE schema_name = ? AND table_name = ? AND list_contains(?, database_name)""",
+            [table.stage, table.name, catalogs],
+        ).fetchall()
+        names = {row[0] for row in found}
+        return next((catalog for catalog in catalogs if catalog in names), None)
+
+    def exists(self, table: TableDef) -> bool:
+        """Whether `table` was published, here or (dry runs) in the real warehouse."""
+        return self.catalog_of(table) is not None
+
+    def relation(self, table: TableDef) -> str:
+        """The quoted SQL name of `table`; raises WarehouseError if it was never published."""
+        catalog = self.catalog_of(table)
+        if catalog is None:
+            raise WarehouseError(
+                f"'{table.name}' was never published",
+                where=f"{table.stage}.{table.name}",
+                fix=f"Build it first: pipeline run {table.name}.",
+            )
+        return qualified(catalog, table.stage, table.name)
+
+    def read(self, table: TableDef) -> ibis.Table:
+        """The published rows of `table`; raises WarehouseError if there are none yet."""
+        self.relation(table)
+        return self.backend.table(table.name, database=(self.catalog_of(table), table.stage))
+
+    def count(self, table: TableDef) -> int:
+        """The number of published rows of `table`."""
+        row = self.connection.execute(f"SELECT count(*) FROM {self.relation(table)}").fetchone()
+        return int(row[0]) if row else 0
+
+    def last_publication(self, name: str) -> ops.Record | None:
+        """The newest successful publication of a table or export, here or (dry runs) in the real warehouse."""
+        own = ops.last(self.connection, self.catalog, name)
+        if own is None and self.real is not None and self._has_books(self.real):
+            return ops.last(self.connection, self.real, name)
+        return own
+
+    def offsets(self, table: TableDef) -> dict[int, int]:
+        """How far `table`'s event log was read, here or (dry runs) in the real warehouse."""
+        own = ops.offsets(self.connection, self.catalog, table.name)
+        if not own and self.real is not None and self._has_books(self.real):
+            return ops.offsets(self.connection, self.real, table.name)
+        return own
+
+    def _has_books(self, catalog: str) -> bool:
+        found = self.connection.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND schema_name = 'ops' AND table_name = 'offsets'",
+            [catalog],
+        ).fetchone()
+        return found is not None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing: commits at the end, rolls back on any error."""
+        self.connection.execute("BEGIN TRANSACTION")
+        try:
+            yield
+        except BaseException:
+            self._rollback()
+            raise
+        try:
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
+
+    def _rollback(self) -> None:
+        import duckdb
+
+        try:
+            self.connection.execute("ROLLBACK")
+        except duckdb.Error:
+            # DuckDB already rolled back by itself (a full disk, an invalidated database): nothing is left to undo.
+            pass
+
+    @contextmanager
+    def registered(self, rows: Any, name: str) -> Iterator[ibis.Table]:
+        """An Arrow table or data frame as an Ibis table, for the time of the block."""
+        self.connection.register(name, rows)
+        try:
+            yield self.backend.table(name)
+        finally:
+            self.connection.unregister(name)
+
+    def sql(self, expression: ibis.Table) -> str:
+        """The DuckDB SQL of an Ibis expression, its in-memory tables made known to the connection."""
+        # Ibis registers memtables and UDFs only when it executes an expression itself; publishing executes
+        # the SQL inside its own transaction, so the hook is called here.
+        self.backend._run_pre_execute_hooks(expression)
+        return str(self.backend.compile(expression))
+
+    def write_file(self, path: str, content: bytes) -> Path:
+        """Write an exported file so that a reader sees the old one or the new one, never a part.
+
+        Raises:
+            WarehouseError: the folder cannot be written.
+        """
+        target = self.output / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, content)
+        except OSError as error:
+            raise WarehouseError(
+                f"cannot be written: {error.strerror}", where=str(target), fix="Free the disk or set PIPELINE_OUTPUT."
+            ) from None
+        return target
+
+    def close(self) -> None:
+        """Give the file back; other processes may open it then."""
+        self.connection.close()
+
+
+def qualified(catalog: str, schema: str, name: str) -> str:
+    """A quoted three-part SQL name."""
+    return ".".join(f'"{part.replace(chr(34), chr(34) * 2)}"' for part in (catalog, schema, name))
+
+
+def write_atomically(target: Path, content: bytes) -> None:
+    """Replace `target` with `content` by a rename, after the bytes are on the disk."""
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+

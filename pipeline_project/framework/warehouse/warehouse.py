@@ -1,0 +1,155 @@
+"""The real warehouse and the dry-run one: same interface, and the only difference between the two kinds of run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline_project.framework.settings import BaseSettings
+from pipeline_project.framework.warehouse.connection import Options, connect, waiting
+from pipeline_project.framework.warehouse.session import Session
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class Warehouse(Protocol):
+    """Where tables live."""
+
+    def session(self) -> Any:
+        """A context manager that gives a `Session` and closes it at the end."""
+        ...
+
+
+class DuckDBWarehouse:
+    """The real warehouse: one DuckDB file.
+
+    Args:
+        path: the file; created on first use.
+        output: the folder of exported files.
+        scratch: the folder for what DuckDB spills.
+        lock_timeout: seconds to wait for another process.
+        open_database: opens a file as `duckdb.connect` does; Dagster's resource passes its own.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        output: Path,
+        scratch: Path,
+        options: Options | None = None,
+        lock_timeout: float = 30.0,
+        open_database: Callable[..., duckdb.DuckDBPyConnection] | None = None,
+    ) -> None:
+        self.path = path
+        self.output = output
+        self.scratch = scratch
+        self.options = options or Options()
+        self.lock_timeout = lock_timeout
+        self._open_database = open_database
+
+    @classmethod
+    def of(cls, settings: BaseSettings, **arguments: Any) -> DuckDBWarehouse:
+        """The warehouse that settings describe."""
+        scratch = settings.scratch_folder
+        return cls(
+            settings.warehouse,
+            output=settings.output,
+            scratch=scratch,
+            options=Options(settings.memory_limit, settings.threads, scratch / "spill", settings.scratch_limit),
+            lock_timeout=settings.lock_timeout,
+            **arguments,
+        )
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
+        connection = connect(
+            self.path, self.options, lock_timeout=self.lock_timeout, open_database=self._open_database
+        )
+        try:
+            yield Session(connection, output=self.output, scratch=self.scratch)
+        finally:
+            connection.close()
+
+
+class DryRunWarehouse:
+    """A scratch database in front of the real one, which is only read.
+
+    Args:
+        real: the real warehouse's file; None, or a file that does not exist, means an empty one.
+        scratch: the folder in which this dry run makes a folder of its own, removed afterwards.
+        in_memory: keep the scratch database in memory (golden cases).
+        keep: leave the scratch folder behind for inspection.
+    """
+
+    def __init__(
+        self,
+        real: Path | None,
+        *,
+        scratch: Path,
+        options: Options | None = None,
+        lock_timeout: float = 30.0,
+        in_memory: bool = False,
+        keep: bool = False,
+    ) -> None:
+        self.real = real
+        self.scratch = scratch
+        self.options = options or Options()
+        self.lock_timeout = lock_timeout
+        self.in_memory = in_memory
+        self.keep = keep
+
+    @classmethod
+    def of(cls, settings: BaseSettings, **arguments: Any) -> DryRunWarehouse:
+        """A dry run in front of the warehouse that settings describe."""
+        scratch = settings.scratch_folder
+        return cls(
+            settings.warehouse,
+            scratch=scratch,
+            options=Options(settings.memory_limit, settings.threads, None, settings.scratch_limit),
+            lock_timeout=settings.lock_timeout,
+            keep=settings.keep_scratch,
+            **arguments,
+        )
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Open a new scratch database with the real one attached read-only."""
+        from pipeline_project.framework.warehouse.guard import guarded
+
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="dry_run_", dir=self.scratch))
+        options = Options(
+            self.options.memory_limit, self.options.threads, folder / "spill", self.options.temp_limit
+        )
+        try:
+            connection = connect(
+                None if self.in_memory else folder / "scratch.duckdb", options, lock_timeout=self.lock_timeout
+            )
+            try:
+                self._attach_real(connection)
+                yield Session(
+                    guarded(connection, readonly_catalogs=("real",)), output=folder / "output", scratch=folder, real="real"
+                )
+            finally:
+                connection.close()
+        finally:
+            if not self.keep:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _attach_real(self, connection: duckdb.DuckDBPyConnection) -> None:
+        if self.real is None or not self.real.exists():
+            connection.execute("ATTACH ':memory:' AS real")
+            return
+        path = str(self.real.resolve()).replace("'", "''")
+
+        def attach() -> duckdb.DuckDBPyConnection:
+            return connection.execute(f"ATTACH '{path}' AS real (READ_ONLY)")
+
+        waiting(attach, self.real, self.lock_timeout)
