@@ -1,0 +1,145 @@
+"""Which input columns each column of a table is computed from, read off the Ibis expression.
+
+A column's lineage is where its *values* come from. What only chooses or orders rows is not lineage: join
+predicates, filters, sort keys, a window's partition and order, an aggregate's `where`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import ibis.expr.operations as ops
+
+if TYPE_CHECKING:
+    import ibis
+
+Column = tuple[str, str]
+Columns = frozenset[Column]
+
+
+def column_lineage(expr: ibis.Table, inputs: Mapping[str, ibis.Table]) -> dict[str, list[Column]]:
+    """Output column -> sorted (table, column) pairs it is computed from; empty for constants.
+
+    Args:
+        expr: what the table's function returned.
+        inputs: table name -> the very expression handed to the function, whatever it is named in the database.
+    """
+    walk = _Walk(inputs)
+    root = expr.op()
+    return {name: sorted(walk.column(root, name)) for name in root.schema.names}
+
+
+class _Walk:
+    def __init__(self, inputs: Mapping[str, ibis.Table]) -> None:
+        self.names = {table.op(): name for name, table in inputs.items()}
+        self.inputs = {name: table.op() for name, table in inputs.items()}
+        self.known: dict[tuple[ops.Relation, str], Columns] = {}
+
+    def column(self, relation: ops.Relation, name: str) -> Columns:
+        """Where column `name` of `relation` comes from."""
+        key = (relation, name)
+        if key not in self.known:
+            self.known[key] = self._column(relation, name)
+        return self.known[key]
+
+    def _column(self, relation: ops.Relation, name: str) -> Columns:
+        if relation in self.names:
+            return frozenset({(self.names[relation], name)})
+        if isinstance(relation, ops.Set):
+            return self.column(relation.left, name) | self.column(relation.right, name)
+        if isinstance(relation, ops.SQLStringView | ops.SQLQueryResult):
+            return self._sql(relation, name)
+        if isinstance(relation, ops.TableUnnest) and name in (relation.column_name, relation.offset):
+            return self.value(relation.column)
+        if isinstance(relation, ops.FillNull):
+            return self.column(relation.parent, name) | self._filled(relation, name)
+        values = getattr(relation, "values", None) or {}
+        if name in values:
+            return self.value(values[name])
+        if isinstance(relation, ops.Aggregate):
+            return self.value({**relation.groups, **relation.metrics}[name])
+        parent = getattr(relation, "parent", None)
+        return self.column(parent, name) if parent is not None else frozenset()
+
+    def value(self, value: Any) -> Columns:
+        """Where the values of a column expression come from."""
+        if isinstance(value, ops.Field):
+            return self.column(value.rel, value.name)
+        if isinstance(value, ops.WindowFunction):
+            return self.value(value.func)
+        if isinstance(value, ops.ScalarSubquery):
+            return self.column(value.rel, value.rel.schema.names[0])
+        if isinstance(value, ops.ExistsSubquery):
+            return frozenset()
+        if isinstance(value, ops.InSubquery):
+            return self.value(value.needle)
+        if isinstance(value, ops.Reduction):
+            chooses = (getattr(value, "where", None), *(getattr(value, "order_by", None) or ()))
+            return self._each(part for part in _parts(value) if part not in chooses)
+        if isinstance(value, ops.Node) and not isinstance(value, ops.Relation):
+            return self._each(_parts(value))
+        return frozenset()  # a literal, or the relation that count(*) counts the rows of
+
+    def _each(self, values: Iterable[Any]) -> Columns:
+        return frozenset().union(*(self.value(value) for value in values))
+
+    def _filled(self, relation: ops.FillNull, name: str) -> Columns:
+        replacements = relation.replacements
+        return self.value(replacements.get(name) if isinstance(replacements, Mapping) else replacements)
+
+    def _sql(self, relation: ops.SQLStringView | ops.SQLQueryResult, name: str) -> Columns:
+        tables = {getattr(op, "name", name): op for name, op in self.inputs.items()} | self.inputs
+        parent = getattr(relation, "parent", None)
+        if parent is not None:
+            tables[getattr(parent, "name", None) or ""] = parent
+        leaves = _sql_columns(relation.query, name, {table: op.schema.names for table, op in tables.items()})
+        if leaves is None:
+            return self._all(parent) if parent is not None else self._named_in(relation.query)
+        return frozenset().union(*(self.column(tables[table], column) for table, column in leaves))
+
+    def _all(self, relation: ops.Relation) -> Columns:
+        return frozenset().union(*(self.column(relation, name) for name in relation.schema.names))
+
+    def _named_in(self, query: str) -> Columns:
+        return frozenset().union(*(self._all(op) for name, op in self.inputs.items() if name in query))
+
+
+def _parts(node: ops.Node) -> list[Any]:
+    """A node's arguments, tuples opened."""
+    found: list[Any] = []
+    for argument in node.args:
+        if isinstance(argument, tuple):
+            found += argument
+        elif isinstance(argument, Mapping):
+            found += argument.values()
+        else:
+            found.append(argument)
+    return [part for part in found if isinstance(part, ops.Node | tuple)]
+
+
+def _sql_columns(query: str, column: str, tables: Mapping[str, Iterable[str]]) -> set[Column] | None:
+    """The columns of `tables` that SQL's output `column` comes from; None when the SQL cannot be followed."""
+    import sqlglot.errors
+    from sqlglot import exp
+    from sqlglot.lineage import lineage
+
+    schema = {table: dict.fromkeys(columns, "unknown") for table, columns in tables.items() if table}
+    try:
+        tree = lineage(f'"{column}"', query, schema=schema, dialect="duckdb")
+    except (sqlglot.errors.SqlglotError, ValueError, KeyError):
+        return None
+    found: set[Column] = set()
+    for node in tree.walk():
+        if node.downstream:
+            continue
+        if not isinstance(node.source, exp.Table):
+            if list(node.expression.find_all(exp.Column, exp.Star)):
+                return None
+            continue
+        name = node.name.rpartition(".")[2].strip('"')
+        table = node.source.name
+        if name == "*" or name not in set(schema.get(table, ())):
+            return None
+        found.add((table, name))
+    return found
