@@ -1,0 +1,82 @@
+# `make` alone runs what CI runs. `make help` lists the rest.
+
+PACKAGE := pipeline_project
+
+# The environment: made in .venv from the lock. `make PYTHON=...` uses one that is ready, and installs nothing.
+ifeq ($(origin PYTHON),command line)
+READY :=
+else
+PYTHON := .venv/bin/python
+READY := .venv/.installed
+endif
+
+# History of runs, kept between starts and shared by `make run` and `make dev`.
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+HISTORY := $(DAGSTER_HOME)/dagster.yaml
+
+PORT ?= 3000
+WORKERS ?= auto
+TESTS ?=
+ARGS ?=
+
+.DEFAULT_GOAL := check
+.DELETE_ON_ERROR:
+.PHONY: run test dev check lint format types layers golden bench lock install fork upgrade clean clean-all help
+
+run: $(READY) $(HISTORY) ## Install, and run the whole pipeline on the real example data
+	@$(PYTHON) -m compileall -q $(PACKAGE)
+	@$(PYTHON) -m $(PACKAGE) run $(ARGS)
+
+dev: $(READY) $(HISTORY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history kept between starts
+	@$(PYTHON) -m compileall -q $(PACKAGE)
+	$(PYTHON) -m dagster dev --port $(PORT)
+
+check: lint types layers test ## Lint, types, import layers, tests: what CI runs
+
+test: $(READY) ## All tests, or TESTS="path ..." only
+	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+
+lint: $(READY) ## Ruff: rules and format
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format: $(READY) ## Let Ruff mend what it can
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+types: $(READY) ## Mypy
+	$(PYTHON) -m mypy
+
+layers: $(READY) ## Imports point one way
+	$(PYTHON) -c "from importlinter.cli import lint_imports_command as lint; lint()"
+
+golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
+	@$(PYTHON) -m $(PACKAGE) golden $(ARGS)
+
+bench: $(READY) ## Measure; writes benchmarks/README.md
+	@$(PYTHON) -m compileall -q $(PACKAGE) benchmarks
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest versions
+	uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --no-header \
+	    --all-extras --group dev $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+
+install: $(READY) ## Only set up .venv
+
+clean: ## Remove caches and build output
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis golden/.pending
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+clean-all: clean ## Remove .venv, the warehouse and Dagster's history as well
+	rm -rf .venv data .dagster
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/.installed: requirements.lock pyproject.toml scripts/install.sh
+	@sh scripts/install.sh .venv
+	@touch $@
+
+$(HISTORY): dagster.yaml
+	@mkdir -p "$(@D)"
+	@ln -sf "$(CURDIR)/dagster.yaml" "$@"
