@@ -1,0 +1,76 @@
+"""Strict casts: text becomes a value only if nothing is lost on the way.
+
+DuckDB's own casts round '1.5' to the integer 2, cut '1.239' to DECIMAL 1.24, turn '1e400' into infinity and
+forget a time zone's offset. Here each of those is no value at all, so that the row counts as malformed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"}
+_INTEGERS |= {f"U{name}" for name in _INTEGERS}
+_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_CLOCK = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
+_ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_REAL = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_SHAPES = {
+    "DATE": _DAY,
+    "TIME": _CLOCK,
+    "TIMESTAMP": rf"{_DAY}[ T]{_CLOCK}",
+    "TIMESTAMP WITH TIME ZONE": rf"{_DAY}[ T]{_CLOCK} ?{_ZONE}",
+    "BOOLEAN": r"(?i:true|false)",
+}
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def normal_types(connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str]) -> dict[str, str]:
+    """The columns with their types as DuckDB itself spells them, e.g. TIMESTAMPTZ -> TIMESTAMP WITH TIME ZONE."""
+    if not columns:
+        return {}
+    names = ", ".join(f"NULL::{kind} AS c{index}" for index, kind in enumerate(columns.values()))
+    described = connection.execute(f"DESCRIBE SELECT {names}").fetchall()
+    return {name: row[1] for name, row in zip(columns, described, strict=True)}
+
+
+def strict_cast(text: str, kind: str) -> str:
+    """An SQL expression: the VARCHAR expression `text` as `kind`, or NULL where that would lose or invent anything.
+
+    Args:
+        text: a VARCHAR expression.
+        kind: a DuckDB type as `normal_types` spells it.
+    """
+    if kind == "VARCHAR":
+        return text
+    cast = f"TRY_CAST({text} AS {kind})"
+    if kind in {"DOUBLE", "FLOAT"}:
+        named = rf"regexp_full_match({text}, '[+-]?(?i:nan|inf|infinity)')"
+        finite = f"(regexp_full_match({text}, '{_REAL}') AND isfinite({cast}))"
+        return f"CASE WHEN {finite} OR {named} THEN {cast} END"
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
+        return f"TRY_CAST(TRY_CAST({text} AS JSON) AS {kind})"
+    shape = _shape(kind)
+    return cast if shape is None else f"CASE WHEN regexp_full_match({text}, '{shape}') THEN {cast} END"
+
+
+def _shape(kind: str) -> str | None:
+    if kind in _INTEGERS:
+        return r"[+-]?[0-9]+"
+    if decimal := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind):
+        scale = int(decimal[2])
+        return rf"[+-]?([0-9]+(\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{max(scale, 1)}}}0*)"
+    return _SHAPES.get(kind)

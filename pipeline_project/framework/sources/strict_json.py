@@ -1,0 +1,100 @@
+"""JSON read strictly: whole documents, no repeated keys, and numbers kept as they were written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+
+class Number(str):
+    """A JSON number, as the text it was written as."""
+
+    __slots__ = ()
+
+
+class JsonError(ValueError):
+    """Why a text is no acceptable JSON document, without quoting its values."""
+
+
+def loads(text: str | bytes) -> Any:
+    """Parse one document; raises JsonError. Numbers are `Number`, so that none is rounded."""
+    try:
+        return _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise JsonError(f"is not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise JsonError(_explain(error)) from None
+    except RecursionError:
+        raise JsonError("is nested too deeply") from None
+
+
+def as_text(value: Any, kind: str) -> str | None:
+    """A parsed value as the text to cast to `kind`; None for null.
+
+    A number or boolean where text is expected stays recognisably wrong (see `misplaced`), never turned into text.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Number):
+        return format(Decimal(value), "f") if kind.startswith("DECIMAL") and _has_exponent(value) else str(value)
+    if isinstance(value, str):
+        return value
+    return dumps(value)
+
+
+def misplaced(value: Any, kind: str) -> bool:
+    """Whether the value's JSON type cannot be meant for a column of type `kind`."""
+    nested = kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "JSON"))
+    if value is None:
+        return False
+    if isinstance(value, list | dict):
+        return not nested
+    if nested:
+        return kind != "JSON"
+    return kind == "VARCHAR" and (isinstance(value, Number | bool))
+
+
+def dumps(value: Any) -> str:
+    """The document as JSON text again, numbers exactly as they were written."""
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(str(key))}: {dumps(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(dumps(part) for part in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise JsonError(f"has the key '{repeated}' twice in one object")
+    return found
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=Number, parse_float=Number, parse_constant=Number, strict=True
+)
+
+
+def _explain(error: json.JSONDecodeError) -> str:
+    if error.msg == "Extra data":
+        return f"has trailing garbage after the document, at character {error.pos}"
+    if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated"):
+        return f"ends in the middle, at character {len(error.doc)}"
+    return f"is no JSON ({error.msg} at character {error.pos})"
+
+
+def _has_exponent(number: str) -> bool:
+    return "e" in number or "E" in number
+
+
+def encode(value: Any) -> str:
+    """A plain value as compact JSON on one line; decimals and dates as text, so that nothing is rounded."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
