@@ -1,0 +1,78 @@
+"""Keys: whether the columns that name a row are present and never repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.framework.contract.payload import quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from pipeline_project.framework.contract.contract import Contract
+
+SAMPLE = 10
+
+
+@dataclass(frozen=True)
+class KeyProblems:
+    """What is wrong with a key.
+
+    Attributes:
+        nulls: rows in which a column of the key is missing.
+        repeated: keys that occur more than once.
+        excess: rows that would have to go for every key to occur once.
+        sample: up to ten repeated keys with their `rows`, classified values masked.
+        sample_sql: finds all of them; None if the key is sound.
+    """
+
+    key: tuple[str, ...]
+    nulls: int
+    repeated: int
+    excess: int
+    sample: tuple[Mapping[str, Any], ...] = ()
+    sample_sql: str | None = None
+
+    @property
+    def sound(self) -> bool:
+        return self.nulls == 0 and self.excess == 0
+
+
+def key_problems(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    contract: Contract,
+    *,
+    where: str | None = None,
+    key: tuple[str, ...] | None = None,
+) -> KeyProblems:
+    """Nulls and repeats of a key of `relation` (a name or a parenthesized query).
+
+    Rows whose key is null count as `nulls` and never as repeats.
+
+    Args:
+        where: SQL that narrows the rows.
+        key: default: the contract's first key.
+    """
+    columns = contract.key if key is None else key
+    if not columns:
+        return KeyProblems((), 0, 0, 0)
+    listed = ", ".join(quoted(name) for name in columns)
+    present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in columns)
+    source = f"(SELECT * FROM {relation} WHERE {where})" if where else relation
+    repeats = f"SELECT {listed}, count(*) AS rows FROM {source} WHERE {present} GROUP BY {listed} HAVING count(*) > 1"
+    missing = f"SELECT * FROM {source} WHERE NOT ({present})"
+    nulls = int(connection.execute(f"SELECT count(*) FROM ({missing})").fetchall()[0][0])
+    found = connection.execute(f"SELECT count(*), coalesce(sum(rows - 1), 0) FROM ({repeats})").fetchall()[0]
+    repeated, excess = int(found[0]), int(found[1])
+    if excess:
+        shown = contract.masked_rows(connection, f"{repeats} ORDER BY ALL LIMIT {SAMPLE}")
+        counted = connection.execute(f"SELECT rows FROM ({repeats} ORDER BY ALL LIMIT {SAMPLE})").fetchall()
+        rows = tuple({**row, "rows": count} for row, (count,) in zip(shown, counted, strict=True))
+        return KeyProblems(columns, nulls, repeated, excess, rows, f"{repeats} ORDER BY ALL")
+    if nulls:
+        shown = contract.masked_rows(connection, f"SELECT {listed} FROM ({missing}) ORDER BY ALL LIMIT {SAMPLE}")
+        return KeyProblems(columns, nulls, 0, 0, shown, missing)
+    return KeyProblems(columns, 0, 0, 0)
