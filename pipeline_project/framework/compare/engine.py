@@ -1,0 +1,112 @@
+"""The comparison: what is to be compared, checked first, then matched by key or counted as a multiset."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pipeline_project.framework.compare.keyed import Keyed
+from pipeline_project.framework.compare.model import Column, CompareError, Difference, KeyProblem, Side, Tolerance
+from pipeline_project.framework.compare.multiset import Multiset, numbered
+from pipeline_project.framework.compare.samples import Sampler
+from pipeline_project.framework.compare.schema import describe, match, schema_changes
+from pipeline_project.framework.compare.sql import Pair, check_tolerance, quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+EXACT_ROWS = 100_000
+"""Above so many rows a side, rows whose 64-bit fingerprints agree are taken as equal without looking at each column."""
+
+
+def compare(
+    connection: duckdb.DuckDBPyConnection,
+    expected: str,
+    actual: str,
+    *,
+    key: Sequence[str] | None = None,
+    tolerances: Mapping[str, Tolerance] | None = None,
+    volatile: Collection[str] = (),
+    masked: Collection[str] = (),
+    max_samples: int = 10,
+    expected_columns: Sequence[Column] | None = None,
+    actual_columns: Sequence[Column] | None = None,
+    exact_rows: int = EXACT_ROWS,
+) -> Difference:
+    """How the rows of query `actual` differ from those of query `expected`.
+
+    Both are SELECTs over tables: each is read a few times. Memory is bounded by DuckDB's own limit; what Python
+    holds are the samples. A temporary table of the connection is used and dropped.
+
+    Args:
+        key: the columns that identify a row; without any, the tables are compared as multisets.
+        tolerances: per FLOAT or DOUBLE column. Without a key, rows equal in all other columns are paired in order.
+        volatile: columns compared by type and by being null only.
+        masked: columns whose values samples show as hashes.
+        max_samples: how many changed, added and removed rows to show, each.
+        expected_columns, actual_columns: the schemas to compare, where the queries' own do not say everything
+            (nullability; a column stored as text).
+        exact_rows: see EXACT_ROWS.
+
+    Raises:
+        CompareError: a tolerance, volatile or key column that the expected side does not have or cannot have.
+    """
+    left, right = describe(connection, expected), describe(connection, actual)
+    _check_names({"key": key or (), "tolerance": tolerances or {}, "volatile": volatile}, left)
+    changes = schema_changes(expected_columns or left, actual_columns or right)
+    pairs = [Pair(e, a, (tolerances or {}).get(e.name), e.name in volatile) for e, a in match(left, right)]
+    keys = [pair for name in key or () for pair in pairs if pair.name == name]
+    for pair in pairs:
+        if pair.tolerance is not None:
+            check_tolerance(pair.expected, pair.tolerance, key=pair in keys)
+        if pair.volatile and pair in keys:
+            raise CompareError("the key cannot be volatile", where=pair.name)
+    counts = _count(connection, expected, keys, "e"), _count(connection, actual, keys, "a")
+    base = Difference(key=tuple(key or ()), expected_rows=counts[0][0], actual_rows=counts[1][0], schema=changes)
+    sampler = Sampler(connection, frozenset(masked), max_samples)
+    problems = _missing(key or (), left, right)
+    if not problems:
+        problems = _nulls(sampler, expected, keys, "e", counts[0]) + _nulls(sampler, actual, keys, "a", counts[1])
+    if problems:
+        return replace(base, key_problems=problems)
+    exact = max(base.expected_rows, base.actual_rows) <= exact_rows
+    if keys:
+        return Keyed(connection, sampler, expected, actual, keys, pairs, base, exact).compare()
+    if not any(pair.loose for pair in pairs):
+        return Multiset(connection, sampler, expected, actual, pairs, base, exact).compare()
+    expected, actual, keys = numbered(expected, actual, pairs)
+    return Keyed(connection, sampler, expected, actual, keys, pairs, base, exact).compare()
+
+
+def _check_names(uses: Mapping[str, Collection[str]], columns: Sequence[Column]) -> None:
+    known = {column.name for column in columns}
+    for use, names in uses.items():
+        for name in names:
+            if name not in known:
+                raise CompareError(f"{use} column '{name}' does not exist", fix=f"Columns: {', '.join(sorted(known))}.")
+
+
+def _missing(key: Sequence[str], left: Sequence[Column], right: Sequence[Column]) -> tuple[KeyProblem, ...]:
+    found = {pair[0].name for pair in match(left, right)}
+    return tuple(KeyProblem("actual", "missing", 0, ({name: None},)) for name in key if name not in found)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str, keys: Sequence[Pair], side: str) -> tuple[int, int]:
+    """Rows, and rows whose key is null."""
+    null = " OR ".join(f"{pair.key(side)} IS NULL" for pair in keys) or "false"
+    row = connection.execute(f"SELECT count(*), count_if({null}) FROM ({query})").fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def _nulls(
+    sampler: Sampler, query: str, keys: Sequence[Pair], side: str, counts: tuple[int, int]
+) -> tuple[KeyProblem, ...]:
+    if not counts[1]:
+        return ()
+    names = [pair.expected.name if side == "e" else pair.actual.name for pair in keys]
+    null = " OR ".join(f"{quote(name)} IS NULL" for name in names)
+    samples = sampler.rows(names, f"SELECT * FROM ({query}) WHERE {null}", ", ".join(map(quote, names)))
+    name: Side = "expected" if side == "e" else "actual"
+    return (KeyProblem(name, "null", counts[1], tuple(samples)),)

@@ -1,0 +1,188 @@
+"""Rows matched by key: one narrow full join finds the rows that differ, a second look at those tells how."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.framework.compare.model import (
+    CellChange,
+    Difference,
+    KeyProblem,
+    RowChange,
+    RowSample,
+    Side,
+    ToleranceUse,
+)
+from pipeline_project.framework.compare.samples import Sampler, delta
+from pipeline_project.framework.compare.sql import Pair, companion, fingerprint, names, quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SAME, _REMOVED, _ADDED, _SUSPECT = range(4)
+
+
+@dataclass
+class Keyed:
+    """One comparison by key. `keys` may hold nulls only where `base.key` is empty (a numbered multiset)."""
+
+    connection: duckdb.DuckDBPyConnection
+    sampler: Sampler
+    expected: str
+    actual: str
+    keys: list[Pair]
+    pairs: list[Pair]
+    base: Difference
+    exact: bool
+    found: str = field(default_factory=lambda: f"_compare_{uuid.uuid4().hex}")
+
+    def compare(self) -> Difference:
+        """Match, then count and sample what does not match."""
+        try:
+            return self._compare()
+        finally:
+            self.connection.execute(f"DROP TABLE IF EXISTS temp.{self.found}")
+
+    def _compare(self) -> Difference:
+        self._match()
+        rows = self.connection.execute(f"SELECT status, count(*) FROM temp.{self.found} GROUP BY status").fetchall()
+        counts = dict.fromkeys(range(4), 0) | dict(rows)
+        matched = counts[_SAME] + counts[_SUSPECT]
+        removed, added = counts[_REMOVED], counts[_ADDED]
+        fits = matched + removed == self.base.expected_rows and matched + added == self.base.actual_rows
+        if not fits or removed or added:
+            problems = self._duplicates("expected", self.expected) + self._duplicates("actual", self.actual)
+            if problems:
+                return replace(self.base, key_problems=problems)
+        changed, columns, tolerance, samples = self._look() if counts[_SUSPECT] else (0, {}, self._unused(), [])
+        return replace(
+            self.base,
+            added=added,
+            removed=removed,
+            changed=changed,
+            same=matched - changed,
+            columns=columns,
+            changes=self._changes(samples),
+            only_actual=self._only(_ADDED, self.actual, "a") if added else (),
+            only_expected=self._only(_REMOVED, self.expected, "e") if removed else (),
+            tolerance=tolerance,
+        )
+
+    @property
+    def _compared(self) -> list[Pair]:
+        """Columns to compare: all but the key, and those of the key that join as equal without being the same."""
+        return [
+            pair
+            for pair in self.pairs
+            if pair not in self.keys or pair.loose or companion("x", pair.expected.type) is not None
+        ]
+
+    def _side(self, query: str, side: str, columns: Sequence[str]) -> str:
+        keys = [f"{pair.key(side)} AS __k{i}" for i, pair in enumerate(self.keys)]
+        return f"(SELECT {', '.join([*keys, 'true AS __here', *columns])} FROM ({query}))"
+
+    def _on(self, left: str, right: str) -> str:
+        same = "IS NOT DISTINCT FROM" if not self.base.key else "="
+        return " AND ".join(f"{left}.__k{i} {same} {right}.__k{i}" for i in range(len(self.keys)))
+
+    def _match(self) -> None:
+        """Give every row a status. The limit stops a join that repeated keys would let explode.
+
+        With unique keys the join has at most `expected_rows + actual_rows` rows, and matched plus removed rows are
+        the expected ones; a key that repeats breaks that, or is among the unmatched rows.
+        """
+        hashed = [] if self.exact else [pair for pair in self._compared if pair.hashable]
+        plain = [pair for pair in self._compared if pair not in hashed]
+        left = self._side(self.expected, "e", [f"{fingerprint(hashed, 'e')} AS __hash", *names(plain, "e")])
+        right = self._side(self.actual, "a", [f"{fingerprint(hashed, 'a')} AS __hash", *names(plain, "a")])
+        differs = " OR ".join(["e.__hash <> a.__hash", *(pair.inexact() for pair in plain)])
+        keys = ", ".join(f"coalesce(e.__k{i}, a.__k{i}) AS __k{i}" for i in range(len(self.keys)))
+        kept = ", ".join(f"CASE WHEN status <> {_SAME} THEN __k{i} END AS __k{i}" for i in range(len(self.keys)))
+        limit = self.base.expected_rows + self.base.actual_rows + 1
+        self.connection.execute(f"""
+            CREATE TEMP TABLE {self.found} AS SELECT {kept}, status FROM (
+                SELECT {keys}, CASE WHEN e.__here IS NULL THEN {_ADDED} WHEN a.__here IS NULL THEN {_REMOVED}
+                    WHEN {differs} THEN {_SUSPECT} ELSE {_SAME} END::UTINYINT AS status
+                FROM {left} AS e FULL JOIN {right} AS a ON {self._on("e", "a")} LIMIT {limit})""")
+
+    def _duplicates(self, side: Side, query: str) -> tuple[KeyProblem, ...]:
+        columns = [pair.expected.name if side == "expected" else pair.actual.name for pair in self.keys]
+        by = ", ".join(map(quote, columns))
+        repeated = f"SELECT {by}, count(*) AS __n FROM ({query}) GROUP BY {by} HAVING count(*) > 1"
+        row = self.connection.execute(f"SELECT count(*), sum(__n) FROM ({repeated})").fetchone()
+        if row is None or not row[0]:
+            return ()
+        return (KeyProblem(side, "duplicate", int(row[1]), tuple(self.sampler.rows(columns, repeated, by))),)
+
+    @property
+    def _suspects(self) -> str:
+        left, right = self._side(self.expected, "e", ["*"]), self._side(self.actual, "a", ["*"])
+        return f"""(SELECT * FROM temp.{self.found} WHERE status = {_SUSPECT}) AS d
+            JOIN {left} AS e ON {self._on("d", "e")} JOIN {right} AS a ON {self._on("d", "a")}"""
+
+    def _look(self) -> tuple[int, dict[str, int], tuple[ToleranceUse, ...], list[Any]]:
+        """Of the suspects: how many changed, per column too, what the tolerances covered, and the first keys."""
+        pairs = self._compared
+        changed = " OR ".join(pair.changed() for pair in pairs)
+        key = "{" + ", ".join(f"'__k{i}': d.__k{i}" for i in range(len(self.keys))) + "}"
+        select = [f"count_if({changed})", f"min({key}, {max(self.sampler.limit, 1)}) FILTER ({changed})"]
+        select += [f"count_if({pair.changed()})" for pair in pairs]
+        tolerant = [pair for pair in pairs if pair.tolerance is not None and not pair.retyped]
+        for pair in tolerant:
+            used = f"{pair.inexact()} AND {pair.within()}"
+            select += [f"count_if({used})", f"max({pair.distance()}) FILTER ({used})"]
+        row = self.connection.execute(f"SELECT {', '.join(select)} FROM {self._suspects}").fetchone()
+        assert row is not None
+        cells = dict(zip((pair.name for pair in pairs), row[2:], strict=False))
+        columns = {name: n for name, n in sorted(cells.items(), key=lambda item: (-item[1], item[0])) if n}
+        rest = row[2 + len(pairs) :]
+        uses = [ToleranceUse(p.name, rest[2 * i], rest[2 * i + 1] or 0.0) for i, p in enumerate(tolerant)]
+        return row[0], columns, tuple(uses), row[1] or []
+
+    def _unused(self) -> tuple[ToleranceUse, ...]:
+        return tuple(ToleranceUse(p.name, 0, 0.0) for p in self.pairs if p.tolerance is not None and not p.retyped)
+
+    def _changes(self, keys: list[Any]) -> tuple[RowChange, ...]:
+        if not keys or not self.sampler.limit:
+            return ()
+        wanted = " AND ".join(f"d.__k{i} IS NOT DISTINCT FROM s.__key.__k{i}" for i in range(len(self.keys)))
+        shown = [pair for pair in self.keys if pair in self.pairs]
+        select = [f"CAST({pair.left} AS VARCHAR)" for pair in shown]
+        for pair in self._compared:
+            select += [pair.changed(), f"CAST({pair.left} AS VARCHAR)", f"CAST({pair.right} AS VARCHAR)"]
+        order = ", ".join(f"d.__k{i}" for i in range(len(self.keys)))
+        rows = self.connection.execute(
+            f"SELECT {', '.join(select)} FROM {self._suspects} JOIN (SELECT unnest($1) AS __key) AS s ON {wanted} "
+            f"ORDER BY {order}",
+            [keys],
+        ).fetchall()
+        return tuple(self._change(shown, row) for row in rows)
+
+    def _change(self, shown: list[Pair], row: tuple[Any, ...]) -> RowChange:
+        key = {pair.name: self.sampler.text(pair.name, value) for pair, value in zip(shown, row, strict=False)}
+        cells: list[CellChange] = []
+        for i, pair in enumerate(self._compared):
+            changed, left, right = row[len(shown) + 3 * i : len(shown) + 3 * i + 3]
+            if changed:
+                hidden = pair.name in self.sampler.masked
+                far = None if hidden else delta(left, right, pair.expected.type, pair.actual.type)
+                cells.append(
+                    CellChange(pair.name, self.sampler.text(pair.name, left), self.sampler.text(pair.name, right), far)
+                )
+        return RowChange(key, tuple(cells))
+
+    def _only(self, status: int, query: str, side: str) -> tuple[RowSample, ...]:
+        columns = [row[0] for row in self.connection.execute(f"DESCRIBE SELECT * FROM ({query})").fetchall()]
+        columns = [name for name in columns if not name.startswith("__nth")]
+        order = ", ".join(f"__k{i}" for i in range(len(self.keys)))
+        rows = self.sampler.rows(
+            columns,
+            f"SELECT q.*, {', '.join(f'd.__k{i}' for i in range(len(self.keys)))} FROM (SELECT * FROM temp.{self.found} "
+            f"WHERE status = {status} ORDER BY {order} LIMIT {self.sampler.limit}) AS d "
+            f"JOIN {self._side(query, side, ['*'])} AS q ON {self._on('d', 'q')}",
+            order,
+        )
+        return tuple(RowSample({name: row.get(name) for name in self.base.key}, row) for row in rows)

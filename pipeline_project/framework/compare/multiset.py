@@ -1,0 +1,102 @@
+"""Tables without a key: equal when every row occurs equally often on both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pipeline_project.framework.compare.model import Column, Difference, RowSample
+from pipeline_project.framework.compare.samples import Sampler
+from pipeline_project.framework.compare.sql import Pair, companion, fingerprint, names, quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass
+class Multiset:
+    """One comparison of whole rows."""
+
+    connection: duckdb.DuckDBPyConnection
+    sampler: Sampler
+    expected: str
+    actual: str
+    pairs: list[Pair]
+    base: Difference
+    exact: bool
+
+    def compare(self) -> Difference:
+        """Count every row on both sides; what is left over on one side was removed or added."""
+        counted = self._counted()
+        row = self.connection.execute(
+            f"SELECT coalesce(sum(greatest(__e - __a, 0)), 0), coalesce(sum(greatest(__a - __e, 0)), 0) FROM ({counted})"
+        ).fetchone()
+        assert row is not None
+        removed, added = int(row[0]), int(row[1])
+        return replace(
+            self.base,
+            added=added,
+            removed=removed,
+            changed=0,
+            same=self.base.expected_rows - removed,
+            only_actual=self._left_over(counted, "__a - __e") if added else (),
+            only_expected=self._left_over(counted, "__e - __a") if removed else (),
+        )
+
+    def _counted(self) -> str:
+        """Rows by identity, with how often each side has it; only rows whose counts may differ."""
+        sides = []
+        for side, query in (("e", self.expected), ("a", self.actual)):
+            columns = [f"{name} AS __c{i}" for i, name in enumerate(names(self.pairs, side))]
+            counts = ["1 AS __e", "0 AS __a"] if side == "e" else ["0 AS __e", "1 AS __a"]
+            narrow = (
+                ""
+                if self.exact or not all(pair.hashable for pair in self.pairs)
+                else f" WHERE {fingerprint(self.pairs, side)} IN ({self._uneven()})"
+            )
+            sides.append(f"SELECT {', '.join([*columns, *counts])} FROM ({query}){narrow}")
+        by = [f"__c{i}" for i in range(len(self.pairs))]
+        extra = [companion(f"__c{i}", pair.expected.type) for i, pair in enumerate(self.pairs)]
+        group = ", ".join([*by, *(sql for sql in extra if sql)]) or "()"
+        return (
+            f"SELECT {', '.join([*by, 'sum(__e) AS __e', 'sum(__a) AS __a'])} FROM ({' UNION ALL '.join(sides)}) "
+            f"GROUP BY {group} HAVING sum(__e) <> sum(__a)"
+        )
+
+    def _uneven(self) -> str:
+        """Fingerprints that do not occur equally often."""
+        return (
+            f"SELECT __h FROM (SELECT {fingerprint(self.pairs, 'e')} AS __h, 1 AS __n FROM ({self.expected}) "
+            f"UNION ALL SELECT {fingerprint(self.pairs, 'a')}, -1 FROM ({self.actual})) GROUP BY __h HAVING sum(__n) <> 0"
+        )
+
+    def _left_over(self, counted: str, copies: str) -> tuple[RowSample, ...]:
+        columns = [*(f"__c{i}" for i in range(len(self.pairs))), "__n"]
+        order = ", ".join(f"__c{i}" for i in range(len(self.pairs))) or "__n"
+        rows = self.sampler.rows(columns, f"SELECT *, {copies} AS __n FROM ({counted}) WHERE {copies} > 0", order)
+        return tuple(
+            RowSample(
+                {},
+                {pair.name: self.sampler.text(pair.name, row[f"__c{i}"]) for i, pair in enumerate(self.pairs)},
+                int(row["__n"] or 1),
+            )
+            for row in rows
+        )
+
+
+def numbered(expected: str, actual: str, pairs: list[Pair]) -> tuple[str, str, list[Pair]]:
+    """Both queries with a number per row among the rows equal in every exactly compared column, and the key that gives.
+
+    The number follows the loosely compared columns, so that the nearest rows meet. Returns the two queries and
+    the pairs that identify a row.
+    """
+    strict = [pair for pair in pairs if not pair.loose]
+    loose = [pair for pair in pairs if pair.loose]
+    queries = []
+    for query, name in ((expected, "expected"), (actual, "actual")):
+        by = ", ".join(quote(getattr(pair, name).name) for pair in strict)
+        order = ", ".join(quote(getattr(pair, name).name) for pair in loose)
+        partition = f"PARTITION BY {by} " if by else ""
+        queries.append(f"SELECT *, row_number() OVER ({partition}ORDER BY {order}) AS __nth FROM ({query})")
+    nth = Column("__nth", "BIGINT")
+    return queries[0], queries[1], [*strict, Pair(nth, nth)]
