@@ -48,7 +48,7 @@ types: $(READY) ## Mypy
 	$(PYTHON) -m mypy
 
 layers: $(READY) ## Imports point one way
-	$(PYTHON) -c "from importlinter.cli import lint_imports_command as lint; lint()"
+	$(PYTHON) -c "from importlinter.cli import lint_imports_command as lint; lint(['--no-logo'])"
 
 golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
 	@$(PYTHON) -m $(PACKAGE) golden $(ARGS)
