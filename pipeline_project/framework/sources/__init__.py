@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from pipeline_project.framework.sources.base import Source as Source
     from pipeline_project.framework.sources.base import Sources as Sources
     from pipeline_project.framework.sources.delimited import Csv as Csv
-    from pipeline_project.framework.sources.eventlog import LogWriter as LogWriter
     from pipeline_project.framework.sources.events import EventLog as EventLog
     from pipeline_project.framework.sources.fixtures import FixtureTransport as FixtureTransport
     from pipeline_project.framework.sources.html import HtmlTable as HtmlTable
+    from pipeline_project.framework.sources.logwriter import LogWriter as LogWriter
     from pipeline_project.framework.sources.ndjson import Ndjson as Ndjson
     from pipeline_project.framework.sources.pages import PagedJson as PagedJson
     from pipeline_project.framework.sources.parquet import Parquet as Parquet
@@ -39,7 +39,7 @@ _HOMES = {
     "Http": "web",
     "Landed": "base",
     "Landing": "base",
-    "LogWriter": "eventlog",
+    "LogWriter": "logwriter",
     "Ndjson": "ndjson",
     "PagedJson": "pages",
     "Parquet": "parquet",

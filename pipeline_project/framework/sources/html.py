@@ -69,12 +69,7 @@ class HtmlTable:
     def _find(self, answer: Answer, where: str) -> Any:
         from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
-        try:
-            text = answer.body.decode(answer.charset or "utf-8")
-        except (UnicodeDecodeError, LookupError):
-            raise SourceError(
-                f"the page is not {answer.charset or 'utf-8'}, as it says it is", where=where, fix="Ask its owner."
-            ) from None
+        text = _text(answer, where)
         try:
             found = [node for node in LexborHTMLParser(text).css(self.table) if node.tag == "table"]
         except SelectolaxError:
@@ -86,6 +81,20 @@ class HtmlTable:
                 fix="Look at the page; adapt the selector if it was rebuilt.",
             )
         return found[0]
+
+
+def _text(answer: Answer, where: str) -> str:
+    """The page decoded as it declares itself, UTF-8 if it does not; cut-off pages are refused."""
+    declared = re.search(rb"<meta[^>]+charset=[\"']?([\w-]+)", answer.body[:1024], re.IGNORECASE)
+    charset = answer.charset or (declared[1].decode() if declared else "utf-8")
+    try:
+        text = answer.body.decode(charset)
+    except (UnicodeDecodeError, LookupError):
+        raise SourceError(f"the page is not {charset}, as it should be", where=where, fix="Ask its owner.") from None
+    lower = text.lower()
+    if lower.rfind("<table") > lower.rfind("</table"):
+        raise SourceError("the page ends inside a table", where=where, fix="Run again, or ask its owner.")
+    return text
 
 
 def _grid(table: Any, where: str) -> list[list[str]]:

@@ -171,12 +171,12 @@ class PagedJson:
             raise SourceError(f"its '{self.next}' is neither null nor an address nor a page", where=page.where)
         if isinstance(page.next, Number) or not page.next.startswith(("http://", "https://", "/", "?")):
             return self._address(url, page.next)
-        target = urljoin(address, page.next)
-        if urlsplit(target)[:2] != (urlsplit(address).scheme, urlsplit(address).netloc.rpartition("@")[2]):
+        here, target = urlsplit(address), urlsplit(urljoin(address, page.next))
+        if (target.scheme, target.netloc.rpartition("@")[2]) != (here.scheme, here.netloc.rpartition("@")[2]):
             raise SourceError(
                 f"its '{self.next}' leads to another server", where=page.where, fix="Ask the API's owner."
             )
-        return target
+        return target._replace(netloc=here.netloc).geturl()  # with the credentials, if there are any
 
 
 @dataclass(frozen=True)

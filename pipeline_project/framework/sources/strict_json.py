@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -21,7 +22,12 @@ class JsonError(ValueError):
 def loads(text: str | bytes) -> Any:
     """Parse one document; raises JsonError. Numbers are `Number`, so that none is rounded."""
     try:
-        return _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8"))
+        found = _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8"))
+        if _ESCAPED_SURROGATE.search(text if isinstance(text, bytes) else text.encode("utf-8")):
+            encode(found).encode("utf-8")
+        return found
+    except UnicodeEncodeError:
+        raise JsonError("has half of a surrogate pair, which is no text") from None
     except UnicodeDecodeError as error:
         raise JsonError(f"is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -78,6 +84,7 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=Number, parse_float=Number, parse_constant=Number, strict=True
 )

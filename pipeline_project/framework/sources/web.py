@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -73,6 +74,7 @@ class Fetcher:
         import httpx
 
         self.http, self.table, self.bytes = http, table, 0
+        _mask_log()
         self._borrowed = transport is not None  # and therefore not ours to close
         # The environment is not asked for proxies or credentials: settings are the only place that reads it.
         self._client = httpx.Client(
@@ -199,3 +201,19 @@ def _seconds(header: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except ValueError:
         return None
+
+
+class _Mask(logging.Filter):
+    """httpx logs every request with its whole address; what may be secret in it is cut out."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(shown(str(part)) if "://" in str(part) else part for part in record.args)
+        return True
+
+
+_MASK = _Mask()
+
+
+def _mask_log() -> None:
+    logging.getLogger("httpx").addFilter(_MASK)
