@@ -18,14 +18,14 @@ _EXPORTS = {
     "Broken": "auditing",
     "Column": "columns",
     "Contract": "contract",
-    "KeyProblems": "keys",
+    "KeyProblems": "uniqueness",
     "Profile": "profile",
     "RowRule": "rules",
     "SchemaProblem": "columns",
     "TableRule": "rules",
     "audit": "auditing",
     "internal": "masking",
-    "key_problems": "keys",
+    "key_problems": "uniqueness",
     "mask": "masking",
     "masked_rows": "masking",
     "personal": "masking",
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from pipeline_project.framework.contract.auditing import Audit, Broken, audit, sample
     from pipeline_project.framework.contract.columns import Column, SchemaProblem
     from pipeline_project.framework.contract.contract import Contract
-    from pipeline_project.framework.contract.keys import KeyProblems, key_problems
+    from pipeline_project.framework.contract.uniqueness import KeyProblems, key_problems
     from pipeline_project.framework.contract.masking import internal, mask, masked_rows, personal, public, secret
     from pipeline_project.framework.contract.profile import Profile
     from pipeline_project.framework.contract.rules import RowRule, TableRule

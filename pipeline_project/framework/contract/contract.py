@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.framework.contract import auditing, keys, masking, payload, profile, rules
+from pipeline_project.framework.contract import auditing, masking, payload, profile, rules, uniqueness
 from pipeline_project.framework.contract.columns import Column, SchemaProblem, schema_problems
 from pipeline_project.framework.errors import ContractError
 
@@ -177,6 +177,6 @@ class Contract:
 
     def key_problems(
         self, connection: duckdb.DuckDBPyConnection, relation: str, *, where: str | None = None
-    ) -> keys.KeyProblems:
+    ) -> uniqueness.KeyProblems:
         """Nulls and repeats of the contract's key."""
-        return keys.key_problems(connection, relation, self, where=where)
+        return uniqueness.key_problems(connection, relation, self, where=where)
