@@ -96,9 +96,7 @@ def build(
     return result
 
 
-def build_node(
-    node: TableDef | ExportDef, graph: Graph, session: Session, run: Run, sources: Sources
-) -> Publication:
+def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: Run, sources: Sources) -> Publication:
     """Build one node from what is published upstream.
 
     Raises:
@@ -191,9 +189,7 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
     return publication
 
 
-def _land(
-    table: TableDef, columns: Mapping[str, str], session: Session, sources: Sources, folder: Path
-) -> Landed:
+def _land(table: TableDef, columns: Mapping[str, str], session: Session, sources: Sources, folder: Path) -> Landed:
     from pipeline_project.framework.sources.base import Landing
 
     assert table.source is not None
@@ -244,5 +240,5 @@ def _lineage(
     if table.engine == "python":
         # Rows computed in Python: every column may depend on every input column.
         pairs = tuple((name, column) for name, source in inputs.items() for column in source.columns)
-        return {column: pairs for column in rows.columns}
+        return dict.fromkeys(rows.columns, pairs)
     return {column: tuple(pairs) for column, pairs in column_lineage(rows, inputs).items()}

@@ -13,7 +13,6 @@ from typing import TypeVar
 from pipeline_project.framework.errors import WiringError
 from pipeline_project.framework.tables import ExportDef, InvariantDef, Node, TableDef
 
-
 N = TypeVar("N", bound=Node)
 
 
@@ -53,7 +52,9 @@ class Graph:
         found: list[Node] = []
         for stage in stages:
             folder = importlib.import_module(f"{package}.{stage}")
-            for info in sorted(pkgutil.iter_modules(folder.__path__, f"{folder.__name__}."), key=lambda info: info.name):
+            for info in sorted(
+                pkgutil.iter_modules(folder.__path__, f"{folder.__name__}."), key=lambda info: info.name
+            ):
                 module = importlib.import_module(info.name)
                 found += [
                     value

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline_project.framework.graph import Graph
 from pipeline_project.framework.settings import BaseSettings
 from pipeline_project.framework.sources.base import Sources
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,13 @@ class Project:
     def graph(self) -> Graph:
         """All tables, exports and invariants; imports the stage folders on first use."""
         return Graph.load(self.package, self.stages)
+
+    def dagster_definitions(self) -> dg.Definitions:
+        """The Dagster definitions of the project's `definitions.py`, for commands that run jobs."""
+        from importlib import import_module
+
+        defs: dg.Definitions = import_module(f"{self.package}.definitions").defs
+        return defs
 
     @property
     def golden(self) -> Path:

@@ -31,11 +31,15 @@ class BaseSettings(pydantic.BaseModel):
         None, description="The folder for temporary files and dry runs; default: beside the warehouse."
     )
     scratch_limit: str = pydantic.Field(
-        "50GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="How much disk a run may spill and a dry run may fill."
+        "50GB",
+        pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$",
+        description="How much disk a run may spill and a dry run may fill.",
     )
     keep_scratch: bool = pydantic.Field(False, description="Keep a dry run's scratch database for inspection.")
     memory_limit: str | None = pydantic.Field(
-        None, pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory limit, such as 4GB; default: DuckDB's own."
+        None,
+        pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$",
+        description="DuckDB's memory limit, such as 4GB; default: DuckDB's own.",
     )
     threads: int | None = pydantic.Field(None, ge=1, description="DuckDB's threads; default: all cores.")
     lock_timeout: float = pydantic.Field(

@@ -80,6 +80,10 @@ class Source(Protocol):
         """The fingerprint `land` would report, without landing; for plans."""
         ...
 
+    def lag(self, base: str, offsets: Mapping[int, int]) -> int:
+        """How many events an incremental source has beyond `offsets`; 0 for sources that are read whole."""
+        return 0
+
     def land(self, landing: Landing) -> Landed:
         """Read the source. Raises SourceError naming source, table, column and row."""
         ...

@@ -135,7 +135,9 @@ def _audit(session: Session, build: Build, staged: staging.Staged) -> list[Check
     table, contract = build.table, build.contract
     checks = [verdicts.rows_valid(table, staged)]
     if contract.key:
-        checks.append(verdicts.unique_key(session, contract, _with_existing_keys(session, build, staged), table))
+        # Setting repeats aside proves the key of the staged rows; rows that stay must be compared as well.
+        proven = table.keep is not None and not _keeps_existing(session, build)
+        checks.append(verdicts.unique_key(session, contract, _whole(session, build, staged.relation), proven=proven))
     upstream_rows, arrived = None, staged.staged
     if table.preserves:
         upstream_rows = session.count(build.upstream[table.preserves])
@@ -184,17 +186,13 @@ def _whole(session: Session, build: Build, relation: str) -> str:
     return f"(SELECT * FROM {relation} UNION ALL BY NAME {kept})"
 
 
-def _with_existing_keys(session: Session, build: Build, staged: staging.Staged) -> str:
-    """Where the key must be unique: appended rows may not repeat a key that is already published."""
-    return _whole(session, build, staged.relation)
-
-
 def _keeps_existing(session: Session, build: Build) -> bool:
     return (build.table.appends or build.partition is not None) and session.exists(build.table)
 
 
 def _in_partition(build: Build) -> str:
-    assert build.partition is not None and build.table.partitions is not None
+    assert build.partition is not None
+    assert build.table.partitions is not None
     column = build.table.partitions.column
     return f"\"{column}\" BETWEEN DATE '{build.partition.start}' AND DATE '{build.partition.end}'"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,11 +121,9 @@ class Session:
     def _rollback(self) -> None:
         import duckdb
 
-        try:
+        # After a full disk DuckDB has already rolled back by itself, and says that there is nothing to undo.
+        with suppress(duckdb.Error):
             self.connection.execute("ROLLBACK")
-        except duckdb.Error:
-            # DuckDB already rolled back by itself (a full disk, an invalidated database): nothing is left to undo.
-            pass
 
     @contextmanager
     def registered(self, rows: Any, name: str) -> Iterator[ibis.Table]:
@@ -182,5 +180,3 @@ def write_atomically(target: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-

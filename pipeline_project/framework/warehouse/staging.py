@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -184,7 +185,7 @@ def _set_repeats_aside(
     session.connection.execute("DROP TABLE __repeated")
 
 
-def _add(reasons: dict[str, int], counts: dict[str, int]) -> None:
+def _add(reasons: dict[str, int], counts: Mapping[str, int]) -> None:
     for code, count in counts.items():
         reasons[code] = reasons.get(code, 0) + count
 

@@ -81,10 +81,10 @@ def reconciles(table: TableDef, staged: Staged, upstream_rows: int | None, arriv
     return CheckResult("reconciles", not problems, "error", "; ".join(problems) or good, failing=len(problems))
 
 
-def unique_key(session: Session, contract: Contract, relation: str, table: TableDef) -> CheckResult:
-    """Whether the contract's key is never null and never repeats."""
+def unique_key(session: Session, contract: Contract, relation: str, *, proven: bool) -> CheckResult:
+    """Whether the contract's key is never null and never repeats; `proven` where repeats were already set aside."""
     listed = ", ".join(contract.key)
-    if table.keep is not None:
+    if proven:
         return CheckResult("unique_key", True, "error", f"({listed}) is unique: repeats were set aside")
     problems = contract.key_problems(session.connection, relation)
     if problems.nulls == 0 and problems.excess == 0:
@@ -100,16 +100,12 @@ def unique_key(session: Session, contract: Contract, relation: str, table: Table
     )
 
 
-def reference(
-    session: Session, contract: Contract, relation: str, declared: Reference, target: str
-) -> CheckResult:
+def reference(session: Session, contract: Contract, relation: str, declared: Reference, target: str) -> CheckResult:
     """Whether every non-null value of the columns exists in the referenced table."""
     columns = declared.columns
     others = declared.to_columns or columns
     present = " AND ".join(f'staged."{column}" IS NOT NULL' for column in columns)
-    match = " AND ".join(
-        f'staged."{column}" = other."{other}"' for column, other in zip(columns, others, strict=True)
-    )
+    match = " AND ".join(f'staged."{column}" = other."{other}"' for column, other in zip(columns, others, strict=True))
     orphans = f"FROM {relation} AS staged ANTI JOIN {target} AS other ON {match} WHERE {present}"
     keys = ", ".join(f'staged."{column}"' for column in columns)
     counted = session.connection.execute(f"SELECT count(*), count(DISTINCT ({keys})) {orphans}").fetchall()[0]
@@ -123,7 +119,9 @@ def reference(
         declared.severity,
         f"{rows:,} rows have {values:,} ({listed}) that {declared.to} does not have",
         failing=rows,
-        sample=contract.masked_rows(session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}"),
+        sample=contract.masked_rows(
+            session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}"
+        ),
         sample_sql=_published_sql(f"SELECT DISTINCT {keys} {orphans}", relation),
     )
 
@@ -132,7 +130,9 @@ def table_rules(session: Session, contract: Contract, rows: ibis.Table) -> list[
     """Rules about the table as a whole, such as a share or a total."""
     found = []
     for rule in contract.table_rules:
-        value = session.connection.execute(f"SELECT * FROM ({session.sql(rule.expression(rows).as_table())})").fetchone()
+        value = session.connection.execute(
+            f"SELECT * FROM ({session.sql(rule.expression(rows).as_table())})"
+        ).fetchone()
         held = bool(value[0]) if value and value[0] is not None else True
         summary = f"{rule.description} {'holds' if held else 'does not hold'}"
         found.append(CheckResult(rule.code, held, "error", summary, failing=0 if held else 1))

@@ -69,9 +69,7 @@ class DuckDBWarehouse:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
-        connection = connect(
-            self.path, self.options, lock_timeout=self.lock_timeout, open_database=self._open_database
-        )
+        connection = connect(self.path, self.options, lock_timeout=self.lock_timeout, open_database=self._open_database)
         try:
             yield Session(connection, output=self.output, scratch=self.scratch)
         finally:
@@ -125,9 +123,7 @@ class DryRunWarehouse:
 
         self.scratch.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="dry_run_", dir=self.scratch))
-        options = Options(
-            self.options.memory_limit, self.options.threads, folder / "spill", self.options.temp_limit
-        )
+        options = Options(self.options.memory_limit, self.options.threads, folder / "spill", self.options.temp_limit)
         try:
             connection = connect(
                 None if self.in_memory else folder / "scratch.duckdb", options, lock_timeout=self.lock_timeout
@@ -135,7 +131,10 @@ class DryRunWarehouse:
             try:
                 self._attach_real(connection)
                 yield Session(
-                    guarded(connection, readonly_catalogs=("real",)), output=folder / "output", scratch=folder, real="real"
+                    guarded(connection, readonly_catalogs=("real",)),
+                    output=folder / "output",
+                    scratch=folder,
+                    real="real",
                 )
             finally:
                 connection.close()

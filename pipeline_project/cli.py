@@ -1,0 +1,80 @@
+"""The `pipeline` command: parse, call, print. Each subsystem brings its commands; nothing is decided here."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from pipeline_project.framework.errors import PipelineError
+
+COMMANDS = {
+    "run": "pipeline_project.framework.commands:run",
+    "tables": "pipeline_project.framework.commands:tables",
+    "settings": "pipeline_project.framework.commands:settings",
+    "quarantine": "pipeline_project.framework.warehouse.commands:quarantine",
+    "golden": "pipeline_project.framework.golden.commands:golden",
+    "plan": "pipeline_project.framework.plan.commands:plan",
+    "apply": "pipeline_project.framework.plan.commands:apply",
+    "new-table": "pipeline_project.framework.scaffold.commands:new_table",
+    "new-source": "pipeline_project.framework.scaffold.commands:new_source",
+}
+"""Subcommand -> where it stands. Imported only when called: `pipeline --help` needs neither Ibis nor Dagster."""
+
+SUMMARIES = {
+    "run": "Build tables and publish what passes its audit.",
+    "tables": "List the tables, what they read and what was published last.",
+    "settings": "List every setting, its value and where it comes from.",
+    "quarantine": "List, show, replay or discard rejected rows.",
+    "golden": "Run the golden cases; review and accept differences.",
+    "plan": "Show what a run would change, without writing.",
+    "apply": "Run exactly what a kept plan shows, or refuse.",
+    "why": "Explain one prediction of the example's model.",
+    "new-table": "Start a table: its file and a golden case.",
+    "new-source": "Start a table that reads a file, page, API or event log.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pipeline-project")
+@click.pass_context
+def pipeline(context: click.Context) -> None:
+    """Build, test and dry-run the data pipeline.
+
+    Exit codes: 0 done, 1 data broke a rule, 2 error. `golden` and `plan` document their own.
+    """
+    from pipeline_project.project import project
+
+    context.obj = project
+
+
+def main() -> None:
+    """Run the command line; a foreseen error is one line on standard error and its exit code."""
+    try:
+        pipeline(prog_name="pipeline", standalone_mode=True)
+    except PipelineError as error:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

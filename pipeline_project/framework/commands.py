@@ -1,0 +1,156 @@
+"""`pipeline run`, `tables` and `settings`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline_project.framework.errors import PipelineError, SettingsError
+from pipeline_project.framework.partitions import PartitionRange
+from pipeline_project.framework.tables import ExportDef, TableDef
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline_project.framework.build import Progress
+    from pipeline_project.framework.execute import RunSummary
+    from pipeline_project.framework.project import Project
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[TABLE]...")
+@click.option("--upstream/--no-upstream", default=False, help="Also build everything the tables depend on.")
+@click.option("--downstream/--no-downstream", default=False, help="Also build everything that depends on them.")
+@click.option("--partition", "partition_text", metavar="DAY|START..END", help="Only these days of partitioned tables.")
+@click.pass_obj
+def run(project: Project, names: tuple[str, ...], upstream: bool, downstream: bool, partition_text: str | None) -> None:
+    """Build tables and publish what passes its audit; without TABLE, all of them."""
+    from rich.console import Console
+
+    from pipeline_project.framework.execute import execute
+
+    partition = PartitionRange.parse(partition_text) if partition_text else None
+    graph = project.graph
+    chosen = [graph.get(name).name for name in names] or list(graph.nodes)
+    if upstream:
+        chosen = graph.closure(chosen)
+    if downstream:
+        chosen = graph.downstream(chosen)
+    console = Console(highlight=False, soft_wrap=True)
+    printer = ProgressPrinter(console, len(chosen))
+    summary = execute(project, chosen, partition=partition, on_progress=printer)
+    print_summary(console, project, summary)
+    sys.exit(summary.exit_code)
+
+
+class ProgressPrinter:
+    """One line a node: place, name, rows, rejects, seconds."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self.console = console
+        self.total = total
+        self.done = 0
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.kind == "start":
+            if self.console.is_terminal:
+                self.console.print(f"  ...  {progress.node.stage}.{progress.node.name}", end="\r", style="dim")
+            return
+        self.done += 1
+        place = f"{self.done:>3}/{self.total}"
+        name = f"{progress.node.stage}.{progress.node.name}"
+        found = progress.publication
+        if progress.kind == "failed":
+            self.console.print(f"{place}  [red]FAILED[/red]  {name}")
+            self.console.print(f"         {progress.error}", markup=False)
+        elif isinstance(progress.node, ExportDef) and found is not None:
+            self.console.print(
+                f"{place}  {name:<38} {(found.bytes or 0) / 1024:>11,.0f} KB {'':<20} {found.seconds:6.2f} s"
+            )
+        elif found is not None:
+            rejected = f"{found.rejected:,} rejected" if found.rejected else ""
+            self.console.print(f"{place}  {name:<38} {found.rows:>11,} rows  {rejected:<18} {found.seconds:6.2f} s")
+
+
+def print_summary(console: Console, project: Project, summary: RunSummary) -> None:
+    """The tables with their checks, where things are, and what to try next."""
+    from rich.table import Table as Grid
+
+    settings = project.settings()
+    checks = [check for found in summary.publications.values() for check in found.checks]
+    warned = [
+        (name, check)
+        for name, found in summary.publications.items()
+        for check in found.checks
+        if not check.passed and check.severity == "warn"
+    ]
+    if warned:
+        grid = Grid(
+            box=None, padding=(0, 2, 0, 0), title="Warnings: published, and worth knowing", title_justify="left"
+        )
+        for column in ("table", "check", "what was found"):
+            grid.add_column(column, style="yellow" if column == "check" else None)
+        for name, check in warned:
+            grid.add_row(name, check.name, check.summary)
+        console.print()
+        console.print(grid)
+    passed = sum(check.passed for check in checks)
+    published = [found for found in summary.publications.values() if not found.failed]
+    rejected = sum(found.rejected for found in published)
+    console.print()
+    console.print(
+        f"{len(published)} published, {len(summary.errors)} failed, {len(summary.skipped)} skipped "
+        f"in {summary.seconds:.1f} s; {passed} of {len(checks)} checks passed, {len(warned)} warned; "
+        f"{rejected:,} rows in quarantine"
+    )
+    if settings.env == "dry_run":
+        console.print("dry run: nothing real was written")
+    else:
+        console.print(f"warehouse  {_short(project, settings.warehouse)}")
+        for found in published:
+            if found.path:
+                console.print(f"{found.table:<10} {_short(project, found.path)}")
+    if not summary.errors:
+        console.print("\nNext:  make dev                     the lineage and the checks in Dagster's UI")
+        console.print("       pipeline golden              expected input, expected output, on the real code")
+        console.print("       pipeline plan                what a run would change, without writing")
+
+
+def _short(project: Project, path: object) -> str:
+    from pathlib import Path
+
+    full = Path(str(path))
+    return str(full.relative_to(project.root)) if full.is_relative_to(project.root) else str(full)
+
+
+@click.command()
+@click.pass_obj
+def tables(project: Project) -> None:
+    """List the tables in the order they are built, what they read and what was published last."""
+    for node in project.graph:
+        kind = "" if isinstance(node, TableDef) else f"  -> {node.path}"
+        click.echo(f"{node.stage}.{node.name}{kind}")
+        click.echo(f"    {node.grain}")
+        if node.upstream:
+            click.echo(f"    reads {', '.join(node.upstream)}")
+
+
+@click.command()
+@click.pass_obj
+def settings(project: Project) -> None:
+    """List every setting with its value, default and meaning; exits 2 if one is malformed."""
+    try:
+        current = project.settings()
+    except SettingsError as error:
+        raise PipelineError(error.what, where=error.where, fix=error.fix) from None
+    for variable, (default, description) in type(current).variables().items():
+        name = variable.removeprefix(current.prefix).lower()
+        value = (
+            current.locations.get(name.removeprefix("source_"))
+            if name.startswith("source_")
+            else getattr(current, name)
+        )
+        click.echo(f"{variable}={'' if value is None else value}")
+        click.echo(f"    {description} Default: {default or 'none'}.")
