@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.compare.model import (
     CellChange,
+    CompareError,
     Difference,
     KeyProblem,
     RowChange,
@@ -53,10 +54,13 @@ class Keyed:
         matched = counts[_SAME] + counts[_SUSPECT]
         removed, added = counts[_REMOVED], counts[_ADDED]
         fits = matched + removed == self.base.expected_rows and matched + added == self.base.actual_rows
-        if not fits or removed or added:
+        if not fits or self._repeats_unmatched():
             problems = self._duplicates("expected", self.expected) + self._duplicates("actual", self.actual)
-            if problems:
-                return replace(self.base, key_problems=problems)
+            if not problems:
+                raise CompareError(
+                    "the rows changed while they were compared", fix="Compare tables, not random values."
+                )
+            return replace(self.base, key_problems=problems)
         changed, columns, tolerance, samples = self._look() if counts[_SUSPECT] else (0, {}, self._unused(), [])
         return replace(
             self.base,
@@ -107,6 +111,12 @@ class Keyed:
                 SELECT {keys}, CASE WHEN e.__here IS NULL THEN {_ADDED} WHEN a.__here IS NULL THEN {_REMOVED}
                     WHEN {differs} THEN {_SUSPECT} ELSE {_SAME} END::UTINYINT AS status
                 FROM {left} AS e FULL JOIN {right} AS a ON {self._on("e", "a")} LIMIT {limit})""")
+
+    def _repeats_unmatched(self) -> bool:
+        keys = ", ".join(f"__k{i}" for i in range(len(self.keys)))
+        unmatched = f"SELECT status, {keys} FROM temp.{self.found} WHERE status IN ({_ADDED}, {_REMOVED})"
+        repeated = f"SELECT 1 FROM ({unmatched}) GROUP BY status, {keys} HAVING count(*) > 1 LIMIT 1"
+        return self.connection.execute(repeated).fetchone() is not None
 
     def _duplicates(self, side: Side, query: str) -> tuple[KeyProblem, ...]:
         columns = [pair.expected.name if side == "expected" else pair.actual.name for pair in self.keys]

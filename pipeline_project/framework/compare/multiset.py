@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,16 @@ class Multiset:
 
     def compare(self) -> Difference:
         """Count every row on both sides; what is left over on one side was removed or added."""
-        counted = self._counted()
+        if self.exact or not all(pair.hashable for pair in self.pairs):
+            return self._compare(self._counted(None))
+        uneven = f"_compare_{uuid.uuid4().hex}"
+        try:
+            self.connection.execute(f"CREATE TEMP TABLE {uneven} AS {self._uneven()}")
+            return self._compare(self._counted(uneven))
+        finally:
+            self.connection.execute(f"DROP TABLE IF EXISTS temp.{uneven}")
+
+    def _compare(self, counted: str) -> Difference:
         row = self.connection.execute(
             f"SELECT coalesce(sum(greatest(__e - __a, 0)), 0), coalesce(sum(greatest(__a - __e, 0)), 0) FROM ({counted})"
         ).fetchone()
@@ -43,18 +53,14 @@ class Multiset:
             only_expected=self._left_over(counted, "__e - __a") if removed else (),
         )
 
-    def _counted(self) -> str:
-        """Rows by identity, with how often each side has it; only rows whose counts may differ."""
+    def _counted(self, uneven: str | None) -> str:
+        """Rows by identity, with how often each side has it, where that differs; `uneven` narrows the rows to look at."""
         sides = []
         for side, query in (("e", self.expected), ("a", self.actual)):
             columns = [f"{name} AS __c{i}" for i, name in enumerate(names(self.pairs, side))]
             counts = ["1 AS __e", "0 AS __a"] if side == "e" else ["0 AS __e", "1 AS __a"]
-            narrow = (
-                ""
-                if self.exact or not all(pair.hashable for pair in self.pairs)
-                else f" WHERE {fingerprint(self.pairs, side)} IN ({self._uneven()})"
-            )
-            sides.append(f"SELECT {', '.join([*columns, *counts])} FROM ({query}){narrow}")
+            where = f" WHERE {fingerprint(self.pairs, side)} IN (FROM temp.{uneven})" if uneven else ""
+            sides.append(f"SELECT {', '.join([*columns, *counts])} FROM ({query}){where}")
         by = [f"__c{i}" for i in range(len(self.pairs))]
         extra = [companion(f"__c{i}", pair.expected.type) for i, pair in enumerate(self.pairs)]
         group = ", ".join([*by, *(sql for sql in extra if sql)]) or "()"
@@ -64,7 +70,7 @@ class Multiset:
         )
 
     def _uneven(self) -> str:
-        """Fingerprints that do not occur equally often."""
+        """Fingerprints that do not occur equally often on both sides."""
         return (
             f"SELECT __h FROM (SELECT {fingerprint(self.pairs, 'e')} AS __h, 1 AS __n FROM ({self.expected}) "
             f"UNION ALL SELECT {fingerprint(self.pairs, 'a')}, -1 FROM ({self.actual})) GROUP BY __h HAVING sum(__n) <> 0"

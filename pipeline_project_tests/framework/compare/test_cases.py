@@ -18,7 +18,7 @@ COLUMN_BY_COLUMN, BY_FINGERPRINT = 10**6, -1
 
 @pytest.fixture(scope="module")
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
 

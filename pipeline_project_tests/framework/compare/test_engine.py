@@ -1,0 +1,145 @@
+"""What the comparer refuses, hides and promises, beyond single comparisons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+from pipeline_project.framework.compare import Column, CompareError, Tolerance, compare, render, visible
+
+
+@pytest.fixture
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+@pytest.mark.parametrize(
+    ("type_", "refused"), [("DECIMAL(10,2)", True), ("BIGINT", True), ("DATE", True), ("DOUBLE", False)]
+)
+def test_tolerances_are_for_floats(connection: duckdb.DuckDBPyConnection, type_: str, refused: bool) -> None:
+    query = f"SELECT 1 AS id, NULL::{type_} AS x"
+    if refused:
+        with pytest.raises(CompareError, match=r"x: no tolerance is allowed on"):
+            compare(connection, query, query, key=["id"], tolerances={"x": Tolerance(abs=1)})
+    else:
+        assert compare(connection, query, query, key=["id"], tolerances={"x": Tolerance(abs=1)}).equal
+
+
+def test_a_key_has_no_tolerance_and_is_not_volatile(connection: duckdb.DuckDBPyConnection) -> None:
+    query = "SELECT 1::DOUBLE AS id"
+    with pytest.raises(CompareError, match="no tolerance is allowed on the key"):
+        compare(connection, query, query, key=["id"], tolerances={"id": Tolerance(abs=1)})
+    with pytest.raises(CompareError, match="the key cannot be volatile"):
+        compare(connection, query, query, key=["id"], volatile=["id"])
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_a_tolerance_is_a_number(value: float) -> None:
+    with pytest.raises(CompareError):
+        Tolerance(abs=value)
+
+
+@pytest.mark.parametrize("use", ["key", "volatile"])
+def test_an_unknown_column_is_named(connection: duckdb.DuckDBPyConnection, use: str) -> None:
+    with pytest.raises(CompareError, match=f"{use} column 'amuont' does not exist. Columns: amount."):
+        compare(connection, "SELECT 1 AS amount", "SELECT 1 AS amount", **{use: ["amuont"]})
+
+
+def test_masked_values_do_not_show_but_their_change_does(connection: duckdb.DuckDBPyConnection) -> None:
+    old = "SELECT * FROM (VALUES ('ann@x.org', 'secret-1'), ('bob@x.org', 'same')) t(email, token)"
+    new = "SELECT * FROM (VALUES ('ann@x.org', 'secret-2'), ('eve@x.org', 'same')) t(email, token)"
+    for key in (["email"], []):
+        difference = compare(connection, old, new, key=key, masked=["email", "token"])
+        said = render(difference) + json.dumps(difference.as_dict())
+        assert not [value for value in ("ann", "bob", "eve", "secret") if value in said]
+        assert "masked:" in said
+
+
+def test_declared_schemas_carry_nullability(connection: duckdb.DuckDBPyConnection) -> None:
+    query = "SELECT 1 AS id"
+    difference = compare(
+        connection,
+        query,
+        query,
+        expected_columns=[Column("id", "BIGINT", nullable=False)],
+        actual_columns=[Column("id", "BIGINT", nullable=True)],
+    )
+    assert not difference.equal
+    assert "~ id NOT NULL -> NULL" in render(difference)
+
+
+def test_samples_are_bounded_and_in_key_order(connection: duckdb.DuckDBPyConnection) -> None:
+    difference = compare(
+        connection,
+        "SELECT 100 - i AS id, i AS x FROM range(100) t(i)",
+        "SELECT 100 - i AS id, -i - 1 AS x FROM range(100) t(i)",
+        key=["id"],
+        max_samples=3,
+    )
+    assert difference.changed == 100
+    assert difference.columns == {"x": 100}
+    assert [change.key["id"] for change in difference.changes] == ["1", "2", "3"]
+    assert "… 97 more changed" in render(difference)
+
+
+def test_fingerprints_take_over_for_large_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("CREATE TABLE old AS SELECT i AS id, i % 7 AS x, 'n' || i AS name FROM range(150000) t(i)")
+    connection.execute("CREATE TABLE new AS SELECT * REPLACE (CASE id WHEN 77 THEN 9 ELSE x END AS x) FROM old")
+    difference = compare(connection, "FROM old", "FROM new", key=["id"])
+    assert (difference.changed, difference.same) == (1, 149999)
+    assert render(difference).endswith("id=77  x  0 -> 9  (+9)")
+
+
+def test_a_heavily_repeated_key_does_not_explode(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("SET memory_limit = '200MB'")
+    query = "SELECT 1 AS id, i AS x FROM range(200000) t(i)"
+    difference = compare(connection, query, query, key=["id"])
+    assert [problem.rows for problem in difference.key_problems] == [200000, 200000]
+
+
+def test_rows_that_change_between_reads_are_no_equality(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("CREATE SEQUENCE ticks")
+    query = "SELECT i AS id FROM range(10) t(i) WHERE i < nextval('ticks') % 7"
+    with pytest.raises(CompareError, match="the rows changed"):
+        compare(connection, query, query, key=["id"])
+
+
+def test_works_inside_a_transaction_and_leaves_nothing(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("BEGIN")
+    connection.execute("CREATE TABLE t AS SELECT 1 AS id")
+    assert compare(connection, "FROM t", "FROM t", key=["id"]).equal
+    connection.execute("ROLLBACK")
+    assert not connection.execute("SELECT * FROM duckdb_tables()").fetchall()
+
+
+def test_a_difference_is_json(connection: duckdb.DuckDBPyConnection) -> None:
+    difference = compare(connection, "SELECT 1 AS id, 2 AS x", "SELECT 1 AS id, 3 AS x", key=["id"])
+    data = json.loads(json.dumps(difference.as_dict()))
+    assert data["equal"] is False
+    assert data["changes"] == [
+        {"key": {"id": "1"}, "cells": [{"column": "x", "expected": "2", "actual": "3", "delta": "+1"}]}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "NULL"),
+        ("", "''"),
+        ("NULL", "'NULL'"),
+        ("   ", "···"),
+        (" a b ", "·a b·"),
+        ("a\\n", "a\\\\n"),
+        ("\x1b[31m", "\\u001b[31m"),
+        ("\u202eabc", "\\u202eabc"),
+        ("\U000e0001", "\\U000e0001"),
+        ("日本", "日本"),
+    ],
+)
+def test_nothing_hides_in_a_value(value: str | None, shown: str) -> None:
+    assert visible(value) == shown
