@@ -11,8 +11,10 @@ READY := .venv/.installed
 endif
 
 # History of runs, kept between starts and shared by `make run` and `make dev`.
-export DAGSTER_HOME ?= $(CURDIR)/.dagster
-HISTORY := $(DAGSTER_HOME)/dagster.yaml
+ifndef DAGSTER_HOME
+export DAGSTER_HOME := $(CURDIR)/.dagster
+HISTORY := .dagster/dagster.yaml
+endif
 
 PORT ?= 3000
 WORKERS ?= auto
@@ -29,7 +31,11 @@ run: $(READY) $(HISTORY) ## Install, and run the whole pipeline on the real exam
 
 dev: $(READY) $(HISTORY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history kept between starts
 	@$(PYTHON) -m compileall -q $(PACKAGE)
-	$(PYTHON) -m dagster dev --port $(PORT)
+	@# From the history's folder, since Dagster warns of any other dagster.yaml; and it prefers `dg dev` for
+	@# projects of components, which this is not.
+	cd "$(DAGSTER_HOME)" && "$(if $(findstring /,$(PYTHON)),$(abspath $(PYTHON)),$(PYTHON))" \
+	    -W 'ignore:Function `dev_command` is superseded' \
+	    -m dagster dev --workspace "$(CURDIR)/workspace.yaml" --port $(PORT)
 
 check: lint types layers test ## Lint, types, import layers, tests: what CI runs
 
@@ -77,6 +83,6 @@ help: ## This list
 	@sh scripts/install.sh .venv
 	@touch $@
 
-$(HISTORY): dagster.yaml
-	@mkdir -p "$(@D)"
-	@ln -sf "$(CURDIR)/dagster.yaml" "$@"
+.dagster/dagster.yaml: dagster.yaml
+	@mkdir -p .dagster
+	@ln -sf ../dagster.yaml $@
