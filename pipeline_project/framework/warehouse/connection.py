@@ -118,14 +118,15 @@ def _unreadable(database: Path | None, error: Exception) -> WarehouseError:
     )
 
 
+def process_name(pid: int | str, otherwise: str = "") -> str:
+    """A process as a person can find it: its number and the beginning of its command line."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        words = [otherwise]
+    return f"process {pid} ({' '.join(words).strip()[:120]})"
+
+
 def _holder(message: str) -> str:
     match = _HELD.search(message)
-    if match is None:
-        return "another process"
-    pid = match["pid"]
-    command = Path(f"/proc/{pid}/cmdline")
-    try:
-        words = command.read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        words = [match["program"]]
-    return f"process {pid} ({' '.join(words).strip()[:120]})"
+    return process_name(match["pid"], match["program"]) if match else "another process"

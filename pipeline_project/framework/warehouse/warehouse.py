@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +14,8 @@ from pipeline_project.framework.warehouse.session import Session
 
 if TYPE_CHECKING:
     import duckdb
+
+    from pipeline_project.framework.warehouse.proof import Proof
 
 
 class Warehouse(Protocol):
@@ -84,6 +85,10 @@ class DryRunWarehouse:
         scratch: the folder in which this dry run makes a folder of its own, removed afterwards.
         in_memory: keep the scratch database in memory (golden cases).
         keep: leave the scratch folder behind for inspection.
+
+    Attributes:
+        folder: the folder of the last session.
+        proof: what the real file was before and after the last session; None where there was no real file to watch.
     """
 
     def __init__(
@@ -102,6 +107,8 @@ class DryRunWarehouse:
         self.lock_timeout = lock_timeout
         self.in_memory = in_memory
         self.keep = keep
+        self.folder: Path | None = None
+        self.proof: Proof | None = None
 
     @classmethod
     def of(cls, settings: BaseSettings, **arguments: Any) -> DryRunWarehouse:
@@ -118,35 +125,51 @@ class DryRunWarehouse:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Open a new scratch database with the real one attached read-only."""
-        from pipeline_project.framework.warehouse.guard import guarded
+        """Open a new scratch database with the real one attached read-only.
 
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="dry_run_", dir=self.scratch))
-        options = Options(self.options.memory_limit, self.options.threads, folder / "spill", self.options.temp_limit)
-        try:
+        Raises:
+            WarehouseLocked: another process is writing the real file.
+            WarehouseError: the real file changed in the meantime (see `framework.warehouse.proof`).
+        """
+        from pipeline_project.framework.warehouse.guard import guarded
+        from pipeline_project.framework.warehouse.proof import Witness
+        from pipeline_project.framework.warehouse.scratch import scratch_folder
+
+        self.proof = None
+        with ExitStack() as stack:
+            folder = stack.enter_context(scratch_folder(self.scratch, keep=self.keep))
+            self.folder = folder
+            witness = (
+                stack.enter_context(Witness(self.real, lock_timeout=self.lock_timeout))
+                if self.real is not None
+                else None
+            )
+            options = dataclasses.replace(self.options, temp_folder=folder / "spill")
             connection = connect(
                 None if self.in_memory else folder / "scratch.duckdb", options, lock_timeout=self.lock_timeout
             )
             try:
-                self._attach_real(connection)
-                yield Session(
-                    guarded(connection, readonly_catalogs=("real",)),
-                    output=folder / "output",
-                    scratch=folder,
-                    real="real",
-                )
+                self._attach_real(connection, folder)
+                guard = guarded(connection, readonly_catalogs=("real",))
+                session = Session(guard, output=folder / "output", scratch=folder, real="real")  # type: ignore[arg-type]
+                guard.lock()
+                yield session
             finally:
                 connection.close()
-        finally:
-            if not self.keep:
-                shutil.rmtree(folder, ignore_errors=True)
+                if witness is not None:
+                    self.proof = witness.proof()
+                    self.proof.check()
 
-    def _attach_real(self, connection: duckdb.DuckDBPyConnection) -> None:
-        if self.real is None or not self.real.exists():
-            connection.execute("ATTACH ':memory:' AS real")
-            return
-        path = str(self.real.resolve()).replace("'", "''")
+    def _attach_real(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+        real = self.real.resolve() if self.real is not None else None
+        if real is None or not real.exists():
+            if self.in_memory:
+                connection.execute("ATTACH ':memory:' AS real")
+                return
+            # An empty database in the real one's place is read-only like a real one.
+            real = folder / "empty.duckdb"
+            connect(real, Options(), lock_timeout=0).close()
+        path = str(real).replace("'", "''")
 
         def attach() -> duckdb.DuckDBPyConnection:
             return connection.execute(f"ATTACH '{path}' AS real (READ_ONLY)")
