@@ -1,0 +1,36 @@
+"""Everything that stands in the stage folders is registered, described and classified."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from pipeline_project.framework.tables import TableDef
+from pipeline_project.framework.wiring import problems
+from pipeline_project.project import project
+
+
+def test_nothing_is_missing() -> None:
+    assert problems(project) == []
+
+
+def test_dagster_has_every_node_in_the_group_of_its_stage() -> None:
+    graph = project.dagster_definitions().resolve_asset_graph()
+    groups = {key.to_user_string(): graph.get(key).group_name for key in graph.materializable_asset_keys}
+    assert groups == {node.name: node.stage for node in project.graph}
+
+
+def test_dagster_has_the_edges_of_the_tables() -> None:
+    graph = project.dagster_definitions().resolve_asset_graph()
+    for node in project.graph:
+        upstream = {key.to_user_string() for key in graph.get(dg.AssetKey(node.name)).parent_keys}
+        assert upstream >= set(node.upstream), node.name
+
+
+def test_dagster_has_the_checks_of_every_table() -> None:
+    graph = project.dagster_definitions().resolve_asset_graph()
+    checks = {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys}
+    for node in project.graph:
+        if isinstance(node, TableDef):
+            wanted = {"schema", "rows_valid", *(reference.name for reference in node.references)}
+            wanted |= {invariant.name for invariant in project.graph.invariants_of(node.name)}
+            assert {(node.name, name) for name in wanted} <= checks
