@@ -1,9 +1,9 @@
 """Tables as Dagster assets with checks. With `resources.py`, `metadata.py` and the jobs, the only room that knows Dagster."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: Dagster compares the annotation of `context` by identity.
+import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -12,14 +12,12 @@ from pipeline_project.framework.build import Progress, build_node
 from pipeline_project.framework.code_version import code_version
 from pipeline_project.framework.contract import Contract
 from pipeline_project.framework.errors import AuditFailed, PipelineError, SourceError
+from pipeline_project.framework.graph import Graph
 from pipeline_project.framework.metadata import check_results, definition_metadata, publication_metadata
 from pipeline_project.framework.partitions import Daily, PartitionRange
+from pipeline_project.framework.project import Project
 from pipeline_project.framework.resources import WarehouseResource, sources_resource
 from pipeline_project.framework.tables import ExportDef, TableDef
-
-if TYPE_CHECKING:
-    from pipeline_project.framework.graph import Graph
-    from pipeline_project.framework.project import Project
 
 Node = TableDef | ExportDef
 
@@ -29,7 +27,10 @@ SOURCE_RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPON
 
 def build_assets(project: Project) -> list[dg.AssetsDefinition]:
     """Every table and export of `project` as an ordinary asset: flat keys, the stage as group."""
-    return [_asset(node, project.graph) for node in project.graph]
+    with warnings.catch_warnings():
+        # `backfill_policy` is beta, and the only way to build a range of partitions in one run.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return [_asset(node, project.graph) for node in project.graph]
 
 
 def build_resources(project: Project) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def _materialize(
     warehouse: WarehouseResource = context.resources.warehouse
     progress.emit(Progress("start", node))
     try:
-        run = warehouse.run(context.run_id, _partition(context, partitions))
+        run = warehouse.run(context.run.run_id, _partition(context, partitions))
         publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())
     except AuditFailed as error:
         progress.emit(Progress("failed", node, error.publication, error))

@@ -15,12 +15,9 @@ from pipeline_project.framework.tables import ExportDef, TableDef
 
 def definition_metadata(node: TableDef | ExportDef) -> dict[str, Any]:
     """What is known before any run: relation, contract, and where the code stands."""
-    file, line = source_location(node)
-    found: dict[str, Any] = {
-        "dagster/code_references": dg.CodeReferencesMetadataValue(
-            code_references=[dg.LocalFileCodeReference(file_path=str(file), line_number=line)]
-        )
-    }
+    _, line = source_location(node)
+    # Dagster's own code references are beta and hold a machine's absolute path; this text travels.
+    found: dict[str, Any] = {"code": f"{node.module}, line {line}"}
     if isinstance(node, TableDef):
         found["dagster/table_name"] = f"{node.stage}.{node.name}"
         found["dagster/column_schema"] = column_schema(Contract.of(node.model))
