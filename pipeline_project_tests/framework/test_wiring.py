@@ -83,8 +83,10 @@ def test_a_complete_table_leaves_nothing_to_say(make: Make) -> None:
         (
             "metadata=public, ",
             "",
-            "transform/orders.py: Orders.order_id has no classification; "
-            "use metadata=public, internal, personal or secret",
+            (
+                "transform/orders.py: Orders.order_id has no classification; "
+                "use metadata=public, internal, personal or secret"
+            ),
         ),
         (
             '    """Every order."""\n',

@@ -1,0 +1,117 @@
+"""`make` says what it can do, installs only when something changed, and says in a line why it cannot."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline_project_tests.repository import ROOT
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = MAKEFILE.partition(".PHONY:")[2].splitlines()[0].split()
+NEEDED = ("Makefile", "pyproject.toml", "requirements.lock", "scripts/install.sh", "dagster.yaml")
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    return subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """The files that setting up needs, as just cloned."""
+    for name in NEEDED:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_help_tells_what_each_target_is_for(target: str) -> None:
+    assert re.search(rf"^  make {target} +\w", make(ROOT, "help").stdout, re.M)
+
+
+def test_without_a_target_it_runs_what_ci_runs() -> None:
+    assert make(ROOT, "-n", "PYTHON=python").stdout == make(ROOT, "-n", "check", "PYTHON=python").stdout
+
+
+def test_ci_runs_check() -> None:
+    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == "make check"
+    assert "bash .ci/run" in (ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8")
+
+
+def test_a_clean_clone_is_installed_first(clone: Path) -> None:
+    assert make(clone, "-n", "run").stdout.startswith("sh scripts/install.sh .venv\n")
+
+
+def test_nothing_is_installed_again_when_nothing_changed(clone: Path) -> None:
+    (clone / ".venv").mkdir()
+    (clone / ".venv" / ".installed").touch()
+    assert "install.sh" not in make(clone, "-n", "run").stdout
+    newer = (clone / ".venv" / ".installed").stat().st_mtime + 10
+    os.utime(clone / "requirements.lock", (newer, newer))
+    assert "install.sh" in make(clone, "-n", "run").stdout
+
+
+def test_an_environment_that_is_ready_is_used_as_it_is(clone: Path) -> None:
+    done = make(clone, "-n", "test", "PYTHON=/opt/python")
+    assert "install.sh" not in done.stdout
+    assert "/opt/python -m pytest" in done.stdout
+
+
+def test_history_is_kept_in_the_project(clone: Path) -> None:
+    assert make(clone, ".dagster/dagster.yaml").returncode == 0
+    assert (clone / ".dagster" / "dagster.yaml").read_text() == (clone / "dagster.yaml").read_text()
+
+
+def install(folder: Path, tools: Path) -> subprocess.CompletedProcess[str]:
+    """Run the installer with nothing but `tools` on the PATH."""
+    shell = shutil.which("sh")
+    assert shell is not None
+    return subprocess.run(
+        [shell, "scripts/install.sh", ".venv"],
+        cwd=folder,
+        env={"PATH": str(tools)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_python_one_line_says_what_to_do(clone: Path) -> None:
+    tools = clone / "tools"
+    tools.mkdir()
+    (tools / "python3").write_text("#!/bin/sh\nexit 1\n")  # as a Python 3.9 answers to the version check
+    (tools / "python3").chmod(0o755)
+    done = install(clone, tools)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "install: no Python 3.11 to 3.14 found. Install one, or name it: make PYTHON3=/path/to/python3.12\n"
+    )
+    assert not (clone / ".venv").exists()
+
+
+def test_without_the_venv_module_one_line_says_what_to_do(clone: Path) -> None:
+    tools = clone / "tools"
+    tools.mkdir()
+    # As Debian's Python without python3-venv: everything but that import works.
+    script = f'#!/bin/sh\ncase "$*" in *ensurepip*) exit 1;; esac\nexec "{sys.executable}" "$@"\n'
+    (tools / "python3").write_text(script)
+    (tools / "python3").chmod(0o755)
+    (tools / "rm").symlink_to(str(shutil.which("rm")))
+    done = install(clone, tools)
+    assert done.returncode == 2
+    assert done.stderr == "install: this Python has no venv module. On Debian and Ubuntu: apt-get install python3-venv\n"

@@ -1,0 +1,142 @@
+"""What the repository promises about its own files: the lock, names that must agree, no trace of one machine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pipeline_project.project import project
+from pipeline_project_tests import repository
+from pipeline_project_tests.repository import ROOT
+
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+PINS = {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)", LOCK, re.M)}
+
+
+def test_the_lock_names_no_address() -> None:
+    assert "://" not in LOCK
+    assert "index-url" not in LOCK
+
+
+def test_every_pin_of_the_lock_has_a_hash() -> None:
+    for block in re.split(r"^(?=[\w.-]+)", LOCK, flags=re.M)[1:]:
+        assert "--hash=sha256:" in block, block.splitlines()[0]
+
+
+def requirements() -> Iterator[Requirement]:
+    metadata = repository.pyproject()
+    for lines in (
+        metadata["build-system"]["requires"],
+        metadata["project"]["dependencies"],
+        *metadata["project"].get("optional-dependencies", {}).values(),
+        *metadata["dependency-groups"].values(),
+    ):
+        yield from map(Requirement, lines)
+
+
+@pytest.mark.parametrize("requirement", list(requirements()), ids=str)
+def test_the_lock_holds_what_the_project_asks_for(requirement: Requirement) -> None:
+    pinned = PINS.get(canonicalize_name(requirement.name))
+    assert pinned is not None, f"`make lock`: {requirement.name} is not in requirements.lock"
+    assert requirement.specifier.contains(pinned, prereleases=True), f"`make lock`: {pinned} is not {requirement}"
+
+
+def traces(line: str) -> list[str]:
+    """What in a line only makes sense on one machine or in one network."""
+    home = r"(?<![\w.])/(?:home|Users|root|work|mnt|Volumes)/\w+"
+    temporary = r"(?<![\w.])/(?:private/)?tmp/\w+"
+    registry = r"\b(?:pypi|pythonhosted|npmjs|registry)\.(?:org|com|io)\b"
+    private = r"\b(?:10\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d{1,3}\.\d{1,3}\b"
+    return re.findall("|".join((home, temporary, registry, private)), line)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("see /" + "home/ada/shop", True),
+        ("see /" + "tmp/scratch", True),
+        ("index: " + "pypi" + ".org/simple", True),
+        ("host 192.168" + ".1.20", True),
+        ("read data/tmp/rows.csv or http://127.0.0.1:8000/work/", False),
+        ("version 10.2.1", False),
+    ],
+)
+def test_a_trace_of_one_machine_is_seen(line: str, found: bool) -> None:
+    assert bool(traces(line)) is found
+
+
+def test_no_file_names_one_machine() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {trace}"
+        for path in repository.files()
+        for number, line in enumerate((repository.text(path) or "").splitlines(), start=1)
+        for trace in traces(line)
+    ]
+    assert found == []
+
+
+def test_the_workspace_and_dg_agree_on_the_code_location() -> None:
+    dg = tomllib.loads((ROOT / "dg.toml").read_text(encoding="utf-8"))["project"]
+    (entry,) = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))["load_from"]
+    assert dg["code_location_name"] == entry["python_module"]["location_name"] == project.package
+    assert dg["code_location_target_module"] == entry["python_module"]["module_name"]
+    assert dg["root_module"] == project.package
+
+
+def test_dg_is_not_configured_in_pyproject() -> None:
+    """There it would make `dagster dev` ignore workspace.yaml without a word."""
+    assert not {"dg", "dagster"} & repository.pyproject()["tool"].keys()
+
+
+def test_dagster_sends_no_usage_statistics() -> None:
+    assert yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))["telemetry"] == {"enabled": False}
+
+
+def test_every_exception_of_the_linters_has_its_reason_on_the_line() -> None:
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    codes = [line for line in lines if re.match(r'\s+"[A-Z]+\d+"', line) or re.match(r'\s+"ignore', line)]
+    assert codes
+    assert [line for line in codes if "#" not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("extract/breach.py", "import {}.load", "Imports point one way"),
+        ("transform/breach.py", "import {}.settings", "Tables read neither the environment nor the demo sources"),
+        ("framework/breach.py", "import {}.extract", "Imports point one way"),
+        ("framework/breach.py", "import dagster", "The framework's core knows no Dagster"),
+        ("framework/breach.py", "import {}.framework.assets", "Only definitions and the Dagster rooms themselves"),
+    ],
+)
+def test_an_import_against_the_layers_is_refused(tmp_path: Path, file: str, line: str, contract: str) -> None:
+    for name in (project.package, f"{project.package}_tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    assert lint_imports(tmp_path).returncode == 0, lint_imports(tmp_path).stdout
+    (tmp_path / project.package / file).write_text(line.format(project.package) + "\n")
+    result = lint_imports(tmp_path)
+    assert result.returncode == 1
+    assert re.search(rf"{re.escape(contract)}.* BROKEN", result.stdout)
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    code = "from importlinter.cli import lint_imports_command as lint; lint(['--no-cache', '--no-logo'])"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
