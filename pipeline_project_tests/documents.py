@@ -1,0 +1,165 @@
+"""Reads the repository's Markdown: its fenced blocks, and the commands and paths it names.
+
+How a document says what is done with its commands: a ```console block holds lines that begin with `$ `, each
+followed by what it prints. `<!-- run -->` on the line above the fence executes them, in order, in a copy of the
+repository that the document's other executed blocks share, and compares what is printed; `<!-- run: 1 -->` says
+that the last one leaves with 1. Without it, the commands are only checked: the target, subcommand and options exist.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+FENCE = re.compile(
+    r"^(?:<!-- (?P<run>run)(?:: (?P<code>\d+))? -->\n)?```(?P<language>\w*)\n(?P<body>.*?)^```$", re.M | re.S
+)
+GENERATED = ("data", "build", ".venv", ".dagster", "golden/.pending", ".env", "dist")
+OTHER_PROGRAMS = {"git", "cd", "cat", "sed", "uv", "export", "rm", "cp", "mkdir", "echo", "python", "docker"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """One `$ ` line, with the lines it is shown to print."""
+
+    line: str
+    output: tuple[str, ...]
+
+    @property
+    def words(self) -> list[str]:
+        """The words without a comment and without leading NAME=value."""
+        words = shlex.split(self.line, comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            words.pop(0)
+        return words
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block; `exit_code` is what its last command leaves with, if it is executed."""
+
+    document: Path
+    line: int
+    language: str
+    body: str
+    executed: bool
+    exit_code: int
+
+    @property
+    def commands(self) -> list[Command]:
+        found: list[tuple[str, list[str]]] = []
+        for line in self.body.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            elif found:
+                found[-1][1].append(line)
+        return [Command(line, tuple(output)) for line, output in found]
+
+
+def blocks(document: Path) -> list[Block]:
+    """Every fenced block of a Markdown file."""
+    text = document.read_text(encoding="utf-8")
+    return [
+        Block(
+            document,
+            text.count("\n", 0, found.start("body")),
+            found["language"],
+            found["body"],
+            found["run"] is not None,
+            int(found["code"] or 0),
+        )
+        for found in FENCE.finditer(text)
+    ]
+
+
+def missing_paths(document: Path, root: Path) -> Iterator[str]:
+    """Links and paths in the text that lead to no file of the repository."""
+    text = FENCE.sub("", document.read_text(encoding="utf-8"))
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    links = [link for link in links if link]
+    yield from (link for link in links if not (document.parent / link).exists())
+    for span in re.findall(r"`([^`\n]+)`", text):
+        if _is_path(span, root) and not (root / span).exists() and not (document.parent / span).exists():
+            yield span
+
+
+def _is_path(span: str, root: Path) -> bool:
+    if not re.fullmatch(r"[\w.\-]+(/[\w.\-]*)*", span) or span.startswith(GENERATED):
+        return False
+    first = span.split("/")[0]
+    return "/" in span and ((root / first).exists() or bool(re.search(r"\.(py|md|yml|yaml|toml|html)$", span)))
+
+
+def problem_with(command: Command, targets: set[str], pipeline: click.Group) -> str | None:
+    """Why a command of a document cannot be right; None if nothing speaks against it."""
+    words = command.words
+    if not words:
+        return "no command"
+    program, *arguments = words
+    if program == "make":
+        named = [word for word in arguments if "=" not in word and not word.startswith("-")]
+        unknown = [name for name in named if name not in targets]
+        return f"make has no target {', '.join(unknown)}" if unknown else None
+    if program in ("pipeline", "dagster", "dg"):
+        group = pipeline if program == "pipeline" else _group_of(program)
+        return _parse(group, program, arguments)
+    return None if program in OTHER_PROGRAMS else f"unknown program {program}"
+
+
+def _group_of(program: str) -> click.Group:
+    if program == "dagster":
+        from dagster._cli import create_dagster_cli
+
+        return create_dagster_cli()
+    from dagster_dg_cli.cli import create_dg_cli
+
+    group: click.Group = create_dg_cli()
+    return group
+
+
+def _parse(group: click.Group, name: str, arguments: list[str]) -> str | None:
+    """Parse without running anything."""
+    if {"-h", "--help", "--version"} & set(arguments):
+        arguments = [word for word in arguments if word not in ("-h", "--help", "--version")]
+        if not arguments:
+            return None
+    command: click.Command = group
+    try:
+        while isinstance(command, click.Group):
+            context = click.Context(command, info_name=name)
+            if not arguments or arguments[0].startswith("-"):
+                return None if command.invoke_without_command else f"{name} needs a subcommand"
+            found = command.get_command(context, arguments[0])
+            if found is None:
+                return f"{name} has no subcommand {arguments[0]}"
+            command, name, arguments = found, f"{name} {arguments[0]}", arguments[1:]
+        command.make_context(name, list(arguments), resilient_parsing=False)
+    except click.ClickException as error:
+        return error.format_message()
+    return None
+
+
+def normalised(line: str) -> str:
+    """A printed line without what changes from run to run: seconds, run ids, and the width of columns."""
+    line = re.sub(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b", "<id>", line)
+    line = re.sub(r"\b\d+(\.\d+)? ?(s|ms|seconds)\b", "<time>", line)
+    return " ".join(line.split())
+
+
+def lines_not_printed(shown: tuple[str, ...], printed: str) -> list[str]:
+    """The shown lines that were not printed, in order; a line `...` stands for any number of lines."""
+    remaining = iter([normalised(line) for line in printed.splitlines()])
+    missing = []
+    for line in shown:
+        wanted = normalised(line)
+        if wanted in ("", "...", "…"):
+            continue
+        if wanted not in remaining:  # advances: what follows must be printed after it
+            missing.append(line)
+            break
+    return missing

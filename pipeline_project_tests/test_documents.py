@@ -1,0 +1,81 @@
+"""The reader of documents sees what is wrong in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline_project.cli import pipeline
+from pipeline_project_tests import documents
+from pipeline_project_tests.documents import Command
+
+TEXT = """# Title
+
+<!-- run: 1 -->
+```console
+$ pipeline run --help   # how
+Usage: pipeline run
+...
+$ make run
+```
+
+```python
+x = 1
+```
+"""
+
+
+def test_blocks_are_read_with_their_commands_and_output(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(TEXT)
+    console, python = documents.blocks(tmp_path / "a.md")
+    assert (console.executed, console.exit_code, console.line) == (True, 1, 4)
+    assert console.commands == [
+        Command("pipeline run --help   # how", ("Usage: pipeline run", "...")),
+        Command("make run", ()),
+    ]
+    assert (python.language, python.executed) == ("python", False)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("make run", None),
+        ("PORT=1 make run ARGS=x", None),
+        ("make runn", "make has no target runn"),
+        ("pipeline run --upstream", None),
+        ("PIPELINE_ENV=dry_run pipeline run", None),
+        ("pipeline runn", "pipeline has no subcommand runn"),
+        ("pipeline run --verbosely", "No such option '--verbosely'."),
+        ("dagster job execute -m shop.definitions -j pipeline", None),
+        ("dagster job exec", "dagster job has no subcommand exec"),
+        ("dg list defs", None),
+        ("dg list definitions", "dg list has no subcommand definitions"),
+        ("terraform plan", "unknown program terraform"),
+    ],
+)
+def test_a_command_that_does_not_exist_is_seen(line: str, problem: str | None) -> None:
+    found = documents.problem_with(Command(line, ()), {"run"}, pipeline)
+    assert (found or "").partition(" (Did")[0] == (problem or "")
+
+
+def test_a_path_that_does_not_exist_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.py").touch()
+    (tmp_path / "a.md").write_text(
+        "[a](src/a.py#L1) [gone](src/gone.py) `src/a.py` `src/lost.py` `data/made.csv` `a/b` [web](https://a.b/c)\n"
+    )
+    assert list(documents.missing_paths(tmp_path / "a.md", tmp_path)) == ["src/gone.py", "src/lost.py"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "missing"),
+    [
+        (("1 row in 0.2 s", "...", "done"), []),
+        (("1   row in 9.1 s",), []),
+        (("done", "1 row in 0.2 s"), ["1 row in 0.2 s"]),
+        (("2 rows in 0.2 s",), ["2 rows in 0.2 s"]),
+    ],
+)
+def test_shown_output_must_be_printed_in_that_order(shown: tuple[str, ...], missing: list[str]) -> None:
+    assert documents.lines_not_printed(shown, "1 row in 0.7 s\nfine\ndone\n") == missing
