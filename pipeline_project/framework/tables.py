@@ -41,6 +41,8 @@ class RejectBudget:
 class KeepFirst:
     """Of the rows that share the contract's unique key keep the first by `order_by`; the others are rejected.
 
+    A name with a leading minus sorts from the largest value down.
+
     The order must be total over the repeats: rows equal in every `order_by` column are interchangeable
     only if they are equal in every column.
     """

@@ -1,27 +1,27 @@
-"""Stage and split: rows with a bit mask of broken rules, then good rows here and rejected rows in the quarantine."""
+"""Stage and split: rows with a bit mask of broken rules, then good rows here and rejected rows aside."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pipeline_project.framework.errors import SourceError, WarehouseError
-from pipeline_project.framework.partitions import PartitionRange
 from pipeline_project.framework.warehouse import quarantine
+from pipeline_project.framework.warehouse.ops import quoted
 from pipeline_project.framework.warehouse.session import Session, qualified
 
 if TYPE_CHECKING:
     import ibis
 
     from pipeline_project.framework.contract import Contract
-    from pipeline_project.framework.run import Run
+    from pipeline_project.framework.partitions import PartitionRange
     from pipeline_project.framework.sources.base import Landed
     from pipeline_project.framework.tables import KeepFirst, TableDef
 
 SOURCE_COLUMNS = ("_source_file", "_source_line")
 """Columns a connector may add: kept for rejected rows, never published."""
+REPEAT = "unique_key.repeat"
+"""The reason code of rows that repeat a key whose first row is kept."""
 
 
 @dataclass
@@ -34,6 +34,8 @@ class Staged:
         reasons: rejected rows per reason code; a row that broke two rules counts under both.
         rejected: rows set aside.
         published: rows left.
+        sample: some of the rejected rows, masked.
+        first_place: where the first rejected row stood in its source, as `file:line`, if known.
     """
 
     relation: str
@@ -41,6 +43,8 @@ class Staged:
     rejected: int
     published: int
     reasons: dict[str, int] = field(default_factory=dict)
+    sample: Sequence[Mapping[str, Any]] = ()
+    first_place: str | None = None
 
 
 def narrow(expression: ibis.Table, table: TableDef, partition: PartitionRange | None) -> ibis.Table:
@@ -54,89 +58,88 @@ def narrow(expression: ibis.Table, table: TableDef, partition: PartitionRange | 
 def stage(
     session: Session, table: TableDef, contract: Contract, expression: ibis.Table, landed: Landed | None
 ) -> tuple[str, int]:
-    """Write the labelled rows into a staging table beside the target; returns its name and the rows that arrived."""
-    session.connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{session.catalog}"."{table.stage}"')
+    """Write the labelled rows into a staging table beside the target; returns its name and the rows that arrived.
+
+    The columns are the contract's, in its order. Further ones, which a contract that is not strict allows, are
+    left out: nobody described, classified or audited them.
+    """
+    session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(session.catalog)}.{quoted(table.stage)}")
     relation = qualified(session.catalog, table.stage, f"__staging_{table.name}")
-    execute_staging(session, table, f"CREATE OR REPLACE TABLE {relation} AS {session.sql(contract.label(expression))}")
+    names = [column.name for column in contract.columns]
+    wanted = [*names, *(name for name in SOURCE_COLUMNS if name in expression.columns and name not in names)]
+    if wanted != list(expression.columns):
+        expression = expression.select(*wanted)
+    session.connection.execute(
+        f"CREATE OR REPLACE TABLE {relation} AS {session.sql(contract.label(expression))}"
+    )
     count = _one(session, f"SELECT count(*) FROM {relation}")
     if landed is not None and landed.malformed is not None:
         count += _one(session, f"SELECT count(*) FROM ({landed.malformed})")
     return relation, count
 
 
-def execute_staging(session: Session, table: TableDef, sql: str) -> None:
-    """Run the statement that reads the source; what a file or a value breaks becomes one clear line."""
-    import duckdb
-
-    try:
-        session.connection.execute(sql)
-    except duckdb.OutOfMemoryException as error:
-        raise WarehouseError(
-            f"out of memory or disk: {_first_line(error)}",
-            where=f"{table.stage}.{table.name}",
-            fix="Raise PIPELINE_MEMORY_LIMIT or PIPELINE_SCRATCH_LIMIT, or free the disk. Nothing was published.",
-        ) from None
-    except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
-        raise SourceError(
-            f"a value cannot be computed: {_first_line(error)}",
-            where=f"{table.stage}.{table.name} ({table.file})",
-            fix="Use try_cast where a value may not convert. Nothing was published.",
-        ) from None
-    except duckdb.IOException as error:
-        raise WarehouseError(
-            f"reading or writing failed: {_first_line(error)}",
-            where=f"{table.stage}.{table.name}",
-            fix="Check the source file and the free disk space. Nothing was published.",
-        ) from None
-
-
 def split(
     session: Session,
     table: TableDef,
     contract: Contract,
-    run: Run,
     relation: str,
     staged: int,
     landed: Landed | None,
+    existing: str | None,
 ) -> Staged:
-    """Move rejected rows into the quarantine; leaves the staging table with the good rows and the contract's columns."""
+    """Collect the rejected rows; leaves the staging table with the good rows and the contract's columns.
+
+    Args:
+        existing: SQL of the published rows that stay; None if there are none.
+    """
     result = Staged(relation, staged, 0, 0)
-    columns = {row[0] for row in session.connection.execute(f"DESCRIBE {relation}").fetchall()}
-    extras = [column for column in SOURCE_COLUMNS if column in columns]
-    file_column, line_column = (column if column in columns else "NULL" for column in SOURCE_COLUMNS)
-    lines = f"{file_column}::VARCHAR AS source_file, {line_column}::BIGINT AS source_line"
+    quarantine.begin(session)
     if landed is not None and landed.malformed is not None:
-        _set_malformed_aside(session, table, run, landed.malformed, result)
+        _set_malformed_aside(session, landed.malformed, result)
+    extras = _extras(session, relation, contract)
     broken = contract.broken(session.connection, relation)
     if broken.rejected:
         _add(result.reasons, broken.counts)
         result.rejected += broken.rejected
         over_budget = not table.max_rejects.tolerates(result.rejected, staged)
-        quarantine.store(
+        quarantine.collect(
             session,
-            f"SELECT {contract.reason_codes_sql()} AS reason_codes, {contract.payload_sql()} AS payload, {lines} "
-            f"FROM {relation} WHERE {contract.broken_sql()}",
-            table=table.name,
-            run=run,
+            f"SELECT {contract.reason_codes_sql()} AS reason_codes, {contract.payload_sql()} AS payload, "
+            f"{_place(extras)} FROM {relation} WHERE {contract.broken_sql()}",
             limit=quarantine.KEPT_WHEN_FAILED if over_budget else None,
         )
         session.connection.execute(f"DELETE FROM {relation} WHERE {contract.broken_sql()}")
     if table.keep is not None:
-        _set_repeats_aside(session, table, contract, table.keep, run, relation, lines, result)
+        _set_repeats_aside(session, table, contract, table.keep, relation, extras, existing, result)
     for column in (*contract.mask_columns, *extras):
-        session.connection.execute(f'ALTER TABLE {relation} DROP COLUMN "{column}"')
+        session.connection.execute(f"ALTER TABLE {relation} DROP COLUMN {quoted(column)}")
     result.published = _one(session, f"SELECT count(*) FROM {relation}")
+    if result.rejected:
+        result.sample = quarantine.sample(session, contract)
+        result.first_place = quarantine.first_place(session)
     return result
 
 
-def _set_malformed_aside(session: Session, table: TableDef, run: Run, malformed: str, result: Staged) -> None:
+def _extras(session: Session, relation: str, contract: Contract) -> list[str]:
+    """The connector's own columns in the staging table."""
+    own = {column.name for column in contract.columns}
+    columns = {row[0] for row in session.connection.execute(f"DESCRIBE {relation}").fetchall()}
+    return [column for column in SOURCE_COLUMNS if column in columns and column not in own]
+
+
+def _place(extras: Sequence[str]) -> str:
+    file, line = (column if column in extras else "NULL" for column in SOURCE_COLUMNS)
+    return f"{file}::VARCHAR AS source_file, {line}::BIGINT AS source_line"
+
+
+def _set_malformed_aside(session: Session, malformed: str, result: Staged) -> None:
     counts = session.connection.execute(f"SELECT reason_code, count(*) FROM ({malformed}) GROUP BY ALL").fetchall()
     _add(result.reasons, dict(counts))
-    result.rejected += quarantine.store(
+    result.rejected += sum(count for _, count in counts)
+    quarantine.collect(
         session,
         f"SELECT [reason_code] AS reason_codes, payload, source_file, source_line FROM ({malformed})",
-        table=table.name,
-        run=run,
+        malformed=True,
     )
 
 
@@ -145,44 +148,68 @@ def _set_repeats_aside(
     table: TableDef,
     contract: Contract,
     keep: KeepFirst,
-    run: Run,
     relation: str,
-    lines: str,
+    extras: Sequence[str],
+    existing: str | None,
     result: Staged,
 ) -> None:
     """Of rows with the same key keep the first; the others are rejected as `unique_key.repeat`.
 
     Only the repeated keys are sorted: finding them is one aggregate over the key columns, and what repeats is
     usually little. Ties in the declared order are broken by all columns, so that the choice never depends on
-    the order in which rows arrived.
+    the order in which rows arrived. Published rows that stay take part: those of an event stream came first;
+    those of other partitions are placed by the declared order, and one that would have to go fails the audit,
+    for a partition's build does not touch it.
     """
-    key = ", ".join(f'"{column}"' for column in contract.key)
-    names = dict.fromkeys([*keep.order_by, *(column.name for column in contract.columns)])
-    order = ", ".join(f'"{name}" NULLS LAST' for name in names)
-    session.connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE __repeated AS SELECT {key} FROM {relation} GROUP BY ALL HAVING count(*) > 1"
-    )
+    key = ", ".join(quoted(column) for column in contract.key)
+    found = f"SELECT {key} FROM {relation} GROUP BY ALL HAVING count(*) > 1"
+    if existing is not None:
+        found += f" UNION SELECT {key} FROM {relation} SEMI JOIN {existing} USING ({key})"
+    session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __repeated AS {found}")
     if _one(session, "SELECT count(*) FROM __repeated"):
-        session.connection.execute(
-            f"""CREATE OR REPLACE TEMP TABLE __losers AS
-                SELECT row_id FROM (
-                    SELECT rowid AS row_id, row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS place
-                    FROM {relation} AS staged SEMI JOIN __repeated USING ({key}))
-                WHERE place > 1"""
-        )
-        losers = "rowid IN (SELECT row_id FROM __losers)"
-        count = quarantine.store(
+        losers = _losers(table, contract, keep, relation, extras, existing)
+        session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __losers AS {losers}")
+        among = "rowid IN (SELECT row_id FROM __losers)"
+        count = _one(session, "SELECT count(*) FROM __losers")
+        quarantine.collect(
             session,
-            f"SELECT ['unique_key.repeat'] AS reason_codes, {contract.payload_sql()} AS payload, {lines} "
-            f"FROM {relation} WHERE {losers}",
-            table=table.name,
-            run=run,
+            f"SELECT ['{REPEAT}'] AS reason_codes, {contract.payload_sql()} AS payload, {_place(extras)} "
+            f"FROM {relation} WHERE {among}",
         )
-        session.connection.execute(f"DELETE FROM {relation} WHERE {losers}")
+        session.connection.execute(f"DELETE FROM {relation} WHERE {among}")
         session.connection.execute("DROP TABLE __losers")
         result.rejected += count
-        _add(result.reasons, {"unique_key.repeat": count})
+        _add(result.reasons, {REPEAT: count} if count else {})
     session.connection.execute("DROP TABLE __repeated")
+
+
+def _losers(
+    table: TableDef,
+    contract: Contract,
+    keep: KeepFirst,
+    relation: str,
+    extras: Sequence[str],
+    existing: str | None,
+) -> str:
+    """SQL: the row ids of staged rows that are not the first of their key."""
+    key = ", ".join(quoted(column) for column in contract.key)
+    columns = [column.name for column in contract.columns]
+    listed = ", ".join(quoted(column) for column in columns)
+    order = [f"{quoted(name.removeprefix('-'))} {'DESC' if name.startswith('-') else 'ASC'}" for name in keep.order_by]
+    order = [f"{term} NULLS LAST" for term in [*order, *map(quoted, columns)]]
+    order = ["__is_staged", *order] if table.appends else [*order, "__is_staged"]
+    order += [f"{quoted(name)} NULLS LAST" for name in extras]
+    rows = (
+        f"SELECT {', '.join([listed, *map(quoted, extras)])}, rowid AS __row_id, true AS __is_staged "
+        f"FROM {relation} SEMI JOIN __repeated USING ({key})"
+    )
+    if existing is not None:
+        rows += f" UNION ALL BY NAME SELECT {listed}, false AS __is_staged FROM {existing} SEMI JOIN __repeated USING ({key})"
+    return f"""
+        SELECT __row_id AS row_id FROM (
+            SELECT __row_id, row_number() OVER (PARTITION BY {key} ORDER BY {', '.join(order)}) AS __place
+            FROM ({rows}))
+        WHERE __place > 1 AND __row_id IS NOT NULL"""
 
 
 def _add(reasons: dict[str, int], counts: Mapping[str, int]) -> None:
@@ -193,7 +220,3 @@ def _add(reasons: dict[str, int], counts: Mapping[str, int]) -> None:
 def _one(session: Session, sql: str) -> int:
     row = session.connection.execute(sql).fetchone()
     return int(row[0]) if row else 0
-
-
-def _first_line(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error).strip().splitlines()[0])
