@@ -121,7 +121,7 @@ class Contract:
         for number, name in enumerate(self.mask_columns):
             mask: Any = ibis.literal(0)
             for bit, rule in enumerate(self.row_rules[number * BITS : (number + 1) * BITS]):
-                flag = ibis.ifelse(rules.bind(rule.broken, self.rows, expression), 1 << bit, 0)
+                flag = rules.bind(rule.broken, self.rows, expression).cast("int64") << bit
                 mask = flag if bit == 0 else mask | flag
             masks[name] = mask.cast("uint64")
         return expression.mutate(**masks)

@@ -86,7 +86,8 @@ def of_column(
         if isinstance(predicate, ir.BooleanScalar):
             yield TableRule(code, column, text, predicate, rows)
         elif check.ignore_na:
-            yield RowRule(code, column, text, ~(predicate | is_missing(rows[column])).fill_null(False))
+            present = ~is_missing(rows[column])
+            yield RowRule(code, column, text, present & ~predicate.fill_null(False))
         else:
             yield RowRule(code, column, text, ~predicate.fill_null(False))
 
