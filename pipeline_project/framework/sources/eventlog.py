@@ -120,33 +120,23 @@ class Partition:
             SourceError: the log lacks or repeats an offset, is damaged, or does not reach back or up to `offset`.
         """
         segments = self.segments()
-        self._check_reach(segments, offset)
+        if segments and offset < (start := first_offset(segments[0])):
+            raise self._broken(offset, f"is gone: the log now starts at {start}", "Events were lost to retention.")
         following: int | None = None
         for segment, after in zip(segments, [*segments[1:], None], strict=True):
-            if limit <= 0:
-                return
             if after is not None and first_offset(after) <= offset:
                 continue
             if following is not None and first_offset(segment) != following:
                 raise self._broken(following, f"is missing: the next segment starts at {first_offset(segment)}")
             following = first_offset(segment)
             for event, _ in self.frames(segment, last=after is None):
+                if event.offset >= offset:
+                    if limit <= 0:
+                        return
+                    limit -= 1
+                    yield event
                 following = event.offset + 1
-                if event.offset < offset:
-                    continue
-                if limit <= 0:
-                    return
-                limit -= 1
-                yield event
-
-    def _check_reach(self, segments: list[Path], offset: int) -> None:
-        if not segments and offset > 0:
-            raise self._broken(offset, "was expected next, but the log is empty", "Was the log replaced?")
-        if segments and offset < first_offset(segments[0]):
-            raise self._broken(
-                offset, f"is gone: the log now starts at {first_offset(segments[0])}", "Events were lost to retention."
-            )
-        if segments and offset > (end := self.end()):
+        if (end := following or 0) < offset:
             raise self._broken(offset, f"was expected next, but the log ends at {end}", "Was the log replaced?")
 
     def segments(self) -> list[Path]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pipeline_project.framework.sources.base import Landed, Landing
 from pipeline_project.framework.sources.casts import normal_types
-from pipeline_project.framework.sources.eventlog import Event, TopicReader
-from pipeline_project.framework.sources.objects import NoRow, row_of
+from pipeline_project.framework.sources.eventlog import TopicReader
+from pipeline_project.framework.sources.objects import NoRow, RowReader
 from pipeline_project.framework.sources.rows import TextRows
 from pipeline_project.framework.sources.strict_json import JsonError, loads
 
@@ -59,26 +59,25 @@ class EventLog:
 
     def land(self, landing: Landing) -> Landed:
         types = normal_types(landing.connection, landing.columns)
-        own = [name for name in (PARTITION_COLUMN, OFFSET_COLUMN) if name in types]
-        fields = {name: kind for name, kind in types.items() if name not in own}
-        rows, size = TextRows(landing, "event.cast"), 0
+        fields = {name: kind for name, kind in types.items() if name not in (PARTITION_COLUMN, OFFSET_COLUMN)}
+        # Where each column comes from: a field of the event, its partition or its offset.
+        own = {PARTITION_COLUMN: len(fields), OFFSET_COLUMN: len(fields) + 1}
+        order = [own[name] if name in own else list(fields).index(name) for name in types]
+        reader, rows, size = RowReader(fields), TextRows(landing, "event.cast"), 0
         with self._log(landing.base) as log:
             for event in log.read(landing.offsets, self.limit):
                 size += len(event.payload)
-                self._add(rows, event, types, fields)
+                place = f"{self.topic}/{event.partition}"
+                try:
+                    texts = reader.read(loads(event.payload))
+                except (JsonError, NoRow) as error:
+                    kind = error.kind if isinstance(error, NoRow) else "json"
+                    payload = {"_event": event.payload.decode("utf-8", "backslashreplace"), "_error": str(error)}
+                    rows.reject(f"event.{kind}", place, event.offset, payload)
+                    continue
+                texts += (str(event.partition), str(event.offset))
+                rows.add([texts[position] for position in order], place, event.offset)
             return rows.landed(_mark(log.reached), offsets=dict(log.reached), bytes=size)
-
-    def _add(self, rows: TextRows, event: Event, types: Mapping[str, str], fields: Mapping[str, str]) -> None:
-        place = f"{self.topic}/{event.partition}"
-        try:
-            found = dict(zip(fields, row_of(loads(event.payload), fields), strict=True))
-        except (JsonError, NoRow) as error:
-            kind = error.kind if isinstance(error, NoRow) else "json"
-            payload = {"_event": event.payload.decode("utf-8", "backslashreplace"), "_error": str(error)}
-            rows.reject(f"event.{kind}", place, event.offset, payload)
-            return
-        found[PARTITION_COLUMN], found[OFFSET_COLUMN] = str(event.partition), str(event.offset)
-        rows.add([found[name] for name in types], place, event.offset)
 
     def _log(self, base: str) -> TopicReader | KafkaLog:
         if base.startswith("kafka://"):

@@ -63,18 +63,22 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a look at the bytes tells.
+    """What a look at the bytes tells, of the lines after the header if there is one.
 
     Attributes:
         header: the column names of the first line, if it is to have any.
         first: the fields of the first line.
-        rows: how many rows the file has if each line is one.
-        simple: whether lines and rows may be the same: no blank line in between.
+        rows: how many rows there are if each line is one.
+        content: how many bytes belong to values then: neither line end, nor delimiter, nor quote.
+        quotes: how many quotes there are.
+        simple: whether each line may well be a row: no blank line in between, no odd control character.
     """
 
     header: list[str] | None
     first: list[str]
     rows: int
+    content: int
+    quotes: int
     simple: bool
 
 
@@ -82,21 +86,35 @@ def survey(stream: BinaryIO, dialect: Dialect, width: int, *, where: str) -> Sur
     """Read the whole file once; raises SourceError if it is damaged, or its first line is unreadable."""
     _check_dialect(dialect, where)
     head = stream.readline(LONGEST)
-    fields = dialect.split(_decoded(head, dialect.encoding).removeprefix(_BOM).rstrip("\r\n"))
-    if fields is None or "\udc80" <= max(_decoded(head, dialect.encoding), default="") <= "\udcff":
+    text = _decoded(head, dialect.encoding).removeprefix(_BOM).rstrip("\r\n")
+    fields = dialect.split(text)
+    if fields is None or _undecodable(text):
         raise SourceError(f"the first line is no readable {dialect.encoding} CSV", where=where)
-    count, blank, odd, last = 0, False, b"\x00" in head, b"\n"
-    tail = head
-    while chunk := stream.read(1 << 20):
-        joined = tail[-2:] + chunk
-        count += chunk.count(b"\n")
-        # A blank line may only be the file's end, which the next chunk, if any, would contradict.
-        blank = blank or b"\n\n" in joined or b"\n\r\n" in joined
-        odd = odd or b"\x00" in chunk
-        tail = last = chunk
-    rows = count + (0 if last.endswith(b"\n") else 1) + (0 if dialect.header else 1)
     names = [field or "" for field in fields]
-    return Survey(names if dialect.header else None, names, rows, not blank and not odd and width > 1)
+    marks = dict.fromkeys((b"\n", b"\r", b"\r\n", b"\x00"), 0)
+    quote = (dialect.quote or "").encode(dialect.encoding)
+    size = quotes = 0
+    blank, tail = False, b"\n"
+    chunk = b"" if dialect.header else head.removeprefix(_BOM.encode())
+    while chunk or (chunk := stream.read(1 << 20)):
+        joined = tail[-2:] + chunk
+        blank = blank or b"\n\n" in joined or b"\n\r\n" in joined
+        size += len(chunk)
+        quotes += chunk.count(quote) if quote else 0
+        for mark in marks:
+            # A mark of two bytes may begin in the chunk before.
+            marks[mark] += (tail[-1:] + chunk).count(mark) if len(mark) > 1 else chunk.count(mark)
+        tail, chunk = chunk, b""
+    rows = marks[b"\n"] + (0 if tail.endswith(b"\n") else 1)
+    odd = marks[b"\0"] > 0 or marks[b"\r"] != marks[b"\r\n"] or marks[b"\r"] not in (0, marks[b"\n"])
+    return Survey(
+        header=names if dialect.header else None,
+        first=names,
+        rows=rows,
+        content=size - marks[b"\n"] - marks[b"\r"] - quotes - rows * (width - 1),
+        quotes=quotes,
+        simple=width > 1 and not blank and not odd,
+    )
 
 
 def read_lines(stream: BinaryIO, dialect: Dialect, rows: TextRows, name: str, order: list[int], *, where: str) -> None:

@@ -12,7 +12,7 @@ from pipeline_project.framework.sources.base import Landed, Landing
 from pipeline_project.framework.sources.casts import normal_types
 from pipeline_project.framework.sources.columns import check_names
 from pipeline_project.framework.sources.lines import LONGEST
-from pipeline_project.framework.sources.objects import NoRow, row_of
+from pipeline_project.framework.sources.objects import NoRow, RowReader
 from pipeline_project.framework.sources.rows import TextRows
 from pipeline_project.framework.sources.strict_json import JsonError, dumps, loads
 
@@ -45,16 +45,16 @@ class Ndjson:
     def land(self, landing: Landing) -> Landed:
         found = files.find(landing.base, self.path, table=landing.table)
         fingerprint = files.fingerprint(landing.base, found)
-        types = normal_types(landing.connection, landing.columns)
+        reader = RowReader(normal_types(landing.connection, landing.columns))
         rows = TextRows(landing, "ndjson.cast")
         for file in found:
             with files.opened(file, table=landing.table) as stream:
                 name = files.relative(landing.base, file)
-                _read(stream, types, rows, name, where=f"{landing.table}: {file}")
+                _read(stream, reader, rows, name, where=f"{landing.table}: {file}")
         return rows.landed(fingerprint, bytes=sum(file.stat().st_size for file in found))
 
 
-def _read(stream: BinaryIO, types: Mapping[str, str], rows: TextRows, name: str, *, where: str) -> None:
+def _read(stream: BinaryIO, reader: RowReader, rows: TextRows, name: str, *, where: str) -> None:
     first, number = True, 0
     while raw := stream.readline(LONGEST):
         number += 1
@@ -74,9 +74,9 @@ def _read(stream: BinaryIO, types: Mapping[str, str], rows: TextRows, name: str,
             rows.reject("ndjson.json", name, number, {"_line": text, "_error": str(error)})
             continue
         if first and isinstance(item, dict):
-            check_names(list(item), list(types), where=f"{where}, line {number}")
+            check_names(list(item), list(reader.types), where=f"{where}, line {number}")
             first = False
         try:
-            rows.add(row_of(item, types), name, number)
+            rows.add(reader.read(item), name, number)
         except NoRow as error:
             rows.reject(f"ndjson.{error.kind}", name, number, {"_line": dumps(item), "_error": str(error)})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
-from pipeline_project.framework.sources.strict_json import as_text, misplaced
+from pipeline_project.framework.sources.strict_json import Number, dumps
 
 
 class NoRow(ValueError):
@@ -20,15 +21,52 @@ class NoRow(ValueError):
         self.kind = kind
 
 
-def row_of(item: Any, types: Mapping[str, str]) -> list[str | None]:
-    """The item's texts in the order of `types`; raises NoRow unless it has exactly those fields, of fitting types."""
-    if not isinstance(item, dict):
-        raise NoRow("fields", "is no JSON object")
-    if item.keys() != types.keys():
-        problems = [f"missing field '{name}'" for name in types if name not in item]
-        problems += [f"unexpected field '{name}'" for name in item if name not in types]
-        raise NoRow("fields", "; ".join(problems))
-    for name, kind in types.items():
-        if misplaced(item[name], kind):
-            raise NoRow("cast", f"{name} is no {kind}")
-    return [as_text(item[name], kind) for name, kind in types.items()]
+class RowReader:
+    """Turns parsed objects into the texts that are cast to the columns' types.
+
+    A JSON string may hold a value of any type, since that is how decimals and dates travel. A number or boolean
+    is never turned into text, nor a list or object into anything but a nested type.
+
+    Args:
+        types: column name -> DuckDB type as DuckDB spells it.
+    """
+
+    def __init__(self, types: Mapping[str, str]) -> None:
+        self.types = dict(types)
+        self._names = self.types.keys()
+        self._columns = [(name, kind, _is_nested(kind), kind.startswith("DECIMAL")) for name, kind in types.items()]
+
+    def read(self, item: Any) -> list[str | None]:
+        """The item's texts in the columns' order; raises NoRow unless it has exactly those fields, of fitting types."""
+        if not isinstance(item, dict):
+            raise NoRow("fields", "is no JSON object")
+        if item.keys() != self._names:
+            problems = [f"missing field '{name}'" for name in self._names if name not in item]
+            problems += [f"unexpected field '{name}'" for name in item if name not in self._names]
+            raise NoRow("fields", "; ".join(problems))
+        texts: list[str | None] = []
+        for name, kind, nested, decimal in self._columns:
+            value = item[name]
+            found = type(value)
+            if value is None:
+                texts.append(None)
+            elif found is str and (not nested or kind == "JSON"):
+                texts.append(value)
+            elif found is Number and kind != "VARCHAR" and not nested:
+                texts.append(_plain(value) if decimal else value)
+            elif found is bool and kind == "BOOLEAN":
+                texts.append("true" if value else "false")
+            elif found in (list, dict) and nested:
+                texts.append(dumps(value))
+            else:
+                raise NoRow("cast", f"{name} is no {kind}")
+        return texts
+
+
+def _is_nested(kind: str) -> bool:
+    return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "JSON"))
+
+
+def _plain(number: str) -> str:
+    """A JSON number without an exponent."""
+    return format(Decimal(number), "f") if "e" in number or "E" in number else number

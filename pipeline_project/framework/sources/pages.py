@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from pipeline_project.framework.errors import SourceError
 from pipeline_project.framework.sources.base import Landed, Landing
 from pipeline_project.framework.sources.casts import normal_types
-from pipeline_project.framework.sources.objects import NoRow, row_of
+from pipeline_project.framework.sources.objects import NoRow, RowReader
 from pipeline_project.framework.sources.rows import TextRows
 from pipeline_project.framework.sources.strict_json import JsonError, Number, dumps, loads
 from pipeline_project.framework.sources.web import PATIENT, Fetcher, Http, join
@@ -65,13 +65,13 @@ class PagedJson:
         return digest.hexdigest()
 
     def land(self, landing: Landing) -> Landed:
-        types = normal_types(landing.connection, landing.columns)
+        reader = RowReader(normal_types(landing.connection, landing.columns))
         rows, digest = TextRows(landing, "json.cast"), hashlib.sha256()
         with Fetcher(self.http, landing.table, landing.transport) as fetcher:
             for page in self._walk(fetcher, join(landing.base, self.path)):
                 digest.update(page.mark)
                 for number, item in enumerate(page.items, start=1):
-                    _add(rows, item, types, f"{self.path} page {page.number}", number, page.where)
+                    _add(rows, item, reader, f"{self.path} page {page.number}", number, page.where)
             return rows.landed(digest.hexdigest(), bytes=fetcher.bytes)
 
     def _walk(self, fetcher: Fetcher, url: str) -> Iterator[_Page]:
@@ -200,9 +200,9 @@ def _count(body: Mapping[str, Any], name: str, where: str) -> int | None:
     raise SourceError(f"its '{name}' is no count", where=where, fix="Check the source's fields.")
 
 
-def _add(rows: TextRows, item: Any, types: Mapping[str, str], name: str, number: int, where: str) -> None:
+def _add(rows: TextRows, item: Any, reader: RowReader, name: str, number: int, where: str) -> None:
     try:
-        rows.add(row_of(item, types), name, number)
+        rows.add(reader.read(item), name, number)
     except NoRow as error:
         if error.kind == "fields":
             raise SourceError(

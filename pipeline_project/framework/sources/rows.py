@@ -38,6 +38,7 @@ class TextRows:
         self.cast_reason = cast_reason
         self.raw = temporary_name("text")
         self.rejects = temporary_name("rejects")
+        self._included: list[tuple[str, str]] = []
         self._width = len(landing.columns)
         self._rows: list[tuple[str | None, ...]] = []
         self._places: list[tuple[str, int]] = []
@@ -63,12 +64,18 @@ class TextRows:
         if len(self._rejected) >= _BATCH:
             self._flush()
 
+    def include(self, select: str, table: str) -> None:
+        """Rows that are in the database already: `select` yields what `add` takes, from `table`, dropped afterwards."""
+        self._included.append((select, table))
+
     def landed(self, fingerprint: str, *, offsets: Mapping[int, int] | None = None, bytes: int | None = None) -> Landed:
         """Cast everything that was added, once, and split it."""
         self._flush()
         connection = self.landing.connection
-        typed = cast_rows(self.landing, f"SELECT * FROM {self.raw}", self.cast_reason)
-        connection.execute(f"DROP TABLE {self.raw}")
+        selects = [f"SELECT * FROM {self.raw}", *(select for select, _ in self._included)]
+        typed = cast_rows(self.landing, " UNION ALL ".join(selects), self.cast_reason)
+        for table in (self.raw, *(table for _, table in self._included)):
+            connection.execute(f"DROP TABLE {table}")
         connection.execute(
             f"INSERT INTO {self.rejects} "
             f"SELECT _reason, _source_file, _source_line, _payload FROM {typed} WHERE _reason IS NOT NULL"

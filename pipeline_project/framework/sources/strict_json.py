@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 
@@ -34,34 +33,6 @@ def loads(text: str | bytes) -> Any:
         raise JsonError(_explain(error)) from None
     except RecursionError:
         raise JsonError("is nested too deeply") from None
-
-
-def as_text(value: Any, kind: str) -> str | None:
-    """A parsed value as the text to cast to `kind`; None for null.
-
-    A number or boolean where text is expected stays recognisably wrong (see `misplaced`), never turned into text.
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Number):
-        return format(Decimal(value), "f") if kind.startswith("DECIMAL") and _has_exponent(value) else str(value)
-    if isinstance(value, str):
-        return value
-    return dumps(value)
-
-
-def misplaced(value: Any, kind: str) -> bool:
-    """Whether the value's JSON type cannot be meant for a column of type `kind`."""
-    nested = kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "JSON"))
-    if value is None:
-        return False
-    if isinstance(value, list | dict):
-        return not nested
-    if nested:
-        return kind != "JSON"
-    return kind == "VARCHAR" and (isinstance(value, Number | bool))
 
 
 def dumps(value: Any) -> str:
@@ -96,10 +67,6 @@ def _explain(error: json.JSONDecodeError) -> str:
     if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated"):
         return f"ends in the middle, at character {len(error.doc)}"
     return f"is no JSON ({error.msg} at character {error.pos})"
-
-
-def _has_exponent(number: str) -> bool:
-    return "e" in number or "E" in number
 
 
 def encode(value: Any) -> str:

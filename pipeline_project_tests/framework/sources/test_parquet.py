@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from pipeline_project.framework.errors import SourceError
+from pipeline_project.framework.sources.parquet import Parquet
+
+COLUMNS = {"id": "BIGINT", "price": "DOUBLE", "sold_at": "TIMESTAMP"}
+ROW = "7::BIGINT AS id, 1.5::DOUBLE AS price, TIMESTAMP '2017-01-01 10:00:00' AS sold_at"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def run(select: str, name: str = "f.parquet"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        duckdb.execute(f"COPY ({select}) TO '{tmp_path / name}' (FORMAT parquet)")
+        return tmp_path / name
+
+    return run
+
+
+def test_rows_are_read_in_place(land, write, tmp_path, connection):
+    file = write(f"SELECT {ROW}")
+    found = land(Parquet("shop", "f.parquet"), tmp_path, COLUMNS)
+    assert [row[:2] for row in found.rows] == [(7, 1.5)]
+    assert found.landed.malformed is None
+    assert found.landed.bytes == file.stat().st_size
+    assert connection.execute("SELECT count(*) FROM duckdb_tables()").fetchone() == (0,)
+
+
+def test_reordered_columns_are_matched_by_name(land, write, tmp_path):
+    write("SELECT TIMESTAMP '2017-01-01' AS sold_at, 1.5::DOUBLE AS price, 7::BIGINT AS id")
+    assert land(Parquet("shop", "f.parquet"), tmp_path, COLUMNS).rows[0][:2] == (7, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("select", "message"),
+    [
+        ("SELECT 7::BIGINT AS id, 1.5::DOUBLE AS price", "missing column 'sold_at'"),
+        (f"SELECT {ROW}, 1 AS colour", "unexpected column 'colour'"),
+        (f"SELECT * RENAME (price AS unit_price) FROM (SELECT {ROW})", "expected column 'price', found 'unit_price'"),
+        (f"SELECT * REPLACE (price::FLOAT AS price) FROM (SELECT {ROW})", "column 'price' is FLOAT, expected DOUBLE"),
+        (
+            f"SELECT * REPLACE (sold_at::TIMESTAMPTZ AS sold_at) FROM (SELECT {ROW})",
+            "column 'sold_at' is TIMESTAMP WITH TIME ZONE, expected TIMESTAMP",
+        ),
+    ],
+)
+def test_a_changed_file_is_refused_before_any_row_is_read(land, write, tmp_path, select, message):
+    write(select)
+    with pytest.raises(SourceError) as error:
+        land(Parquet("shop", "f.parquet"), tmp_path, COLUMNS)
+    assert message in str(error.value)
+    assert str(error.value).startswith(f"sold: {tmp_path / 'f.parquet'}: ")
+
+
+@pytest.mark.parametrize("content", [b"id,price\n1,2\n", b"PAR1", b"PAR1" + b"\0" * 100 + b"PAR1"])
+def test_a_file_that_is_no_parquet(land, tmp_path, content):
+    (tmp_path / "f.parquet").write_bytes(content)
+    with pytest.raises(SourceError, match=r"f\.parquet: is no readable Parquet file"):
+        land(Parquet("shop", "f.parquet"), tmp_path, COLUMNS)
+
+
+def test_a_truncated_file(land, write, tmp_path):
+    file = write(f"SELECT {ROW} FROM range(1000)")
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(SourceError, match="is no readable Parquet file"):
+        land(Parquet("shop", "f.parquet"), tmp_path, COLUMNS)
+
+
+def test_several_files_each_checked(land, write, tmp_path):
+    write(f"SELECT {ROW}", "day/1.parquet")
+    write("SELECT TIMESTAMP '2017-01-01' AS sold_at, 8::BIGINT AS id, 2.5::DOUBLE AS price", "day/2.parquet")
+    assert [row[:2] for row in land(Parquet("shop", "day/*.parquet"), tmp_path, COLUMNS).rows] == [(7, 1.5), (8, 2.5)]
+    write("SELECT 8::BIGINT AS id", "day/3.parquet")
+    with pytest.raises(SourceError, match=r"3\.parquet: missing column"):
+        land(Parquet("shop", "day/*.parquet"), tmp_path, COLUMNS)
+
+
+def test_folder_names_are_not_columns(land, write, tmp_path):
+    write(f"SELECT {ROW}", "day=1/f.parquet")
+    assert len(land(Parquet("shop", "day=1/f.parquet"), tmp_path, COLUMNS).rows) == 1
+
+
+def test_a_path_with_quotes_and_brackets(land, write, tmp_path):
+    duckdb.execute(f"COPY (SELECT {ROW}) TO '{tmp_path / 'f.parquet'}' (FORMAT parquet)")
+    odd = tmp_path / "it's [new] *"
+    odd.mkdir()
+    (tmp_path / "f.parquet").rename(odd / "f.parquet")
+    assert len(land(Parquet("shop", "f.parquet"), odd, COLUMNS).rows) == 1
+
+
+def test_no_rows_are_no_error(land, write, tmp_path):
+    write(f"SELECT {ROW} WHERE false")
+    assert land(Parquet("shop", "f.parquet"), tmp_path, COLUMNS).rows == []
