@@ -5,12 +5,10 @@ Golden runs and plans call `build`; a Dagster asset's body calls `build_node`: o
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline_project.framework.code_version import code_version
@@ -19,9 +17,13 @@ from pipeline_project.framework.lineage import column_lineage
 from pipeline_project.framework.results import Publication
 from pipeline_project.framework.tables import ExportDef, TableDef
 from pipeline_project.framework.warehouse import ops
+from pipeline_project.framework.warehouse.failures import explained
 from pipeline_project.framework.warehouse.publish import Build, publish
+from pipeline_project.framework.warehouse.scratch import scratch_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import ibis
 
     from pipeline_project.framework.graph import Graph
@@ -105,11 +107,12 @@ def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: 
     """
     started = time.perf_counter()
     try:
-        publication = (
-            _build_table(node, graph, session, run, sources, started)
-            if isinstance(node, TableDef)
-            else _build_export(node, graph, session, run, started)
-        )
+        with explained(f"{node.stage}.{node.name} ({node.file})"):
+            publication = (
+                _build_table(node, graph, session, run, sources, started)
+                if isinstance(node, TableDef)
+                else _build_export(node, graph, session, run, started)
+            )
     except AuditFailed as error:
         if error.publication is not None:
             run.publications.append(error.publication)
@@ -130,7 +133,9 @@ def _build_table(
         arguments: dict[str, Any] = dict(inputs)
         landed = None
         if table.source is not None:
-            folder = Path(stack.enter_context(_scratch(session)))
+            folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
+            folder.mkdir()
+            stack.enter_context(session.temporary_tables())
             landed = _land(table, contract.duckdb_columns, session, sources, folder)
             arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)
         if table.run_parameter:
@@ -204,11 +209,6 @@ def _land(table: TableDef, columns: Mapping[str, str], session: Session, sources
             transport=sources.transport,
         )
     )
-
-
-def _scratch(session: Session) -> AbstractContextManager[str]:
-    session.scratch.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix="landing_", dir=session.scratch, ignore_cleanup_errors=True)
 
 
 def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractContextManager[ibis.Table]:

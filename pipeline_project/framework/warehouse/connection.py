@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_project.framework.errors import WarehouseError, WarehouseLocked
+from pipeline_project.framework.warehouse.failures import first_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,9 +64,9 @@ def connect(
 
     opener = open_database or duckdb.connect
     if database is not None and not read_only:
-        _make_folder(database.parent)
+        _make_folder(database.parent, "PIPELINE_WAREHOUSE")
     if options.temp_folder:
-        _make_folder(options.temp_folder)
+        _make_folder(options.temp_folder, "PIPELINE_SCRATCH")
     connection = waiting(
         lambda: opener(":memory:" if database is None else str(database), read_only=read_only, config=options.config()),
         database,
@@ -100,22 +101,35 @@ def waiting(
             raise _unreadable(database, error) from None
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, setting: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WarehouseError(
-            f"the folder cannot be created: {error.strerror}", where=str(folder), fix="Set PIPELINE_WAREHOUSE."
+            f"the folder cannot be created: {error.strerror}", where=str(folder), fix=f"Set {setting} to another place."
         ) from None
 
 
+_REASONS = (
+    ("not a valid DuckDB database", "is no DuckDB database", "Set PIPELINE_WAREHOUSE to another file."),
+    ("Is a directory", "is a folder, not a file", "Set PIPELINE_WAREHOUSE to a file."),
+    ("database does not exist", "does not exist", "Run the pipeline first: pipeline run."),
+    ("Cannot open file", "cannot be opened", "Check the path and who may write there, or set PIPELINE_WAREHOUSE."),
+    ("different configuration", "is open in this process already, with other options", "Close that session first."),
+    ("version number", "was written by another version of DuckDB", "Install the DuckDB that wrote it."),
+    ("orrupt", "is damaged", "Restore it from a backup, or move it away: the next run builds a new one."),
+    ("enough bytes", "is cut off", "Restore it from a backup, or move it away: the next run builds a new one."),
+)
+"""What stands in DuckDB's message, what it means, and what to do."""
+
+
 def _unreadable(database: Path | None, error: Exception) -> WarehouseError:
-    reason = str(error).splitlines()[0]
-    return WarehouseError(
-        f"cannot be opened as a DuckDB database: {reason}",
-        where=str(database or "in-memory warehouse"),
-        fix="Restore it from a backup, or move it away: the next run builds a new one.",
+    message = first_line(error)
+    _, what, fix = next(
+        (reason for reason in _REASONS if reason[0] in message),
+        ("", "cannot be opened", "Check the file, or set PIPELINE_WAREHOUSE to another one."),
     )
+    return WarehouseError(f"{what} ({message})", where=str(database or "in-memory warehouse"), fix=fix)
 
 
 def process_name(pid: int | str, otherwise: str = "") -> str:

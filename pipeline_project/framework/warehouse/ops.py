@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline_project.framework.errors import WarehouseError
 from pipeline_project.framework.results import Publication
 
 if TYPE_CHECKING:
@@ -15,22 +17,22 @@ if TYPE_CHECKING:
 
     from pipeline_project.framework.run import Run
 
-SCHEMA = """
-CREATE SCHEMA IF NOT EXISTS {catalog}.ops;
-CREATE SCHEMA IF NOT EXISTS {catalog}.quarantine;
-CREATE TABLE IF NOT EXISTS {catalog}.ops.publications (
-    run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, stage VARCHAR NOT NULL, partition VARCHAR,
-    action VARCHAR NOT NULL, row_count BIGINT NOT NULL, staged BIGINT NOT NULL, rejected BIGINT NOT NULL,
-    seconds DOUBLE NOT NULL, data_version VARCHAR NOT NULL, code_version VARCHAR NOT NULL,
-    upstream_versions VARCHAR NOT NULL, source_version VARCHAR, checks VARCHAR NOT NULL, profile VARCHAR NOT NULL,
-    published_at TIMESTAMPTZ NOT NULL);
-CREATE TABLE IF NOT EXISTS {catalog}.ops.offsets (
-    table_name VARCHAR NOT NULL, partition INTEGER NOT NULL, next_offset BIGINT NOT NULL, run_id VARCHAR NOT NULL);
-CREATE TABLE IF NOT EXISTS {catalog}.quarantine.rejects (
-    reject_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, partition VARCHAR,
-    source_file VARCHAR, source_line BIGINT, reason_codes VARCHAR[] NOT NULL, payload VARCHAR NOT NULL,
-    first_seen TIMESTAMPTZ NOT NULL, last_seen TIMESTAMPTZ NOT NULL, status VARCHAR NOT NULL);
-"""
+TABLES = {
+    "ops.publications": """
+        id BIGINT NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, stage VARCHAR NOT NULL,
+        partition VARCHAR, action VARCHAR NOT NULL, row_count BIGINT NOT NULL, staged BIGINT NOT NULL,
+        rejected BIGINT NOT NULL, seconds DOUBLE NOT NULL, data_version VARCHAR NOT NULL,
+        code_version VARCHAR NOT NULL, upstream_versions VARCHAR NOT NULL, source_version VARCHAR,
+        checks VARCHAR NOT NULL, profile VARCHAR NOT NULL, published_at TIMESTAMPTZ NOT NULL""",
+    "ops.offsets": """
+        table_name VARCHAR NOT NULL, partition INTEGER NOT NULL, next_offset BIGINT NOT NULL, run_id VARCHAR NOT NULL""",
+    "quarantine.rejects": """
+        reject_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, partition VARCHAR,
+        source_file VARCHAR, source_line BIGINT, reason_codes VARCHAR[] NOT NULL, payload VARCHAR NOT NULL,
+        first_seen TIMESTAMPTZ NOT NULL, last_seen TIMESTAMPTZ NOT NULL, status VARCHAR NOT NULL,
+        set_aside BOOLEAN NOT NULL, malformed BOOLEAN NOT NULL""",
+}
+"""The books: `schema.table` and its columns. `id` counts publications; clocks may stand still or go back."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +54,45 @@ class Record:
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
-    """Create the books if they are missing."""
-    known = connection.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND schema_name IN ('ops', 'quarantine')",
+    """Create the books if they are missing; raises WarehouseError if another version of them is there."""
+    if not missing(connection, catalog):
+        return
+    for schema in ("ops", "quarantine"):
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(catalog)}.{schema}")
+    for name, columns in TABLES.items():
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {quoted(catalog)}.{name} ({columns})")
+
+
+def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
+    """Books that `catalog` does not have; raises WarehouseError if it has them in another shape."""
+    found: dict[str, set[str]] = {}
+    for schema, table, column in connection.execute(
+        """SELECT schema_name, table_name, column_name FROM duckdb_columns()
+           WHERE database_name = ? AND schema_name IN ('ops', 'quarantine')""",
         [catalog],
-    ).fetchone()
-    if known is None or known[0] < 3:
-        connection.execute(SCHEMA.format(catalog=f'"{catalog}"'))
+    ).fetchall():
+        found.setdefault(f"{schema}.{table}", set()).add(column)
+    for name, columns in TABLES.items():
+        expected = {definition.split()[0] for definition in columns.split(",")}
+        if name in found and found[name] != expected:
+            raise WarehouseError(
+                "was written by another version of this framework",
+                where=f"{catalog}.{name}",
+                fix="Move the warehouse's file away: the next run builds a new one. UPGRADING.md tells more.",
+            )
+    return [name for name in TABLES if name not in found]
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def record(connection: duckdb.DuckDBPyConnection, catalog: str, publication: Publication, run: Run) -> None:
     """Write `publication` into the books, in the transaction that publishes it."""
+    books = f"{quoted(catalog)}.ops.publications"
     connection.execute(
-        f'INSERT INTO "{catalog}".ops.publications VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        f"INSERT INTO {books} SELECT (SELECT coalesce(max(id), 0) + 1 FROM {books}), {', '.join('?' * 16)}",
         [
             run.id,
             publication.table,
@@ -77,10 +105,10 @@ def record(connection: duckdb.DuckDBPyConnection, catalog: str, publication: Pub
             publication.seconds,
             publication.data_version,
             publication.code_version,
-            json.dumps(dict(publication.upstream_versions)),
+            as_json(publication.upstream_versions),
             publication.source_version,
-            json.dumps([dataclasses.asdict(check) for check in publication.checks], default=str),
-            json.dumps([dataclasses.asdict(column) for column in publication.profile], default=str),
+            as_json([dataclasses.asdict(check) for check in publication.checks]),
+            as_json([dataclasses.asdict(column) for column in publication.profile]),
             run.now,
         ],
     )
@@ -91,19 +119,22 @@ def last(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> Rec
     row = connection.execute(
         f"""SELECT run_id, table_name, partition, row_count, rejected, seconds, data_version, code_version,
                    upstream_versions, source_version, checks, profile
-            FROM "{catalog}".ops.publications WHERE table_name = ? AND action <> 'failed'
-            ORDER BY published_at DESC, rowid DESC LIMIT 1""",
+            FROM {quoted(catalog)}.ops.publications WHERE table_name = ? AND action <> 'failed'
+            ORDER BY id DESC LIMIT 1""",
         [table],
     ).fetchone()
     if row is None:
         return None
-    return Record(*row[:8], json.loads(row[8]), row[9], tuple(json.loads(row[10])), tuple(json.loads(row[11])))
+    known: list[Any] = list(row)
+    for place in (8, 10, 11):
+        known[place] = json.loads(known[place])
+    return Record(*known[:10], tuple(known[10]), tuple(known[11]))
 
 
 def offsets(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> dict[int, int]:
     """Partition -> next offset to read, as committed with the rows already published."""
     rows = connection.execute(
-        f'SELECT partition, next_offset FROM "{catalog}".ops.offsets WHERE table_name = ?', [table]
+        f"SELECT partition, next_offset FROM {quoted(catalog)}.ops.offsets WHERE table_name = ?", [table]
     ).fetchall()
     return dict(rows)
 
@@ -112,9 +143,24 @@ def commit_offsets(
     connection: duckdb.DuckDBPyConnection, catalog: str, table: str, offsets: Mapping[int, int], run: Run
 ) -> None:
     """Move `table`'s offsets forward, in the transaction that publishes the events they brought."""
-    connection.execute(f'DELETE FROM "{catalog}".ops.offsets WHERE table_name = ?', [table])
+    connection.execute(f"DELETE FROM {quoted(catalog)}.ops.offsets WHERE table_name = ?", [table])
     if offsets:
         connection.executemany(
-            f'INSERT INTO "{catalog}".ops.offsets VALUES (?, ?, ?, ?)',
+            f"INSERT INTO {quoted(catalog)}.ops.offsets VALUES (?, ?, ?, ?)",
             [[table, partition, offset, run.id] for partition, offset in sorted(offsets.items())],
         )
+
+
+def as_json(value: Any) -> str:
+    """`value` as JSON that any parser reads: JSON has no NaN, no bytes, and only text as keys."""
+    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)

@@ -7,6 +7,7 @@ record of the failure are committed.
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 from pipeline_project.framework.classification import is_masked
 from pipeline_project.framework.errors import AuditFailed
 from pipeline_project.framework.results import CheckResult, Publication
-from pipeline_project.framework.warehouse import ops, staging, verdicts
+from pipeline_project.framework.warehouse import ops, quarantine, staging, verdicts
+from pipeline_project.framework.warehouse.failures import explained
 from pipeline_project.framework.warehouse.session import Session, qualified
 
 if TYPE_CHECKING:
@@ -63,48 +65,80 @@ def publish(session: Session, build: Build) -> Publication:
         AuditFailed: a blocking check failed; its `checks` and `publication` tell which. The previous version stays.
         SourceError, WarehouseError: the rows could not be read or written. The previous version stays.
     """
-    with session.transaction():
+    with explained(f"{build.where} ({build.table.file})"), session.transaction():
         publication = _publish(session, build)
     if publication.failed:
-        blocking = [check for check in publication.checks if check.blocks]
-        raise AuditFailed(
-            "; ".join(f"{check.name}: {check.summary}" for check in blocking),
-            where=build.where,
-            fix="Nothing was published; the previous version stays.",
-            checks=publication.checks,
-            publication=publication,
-        )
+        raise failure(publication, build.where)
     return publication
+
+
+def failure(publication: Publication, where: str) -> AuditFailed:
+    """The error for a publication with blocking checks."""
+    blocking = [check for check in publication.checks if check.blocks]
+    fix = "Nothing was published; the previous version stays."
+    if any(check.name == "rows_valid" for check in blocking):
+        fix += f" See the rows: pipeline quarantine list --table {publication.table}."
+    return AuditFailed(
+        "; ".join(f"{check.name}: {check.summary}" for check in blocking),
+        where=where,
+        fix=fix,
+        checks=publication.checks,
+        publication=publication,
+    )
 
 
 def _publish(session: Session, build: Build) -> Publication:
     table, contract = build.table, build.contract
-    columns = {name: dtype for name, dtype in build.expression.schema().items() if name not in staging.SOURCE_COLUMNS}
-    schema_check = verdicts.schema(table, contract.schema_problems(columns))
+    schema_check = verdicts.schema(table, [*_schema_problems(build), *_published_problems(session, build)])
     if schema_check.blocks:
-        return _record(session, build, _failed(session, build, staging.Staged("", 0, 0, 0), (schema_check,)))
+        return _record(session, build, _outcome(session, build, staging.Staged("", 0, 0, 0), (schema_check,)))
     expression = staging.narrow(build.expression, table, build.partition)
     relation, count = staging.stage(session, table, contract, expression, build.landed)
-    staged = staging.split(session, table, contract, build.run, relation, count, build.landed)
+    existing = _kept_sql(session, build) if _keeps_existing(session, build) else None
+    staged = staging.split(session, table, contract, relation, count, build.landed, existing)
     checks = (schema_check, *_audit(session, build, staged))
-    if any(check.blocks for check in checks):
+    outcome = _outcome(session, build, staged, checks)
+    if outcome.failed:
         session.connection.execute(f"DROP TABLE {relation}")
-        return _record(session, build, _failed(session, build, staged, checks))
+        quarantine.keep(session, table, build.run, build.partition, published=False)
+        return _record(session, build, outcome)
     action = _swap(session, build, relation)
+    quarantine.keep(session, table, build.run, build.partition, published=True)
     profile = contract.profile(session.connection, session.relation(table))
     if table.appends and build.landed is not None and build.landed.offsets is not None:
         ops.commit_offsets(session.connection, session.catalog, table.name, build.landed.offsets, build.run)
-    publication = dataclasses.replace(
-        _failed(session, build, staged, checks),
+    published = dataclasses.replace(
+        outcome,
         action=action,
         rows=profile.rows,
         data_version=profile.content_hash,
         profile=profile.columns,
     )
-    return _record(session, build, publication)
+    return _record(session, build, published)
 
 
-def _failed(session: Session, build: Build, staged: staging.Staged, checks: tuple[CheckResult, ...]) -> Publication:
+def _schema_problems(build: Build) -> list[str]:
+    """Where the expression's columns are not the contract's."""
+    columns = {name: dtype for name, dtype in build.expression.schema().items() if name not in staging.SOURCE_COLUMNS}
+    return [str(problem) for problem in build.contract.schema_problems(columns)]
+
+
+def _published_problems(session: Session, build: Build) -> list[str]:
+    """Where published rows that stay have other columns than the contract, so that nothing can be added to them."""
+    if not _keeps_existing(session, build):
+        return []
+    described = session.connection.execute(f"DESCRIBE {session.relation(build.table)}").fetchall()
+    published = {row[0]: row[1] for row in described}
+    if published == build.contract.duckdb_columns:
+        return []
+    wanted = build.contract.duckdb_columns
+    changed = [name for name in {**published, **wanted} if published.get(name) != wanted.get(name)]
+    way = "ALTER it by hand" if build.table.appends else f"build all of it: pipeline run {build.table.name}"
+    return [f"the published table has other columns ({', '.join(changed)}); {way}"]
+
+
+def _outcome(session: Session, build: Build, staged: staging.Staged, checks: tuple[CheckResult, ...]) -> Publication:
+    """What is known before publishing: the record of a failure, unless `_publish` goes on."""
     return Publication(
         table=build.table.name,
         stage=build.table.stage,
@@ -133,11 +167,13 @@ def _record(session: Session, build: Build, publication: Publication) -> Publica
 def _audit(session: Session, build: Build, staged: staging.Staged) -> list[CheckResult]:
     """Every check but `schema`, on the staged rows as they would stand after publishing."""
     table, contract = build.table, build.contract
+    target = qualified(session.catalog, table.stage, table.name)
+    whole = _whole(session, build, staged.relation)
     checks = [verdicts.rows_valid(table, staged)]
     if contract.key:
         # Setting repeats aside proves the key of the staged rows; rows that stay must be compared as well.
         proven = table.keep is not None and not _keeps_existing(session, build)
-        checks.append(verdicts.unique_key(session, contract, _whole(session, build, staged.relation), proven=proven))
+        checks.append(verdicts.unique_key(session, contract, whole, target=target, proven=proven))
     upstream_rows, arrived = None, staged.staged
     if table.preserves:
         upstream_rows = session.count(build.upstream[table.preserves])
@@ -147,22 +183,51 @@ def _audit(session: Session, build: Build, staged: staging.Staged) -> list[Check
             )
     checks.append(verdicts.reconciles(table, staged, upstream_rows, arrived))
     for reference in table.references:
-        target = session.relation(build.upstream[reference.to])
-        checks.append(verdicts.reference(session, contract, staged.relation, reference, target))
-    if contract.table_rules or build.invariants:
-        whole = session.backend.sql(f"SELECT * FROM {_whole(session, build, staged.relation)}")
-        checks += verdicts.table_rules(session, contract, whole)
-        checks += [_invariant(session, build, declared, whole) for declared in build.invariants]
-    return checks
+        # A table may refer to itself, as in an employee's manager.
+        other = whole if reference.to == table.name else session.relation(build.upstream[reference.to])
+        checks.append(verdicts.reference(session, contract, staged.relation, reference, other, target=target))
+    return checks + spanning(session, table, contract, build.invariants, build.upstream, whole)
 
 
-def _invariant(session: Session, build: Build, declared: InvariantDef, whole: ibis.Table) -> CheckResult:
+def spanning(
+    session: Session,
+    table: TableDef,
+    contract: Contract,
+    invariants: tuple[InvariantDef, ...],
+    upstream: Mapping[str, TableDef],
+    whole: str,
+) -> list[CheckResult]:
+    """The checks of the table as a whole: its contract's table-level rules, and invariants.
+
+    Args:
+        whole: SQL of the table as it would be after publishing.
+    """
+    if not contract.table_rules and not invariants:
+        return []
+    name = f"__whole_{table.name}"
+    session.connection.execute(f"CREATE OR REPLACE TEMP VIEW {ops.quoted(name)} AS SELECT * FROM {whole}")
+    rows = session.backend.sql(f"SELECT * FROM {ops.quoted(name)}")
+    checks = verdicts.table_rules(session, contract, rows)
+    checks += [_invariant(session, table, declared, rows, upstream) for declared in invariants]
+    session.connection.execute(f"DROP VIEW {ops.quoted(name)}")
+    target = qualified(session.catalog, table.stage, table.name)
+    return [
+        dataclasses.replace(check, sample_sql=_after_publishing(check.sample_sql, name, target)) for check in checks
+    ]
+
+
+def _after_publishing(sql: str | None, view: str, target: str) -> str | None:
+    """The SQL that a person can run later: the published table in place of the one that is being audited."""
+    return None if sql is None else re.sub(rf'"{re.escape(view)}"|\b{re.escape(view)}\b', lambda _: target, sql)
+
+
+def _invariant(
+    session: Session, table: TableDef, declared: InvariantDef, whole: ibis.Table, upstream: Mapping[str, TableDef]
+) -> CheckResult:
     from pipeline_project.framework.contract import Contract
     from pipeline_project.framework.lineage import column_lineage
 
-    inputs = {
-        name: whole if name == build.table.name else session.read(build.upstream[name]) for name in declared.inputs
-    }
+    inputs = {name: whole if name == table.name else session.read(upstream[name]) for name in declared.inputs}
     contradicting = declared.function(**inputs)
     classes = {
         (name, column.name): column.classification
@@ -176,14 +241,15 @@ def _invariant(session: Session, build: Build, declared: InvariantDef, whole: ib
 
 def _whole(session: Session, build: Build, relation: str) -> str:
     """The table as it would be after publishing: the staged rows, and the existing ones that stay."""
-    table = build.table
     if not _keeps_existing(session, build):
         return relation
-    existing = session.relation(table)
-    kept = f"SELECT * FROM {existing}"
-    if not table.appends:
-        kept += f" WHERE NOT coalesce({_in_partition(build)}, true)"
-    return f"(SELECT * FROM {relation} UNION ALL BY NAME {kept})"
+    return f"(SELECT * FROM {relation} UNION ALL BY NAME FROM {_kept_sql(session, build)})"
+
+
+def _kept_sql(session: Session, build: Build) -> str:
+    """The published rows that stay."""
+    existing = session.relation(build.table)
+    return existing if build.table.appends else f"(SELECT * FROM {existing} WHERE NOT ({_in_partition(build)}))"
 
 
 def _keeps_existing(session: Session, build: Build) -> bool:
@@ -193,8 +259,9 @@ def _keeps_existing(session: Session, build: Build) -> bool:
 def _in_partition(build: Build) -> str:
     assert build.partition is not None
     assert build.table.partitions is not None
-    column = build.table.partitions.column
-    return f"\"{column}\" BETWEEN DATE '{build.partition.start}' AND DATE '{build.partition.end}'"
+    column = ops.quoted(build.table.partitions.column)
+    # A partition column is never null: the contract says so, and the graph refuses one that does not.
+    return f"{column} BETWEEN DATE '{build.partition.start}' AND DATE '{build.partition.end}'"
 
 
 def _swap(session: Session, build: Build, relation: str) -> str:
@@ -203,7 +270,7 @@ def _swap(session: Session, build: Build, relation: str) -> str:
     target = qualified(session.catalog, table.stage, table.name)
     if not _keeps_existing(session, build):
         session.connection.execute(f"DROP TABLE IF EXISTS {target}")
-        session.connection.execute(f'ALTER TABLE {relation} RENAME TO "{table.name}"')
+        session.connection.execute(f"ALTER TABLE {relation} RENAME TO {ops.quoted(table.name)}")
         return "partition" if build.partition is not None else "append" if table.appends else "replace"
     existing = session.relation(table)
     if existing != target:

@@ -1,62 +1,184 @@
-"""Rejected rows: kept with their reasons until somebody replays or discards them."""
+"""Rejected rows: kept with their reasons until a later build settles them, or somebody replays or discards them.
+
+A build first collects its rejects in a temporary table (`collect`); when it is known whether the rest is
+published, `keep` moves them into `quarantine.rejects`, in the same transaction.
+
+What a reject's status says:
+
+- `open`: the row is not in the table. `set_aside` tells whether the rest of its build was published without it
+  (then it can be replayed), or nothing was (then the next build evaluates it again anyway).
+- `resolved`: a later build evaluated the row's source again and no longer rejected it: it is published from
+  there, or the source does not have it any more. So a row that the table already has is never replayed into it.
+- `replayed`: it passed the contract later, and was published from the quarantine.
+- `discarded`: somebody decided that it is not wanted. Being rejected again does not reopen it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from pipeline_project.framework.classification import mask
 from pipeline_project.framework.warehouse.session import Session
 
 if TYPE_CHECKING:
+    from pipeline_project.framework.contract import Contract
+    from pipeline_project.framework.partitions import PartitionRange
     from pipeline_project.framework.run import Run
+    from pipeline_project.framework.tables import TableDef
 
 KEPT_WHEN_FAILED = 10_000
 """How many rejects of a failed build are kept: nothing was published, so the source still has them all."""
+SAMPLE = 10
+_LONGEST = 200
 
 
-def store(
-    session: Session,
-    rows_sql: str,
-    *,
-    table: str,
-    run: Run,
-    limit: int | None = None,
-) -> int:
-    """Put rows into the quarantine, in the current transaction; returns how many.
+def begin(session: Session) -> None:
+    """Start collecting the rejects of one build."""
+    session.connection.execute(
+        """CREATE OR REPLACE TEMP TABLE __rejects (
+            reason_codes VARCHAR[], payload VARCHAR, source_file VARCHAR, source_line BIGINT, malformed BOOLEAN)"""
+    )
+
+
+def collect(session: Session, rows_sql: str, *, malformed: bool = False, limit: int | None = None) -> None:
+    """Add rows to the rejects of this build.
 
     Args:
         rows_sql: a SELECT with columns `reason_codes VARCHAR[], payload VARCHAR, source_file, source_line`.
-        limit: keep only the first so many, by payload.
-
-    A reject's id is a hash of table, payload and the ordinal among equal payloads, so the same row rejected
-    again by a later run is the same reject: `last_seen` and the reasons move, `first_seen` and the status stay.
+        malformed: the rows could not be read as the source's columns; the payload is what the connector kept.
+        limit: only so many of them, by payload, where it is known already that nothing will be published.
     """
+    some = f" ORDER BY payload LIMIT {limit}" if limit is not None else ""
     session.connection.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE __rejects AS
-        SELECT md5(concat_ws('\x1f', $table, payload, ordinal::VARCHAR)) AS reject_id,
-               reason_codes, payload, source_file, source_line
-        FROM (SELECT *, row_number() OVER (PARTITION BY payload ORDER BY source_file, source_line) AS ordinal
-              FROM ({rows_sql}))
-        {"ORDER BY payload, ordinal LIMIT " + str(limit) if limit is not None else ""}
-        """,
-        {"table": table},
+        f"INSERT INTO __rejects SELECT reason_codes, payload, source_file, source_line, {malformed} "
+        f"FROM ({rows_sql}){some}"
     )
+
+
+def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange | None, *, published: bool) -> None:
+    """Move the collected rejects into the quarantine, and settle earlier ones that this build has overtaken.
+
+    A reject's id is a hash of table, payload and the ordinal among equal payloads (for event streams, whose
+    places never move, also of the place), so the same row rejected again by a later run is the same reject:
+    `last_seen`, the reasons and the place move, `first_seen` stays.
+
+    Args:
+        published: whether the rest of the build is published. If not, only the first `KEPT_WHEN_FAILED` stay.
+    """
+    session.connection.execute(_identified(table, limit=None if published else KEPT_WHEN_FAILED), {"table": table.name})
     session.connection.execute(
         f"""
-        MERGE INTO "{session.catalog}".quarantine.rejects AS kept USING __rejects AS new
-        ON kept.reject_id = new.reject_id
-        WHEN MATCHED THEN UPDATE SET run_id = $run, last_seen = $now, reason_codes = new.reason_codes
+        MERGE INTO {rejects(session)} AS kept USING __identified AS new ON kept.reject_id = new.reject_id
+        WHEN MATCHED THEN UPDATE SET
+            run_id = $run, last_seen = $now, reason_codes = new.reason_codes, source_file = new.source_file,
+            source_line = new.source_line, partition = $partition,
+            set_aside = $published OR (kept.set_aside AND kept.status IN ('open', 'discarded')),
+            status = CASE WHEN kept.status = 'discarded' THEN 'discarded' ELSE 'open' END
         WHEN NOT MATCHED THEN INSERT VALUES (
             new.reject_id, $run, $table, $partition, new.source_file, new.source_line, new.reason_codes,
-            new.payload, $now, $now, 'open')
+            new.payload, $now, $now, 'open', $published, new.malformed)
         """,
         {
             "run": run.id,
             "now": run.now,
-            "table": table,
-            "partition": str(run.partition) if run.partition else None,
+            "table": table.name,
+            "partition": str(partition) if partition else None,
+            "published": published,
         },
     )
-    row = session.connection.execute("SELECT count(*) FROM __rejects").fetchone()
+    if published:
+        _settle(session, table, partition)
+    session.connection.execute("DROP TABLE __identified")
     session.connection.execute("DROP TABLE __rejects")
-    return int(row[0]) if row else 0
+
+
+def _identified(table: TableDef, *, limit: int | None) -> str:
+    """SQL that gives every collected reject its id."""
+    place = ", source_file, source_line::VARCHAR" if table.appends else ""
+    some = f"ORDER BY payload, source_file, source_line LIMIT {limit}" if limit is not None else ""
+    # Only rows that repeat need the window; they are few, the others may be millions.
+    return rf"""
+        CREATE OR REPLACE TEMP TABLE __identified AS
+        WITH named AS (SELECT *, md5(concat_ws('\x1f', $table, payload{place})) AS name FROM __rejects {some}),
+             repeated AS (SELECT name FROM named GROUP BY name HAVING count(*) > 1),
+             numbered AS (
+                 SELECT *, 1 AS ordinal FROM named ANTI JOIN repeated USING (name)
+                 UNION ALL
+                 SELECT *, row_number() OVER (PARTITION BY name ORDER BY source_file, source_line)
+                 FROM named SEMI JOIN repeated USING (name))
+        SELECT if(ordinal = 1, name, md5(concat_ws('\x1f', name, ordinal::VARCHAR))) AS reject_id, * EXCLUDE (name, ordinal)
+        FROM numbered
+        """
+
+
+def _settle(session: Session, table: TableDef, partition: PartitionRange | None) -> None:
+    """Mark as resolved what this build evaluated again and did not reject."""
+    evaluated = "true"
+    if table.appends:
+        # Only what a failed build saw is read again: its offsets were not committed.
+        evaluated = "NOT set_aside"
+    elif partition is not None and table.partitions is not None:
+        structure = json.dumps({table.partitions.column: "VARCHAR"}).replace("'", "''")
+        column = table.partitions.column.replace("'", "''")
+        day = f"TRY_CAST(struct_extract(from_json(payload, '{structure}'), '{column}') AS DATE)"
+        # Rows without a day are judged in every partition's build.
+        evaluated = f"coalesce({day} BETWEEN DATE '{partition.start}' AND DATE '{partition.end}', true)"
+    session.connection.execute(
+        f"""UPDATE {rejects(session)} SET status = 'resolved'
+            WHERE table_name = ? AND status = 'open' AND {evaluated}
+              AND reject_id NOT IN (SELECT reject_id FROM __identified)""",
+        [table.name],
+    )
+
+
+def rejects(session: Session) -> str:
+    """The SQL name of the quarantine that this session writes."""
+    catalog = session.catalog.replace('"', '""')
+    return f'"{catalog}".quarantine.rejects'
+
+
+def sample(session: Session, contract: Contract) -> tuple[Mapping[str, Any], ...]:
+    """Some of the collected rejects: up to three for each combination of reasons, classified values masked."""
+    found = session.connection.execute(
+        f"""SELECT DISTINCT ON (chosen.reasons, chosen.payload)
+                   array_to_string(chosen.reasons, ', '), kept.source_file, kept.source_line, chosen.payload
+            FROM (SELECT reasons, unnest(payloads) AS payload FROM (
+                    SELECT reason_codes AS reasons, min(payload, 3) AS payloads FROM __rejects
+                    GROUP BY reason_codes ORDER BY count(*) DESC, reason_codes LIMIT {SAMPLE})) AS chosen
+            JOIN __rejects AS kept ON kept.payload = chosen.payload AND kept.reason_codes = chosen.reasons
+            ORDER BY chosen.reasons, chosen.payload, kept.source_file, kept.source_line LIMIT {SAMPLE}"""
+    ).fetchall()
+    return tuple(
+        {"reasons": reasons, "source": place(file, line), **shown(payload, contract)}
+        for reasons, file, line, payload in found
+    )
+
+
+def first_place(session: Session) -> str | None:
+    """Where the first of the collected rejects stood in the source, if the connector said so."""
+    row = session.connection.execute(
+        """SELECT source_file, source_line FROM __rejects WHERE source_file IS NOT NULL
+           ORDER BY source_file, source_line LIMIT 1"""
+    ).fetchone()
+    return place(*row) if row else None
+
+
+def place(file: str | None, line: int | None) -> str | None:
+    """Where a row stood, as `file:line`."""
+    return file if line is None else f"{file or '?'}:{line}"
+
+
+def shown(payload: str, contract: Contract, *, unmask: bool = False) -> dict[str, Any]:
+    """A payload for people: values of classified and unknown columns masked, long ones cut."""
+    classes = {column.name: column.classification for column in contract.columns}
+    found = json.loads(payload)
+    columns = found if isinstance(found, dict) else {"payload": found}
+    return {name: cut(value) if unmask else mask(cut(value), classes.get(name)) for name, value in columns.items()}
+
+
+def cut(value: Any) -> Any:
+    """A value short enough to be read in a report."""
+    text = value if isinstance(value, str) or value is None else json.dumps(value, ensure_ascii=False)
+    return text if text is None or len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"

@@ -1,4 +1,4 @@
-"""Folders for dry runs: one each, removed afterwards; what a killed run left behind goes with the next one."""
+"""Folders for dry runs and landings: one each, removed afterwards; what a killed run left goes with the next one."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ OWNER = "owner.lock"
 
 
 @contextmanager
-def scratch_folder(parent: Path, *, keep: bool = False) -> Iterator[Path]:
-    """A new folder in `parent`, removed at the end unless `keep`.
+def scratch_folder(parent: Path, *, keep: bool = False, prefix: str = PREFIX) -> Iterator[Path]:
+    """A new folder in `parent`, removed at the end unless `keep`; its name begins with `prefix`.
 
     Raises:
         WarehouseError: the folder cannot be made.
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        _sweep(parent)
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        _sweep(parent, prefix)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         # While a run lives it holds this lock; the system lets go of it however the run ends.
         owner = os.open(folder / OWNER, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(owner, fcntl.LOCK_EX)
     except OSError as error:
         raise WarehouseError(
-            f"a dry run cannot make its folder: {error.strerror}", where=str(parent), fix="Set PIPELINE_SCRATCH."
+            f"no temporary folder can be made: {error.strerror}", where=str(parent), fix="Set PIPELINE_SCRATCH."
         ) from None
     try:
         yield folder
@@ -53,9 +53,9 @@ def folder_bytes(folder: Path) -> int:
     return total
 
 
-def _sweep(parent: Path) -> None:
+def _sweep(parent: Path, prefix: str) -> None:
     """Remove the folders of runs that were killed: their lock file is there, and nobody holds it."""
-    for lock in parent.glob(f"{PREFIX}*/{OWNER}"):
+    for lock in parent.glob(f"{prefix}*/{OWNER}"):
         try:
             handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
         except OSError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_project.framework.errors import WarehouseError
 from pipeline_project.framework.tables import TableDef
 from pipeline_project.framework.warehouse import ops
+from pipeline_project.framework.warehouse.failures import explained
 
 if TYPE_CHECKING:
     import duckdb
@@ -39,7 +40,8 @@ class Session:
         self.output = output
         self.scratch = scratch
         self.real = real
-        ops.prepare(connection, self.catalog)
+        with explained(self.catalog):
+            ops.prepare(connection, self.catalog)
 
     @property
     def dry(self) -> bool:
@@ -51,7 +53,8 @@ class Session:
         catalogs = [self.catalog] if self.real is None else [self.catalog, self.real]
         found = self.connection.execute(
             """SELECT database_name FROM duckdb_tables()
-               WHERE schema_name = ? AND table_name = ? AND list_contains(?, database_name)""",
+               WHERE lower(schema_name) = lower(?) AND lower(table_name) = lower(?)
+                 AND list_contains(?, database_name)""",
             [table.stage, table.name, catalogs],
         ).fetchall()
         names = {row[0] for row in found}
@@ -97,11 +100,7 @@ class Session:
         return own
 
     def _has_books(self, catalog: str) -> bool:
-        found = self.connection.execute(
-            "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND schema_name = 'ops' AND table_name = 'offsets'",
-            [catalog],
-        ).fetchone()
-        return found is not None
+        return not ops.missing(self.connection, catalog)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -121,7 +120,7 @@ class Session:
     def _rollback(self) -> None:
         import duckdb
 
-        # After a full disk DuckDB has already rolled back by itself, and says that there is nothing to undo.
+        # After a failed commit DuckDB has already rolled back by itself, and says that there is nothing to undo.
         with suppress(duckdb.Error):
             self.connection.execute("ROLLBACK")
 
@@ -134,6 +133,24 @@ class Session:
         finally:
             self.connection.unregister(name)
 
+    @contextmanager
+    def temporary_tables(self) -> Iterator[None]:
+        """Drop the temporary tables that the block makes: what a connector landed is no longer needed then."""
+        before = self._temporary()
+        try:
+            yield
+        finally:
+            import duckdb
+
+            # A database that stopped after an error takes its temporary tables with it.
+            with suppress(duckdb.FatalException):
+                for name in self._temporary() - before:
+                    self.connection.execute(f"DROP TABLE IF EXISTS temp.main.{ops.quoted(name)}")
+
+    def _temporary(self) -> set[str]:
+        found = self.connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'")
+        return {row[0] for row in found.fetchall()}
+
     def sql(self, expression: ibis.Table) -> str:
         """The DuckDB SQL of an Ibis expression, its in-memory tables made known to the connection."""
         # Ibis registers memtables and UDFs only when it executes an expression itself; publishing executes
@@ -145,9 +162,13 @@ class Session:
         """Write an exported file so that a reader sees the old one or the new one, never a part.
 
         Raises:
-            WarehouseError: the folder cannot be written.
+            WarehouseError: the folder cannot be written, or `path` leads out of it.
         """
         target = self.output / path
+        if not target.resolve().is_relative_to(self.output.resolve()):
+            raise WarehouseError(
+                "leads out of the output folder", where=str(path), fix="Give a path inside PIPELINE_OUTPUT."
+            )
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(target, content)
@@ -164,7 +185,7 @@ class Session:
 
 def qualified(catalog: str, schema: str, name: str) -> str:
     """A quoted three-part SQL name."""
-    return ".".join(f'"{part.replace(chr(34), chr(34) * 2)}"' for part in (catalog, schema, name))
+    return ".".join(ops.quoted(part) for part in (catalog, schema, name))
 
 
 def write_atomically(target: Path, content: bytes) -> None:

@@ -69,9 +69,7 @@ def stage(
     wanted = [*names, *(name for name in SOURCE_COLUMNS if name in expression.columns and name not in names)]
     if wanted != list(expression.columns):
         expression = expression.select(*wanted)
-    session.connection.execute(
-        f"CREATE OR REPLACE TABLE {relation} AS {session.sql(contract.label(expression))}"
-    )
+    session.connection.execute(f"CREATE OR REPLACE TABLE {relation} AS {session.sql(contract.label(expression))}")
     count = _one(session, f"SELECT count(*) FROM {relation}")
     if landed is not None and landed.malformed is not None:
         count += _one(session, f"SELECT count(*) FROM ({landed.malformed})")
@@ -207,7 +205,7 @@ def _losers(
         rows += f" UNION ALL BY NAME SELECT {listed}, false AS __is_staged FROM {existing} SEMI JOIN __repeated USING ({key})"
     return f"""
         SELECT __row_id AS row_id FROM (
-            SELECT __row_id, row_number() OVER (PARTITION BY {key} ORDER BY {', '.join(order)}) AS __place
+            SELECT __row_id, row_number() OVER (PARTITION BY {key} ORDER BY {", ".join(order)}) AS __place
             FROM ({rows}))
         WHERE __place > 1 AND __row_id IS NOT NULL"""
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.results import CheckResult
+from pipeline_project.framework.warehouse.ops import quoted
+from pipeline_project.framework.warehouse.quarantine import cut
 from pipeline_project.framework.warehouse.session import Session
 from pipeline_project.framework.warehouse.staging import Staged
 
 if TYPE_CHECKING:
     import ibis
 
-    from pipeline_project.framework.contract import Contract
+    from pipeline_project.framework.contract import Contract, KeyProblems
     from pipeline_project.framework.tables import InvariantDef, Reference, TableDef
 
 SAMPLE = 10
@@ -42,6 +45,8 @@ def rows_valid(table: TableDef, staged: Staged) -> CheckResult:
     else:
         budget = "inside" if tolerated else "above"
         summary = f"{staged.rejected:,} of {staged.staged:,} rows rejected, {budget} the budget: {listed}"
+        if staged.first_place:
+            summary += f"; the first at {staged.first_place}"
     return CheckResult(
         name="rows_valid",
         passed=staged.rejected == 0,
@@ -49,8 +54,9 @@ def rows_valid(table: TableDef, staged: Staged) -> CheckResult:
         summary=summary,
         failing=staged.rejected,
         reasons=reasons,
+        sample=tuple(staged.sample),
         sample_sql=(
-            f"SELECT reason_codes, payload FROM quarantine.rejects WHERE table_name = '{table.name}'"
+            f"SELECT * FROM quarantine.rejects WHERE table_name = '{table.name}' AND status = 'open'"
             if staged.rejected
             else None
         ),
@@ -81,49 +87,82 @@ def reconciles(table: TableDef, staged: Staged, upstream_rows: int | None, arriv
     return CheckResult("reconciles", not problems, "error", "; ".join(problems) or good, failing=len(problems))
 
 
-def unique_key(session: Session, contract: Contract, relation: str, *, proven: bool) -> CheckResult:
-    """Whether the contract's key is never null and never repeats; `proven` where repeats were already set aside."""
-    listed = ", ".join(contract.key)
+def unique_key(
+    session: Session, contract: Contract, relation: str, *, target: str, proven: bool = False
+) -> CheckResult:
+    """Whether no key of the contract is null or repeats.
+
+    Args:
+        relation: the whole table as it would be.
+        target: its name after publishing, for the SQL that a person runs.
+        proven: repeats of the first key were set aside already.
+    """
+    listed = " and ".join(f"({', '.join(key)})" for key in contract.keys)
+    for key in contract.keys:
+        nullable = any(contract.column(name).nullable for name in key)
+        if proven and key == contract.key and not nullable:
+            continue
+        problems = contract_key_problems(session, contract, relation, key)
+        if problems.nulls or problems.excess:
+            sql = problems.sample_sql
+            return CheckResult(
+                "unique_key",
+                False,
+                "error",
+                f"({', '.join(key)}) is null in {problems.nulls:,} rows and repeated by {problems.excess:,} rows",
+                failing=problems.nulls + problems.excess,
+                sample=_short(problems.sample),
+                sample_sql=sql.replace(relation, target) if sql else None,
+            )
     if proven:
-        return CheckResult("unique_key", True, "error", f"({listed}) is unique: repeats were set aside")
-    problems = contract.key_problems(session.connection, relation)
-    if problems.nulls == 0 and problems.excess == 0:
-        return CheckResult("unique_key", True, "error", f"({listed}) is unique and never null")
-    return CheckResult(
-        "unique_key",
-        False,
-        "error",
-        f"({listed}) is null in {problems.nulls:,} rows and repeated by {problems.excess:,} rows",
-        failing=problems.nulls + problems.excess,
-        sample=tuple(problems.sample[:SAMPLE]),
-        sample_sql=problems.sample_sql,
-    )
+        return CheckResult("unique_key", True, "error", f"{listed} is unique: repeats were set aside")
+    return CheckResult("unique_key", True, "error", f"{listed} is unique and never null")
 
 
-def reference(session: Session, contract: Contract, relation: str, declared: Reference, target: str) -> CheckResult:
-    """Whether every non-null value of the columns exists in the referenced table."""
-    columns = declared.columns
-    others = declared.to_columns or columns
-    present = " AND ".join(f'staged."{column}" IS NOT NULL' for column in columns)
-    match = " AND ".join(f'staged."{column}" = other."{other}"' for column, other in zip(columns, others, strict=True))
-    orphans = f"FROM {relation} AS staged ANTI JOIN {target} AS other ON {match} WHERE {present}"
-    keys = ", ".join(f'staged."{column}"' for column in columns)
+def contract_key_problems(session: Session, contract: Contract, relation: str, key: tuple[str, ...]) -> KeyProblems:
+    """Nulls and repeats of one of the contract's keys."""
+    from pipeline_project.framework.contract import key_problems
+
+    return key_problems(session.connection, relation, contract, key=key)
+
+
+def reference(
+    session: Session, contract: Contract, relation: str, declared: Reference, other: str, *, target: str
+) -> CheckResult:
+    """Whether every non-null value of the columns exists in the referenced table.
+
+    Args:
+        relation: the rows to judge.
+        other: the table that must have them.
+        target: what `relation` is called after publishing, for the SQL that a person runs.
+    """
+    orphans = orphans_sql(relation, declared, other)
+    keys = ", ".join(f"staged.{quoted(column)}" for column in declared.columns)
     counted = session.connection.execute(f"SELECT count(*), count(DISTINCT ({keys})) {orphans}").fetchall()[0]
     rows, values = int(counted[0]), int(counted[1])
-    listed = ", ".join(columns)
+    listed = ", ".join(declared.columns)
     if rows == 0:
         return CheckResult(declared.name, True, declared.severity, f"every ({listed}) is in {declared.to}")
+    shown = contract.masked_rows(session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}")
     return CheckResult(
         declared.name,
         False,
         declared.severity,
         f"{rows:,} rows have {values:,} ({listed}) that {declared.to} does not have",
         failing=rows,
-        sample=contract.masked_rows(
-            session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}"
-        ),
-        sample_sql=_published_sql(f"SELECT DISTINCT {keys} {orphans}", relation),
+        sample=_short(shown),
+        sample_sql=f"SELECT DISTINCT {keys} {orphans_sql(target, declared, other)}",
     )
+
+
+def orphans_sql(relation: str, declared: Reference, other: str) -> str:
+    """The FROM and WHERE of the rows, as `staged`, whose columns are not null and not in `other`."""
+    columns, others = declared.columns, declared.to_columns or declared.columns
+    present = " AND ".join(f"staged.{quoted(column)} IS NOT NULL" for column in columns)
+    match = " AND ".join(
+        f"staged.{quoted(column)} = other.{quoted(name)}" for column, name in zip(columns, others, strict=True)
+    )
+    return f"FROM {relation} AS staged ANTI JOIN {other} AS other ON {match} WHERE {present}"
 
 
 def table_rules(session: Session, contract: Contract, rows: ibis.Table) -> list[CheckResult]:
@@ -158,15 +197,18 @@ def invariant(
     )
 
 
-def _sample(session: Session, sql: str, hidden: Collection[str]) -> tuple[dict[str, object], ...]:
+def _sample(session: Session, sql: str, hidden: Collection[str]) -> tuple[Mapping[str, Any], ...]:
     cursor = session.connection.execute(f"SELECT * FROM ({sql}) ORDER BY ALL LIMIT {SAMPLE}")
     names = [column[0] for column in cursor.description or ()]
-    return tuple(
+    return _short(
         {name: "***" if name in hidden and value is not None else value for name, value in zip(names, row, strict=True)}
         for row in cursor.fetchall()
     )
 
 
-def _published_sql(sql: str, relation: str) -> str:
-    """The SQL a person can run later: the published table in place of the staging one."""
-    return sql.replace("__staging_", "")
+def _short(rows: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """At most `SAMPLE` rows; a value that nobody could read in a report is cut."""
+    return tuple(
+        {name: cut(value) if isinstance(value, str) else value for name, value in row.items()}
+        for row in islice(rows, SAMPLE)
+    )

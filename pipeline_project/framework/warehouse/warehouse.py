@@ -58,11 +58,13 @@ class DuckDBWarehouse:
     def of(cls, settings: BaseSettings, **arguments: Any) -> DuckDBWarehouse:
         """The warehouse that settings describe."""
         scratch = settings.scratch_folder
+        # DuckDB empties the folder it spilled to; two warehouses must not share one.
+        spill = scratch / f"spill_{settings.warehouse.stem}"
         return cls(
             settings.warehouse,
             output=settings.output,
             scratch=scratch,
-            options=Options(settings.memory_limit, settings.threads, scratch / "spill", settings.scratch_limit),
+            options=Options(settings.memory_limit, settings.threads, spill, settings.scratch_limit),
             lock_timeout=settings.lock_timeout,
             **arguments,
         )
