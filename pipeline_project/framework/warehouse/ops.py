@@ -126,9 +126,9 @@ def last(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> Rec
     if row is None:
         return None
     known: list[Any] = list(row)
-    for place in (8, 10, 11):
-        known[place] = json.loads(known[place])
-    return Record(*known[:10], tuple(known[10]), tuple(known[11]))
+    known[8] = json.loads(known[8])
+    known[10:] = [tuple(json.loads(text)) for text in known[10:]]
+    return Record(*known)
 
 
 def offsets(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> dict[int, int]:
