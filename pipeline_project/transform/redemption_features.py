@@ -26,11 +26,7 @@ class RedemptionFeatures(pa.DataFrameModel):
     )
     end_date: dt.Date = pa.Field(metadata=public, description="Last day of the campaign")
     has_redeemed: dt.Boolean = pa.Field(metadata=internal, description="The label: redeemed at least one coupon of it")
-    history_days: dt.Int64 = pa.Field(
-        in_range={"min_value": 0, "max_value": WINDOW_DAYS},
-        metadata=public,
-        description="Days the features look back on",
-    )
+    history_days: dt.Int64 = pa.Field(metadata=public, description="Days the features look back on, at most 56")
     baskets_per_week: dt.Float64 = pa.Field(ge=0, metadata=internal, description="Visits to a shop")
     sales_per_week: dt.Float64 = pa.Field(ge=0, metadata=internal, description="US dollars spent")
     campaign_sales_per_week: dt.Float64 = pa.Field(
@@ -38,7 +34,6 @@ class RedemptionFeatures(pa.DataFrameModel):
     )
     coupon_lines_per_week: dt.Float64 = pa.Field(ge=0, metadata=internal, description="Basket lines paid with a coupon")
     promoted_share: dt.Float64 = pa.Field(
-        in_range={"min_value": 0, "max_value": 1},
         metadata=internal,
         description="Share of lines on display or in the mailer",
     )
@@ -53,13 +48,10 @@ class RedemptionFeatures(pa.DataFrameModel):
         description=f"Days from the last purchase to the start, {WINDOW_DAYS} if there was none",
     )
     redeemed_share: dt.Float64 = pa.Field(
-        in_range={"min_value": 0, "max_value": 1},
         metadata=internal,
         description="Share of the household's earlier campaigns of which it had redeemed a coupon by then",
     )
-    is_type_a: dt.Float64 = pa.Field(
-        isin=[0.0, 1.0], metadata=public, description="1 for a campaign of personal coupons"
-    )
+    is_type_a: dt.Float64 = pa.Field(metadata=public, description="1 for a campaign of personal coupons")
 
     class Config:
         strict = True

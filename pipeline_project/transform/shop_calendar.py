@@ -35,4 +35,5 @@ def week_of(day: ir.DateValue) -> ir.IntegerValue:
 
 def monday_of(day: ir.DateValue) -> ir.DateValue:
     """The first day of the Monday week that holds `day`."""
-    return day.truncate("W")
+    # Through a timestamp: DuckDB's date_trunc of a date is a timestamp, whatever Ibis believes.
+    return day.cast("timestamp").truncate("W").date()
