@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +21,21 @@ def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sample]:
     forget("plan_sample")
 
 
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The data folder of the project after its first run, to be copied."""
+    root = tmp_path_factory.mktemp("published")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(root))
+        patch.setattr(sys, "dont_write_bytecode", True)
+        sample = Sample(root, "plan_sample")
+        assert sample.run().ok
+    forget("plan_sample")
+    yield root / "data"
+
+
 @pytest.fixture
-def built(sample: Sample) -> Sample:
+def built(published: Path, sample: Sample) -> Sample:
     """The project, everything published."""
-    assert sample.run().ok
+    shutil.copytree(published, sample.root / "data")
     return sample
