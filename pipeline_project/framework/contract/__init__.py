@@ -58,10 +58,10 @@ if TYPE_CHECKING:
     from pipeline_project.framework.contract.auditing import Audit, Broken, audit, sample
     from pipeline_project.framework.contract.columns import Column, SchemaProblem
     from pipeline_project.framework.contract.contract import Contract
-    from pipeline_project.framework.contract.uniqueness import KeyProblems, key_problems
     from pipeline_project.framework.contract.masking import internal, mask, masked_rows, personal, public, secret
     from pipeline_project.framework.contract.profile import Profile
     from pipeline_project.framework.contract.rules import RowRule, TableRule
+    from pipeline_project.framework.contract.uniqueness import KeyProblems, key_problems
 
 
 def __getattr__(name: str) -> Any:

@@ -8,10 +8,11 @@ would change with the partition or with the rows replayed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pipeline_project.framework.contract.naming import is_builtin
 from pipeline_project.framework.errors import ContractError
 
 if TYPE_CHECKING:
@@ -19,19 +20,13 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from pandera.api.checks import Check
 
-_SHORT = {
-    "equal_to": ("eq", "="),
-    "not_equal_to": ("ne", "<>"),
-    "greater_than": ("gt", ">"),
-    "greater_than_or_equal_to": ("ge", ">="),
-    "less_than": ("lt", "<"),
-    "less_than_or_equal_to": ("le", "<="),
-}
 _VOLATILE = {
     "random", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "now", "today", "current_date",
     "current_time", "current_timestamp", "current_localtime", "current_localtimestamp", "get_current_time",
     "get_current_timestamp", "transaction_timestamp", "nextval", "currval", "txid_current",
 }  # fmt: skip
+
+_judged: dict[tuple[str, str, Any], tuple[Any, Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -56,20 +51,37 @@ def judge(check: Check, rows: ibis.Table, column: str | None, where: Where) -> i
     Raises:
         ContractError: the check cannot be one expression inside the database.
     """
-    import ibis.expr.types as ir
+    import ibis
 
     named = where.at(f"{column}, check '{check.name}'" if column else f"check '{check.name}'")
     _refuse_options(check, named)
-    # Pandera shows a column check that column alone; so a check that needs others fails here as it does there.
-    shown = rows if column is None else rows.select(column)
-    predicates = _predicates(_call(check, shown, column, named), shown, named)
+    arguments = {**check._check_kwargs, **_normalized(check, named)}
+    if column is None or not is_builtin(check):
+        # Pandera shows a column check that column alone; so a check that needs others fails here as it does there.
+        shown = rows if column is None else rows.select(column)
+        return _judge(check, arguments, rows, shown, column, named)
+    # Most fields of a project share a few checks, and building an Ibis expression costs milliseconds.
+    known = (check._check_fn.__name__, repr(arguments), rows[column].type())
+    if known not in _judged:
+        value = ibis.table({"value": rows[column].type()}, name="value")
+        _judged[known] = (_judge(check, arguments, value, value, "value", named), value["value"])
+    predicate, placeholder = _judged[known]
+    return predicate.op().replace({placeholder.op(): rows[column].op()}).to_expr()
+
+
+def _judge(
+    check: Check, arguments: Mapping[str, Any], rows: ibis.Table, shown: ibis.Table, column: str | None, where: Where
+) -> ir.BooleanValue:
+    import ibis.expr.types as ir
+
+    predicates = _predicates(_call(check, arguments, shown, column, where), where)
     predicate = predicates[0]
     for other in predicates[1:]:
         predicate = predicate & other
-    inlined = _inline(predicate.op(), rows.op()).to_expr()
+    inlined = _inline(predicate.op()).to_expr()
     if not isinstance(inlined, ir.BooleanValue):
-        raise _refused(f"it returns {inlined.type()}, not true or false", named)
-    _refuse_operations(inlined, rows, named)
+        raise _refused(f"it returns {inlined.type()}, not true or false", where)
+    _refuse_operations(inlined, rows, where)
     return inlined
 
 
@@ -88,14 +100,13 @@ def _refuse_options(check: Check, where: Where) -> None:
         )
 
 
-def _call(check: Check, shown: ibis.Table, column: str | None, where: Where) -> Any:
+def _call(check: Check, arguments: Mapping[str, Any], shown: ibis.Table, column: str | None, where: Where) -> Any:
     # The import registers Pandera's built-in checks for Ibis. A model made earlier holds a dispatcher that does
     # not know them, so the registry is asked again, as Pandera's own Check.__call__ does.
     import pandera.backends.ibis.builtin_checks  # noqa: F401
     from pandera.api.ibis.types import IbisData
 
-    function = check.get_builtin_check_fn(check._check_fn.__name__) if _is_builtin(check) else check._check_fn
-    arguments = {**check._check_kwargs, **_normalized(check, where)}
+    function = check.get_builtin_check_fn(check._check_fn.__name__) if is_builtin(check) else check._check_fn
     try:
         return function(IbisData(shown, column), **arguments)
     except Exception as error:  # the check is the model author's code: whatever it raises is told by name
@@ -106,12 +117,14 @@ def _call(check: Check, shown: ibis.Table, column: str | None, where: Where) -> 
 def _normalized(check: Check, where: Where) -> dict[str, Any]:
     """Arguments of built-in checks whose meaning would otherwise change on the way into SQL."""
     arguments: dict[str, Any] = {}
+    if not is_builtin(check):
+        return arguments
     for name in ("allowed_values", "forbidden_values"):
-        if name in check._check_kwargs and _is_builtin(check):
+        if name in check._check_kwargs:
             # NULL in an IN list makes every other answer unknown; a set's order changes from process to process.
             present = [value for value in check._check_kwargs[name] if value is not None and value == value]
             arguments[name] = sorted(present, key=lambda value: (str(type(value)), str(value)))
-    if "pattern" in check._check_kwargs and _is_builtin(check):
+    if "pattern" in check._check_kwargs:
         arguments["pattern"] = _pattern(check._check_kwargs["pattern"], where)
     return arguments
 
@@ -136,7 +149,7 @@ def _pattern(pattern: str | re.Pattern[str], where: Where) -> str:
     return grouped
 
 
-def _predicates(result: Any, shown: ibis.Table, where: Where) -> list[Any]:
+def _predicates(result: Any, where: Where) -> list[Any]:
     """The boolean expressions in what a check function may return: a table, a dict, a column, a scalar."""
     import ibis.expr.operations as ops
     import ibis.expr.types as ir
@@ -165,7 +178,7 @@ def _kind(value: Any) -> str:
     return f"values of type {value.type()}" if isinstance(value, ir.Value) else f"a {type(value).__name__}"
 
 
-def _inline(operation: Any, rows: Any) -> Any:
+def _inline(operation: Any) -> Any:
     """`operation` with every selection on the way replaced by the expressions it selects."""
     import ibis.expr.operations as ops
 
@@ -215,86 +228,7 @@ def _refuse_operations(predicate: Any, rows: ibis.Table, where: Where) -> None:
         )
 
 
-def _is_builtin(check: Check) -> bool:
-    from pandera.api.function_dispatch import Dispatcher
-
-    return isinstance(check._check_fn, Dispatcher)
-
-
 def _refused(what: str, where: Where, fix: str | None = None) -> ContractError:
     return ContractError(
         what, where=str(where), fix=fix or "Return a boolean Ibis expression over the table's columns."
     )
-
-
-def code_of(check: Check, column: str | None, own_name: bool) -> str:
-    """The rule's code: `column.ge_0` for Pandera's checks, the check's own name for the model's."""
-    if _is_builtin(check):
-        name = check._check_fn.__name__
-        text = "_".join([_SHORT.get(name, (name,))[0], *_code_arguments(name, check.statistics or {})])
-        return f"{column}.{text}" if column else text
-    if column and not (own_name and _is_models(check)):
-        return f"{column}.{check.name}"
-    return str(check.name)
-
-
-def _is_models(check: Check) -> bool:
-    """Whether the check is a method of the model (Pandera wraps those), not a registered extension."""
-    return str(getattr(check._check_fn, "__qualname__", "")).startswith("BaseCheckInfo.to_check")
-
-
-def _code_arguments(name: str, statistics: Mapping[str, Any]) -> list[str]:
-    if name in _SHORT:
-        words = [next(iter(statistics.values()), "")]
-    elif name == "in_range":
-        words = [statistics["min_value"], "to", statistics["max_value"]]
-    elif name == "str_length":
-        words = _length_words(statistics)
-    else:
-        return []
-    texts = [_code_text(word) for word in words]
-    return texts if all(len(text) <= 32 for text in texts) else []
-
-
-def _length_words(statistics: Mapping[str, Any]) -> list[Any]:
-    low, high = statistics.get("min_value"), statistics.get("max_value")
-    if statistics.get("exact_value") is not None:
-        return [statistics["exact_value"]]
-    if low is None:
-        return ["max", high]
-    return ["min", low] if high is None else [low, "to", high]
-
-
-def _code_text(value: Any) -> str:
-    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
-    return re.sub(r"[^\w.:+-]+", "_", text)
-
-
-def constraint_of(check: Check) -> str:
-    """What the check demands, in a few words for people."""
-    own = check.description or check.title
-    if own:
-        return str(own)
-    if not _is_builtin(check):
-        return str(check.error or check.name)
-    name, statistics = check._check_fn.__name__, check.statistics or {}
-    if name in _SHORT:
-        return f"{_SHORT[name][1]} {next(iter(statistics.values()), '')}"
-    if name == "in_range":
-        low = ">=" if statistics.get("include_min", True) else ">"
-        high = "<=" if statistics.get("include_max", True) else "<"
-        return f"{low} {statistics['min_value']} and {high} {statistics['max_value']}"
-    if name == "isin":
-        return f"in {_listed(statistics['allowed_values'])}"
-    if name == "notin":
-        return f"not in {_listed(statistics['forbidden_values'])}"
-    if name == "str_length":
-        return " ".join(str(word) for word in ["length", *_length_words(statistics)])
-    argument = next(iter(statistics.values()), "")
-    return f"{name.removeprefix('str_')} {argument.pattern if isinstance(argument, re.Pattern) else argument}"
-
-
-def _listed(values: Iterable[Any]) -> str:
-    texts = [str(value) for value in values]
-    shown = ", ".join(texts[:12])
-    return f"{shown}, and {len(texts) - 12} more" if len(texts) > 12 else shown

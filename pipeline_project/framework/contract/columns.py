@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline_project.framework.classification import CLASSIFICATIONS
@@ -59,6 +60,7 @@ class SchemaProblem:
         return f"column '{self.column}' stands where the contract has {self.expected}"
 
 
+@cache
 def sql_type(dtype: dt.DataType) -> str:
     """The DuckDB type that `dtype` stands for, as DESCRIBE writes it."""
     import duckdb

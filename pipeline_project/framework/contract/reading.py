@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.framework.contract import checks, rules
+from pipeline_project.framework.contract import checks, naming, rules
 from pipeline_project.framework.contract.columns import Column, classification_of, ibis_type, sql_type
 from pipeline_project.framework.contract.contract import Contract
 from pipeline_project.framework.errors import ContractError
@@ -136,7 +136,7 @@ def _keys(schema: Any, where: checks.Where) -> tuple[tuple[str, ...], ...]:
 def _column(name: str, column: Any, dtype: Any, keys: tuple[tuple[str, ...], ...], where: checks.Where) -> Column:
     constraints = [] if column.nullable else ["not null"]
     constraints += ["unique"] if (name,) in keys else []
-    constraints += [checks.constraint_of(check) for check in column.checks]
+    constraints += [naming.constraint_of(check) for check in column.checks]
     return Column(
         name=name,
         dtype=dtype,

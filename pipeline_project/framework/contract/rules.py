@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.framework.contract.checks import Where, code_of, constraint_of, judge
+from pipeline_project.framework.contract.checks import Where, judge
+from pipeline_project.framework.contract.naming import code_of, constraint_of
 
 if TYPE_CHECKING:
     import ibis
