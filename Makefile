@@ -20,6 +20,10 @@ PORT ?= 3000
 WORKERS ?= auto
 TESTS ?=
 ARGS ?=
+NAME ?=
+EXAMPLE ?=
+TO ?=
+FROM ?=
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
@@ -68,6 +72,12 @@ lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest v
 	    --all-extras --group dev $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 
 install: $(READY) ## Only set up .venv
+
+fork: $(READY) ## Make it your own: NAME=my_team_pipeline, EXAMPLE=no without the example, TO=folder
+	@$(PYTHON) scripts/fork.py "$(NAME)" --example "$(or $(EXAMPLE),yes)" $(if $(TO),--to "$(TO)")
+
+upgrade: $(READY) ## Take the framework of a newer checkout of the template: FROM=folder
+	@$(PYTHON) scripts/upgrade.py "$(FROM)"
 
 clean: ## Remove caches and build output
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis golden/.pending

@@ -46,7 +46,8 @@ class BaseSettings(pydantic.BaseModel):
         30.0, ge=0, description="Seconds to wait for another process that holds the warehouse."
     )
     sources: Mapping[str, str] = pydantic.Field(
-        default_factory=dict, description="Locations by name, each set by PIPELINE_SOURCE_<LOCATION>."
+        default_factory=dict,
+        description="Locations by name, each set by PIPELINE_SOURCE_<LOCATION>; ./ and ../ count from the project.",
     )
 
     @property
@@ -91,6 +92,8 @@ class BaseSettings(pydantic.BaseModel):
                 close = difflib.get_close_matches(variable, known, n=1)
                 fix = f"Did you mean {close[0]}?" if close else "`pipeline settings` lists all variables."
                 raise SettingsError("unknown setting", where=variable, fix=fix)
+            if not text.strip():
+                raise SettingsError("is set, but empty", where=variable, fix="Unset it, or give it a value.")
             name = variable.removeprefix(cls.prefix).lower()
             if name.startswith("source_"):
                 sources[name.removeprefix("source_")] = text
@@ -107,6 +110,12 @@ class BaseSettings(pydantic.BaseModel):
                 fix=known[variable][1],
             ) from None
         absolute = {
-            name: root / value for name in ("warehouse", "output", "scratch") if (value := getattr(settings, name))
+            name: root / value.expanduser()
+            for name in ("warehouse", "output", "scratch")
+            if (value := getattr(settings, name))
         }
-        return settings.model_copy(update=absolute)
+        locations = {
+            name: str(root / address) if address.startswith(("./", "../")) else address
+            for name, address in settings.locations.items()
+        }
+        return settings.model_copy(update={**absolute, "sources": locations})

@@ -1,0 +1,206 @@
+"""A fork carries its own name everywhere, passes its own checks, and takes a newer framework."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline_project_tests import repository
+from pipeline_project_tests.repository import ROOT
+
+NAME = "acme_sales"
+FAST = f"{NAME}_tests --ignore={NAME}_tests/framework -m 'not slow and not browser'"
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of a fork with this environment's packages and the fork's code."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MAKE", "MFLAGS", "PYTEST_", "PIPELINE_"))
+    }
+    environment |= {"PYTHONPATH": str(folder), "GIT_CONFIG_GLOBAL": os.devnull, "DAGSTER_HOME": ""}
+    for role in ("AUTHOR", "COMMITTER"):
+        environment |= {f"GIT_{role}_NAME": "Ada", f"GIT_{role}_EMAIL": "ada@example.org"}
+    cache = ROOT / ".mypy_cache"
+    if cache.exists():
+        environment["MYPY_CACHE_DIR"] = str(cache)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def fork(source: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(source, sys.executable, "scripts/fork.py", *arguments)
+
+
+def succeed(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fork that keeps the example."""
+    folder = tmp_path_factory.mktemp("forks") / NAME
+    succeed(fork(ROOT, NAME, "--to", str(folder)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fork without the example."""
+    folder = tmp_path_factory.mktemp("forks") / NAME
+    succeed(fork(ROOT, NAME, "--example", "no", "--to", str(folder)))
+    return folder
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """Every text file of a fork as made, by path."""
+    found = {}
+    for path in folder.rglob("*"):
+        made = not {".git", "__pycache__", "data", ".dagster"}.intersection(path.relative_to(folder).parts)
+        if path.is_file() and made and not path.parent.name.endswith("_cache"):
+            found[str(path.relative_to(folder))] = repository.text(path) or ""
+    return found
+
+
+@pytest.mark.parametrize("which", ["whole", "small"])
+def test_the_old_name_is_nowhere_but_in_the_licence_and_the_upgrade_notes(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    found = texts(request.getfixturevalue(which))
+    old = {name for name, text in found.items() if "pipeline_project" in text or "pipeline-project" in text}
+    assert old <= {"LICENSE", "UPGRADING.md"}
+    assert not [name for name in found if "pipeline_project" in name]
+    assert not [name for name in found if "fork" in name]
+
+
+@pytest.mark.slow
+def test_a_fork_with_the_example_passes_its_check(whole: Path) -> None:
+    printed = succeed(
+        run(whole, "make", "lint", "layers", "test", f"PYTHON={sys.executable}", "WORKERS=0", f"TESTS={FAST}")
+    )
+    assert " passed" in printed
+
+
+@pytest.mark.slow
+def test_a_fork_without_the_example_passes_its_check(small: Path) -> None:
+    printed = succeed(run(small, "make", "check", f"PYTHON={sys.executable}", "WORKERS=0", f"TESTS={FAST}"))
+    assert " passed" in printed
+
+
+@pytest.mark.slow
+def test_the_table_that_is_left_runs(small: Path) -> None:
+    printed = succeed(run(small, sys.executable, "-m", NAME, "run"))
+    assert "extract.raw_orders" in printed
+    assert "4 rows" in printed
+
+
+def test_nothing_of_the_example_is_left(small: Path) -> None:
+    found = texts(small)
+    gone = ("completejourney", "retail_files", "redemption")
+    own = {name: text for name, text in found.items() if "/framework/" not in name}
+    assert {name: word for name, text in own.items() for word in gone if word in text} == {}
+    assert (small / "golden").is_dir()
+    assert not (small / NAME / "example").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("My-Team", "is no package name"),
+        ("1team", "is no package name"),
+        ("team_", "is no package name"),
+        ("lambda", "is no package name"),
+        ("", "is no package name"),
+        ("json", "is the name of a package"),
+        ("duckdb", "is the name of a package"),
+        ("dagster_webserver", "is the name of a package"),
+        ("golden", "is the name of another folder"),
+        ("data", "is the name of another folder"),
+        ("sales_tests", "is the name of another folder"),
+        ("pipeline_project", "called pipeline_project already"),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_refused(tmp_path: Path, name: str, problem: str) -> None:
+    done = fork(ROOT, name, "--to", str(tmp_path / "new"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("fork: ")
+    assert problem in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    done = fork(ROOT, NAME, "--to", str(tmp_path))
+    assert (done.returncode, os.listdir(tmp_path)) == (2, ["mine.txt"])
+    assert "exists and is not empty" in done.stderr
+
+
+def test_a_folder_inside_of_the_checkout_is_refused() -> None:
+    done = fork(ROOT, NAME, "--to", str(ROOT / "build" / "a_fork"))
+    assert done.returncode == 2
+    assert "is inside this checkout" in done.stderr
+
+
+def test_in_place_it_waits_for_a_clean_tree(tmp_path: Path) -> None:
+    for path in repository.files():
+        copied = tmp_path / path.relative_to(ROOT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copied)
+    for command in ("init -q", "add -A", "commit -qm Template"):
+        succeed(run(tmp_path, "git", *command.split()))
+    (tmp_path / "README.md").write_text("mine\n")
+    refused = fork(tmp_path, NAME)
+    assert refused.returncode == 2
+    assert "1 files have changes that are not committed" in refused.stderr
+    assert (tmp_path / "pipeline_project").is_dir()
+    succeed(run(tmp_path, "git", "checkout", "-q", "."))
+    succeed(fork(tmp_path, NAME))
+    assert (tmp_path / NAME / "definitions.py").is_file()
+    assert not (tmp_path / "pipeline_project").exists()
+
+
+def upgrade(folder: Path, source: Path) -> subprocess.CompletedProcess[str]:
+    return run(folder, "make", "upgrade", f"FROM={source}", f"PYTHON={sys.executable}")
+
+
+def test_the_framework_of_the_template_drops_into_a_fork(small: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(small, old, ignore=shutil.ignore_patterns("__pycache__", "data", ".dagster"))
+    package = old / NAME / "framework" / "__init__.py"
+    package.write_text(package.read_text().replace('__version__ = "', '__version__ = "0.0.'))
+    (old / NAME / "framework" / "tables.py").write_text("raise NotImplementedError\n")
+    (old / NAME / "framework" / "dropped_since.py").touch()
+    printed = succeed(upgrade(old, ROOT))
+    assert "-> " + _version() in printed
+    assert texts(old) == texts(small)
+
+
+def test_an_upgrade_does_not_overwrite_work_that_is_not_committed(small: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(small, mine, ignore=shutil.ignore_patterns("__pycache__", "data", ".dagster"))
+    for command in ("init -q", "add -A", "commit -qm Fork"):
+        succeed(run(mine, "git", *command.split()))
+    changed = mine / NAME / "framework" / "run.py"
+    changed.write_text("mine\n")
+    done = upgrade(mine, ROOT)
+    assert done.returncode != 0
+    assert "1 files of the framework here have changes that are not committed" in done.stderr
+    assert changed.read_text() == "mine\n"
+
+
+def test_an_upgrade_from_elsewhere_is_refused(small: Path, tmp_path: Path) -> None:
+    done = upgrade(small, tmp_path)
+    assert "is no checkout of the template" in done.stderr
+
+
+def _version() -> str:
+    from pipeline_project.framework import __version__
+
+    return __version__
