@@ -11,6 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TypeVar
 
 from pipeline_project.framework.errors import WiringError
+from pipeline_project.framework.fit import check_exports, check_table
 from pipeline_project.framework.tables import ExportDef, InvariantDef, Node, TableDef
 
 N = TypeVar("N", bound=Node)
@@ -36,6 +37,10 @@ class Graph:
         invariants = _unique(node for node in everything if isinstance(node, InvariantDef))
         for node in [*tables.values(), *invariants.values()]:
             _check_inputs(node, tables)
+        only_tables = {name: node for name, node in tables.items() if isinstance(node, TableDef)}
+        for name, table in only_tables.items():
+            check_table(table, only_tables, [each for each in invariants.values() if each.table == name])
+        check_exports(node for node in tables.values() if isinstance(node, ExportDef))
         edges = {name: set(node.upstream) for name, node in tables.items()}
         for invariant in invariants.values():
             edges[invariant.table] |= set(invariant.upstream)
@@ -114,12 +119,13 @@ class Graph:
 def _unique(nodes: Iterable[N]) -> dict[str, N]:
     found: dict[str, N] = {}
     for node in nodes:
-        if node.name in found:
+        # The database does not tell names apart by case.
+        other = found.setdefault(node.name.lower(), node)
+        if other is not node:
             raise WiringError(
-                f"'{node.name}' is defined twice: {found[node.name].file} and {node.file}", fix="Rename one of them."
+                f"'{node.name}' is defined twice: {other.file} and {node.file}", fix="Rename one of them."
             )
-        found[node.name] = node
-    return found
+    return {node.name: node for node in found.values()}
 
 
 def _check_inputs(node: Node, tables: dict[str, TableDef | ExportDef]) -> None:

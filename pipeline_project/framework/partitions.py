@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dtm
 from collections.abc import Iterator
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pipeline_project.framework.errors import PipelineError
+from pipeline_project.framework.errors import PipelineError, WiringError
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,10 @@ class PartitionRange:
     @classmethod
     def parse(cls, text: str) -> PartitionRange:
         """Read `2017-03-01` or `2017-03-01..2017-03-07`; raises PipelineError naming the malformed part."""
-        first, _, last = text.partition("..")
+        first, dots, last = text.partition("..")
         try:
             start = dtm.date.fromisoformat(first.strip())
-            end = dtm.date.fromisoformat(last.strip()) if last else start
+            end = dtm.date.fromisoformat(last.strip()) if dots else start
         except ValueError:
             raise PipelineError(
                 f"'{text}' is no partition", fix="Write a day, 2017-03-01, or a range, 2017-03-01..2017-03-07."
@@ -66,5 +67,22 @@ class Daily:
 
 
 def daily(column: str, *, start: str, end: str | None = None, timezone: str = "UTC") -> Daily:
-    """Daily partitions on `column`, from `start` to `end` (ISO dates, both included)."""
-    return Daily(column, dtm.date.fromisoformat(start), dtm.date.fromisoformat(end) if end else None, timezone)
+    """Daily partitions on `column`, from `start` to `end` (ISO dates, both included).
+
+    Raises:
+        WiringError: a date or the zone is malformed, or the end comes before the start.
+    """
+    where = f"daily('{column}')"
+    try:
+        first, last = dtm.date.fromisoformat(start), dtm.date.fromisoformat(end) if end else None
+    except ValueError as error:
+        raise WiringError(str(error), where=where, fix="Write dates as '2017-03-01'.") from None
+    if last is not None and last < first:
+        raise WiringError(f"ends on {last}, before it starts on {first}", where=where, fix="Swap start= and end=.")
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise WiringError(
+            f"'{timezone}' is no time zone", where=where, fix="Use an IANA name such as 'America/New_York'."
+        ) from None
+    return Daily(column, first, last, timezone)

@@ -10,7 +10,7 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pipeline_project.framework.errors import WiringError
@@ -33,6 +33,10 @@ class RejectBudget:
     rows: int = 0
     ratio: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.rows < 0 or not 0 <= self.ratio <= 1:
+            raise WiringError(f"{self} is no budget", fix="Give rows >= 0 and a ratio between 0 and 1.")
+
     def tolerates(self, rejected: int, staged: int) -> bool:
         return rejected <= self.rows or rejected <= self.ratio * staged
 
@@ -49,6 +53,12 @@ class KeepFirst:
 
     order_by: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if not self.order_by or _is_text(self.order_by):
+            raise WiringError(
+                f"{self} does not say which row comes first", fix="Name the columns: order_by=('updated_at',)."
+            )
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -58,6 +68,12 @@ class Reference:
     to: str
     to_columns: tuple[str, ...] = ()
     severity: Severity = "error"
+
+    def __post_init__(self) -> None:
+        if _is_text(self.columns) or _is_text(self.to_columns):
+            raise WiringError(f"{self}: columns are given as a tuple", fix="Write Reference(('product_id',), ...).")
+        if not self.columns or len(self.to_columns or self.columns) != len(self.columns):
+            raise WiringError(f"{self} does not pair its columns", fix="Give as many to_columns as columns.")
 
     @property
     def name(self) -> str:
@@ -217,6 +233,13 @@ def export(
     """Turn a typed function that returns `str` or `bytes` into a file for consumers, replaced atomically."""
 
     def decorate(function: Callable[..., Any]) -> ExportDef:
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or not parts.name:
+            raise WiringError(
+                f"'{path}' is no file inside the output folder",
+                where=f"{_file(function)}: {function.__name__}",
+                fix="Give a relative path, such as 'reports/week.html'.",
+            )
         return ExportDef(**_node(function, _read(function), owner, tags), path=path)
 
     return decorate
@@ -240,6 +263,11 @@ def invariant(
         )
 
     return decorate
+
+
+def _is_text(value: object) -> bool:
+    """A bare string where a tuple of names belongs would be read letter by letter."""
+    return isinstance(value, str)
 
 
 def _read(function: Callable[..., Any]) -> _Signature:
