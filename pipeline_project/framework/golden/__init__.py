@@ -1,0 +1,16 @@
+"""Golden tests: expected input, expected output, one folder per case, the real code in between.
+
+Belongs here: reading cases, running them on fixture sources in memory, comparing, reporting, accepting.
+Does not belong here: deciding what equal means (`framework/compare`), building tables (`framework/build.py`).
+
+    golden/<case>/
+      case.yml                     what the case teaches, its clock, the tables under test (`case.py`)
+      inputs/<location>/...        what the sources would have served (`inputs.py`)
+      inputs/tables/<table>.csv    or an upstream table, given directly
+      expected/<table>.ndjson      one row a line, every value as text (`store.py`)
+      expected/<table>.schema.yml  columns with types, key, tolerance, volatile columns
+      expected/<table>.rejects.ndjson   the rows that must be quarantined, with their reasons
+
+`run.py` runs cases, `result.py` says what came out, `pending.py` holds new output until somebody accepts it,
+`report/` shows it. Faces: `commands.py` (the command line), `pytest_plugin.py`, `dagster_job.py`.
+"""

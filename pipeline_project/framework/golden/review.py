@@ -1,0 +1,51 @@
+"""What a person sees of new output before deciding: the difference to the golden, without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline_project.framework.compare import Difference, compare, render, visible
+from pipeline_project.framework.golden import store
+from pipeline_project.framework.golden.case import Case
+from pipeline_project.framework.golden.pending import Pending
+from pipeline_project.framework.golden.rows import TextRows, load
+
+SHOWN = 20
+
+
+def difference(pending: Pending, case: Case) -> Difference | None:
+    """How the pending rows differ from the golden; None if there is no golden."""
+    import duckdb
+
+    golden = store.read_golden(case.expected, pending.name, pending.schema)
+    if golden is None:
+        return None
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        lines = tuple(range(2, len(pending.rows) + 2))
+        rows = TextRows(pending.path, pending.schema.names, pending.rows, lines)
+        return compare(
+            connection,
+            f"FROM {load(connection, golden.rows, golden.schema.stored_types)}",
+            f"FROM {load(connection, rows, pending.schema.stored_types)}",
+            key=golden.schema.key,
+            tolerances=golden.schema.tolerance,
+            volatile=golden.schema.volatile,
+            max_samples=SHOWN,
+            expected_columns=golden.schema.columns,
+            actual_columns=pending.schema.columns,
+        )
+
+
+def introduce(pending: Pending, case: Case) -> Iterator[str]:
+    """The new output in a few lines."""
+    if pending.refused:
+        yield f"cannot be accepted, it breaks its contract: {pending.refused}"
+        return
+    found = difference(pending, case)
+    if found is not None:
+        yield render(found, indent="  ")
+        return
+    yield f"  new: {len(pending.rows)} rows"
+    for row in pending.rows[:SHOWN]:
+        yield "  + " + "  ".join(f"{n}={visible(v)}" for n, v in zip(pending.schema.names, row, strict=True))

@@ -1,0 +1,198 @@
+"""Rows as text, from CSV or NDJSON written by people, and into typed DuckDB tables, with the line of every complaint."""
+
+from __future__ import annotations
+
+import csv
+import io
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.framework.compare.sql import quote
+from pipeline_project.framework.errors import GoldenError
+from pipeline_project.framework.golden.yaml_file import shown
+
+if TYPE_CHECKING:
+    import duckdb
+
+NULL = "\\N"
+"""What stands for null in a CSV file; an empty value is the empty text."""
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """Rows of text and null: `rows[i]` stands on line `lines[i]` of `path`."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    lines: tuple[int, ...]
+
+    def error(self, what: str, row: int | None = None, fix: str | None = None) -> GoldenError:
+        """An error about a row, by its index, or about the file."""
+        line = "" if row is None else f":{self.lines[row]}"
+        return GoldenError(what, where=shown(self.path) + line, fix=fix)
+
+
+def read_rows(path: Path) -> TextRows:
+    """Read a `.csv` or `.ndjson` file; raises GoldenError naming file and line."""
+    return read_csv(path) if path.suffix == ".csv" else read_ndjson(path)
+
+
+def read_csv(path: Path) -> TextRows:
+    """A CSV file with a header, `,` and `"`; `\\N` is null."""
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    rows: list[tuple[str | None, ...]] = []
+    lines: list[int] = []
+    header: list[str] = []
+    begins = 1
+    try:
+        for values in reader:
+            line, begins = begins, reader.line_num + 1
+            if not values:
+                continue
+            if not header:
+                header = values
+                continue
+            if len(values) != len(header):
+                raise GoldenError(
+                    f"has {len(values)} values, the header has {len(header)}", where=f"{shown(path)}:{line}"
+                )
+            rows.append(tuple(None if value == NULL else value for value in values))
+            lines.append(line)
+    except csv.Error as error:
+        raise GoldenError(f"is no CSV: {error}", where=f"{shown(path)}:{begins}") from None
+    if not header:
+        raise GoldenError("has no header", where=f"{shown(path)}:1", fix="The first line names the columns.")
+    _check_names(header, path)
+    return TextRows(path, tuple(header), tuple(rows), tuple(lines))
+
+
+def read_ndjson(path: Path, *, columns: Sequence[str] = ()) -> TextRows:
+    """One JSON object a line. With `columns`, every object has exactly these; else the first one names them."""
+    from pipeline_project.framework.sources.strict_json import JsonError, loads
+
+    rows: list[tuple[str | None, ...]] = []
+    lines: list[int] = []
+    names = tuple(columns)
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{shown(path)}:{number}"
+        try:
+            found = loads(line)
+        except JsonError as error:
+            raise GoldenError(str(error), where=where, fix="Every line is one JSON object.") from None
+        if not isinstance(found, dict):
+            raise GoldenError("is no JSON object", where=where, fix='Write {"column": "value"}.')
+        names = names or tuple(found)
+        if set(found) != set(names):
+            wrong = sorted(set(found) ^ set(names))
+            verb = "is missing" if wrong[0] in names else "is unknown"
+            raise GoldenError(f"column '{wrong[0]}' {verb}", where=where, fix=f"Columns: {', '.join(names)}.")
+        rows.append(tuple(as_text(found[name]) for name in names))
+        lines.append(number)
+    _check_names(names, path)
+    return TextRows(path, names, tuple(rows), tuple(lines))
+
+
+def as_text(value: Any) -> str | None:
+    """A parsed JSON value as the text to cast; numbers as they were written, objects and lists as compact JSON."""
+    from pipeline_project.framework.sources.strict_json import Number
+
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return str(value)
+    return compact(value) if not isinstance(value, Number) else str(value)
+
+
+def compact(value: Any) -> str:
+    """A parsed JSON value as JSON without spaces, numbers as they were written."""
+    import json
+
+    from pipeline_project.framework.sources.strict_json import Number
+
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, dict):
+        parts = (f"{json.dumps(key, ensure_ascii=False)}:{compact(part)}" for key, part in value.items())
+        return "{" + ",".join(parts) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(compact, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def load(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str]) -> str:
+    """Make a temporary table of the rows, each column cast to its type; returns its quoted name.
+
+    `types` may have columns that the rows do not have: these become null.
+
+    Raises:
+        GoldenError: a value is not of its column's type; names file, line and column.
+    """
+    texts = f'temp."{uuid.uuid4().hex}"'
+    listed = ", ".join(f"{quote(name)} VARCHAR" for name in ["__row", *rows.columns])
+    connection.execute(f"CREATE TEMP TABLE {texts.removeprefix('temp.')} ({listed})")
+    if rows.rows:
+        taken = ", ".join(f"__values[{i}]" for i in range(1, len(rows.columns) + 2))
+        connection.execute(
+            f"INSERT INTO {texts} SELECT {taken} FROM (SELECT unnest(CAST($1 AS VARCHAR[][])) AS __values)",
+            [[[str(index), *row] for index, row in enumerate(rows.rows)]],
+        )
+    table = f'temp."{uuid.uuid4().hex}"'
+    casts = ", ".join(
+        f"TRY_CAST({quote(name) if name in rows.columns else 'NULL'} AS {type_}) AS {quote(name)}"
+        for name, type_ in types.items()
+    )
+    _check_types(connection, rows, types)
+    connection.execute(f"CREATE TEMP TABLE {table.removeprefix('temp.')} AS SELECT {casts} FROM {texts}")
+    _check_values(connection, rows, types, texts)
+    connection.execute(f"DROP TABLE {texts}")
+    return table
+
+
+def _check_types(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str]) -> None:
+    import duckdb
+
+    for name, type_ in types.items():
+        try:
+            connection.execute(f"SELECT CAST(NULL AS {type_})")
+        except duckdb.Error:
+            raise rows.error(f"column '{name}' has the unknown type {type_}") from None
+
+
+def _check_values(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str], texts: str) -> None:
+    wrong = [
+        f"SELECT CAST(__row AS BIGINT) AS row, {i} AS place, {quote(name)} AS value FROM {texts} "
+        f"WHERE {quote(name)} IS NOT NULL AND TRY_CAST({quote(name)} AS {type_}) IS NULL"
+        for i, (name, type_) in enumerate(types.items())
+        if name in rows.columns and type_ != "VARCHAR"
+    ]
+    if not wrong:
+        return
+    found = connection.execute(f"{' UNION ALL '.join(wrong)} ORDER BY row, place LIMIT 1").fetchone()
+    if found is not None:
+        name = list(types)[found[1]]
+        raise rows.error(f"'{str(found[2])[:60]}' in column '{name}' is no {types[name]}", int(found[0]))
+
+
+def _check_names(names: Sequence[str], path: Path) -> None:
+    folded = [name.casefold() for name in names]
+    for name in names:
+        if folded.count(name.casefold()) > 1:
+            raise GoldenError(f"names the column '{name}' twice", where=f"{shown(path)}:1")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise GoldenError("is no UTF-8 text", where=f"{shown(path)}:{line}") from None
+    except OSError as error:
+        raise GoldenError(f"cannot be read: {error.strerror}", where=shown(path)) from None

@@ -1,0 +1,183 @@
+"""Running cases: the real tables on fixture sources in an in-memory dry run, then every table under test compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+import traceback as tracebacks
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline_project.framework.build import BuildResult, build
+from pipeline_project.framework.errors import AuditFailed, GoldenError, PipelineError
+from pipeline_project.framework.golden.case import Case, case_folders, check_case, read_cases, selected_tables
+from pipeline_project.framework.golden.inputs import FixtureSources, Inputs, find_inputs, given_rows
+from pipeline_project.framework.golden.judge import Judge
+from pipeline_project.framework.golden.orphans import find_orphans
+from pipeline_project.framework.golden.pending import PendingStore
+from pipeline_project.framework.golden.result import CaseResult, GoldenResult, TableResult
+
+if TYPE_CHECKING:
+    from pipeline_project.framework.graph import Graph
+    from pipeline_project.framework.project import Project
+    from pipeline_project.framework.tables import TableDef
+    from pipeline_project.framework.warehouse.session import Session
+
+
+def run_golden(
+    project: Project,
+    selection: Sequence[str] = (),
+    *,
+    keep: PendingStore | None = None,
+    on_case: Callable[[CaseResult], None] = lambda result: None,
+) -> GoldenResult:
+    """Run all cases, or those selected (CASE or CASE/TABLE, patterns allowed).
+
+    Args:
+        keep: where new output waits for a decision; None keeps none.
+        on_case: called with every case's result as soon as it is there.
+
+    Raises:
+        GoldenError: a case cannot be read, or the selection matches nothing.
+    """
+    started = time.perf_counter()
+    cases = read_cases(project.golden, selection)
+    chosen = [(case, selected_tables(case, selection) if selection else case.subjects) for case in cases]
+    chosen = [(case, subjects) for case, subjects in chosen if subjects]
+    if selection and not chosen:
+        raise GoldenError(f"no table under test is called {' or '.join(selection)}", fix="Write CASE/TABLE.")
+    for case, _ in chosen:
+        check_case(case, project.graph)
+    results: list[CaseResult] = []
+    notes: list[str] = []
+    for case, subjects in chosen:
+        result = run_case(project, case, subjects, keep=keep, notes=notes)
+        results.append(result)
+        on_case(result)
+    full = len(chosen) == len(case_folders(project.golden)) and all(s == c.subjects for c, s in chosen)
+    orphans = find_orphans(project.golden, cases, keep.folder if keep else None) if full else ()
+    return GoldenResult(tuple(results), orphans, tuple(notes), time.perf_counter() - started, full)
+
+
+def run_case(
+    project: Project,
+    case: Case,
+    subjects: Collection[str] | None = None,
+    *,
+    keep: PendingStore | None = None,
+    notes: list[str] | None = None,
+) -> CaseResult:
+    """Run one case, or some of its tables; an error of the case is part of the result, never raised."""
+    started = time.perf_counter()
+    wanted = case.subjects if subjects is None else tuple(subjects)
+    base = CaseResult(case.name, case.description, case.owner)
+    try:
+        result = _run_case(project, case, wanted, keep, notes if notes is not None else [])
+    except PipelineError as error:
+        result = dataclasses.replace(base, error=str(error))
+    except Exception as error:  # noqa: BLE001 - a table's own code may raise anything; it is told, with its traceback
+        text = f"{type(error).__name__}: {error}{_place(error, project)}"
+        result = dataclasses.replace(base, error=text, traceback="".join(tracebacks.format_exception(error)))
+    return dataclasses.replace(result, seconds=time.perf_counter() - started)
+
+
+def build_names(case: Case, graph: Graph, subjects: Iterable[str], inputs: Inputs | None = None) -> list[str]:
+    """The tables to build for some subjects, in order: everything upstream of them that is not given."""
+    given = (inputs or find_inputs(case, graph)).given
+    wanted: set[str] = set()
+    stack = list(subjects)
+    while stack:
+        name = stack.pop()
+        if name not in wanted and name not in given:
+            wanted.add(name)
+            stack.extend(graph.upstream_of(name))
+    return [name for name in graph.nodes if name in wanted]
+
+
+def _run_case(
+    project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None, notes: list[str]
+) -> CaseResult:
+    from pipeline_project.framework.warehouse.connection import Options
+    from pipeline_project.framework.warehouse.warehouse import DryRunWarehouse
+
+    graph = project.graph
+    check_case(case, graph)
+    inputs = find_inputs(case, graph)
+    names = build_names(case, graph, subjects, inputs)
+    with tempfile.TemporaryDirectory(prefix="golden_") as folder:
+        # The data is tiny: a second thread would only wait.
+        warehouse = DryRunWarehouse(None, scratch=Path(folder), options=Options(threads=1), in_memory=True)
+        with warehouse.session() as session, FixtureSources(inputs, graph, Path(folder) / "sources") as sources:
+            publish_given(session, graph, inputs, names)
+            built = build(graph, names, session, case.run(), sources)
+            judge = Judge(project, case, session, built, names, keep, notes)
+            tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
+    return CaseResult(
+        case.name,
+        case.description,
+        case.owner,
+        tables=tuple(_with_causes(tables, graph)),
+        built=_evidence(built),
+    )
+
+
+def publish_given(session: Session, graph: Graph, inputs: Inputs, names: Sequence[str]) -> None:
+    """Publish the given tables that the built ones read, audited like any other.
+
+    Raises:
+        GoldenError: a given table cannot be read, or breaks its own contract.
+    """
+    needed = {upstream for name in names for upstream in graph.upstream_of(name)}
+    for name, file in inputs.given.items():
+        if name in needed:
+            _publish_given(session, graph.tables[name], file, inputs.case)
+
+
+def _publish_given(session: Session, table: TableDef, file: Path | None, case: Case) -> None:
+    from pipeline_project.framework.contract import Contract
+    from pipeline_project.framework.tables import RejectBudget
+    from pipeline_project.framework.warehouse.publish import Build, publish
+
+    rows = given_rows(session, table, file, case)
+    bare = dataclasses.replace(
+        table, source=None, references=(), preserves=None, keep=None, partitions=None, max_rejects=RejectBudget()
+    )
+    expression = session.backend.sql(f"SELECT * FROM {rows}")
+    try:
+        build = Build(table=bare, contract=Contract.of(table.model), expression=expression, run=case.run(), upstream={})
+        publish(session, build)
+    except AuditFailed as error:
+        where = case.error("").where if file is None else f"{case.name}: {file.name}"
+        raise GoldenError(f"the given table breaks its contract: {error.what}", where=where) from None
+
+
+def _with_causes(tables: list[TableResult], graph: Graph) -> list[TableResult]:
+    """Tables that differ below one that differs name the first such table as their cause."""
+    found: list[TableResult] = []
+    wrong = [table.table for table in tables if table.status in ("differs", "error")]
+    for table in tables:
+        above = set(graph.closure([table.table])) - {table.table}
+        cause = next((name for name in wrong if name in above), None)
+        follows = cause is not None and table.cause is None and table.status in ("differs", "error")
+        found.append(dataclasses.replace(table, cause=cause) if follows else table)
+    return found
+
+
+def _evidence(built: BuildResult) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    return {
+        name: (
+            tuple(sorted({code for check in found.checks for code in check.reasons})),
+            tuple(check.name for check in found.checks if not check.passed),
+        )
+        for name, found in built.publications.items()
+    }
+
+
+def _place(error: Exception, project: Project) -> str:
+    """The last line of the project's own stages that the exception passed through."""
+    frames = tracebacks.extract_tb(error.__traceback__)
+    stages = [str(Path("/") / project.package / stage) + "/" for stage in project.stages]
+    own = [frame for frame in frames if any(stage in frame.filename for stage in stages)]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""

@@ -1,0 +1,80 @@
+"""Starting a case: the folder with everything a person then fills in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline_project.framework.errors import GoldenError
+from pipeline_project.framework.golden.inputs import TABLES
+from pipeline_project.framework.golden.yaml_file import shown
+
+if TYPE_CHECKING:
+    from pipeline_project.framework.project import Project
+    from pipeline_project.framework.tables import TableDef
+
+_CASE = """\
+description: {description}
+# The frozen run: its clock in UTC. Also known: owner, seed, partition, empty, expects_error, expects_checks.
+now: 2018-01-01T00:00:00Z
+tables: [{tables}]
+"""
+
+
+def scaffold_case(project: Project, name: str, tables: Sequence[str]) -> list[Path]:
+    """Write a case for `tables`: every table they read directly is given as a CSV file with its header.
+
+    Returns the files written.
+
+    Raises:
+        GoldenError: the case exists, its name is no case's name, or a table is unknown or an export.
+    """
+    folder = project.golden / name
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise GoldenError(f"'{name}' is no name for a case", fix="Use lower case, digits, _ and -.")
+    if folder.exists():
+        raise GoldenError("the case exists", where=shown(folder), fix="Choose another name.")
+    nodes = [project.graph.get(table) for table in tables]
+    for node in nodes:
+        if node.name not in project.graph.tables:
+            raise GoldenError(f"'{node.name}' is an exported file; golden cases compare tables")
+    files = {folder / "case.yml": _CASE.format(description="TODO say what this case teaches", tables=", ".join(tables))}
+    files |= dict(_inputs(project, folder, tables))
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise GoldenError(f"cannot be written: {error.strerror}", where=shown(folder)) from None
+    return list(files)
+
+
+def _inputs(project: Project, folder: Path, tables: Sequence[str]) -> Iterable[tuple[Path, str]]:
+    """A header for every upstream table; for a table with a source, a note where its files go."""
+    graph = project.graph
+    upstream = [name for table in tables for name in graph.upstream_of(table) if name not in tables]
+    for name in dict.fromkeys(upstream):
+        yield folder / "inputs" / TABLES / f"{name}.csv", _header(graph.tables[name])
+    for table in tables:
+        source = graph.tables[table].source
+        if source is not None:
+            path = str(getattr(source, "topic", None) or getattr(source, "path", "")).strip("/")
+            ending = ".ndjson" if source.incremental else ".csv" if path.endswith(".parquet") else ""
+            yield folder / "inputs" / source.location / f"{path}{ending}", _source_header(graph.tables[table], ending)
+
+
+def _header(table: TableDef) -> str:
+    from pipeline_project.framework.contract import Contract
+
+    return ",".join(column.name for column in Contract.of(table.model).columns) + "\n"
+
+
+def _source_header(table: TableDef, ending: str) -> str:
+    from pipeline_project.framework.contract import Contract
+
+    assert table.source is not None
+    if ending == ".csv" or str(getattr(table.source, "path", "")).endswith(".csv"):
+        return ",".join(table.source.columns or Contract.of(table.model).duckdb_columns) + "\n"
+    return ""
