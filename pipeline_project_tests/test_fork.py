@@ -62,8 +62,9 @@ def texts(folder: Path) -> dict[str, str]:
     """Every text file of a fork as made, by path."""
     found = {}
     for path in folder.rglob("*"):
-        made = not {".git", "__pycache__", "data", ".dagster"}.intersection(path.relative_to(folder).parts)
-        if path.is_file() and made and not path.parent.name.endswith("_cache"):
+        parts = path.relative_to(folder).parts
+        made_later = {".git", "__pycache__", "data", ".dagster", "build", ".hypothesis"}.intersection(parts)
+        if path.is_file() and not made_later and not any(part.endswith("_cache") for part in parts):
             found[str(path.relative_to(folder))] = repository.text(path) or ""
     return found
 
@@ -138,7 +139,7 @@ def test_a_name_that_cannot_be_used_is_refused(tmp_path: Path, name: str, proble
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").touch()
     done = fork(ROOT, NAME, "--to", str(tmp_path))
-    assert (done.returncode, os.listdir(tmp_path)) == (2, ["mine.txt"])
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [tmp_path / "mine.txt"])
     assert "exists and is not empty" in done.stderr
 
 

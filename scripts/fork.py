@@ -191,9 +191,9 @@ def rename_project(root: Path, name: str) -> None:
     """Write the new name into every text file and folder; the licence keeps the template's notice."""
     old = package_of(root)
     for path in sorted(root.rglob("*")):
-        if path.is_file() and not SKIPPED.intersection(path.relative_to(root).parts):
-            if path.name not in ("LICENSE", "UPGRADING.md"):
-                rename_file(path, old, name)
+        kept = path.name in ("LICENSE", "UPGRADING.md") or SKIPPED.intersection(path.relative_to(root).parts)
+        if path.is_file() and not kept:
+            rename_file(path, old, name)
     (root / old).rename(root / name)
     (root / f"{old}_tests").rename(root / f"{name}_tests")
 

@@ -57,8 +57,8 @@ def tidy(root: Path) -> bool:
     ruff = [sys.executable, "-m", "ruff"]
     if subprocess.run([*ruff, "--version"], capture_output=True, check=False).returncode:
         return False
-    subprocess.run([*ruff, "check", "--quiet", "--select", "I", "--fix", "."], cwd=root, check=True)
-    subprocess.run([*ruff, "format", "--quiet", "."], cwd=root, check=True)
+    subprocess.run([*ruff, "check", "--quiet", "--no-cache", "--select", "I", "--fix", "."], cwd=root, check=True)
+    subprocess.run([*ruff, "format", "--quiet", "--no-cache", "."], cwd=root, check=True)
     return True
 
 
@@ -106,7 +106,8 @@ def upgrade(source: Path, target: Path = ROOT) -> str:
         shutil.copyfile(notes, target / "UPGRADING.md")
     tell = [f"framework {before} -> {after} in {new}/framework and {new}_tests/framework"]
     tell += [f"  pyproject.toml: the template asks for {line}" for line in other_requirements(source, target)]
-    if not all([tidy(target / ours / folder) for folder, _, ours in folders]):
+    tidied = [tidy(target / ours / folder) for folder, _, ours in folders]
+    if not all(tidied):
         tell.append("  Ruff is not installed here: run `make format` once")
     tell.append("next: read UPGRADING.md from your old version on, then make check")
     return "\n".join(tell)
