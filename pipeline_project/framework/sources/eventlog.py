@@ -18,6 +18,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
@@ -123,7 +124,7 @@ class Partition:
         if segments and offset < (start := first_offset(segments[0])):
             raise self._broken(offset, f"is gone: the log now starts at {start}", "Events were lost to retention.")
         following: int | None = None
-        for segment, after in zip(segments, [*segments[1:], None], strict=True):
+        for segment, after in zip_longest(segments, segments[1:]):
             if after is not None and first_offset(after) <= offset:
                 continue
             if following is not None and first_offset(segment) != following:

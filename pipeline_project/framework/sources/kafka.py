@@ -91,18 +91,21 @@ class KafkaLog:
         self._consumer.assign([position])
         try:
             while self.reached[partition] < end and limit > 0:
-                messages = self._consumer.consume(min(limit, _BATCH), timeout=self.patience)
-                if not messages:
+                first = self._consumer.poll(self.patience)
+                if first is None:
                     raise SourceError(
                         f"partition {partition} is silent at offset {self.reached[partition]} of {end}",
                         where=self.where,
                         fix="Check the cluster and run again.",
                     )
-                for message in messages:
+                # What has arrived already; asking to wait for a full batch would always wait at the end.
+                more = self._consumer.consume(min(limit, _BATCH) - 1, timeout=0) if limit > 1 else []
+                for message in [first, *more]:
                     if (error := message.error()) is not None:
                         if error.code() != self._kafka.KafkaError._PARTITION_EOF:
                             raise self._failed(error, f"partition {partition}: ")
-                        self.reached[partition] = max(self.reached[partition], end)
+                        # Short of `end` where a transaction is still open; past holes otherwise.
+                        self.reached[partition] = max(self.reached[partition], message.offset())
                         return
                     if message.offset() >= end:
                         self.reached[partition] = end

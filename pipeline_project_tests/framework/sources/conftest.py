@@ -86,7 +86,7 @@ def server() -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802  (http.server's name)
+        def do_GET(self) -> None:
             served.requests.append(self.path)
             served.headers.append(dict(self.headers))
             turns = served.answers.get(self.path, [(404, {}, b"")])
