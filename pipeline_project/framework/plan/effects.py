@@ -36,7 +36,8 @@ def destructive(difference: Difference, limit: float) -> tuple[Destructive, ...]
                 Destructive("narrowed_type", f"narrows {change.column} from {change.expected} to {change.actual}")
             )
     before, removed = difference.expected_rows, difference.removed or 0
-    if difference.removed is None:
+    if not difference.key:
+        # Without a key a changed row counts as one removed and one added.
         removed = max(before - difference.actual_rows, 0)
     if before and not difference.actual_rows:
         found.append(Destructive("emptied", f"empties the table: {before:,} rows -> 0"))

@@ -46,22 +46,22 @@ def _destroyed(plan: Plan, style: Style) -> Iterator[str]:
 
 def _node(node: NodePlan, style: Style) -> Iterator[str]:
     yield f"{mark(node, style)} {full_name(node)}  {style(headline(node), kind(node))}"
-    yield from (f"{INDENT}why      {reason.kind}: {reason.detail}" for reason in node.reasons)
+    yield from (f"{INDENT}why     {reason.kind}: {reason.detail}" for reason in node.reasons)
     if node.error:
-        yield f"{INDENT}{style('error', 'fail')}    {node.error}"
+        yield f"{INDENT}{style('error', 'fail')}   {node.error}"
     if node.difference is not None:
         yield render_difference(node.difference, indent=INDENT)
     elif node.kind == "table" and node.built:
-        yield f"{INDENT}rows     {rows(node)}"
+        yield f"{INDENT}rows    {rows(node)}"
     yield from _shifts(node)
     for check in node.checks:
         verdict = f"{check.before} -> {check.after}"
         shown = style(verdict, "fail" if check.blocks else "change" if check.after == "failed" else "create")
-        yield f"{INDENT}check    {check.name}: {shown}  {check.summary}"
+        yield f"{INDENT}check   {check.name}: {shown}  {check.summary}"
     if node.rejects_before != node.rejects_after:
-        yield f"{INDENT}rejects  {node.rejects_before:,} -> {node.rejects_after:,}"
+        yield f"{INDENT}rejects {node.rejects_before:,} -> {node.rejects_after:,}"
     if node.built:
-        yield style(f"{INDENT}cost     {cost(node)}", "dim")
+        yield style(f"{INDENT}cost    {cost(node)}", "dim")
 
 
 def _shifts(node: NodePlan) -> Iterator[str]:
@@ -69,7 +69,7 @@ def _shifts(node: NodePlan) -> Iterator[str]:
     for shift in node.shifts:
         columns.setdefault(shift.column, []).append(f"{shift.metric} {visible(shift.before)} -> {visible(shift.after)}")
     for column, moved in columns.items():
-        yield f"{INDENT}metrics  {column}: {', '.join(moved)}"
+        yield f"{INDENT}metrics {column}: {', '.join(moved)}"
 
 
 def _rest(plan: Plan, style: Style) -> Iterator[str]:

@@ -262,7 +262,11 @@ def test_the_scratch_database_is_kept_on_request(built: Sample) -> None:
 
 
 def test_a_table_whose_python_writes_the_real_file_breaks_the_proof(built: Sample) -> None:
-    built.edit(SALES, "    return", f"    with open({str(built.warehouse)!r}, 'ab') as file:\n        file.write(b'x')\n    return")
+    built.edit(
+        SALES,
+        "    return",
+        f"    with open({str(built.warehouse)!r}, 'ab') as file:\n        file.write(b'x')\n    return",
+    )
     with pytest.raises(WarehouseError, match="PROOF FAILED"):
         plan(built)
 
