@@ -17,6 +17,7 @@ COMMANDS = {
     "golden": "pipeline_project.framework.golden.commands:golden",
     "plan": "pipeline_project.framework.plan.commands:plan",
     "apply": "pipeline_project.framework.plan.commands:apply",
+    "why": "pipeline_project.load.why:why",
     "new-table": "pipeline_project.framework.scaffold.commands:new_table",
     "new-source": "pipeline_project.framework.scaffold.commands:new_source",
 }
