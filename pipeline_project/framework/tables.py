@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -58,6 +58,12 @@ class KeepFirst:
             raise WiringError(
                 f"{self} does not say which row comes first", fix="Name the columns: order_by=('updated_at',)."
             )
+
+    def order_sql(self, columns: Iterable[str]) -> list[str]:
+        """The declared order as SQL terms, ties broken by all `columns`, so that it never depends on arrival."""
+        terms = [(name.removeprefix("-"), "DESC" if name.startswith("-") else "ASC") for name in self.order_by]
+        terms += [(name, "ASC") for name in columns]
+        return ['"{}" {} NULLS LAST'.format(name.replace('"', '""'), way) for name, way in terms]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.classification import mask
+from pipeline_project.framework.warehouse import ops
 from pipeline_project.framework.warehouse.session import Session
 
 if TYPE_CHECKING:
@@ -135,8 +136,17 @@ def _settle(session: Session, table: TableDef, partition: PartitionRange | None)
 
 def rejects(session: Session) -> str:
     """The SQL name of the quarantine that this session writes."""
-    catalog = session.catalog.replace('"', '""')
-    return f'"{catalog}".quarantine.rejects'
+    return f"{ops.quoted(session.catalog)}.quarantine.rejects"
+
+
+def adopt(session: Session) -> None:
+    """Give a dry run its own copy of the real quarantine, to replay and discard in."""
+    if session.real is None or ops.missing(session.connection, session.real):
+        return
+    session.connection.execute(
+        f"""INSERT INTO {rejects(session)} BY NAME SELECT * FROM {ops.quoted(session.real)}.quarantine.rejects
+            WHERE reject_id NOT IN (SELECT reject_id FROM {rejects(session)})"""
+    )
 
 
 def sample(session: Session, contract: Contract) -> tuple[Mapping[str, Any], ...]:
@@ -170,9 +180,9 @@ def place(file: str | None, line: int | None) -> str | None:
     return file if line is None else f"{file or '?'}:{line}"
 
 
-def shown(payload: str, contract: Contract, *, unmask: bool = False) -> dict[str, Any]:
+def shown(payload: str, contract: Contract | None, *, unmask: bool = False) -> dict[str, Any]:
     """A payload for people: values of classified and unknown columns masked, long ones cut."""
-    classes = {column.name: column.classification for column in contract.columns}
+    classes = {column.name: column.classification for column in contract.columns} if contract else {}
     found = json.loads(payload)
     columns = found if isinstance(found, dict) else {"payload": found}
     return {name: cut(value) if unmask else mask(cut(value), classes.get(name)) for name, value in columns.items()}

@@ -193,8 +193,7 @@ def _losers(
     key = ", ".join(quoted(column) for column in contract.key)
     columns = [column.name for column in contract.columns]
     listed = ", ".join(quoted(column) for column in columns)
-    order = [f"{quoted(name.removeprefix('-'))} {'DESC' if name.startswith('-') else 'ASC'}" for name in keep.order_by]
-    order = [f"{term} NULLS LAST" for term in [*order, *map(quoted, columns)]]
+    order = keep.order_sql(columns)
     order = ["__is_staged", *order] if table.appends else [*order, "__is_staged"]
     order += [f"{quoted(name)} NULLS LAST" for name in extras]
     rows = (
