@@ -93,7 +93,7 @@ def run(
     if junit:
         _write(junit, machine.junit(result))
     if annotate:
-        for line in machine.annotations(result):
+        for line in machine.github_annotations(result):
             click.echo(line, err=as_json)
     sys.exit(result.exit_code)
 

@@ -48,7 +48,7 @@ def junit(result: GoldenResult) -> str:
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def annotations(result: GoldenResult) -> Iterator[str]:
+def github_annotations(result: GoldenResult) -> Iterator[str]:
     """GitHub workflow commands, one a table that is not equal, at the line of the table's function."""
     for case in result.cases:
         if case.error:
