@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pipeline_project.framework.errors import SourceError
 
@@ -87,6 +87,16 @@ class Source(Protocol):
     def land(self, landing: Landing) -> Landed:
         """Read the source. Raises SourceError naming source, table, column and row."""
         ...
+
+
+class ReadWhole:
+    """What sources share that bring all their rows at every landing."""
+
+    incremental: ClassVar[bool] = False
+
+    def lag(self, base: str, offsets: Mapping[int, int]) -> int:
+        """Never anything: there is no "beyond" what was read."""
+        return 0
 
 
 class Sources:

@@ -13,11 +13,11 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pipeline_project.framework.errors import SourceError
 from pipeline_project.framework.sources import files
-from pipeline_project.framework.sources.base import Landed, Landing
+from pipeline_project.framework.sources.base import Landed, Landing, ReadWhole
 from pipeline_project.framework.sources.casts import literal
 from pipeline_project.framework.sources.columns import check_names
 from pipeline_project.framework.sources.lines import Dialect, Survey, read_lines, survey
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Csv:
+class Csv(ReadWhole):
     """One or more CSV files, plain, gzip (`.gz`) or zstd (`.zst`), or a member of a zip archive.
 
     Columns are matched by the header's names; without a header, by position. Lines that do not fit become
@@ -57,7 +57,6 @@ class Csv:
     header: bool = True
     member: str | None = None
     trailing_delimiter: bool = False
-    incremental: ClassVar[bool] = False
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
         return files.fingerprint(base, files.find(base, self.path, table=self.path))

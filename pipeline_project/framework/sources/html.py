@@ -6,10 +6,10 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.errors import SourceError
-from pipeline_project.framework.sources.base import Landed, Landing
+from pipeline_project.framework.sources.base import Landed, Landing, ReadWhole
 from pipeline_project.framework.sources.columns import check_names
 from pipeline_project.framework.sources.rows import TextRows
 from pipeline_project.framework.sources.web import PATIENT, Answer, Fetcher, Http, join, shown
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class HtmlTable:
+class HtmlTable(ReadWhole):
     """The rows of one table of a web page.
 
     A header such as `Start date` is the column `start_date`, unless `headers` says otherwise. An empty cell is
@@ -41,7 +41,6 @@ class HtmlTable:
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     columns: Mapping[str, str] | None = field(default=None, hash=False)
     http: Http = PATIENT
-    incremental: ClassVar[bool] = False
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
         with Fetcher(self.http, self.path, transport) as fetcher:

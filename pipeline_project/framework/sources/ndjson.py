@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline_project.framework.errors import SourceError
 from pipeline_project.framework.sources import files
-from pipeline_project.framework.sources.base import Landed, Landing
+from pipeline_project.framework.sources.base import Landed, Landing, ReadWhole
 from pipeline_project.framework.sources.casts import normal_types
 from pipeline_project.framework.sources.columns import check_names
 from pipeline_project.framework.sources.lines import LONGEST
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ndjson:
+class Ndjson(ReadWhole):
     """One or more NDJSON files, plain, gzip (`.gz`) or zstd (`.zst`), in UTF-8.
 
     Every object holds every column, null included. The first object decides whether the file's columns are the
@@ -37,7 +37,6 @@ class Ndjson:
     location: str
     path: str
     columns: Mapping[str, str] | None = field(default=None, hash=False)
-    incremental: ClassVar[bool] = False
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
         return files.fingerprint(base, files.find(base, self.path, table=self.path))

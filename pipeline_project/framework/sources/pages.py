@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from pipeline_project.framework.errors import SourceError
-from pipeline_project.framework.sources.base import Landed, Landing
+from pipeline_project.framework.sources.base import Landed, Landing, ReadWhole
 from pipeline_project.framework.sources.casts import normal_types
 from pipeline_project.framework.sources.objects import NoRow, RowReader
 from pipeline_project.framework.sources.rows import TextRows
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PagedJson:
+class PagedJson(ReadWhole):
     """The items of all pages of a JSON API.
 
     Each page is an object with a list of items and at least one sign of where the end is: `next` (null, an
@@ -54,7 +54,6 @@ class PagedJson:
     max_pages: int = 10_000
     columns: Mapping[str, str] | None = field(default=None, hash=False)
     http: Http = PATIENT
-    incremental: ClassVar[bool] = False
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
         """Reads all pages: an API tells in no other way whether it changed."""
@@ -70,8 +69,7 @@ class PagedJson:
         with Fetcher(self.http, landing.table, landing.transport) as fetcher:
             for page in self._walk(fetcher, join(landing.base, self.path)):
                 digest.update(page.mark)
-                for number, item in enumerate(page.items, start=1):
-                    _add(rows, item, reader, f"{self.path} page {page.number}", number, page.where)
+                _add(rows, page, reader, f"{self.path} page {page.number}")
             return rows.landed(digest.hexdigest(), bytes=fetcher.bytes)
 
     def _walk(self, fetcher: Fetcher, url: str) -> Iterator[_Page]:
@@ -131,7 +129,7 @@ class PagedJson:
             where=where,
             items=items,
             # Of the items alone: a page that comes again often carries another page number.
-            mark=hashlib.sha256(dumps(items).encode()).digest(),
+            mark=hashlib.sha256(repr(items).encode()).digest(),
             next=body.get(self.next),
             has_next=self.next in body,
             pages=_count(body, self.pages, where),
@@ -200,14 +198,18 @@ def _count(body: Mapping[str, Any], name: str, where: str) -> int | None:
     raise SourceError(f"its '{name}' is no count", where=where, fix="Check the source's fields.")
 
 
-def _add(rows: TextRows, item: Any, reader: RowReader, name: str, number: int, where: str) -> None:
-    try:
-        rows.add(reader.read(item), name, number)
-    except NoRow as error:
-        if error.kind == "fields":
-            raise SourceError(
-                str(error),
-                where=f"{where}, item {number}",
-                fix="Adapt the table's contract if the change is meant, else ask the API's owner.",
-            ) from None
-        rows.reject("json.cast", name, number, {"_item": dumps(item), "_error": str(error)})
+def _add(rows: TextRows, page: _Page, reader: RowReader, name: str) -> None:
+    if (columns := reader.read_all(page.items)) is not None:
+        rows.add_columns(columns, name, 1)
+        return
+    for number, item in enumerate(page.items, start=1):
+        try:
+            rows.add(reader.read(item), name, number)
+        except NoRow as error:
+            if error.kind == "fields":
+                raise SourceError(
+                    str(error),
+                    where=f"{page.where}, item {number}",
+                    fix="Adapt the table's contract if the change is meant, else ask the API's owner.",
+                ) from None
+            rows.reject("json.cast", name, number, {"_item": dumps(item), "_error": str(error)})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pipeline_project.framework.errors import SourceError
 from pipeline_project.framework.sources import files
-from pipeline_project.framework.sources.base import Landed, Landing
+from pipeline_project.framework.sources.base import Landed, Landing, ReadWhole
 from pipeline_project.framework.sources.casts import literal, normal_types, quoted
 from pipeline_project.framework.sources.columns import check_names, check_types
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Parquet:
+class Parquet(ReadWhole):
     """One or more Parquet files with the same columns, matched by name.
 
     Args:
@@ -30,7 +30,6 @@ class Parquet:
     location: str
     path: str
     columns: Mapping[str, str] | None = field(default=None, hash=False)
-    incremental: ClassVar[bool] = False
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
         return files.fingerprint(base, files.find(base, self.path, table=self.path))

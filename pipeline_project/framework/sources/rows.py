@@ -39,11 +39,10 @@ class TextRows:
         self.raw = temporary_name("text")
         self.rejects = temporary_name("rejects")
         self._included: list[tuple[str, str]] = []
-        self._width = len(landing.columns)
         self._rows: list[tuple[str | None, ...]] = []
         self._places: list[tuple[str, int]] = []
         self._rejected: list[tuple[str, str, int, str]] = []
-        texts = ", ".join(f"c{index} VARCHAR" for index in range(self._width))
+        texts = ", ".join(f"c{index} VARCHAR" for index in range(len(landing.columns)))
         connection = landing.connection
         connection.execute(f"CREATE TEMP TABLE {self.raw} ({texts}, source_file VARCHAR, source_line BIGINT)")
         connection.execute(
@@ -57,6 +56,12 @@ class TextRows:
         self._places.append((file, line))
         if len(self._rows) >= _BATCH:
             self._flush()
+
+    def add_columns(self, columns: Sequence[Sequence[str | None]], file: str, line: int) -> None:
+        """Many rows at once, column by column; the first is at `line`."""
+        self._flush()
+        count = len(columns[0]) if columns else 0
+        self._insert_texts(columns, [file] * count, range(line, line + count))
 
     def reject(self, reason: str, file: str, line: int, payload: Mapping[str, object]) -> None:
         """A row that cannot be read as the columns at all."""
@@ -86,17 +91,8 @@ class TextRows:
         import pyarrow as pa
 
         if self._rows:
-            texts = list(zip(*self._rows, strict=True)) if self._width else []
             files, lines = zip(*self._places, strict=True)
-            arrays = [pa.array(column, pa.string()) for column in texts]
-            names = [f"c{index}" for index in range(self._width)]
-            self._insert(
-                self.raw,
-                pa.table(
-                    [*arrays, pa.array(files, pa.string()), pa.array(lines, pa.int64())],
-                    [*names, "source_file", "source_line"],
-                ),
-            )
+            self._insert_texts(list(zip(*self._rows, strict=True)), files, lines)
             self._rows, self._places = [], []
         if self._rejected:
             reasons, files, lines, payloads = zip(*self._rejected, strict=True)
@@ -112,6 +108,15 @@ class TextRows:
                 ),
             )
             self._rejected = []
+
+    def _insert_texts(
+        self, columns: Sequence[Sequence[str | None]], files: Sequence[str], lines: Sequence[int]
+    ) -> None:
+        import pyarrow as pa
+
+        arrays = [*(pa.array(column, pa.string()) for column in columns), pa.array(files, pa.string())]
+        names = [*(f"c{index}" for index in range(len(columns))), "source_file", "source_line"]
+        self._insert(self.raw, pa.table([*arrays, pa.array(lines, pa.int64())], names))
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         connection = self.landing.connection

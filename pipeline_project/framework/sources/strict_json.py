@@ -12,6 +12,7 @@ class Number(str):
     """A JSON number, as the text it was written as."""
 
     __slots__ = ()
+    __repr__ = str.__str__  # `repr` of a document tells 1 from "1"
 
 
 class JsonError(ValueError):

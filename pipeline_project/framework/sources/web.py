@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -71,26 +72,18 @@ class Fetcher:
     """
 
     def __init__(self, http: Http, table: str, transport: httpx.BaseTransport | None = None) -> None:
-        import httpx
-
         self.http, self.table, self.bytes = http, table, 0
+        self._transport = transport
+        self._clients: dict[str, httpx.Client] = {}
         _mask_log()
-        self._borrowed = transport is not None  # and therefore not ours to close
-        # The environment is not asked for proxies or credentials: settings are the only place that reads it.
-        self._client = httpx.Client(
-            transport=transport,
-            timeout=httpx.Timeout(http.read, connect=http.connect),
-            follow_redirects=False,
-            trust_env=False,
-            headers={"User-Agent": "pipeline-project", "Accept-Encoding": "gzip"},
-        )
 
     def __enter__(self) -> Fetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._borrowed:
-            self._client.close()
+        if self._transport is None:  # one that was handed in is not ours to close
+            for client in self._clients.values():
+                client.close()
 
     def get(self, url: str) -> Answer:
         """The document at `url`; raises SourceError once the attempts are used up, at once where waiting is useless."""
@@ -118,6 +111,23 @@ class Fetcher:
     def where(self, url: str) -> str:
         return f"{self.table}: {shown(url)}"
 
+    def _client(self, scheme: str) -> httpx.Client:
+        import httpx
+
+        if scheme not in self._clients:
+            # The environment is not asked for proxies or credentials: settings are the only place that reads it.
+            # Loading the trusted certificates takes longer than most requests; plain HTTP gets an empty set.
+            secure = httpx.create_ssl_context(trust_env=False) if scheme == "https" else None
+            self._clients[scheme] = httpx.Client(
+                transport=self._transport,
+                timeout=httpx.Timeout(self.http.read, connect=self.http.connect),
+                verify=secure or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                follow_redirects=False,
+                trust_env=False,
+                headers={"User-Agent": "pipeline-project", "Accept-Encoding": "gzip"},
+            )
+        return self._clients[scheme]
+
     def _pause(self, error: Exception) -> bool | float:
         if not isinstance(error, _Passing):
             return False
@@ -127,7 +137,7 @@ class Fetcher:
         import httpx
 
         try:
-            with self._client.stream("GET", url) as response:
+            with self._client(urlsplit(url).scheme).stream("GET", url) as response:
                 self._check(response, url)
                 body = self._body(response, url)
                 return Answer(body, url, response.charset_encoding)

@@ -26,14 +26,14 @@ def cluster() -> Iterator[tuple[str, Any]]:
 
 
 @pytest.fixture
-def base(cluster) -> str:
+def base(cluster: tuple[str, Any]) -> str:
     return cluster[0]
 
 
 @pytest.fixture
 def produce(cluster, request) -> Callable[..., str]:
     """Writes to a topic of this test alone; returns its name."""
-    topic = request.node.name.replace("[", "_").replace("]", "")
+    topic: str = request.node.name.replace("[", "_").replace("]", "")
 
     def run(*events: str, partition: int = 0) -> str:
         for event in events:
