@@ -2,6 +2,11 @@
 
 A reader never sees rows that were not audited. When a blocking check fails, only the rejected rows and the
 record of the failure are committed.
+
+The staging table, which no reader knows, is written and split in transactions of its own: DuckDB writes a table
+again in full when rows are deleted in the transaction that created it, and marks a few bits when they are deleted
+later. What publishes, records and quarantines is one transaction. A crash before it leaves a staging table that
+the next session drops.
 """
 
 from __future__ import annotations
@@ -65,7 +70,7 @@ def publish(session: Session, build: Build) -> Publication:
         AuditFailed: a blocking check failed; its `checks` and `publication` tell which. The previous version stays.
         SourceError, WarehouseError: the rows could not be read or written. The previous version stays.
     """
-    with explained(f"{build.where} ({build.table.file})"), session.transaction():
+    with explained(f"{build.where} ({build.table.file})"):
         publication = _publish(session, build)
     if publication.failed:
         raise failure(publication, build.where)
@@ -91,11 +96,23 @@ def _publish(session: Session, build: Build) -> Publication:
     table, contract = build.table, build.contract
     schema_check = verdicts.schema(table, [*_schema_problems(build), *_published_problems(session, build)])
     if schema_check.blocks:
-        return _record(session, build, _outcome(session, build, staging.Staged("", 0, 0, 0), (schema_check,)))
+        with session.transaction():
+            return _record(session, build, _outcome(session, build, staging.Staged("", 0, 0, 0), (schema_check,)))
     expression = staging.narrow(build.expression, table, build.partition)
-    relation, count = staging.stage(session, table, contract, expression, build.landed)
     existing = _kept_sql(session, build) if _keeps_existing(session, build) else None
-    staged = staging.split(session, table, contract, relation, count, build.landed, existing)
+    with staging.staging_table(session, table) as relation:
+        with session.transaction():
+            count = staging.stage(session, table, contract, expression, build.landed, relation)
+        with session.transaction():
+            staged = staging.split(session, table, contract, relation, count, build.landed, existing)
+        with session.transaction():
+            return _audited(session, build, staged, schema_check)
+
+
+def _audited(session: Session, build: Build, staged: staging.Staged, schema_check: CheckResult) -> Publication:
+    """The transaction that publishes, or that records why not."""
+    table, contract, relation = build.table, build.contract, staged.relation
+    staging.strip(session, contract, relation)
     checks = (schema_check, *_audit(session, build, staged))
     outcome = _outcome(session, build, staged, checks)
     if outcome.failed:

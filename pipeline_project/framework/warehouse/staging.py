@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import duckdb
 
 from pipeline_project.framework.warehouse import quarantine
 from pipeline_project.framework.warehouse.ops import quoted
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 SOURCE_COLUMNS = ("_source_file", "_source_line")
 """Columns a connector may add: kept for rejected rows, never published."""
+PREFIX = "__staging_"
+"""How the names of staging tables begin."""
 REPEAT = "unique_key.repeat"
 """The reason code of rows that repeat a key whose first row is kept."""
 
@@ -55,16 +60,43 @@ def narrow(expression: ibis.Table, table: TableDef, partition: PartitionRange | 
     return expression.filter(column.between(partition.start, partition.end) | column.isnull())
 
 
+@contextmanager
+def staging_table(session: Session, table: TableDef) -> Iterator[str]:
+    """The quoted name of the table's staging table, which does not outlive the block."""
+    session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(session.catalog)}.{quoted(table.stage)}")
+    relation = qualified(session.catalog, table.stage, f"{PREFIX}{table.name}")
+    try:
+        yield relation
+    except BaseException:
+        # After a full disk or an invalidated database nothing can be dropped; the next session does it.
+        with suppress(duckdb.Error):
+            session.connection.execute(f"DROP TABLE IF EXISTS {relation}")
+        raise
+
+
+def sweep(session: Session) -> None:
+    """Drop the staging tables of builds that were killed."""
+    left = session.connection.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? AND starts_with(table_name, ?)",
+        [session.catalog, PREFIX],
+    ).fetchall()
+    for schema, name in left:
+        session.connection.execute(f"DROP TABLE {qualified(session.catalog, schema, name)}")
+
+
 def stage(
-    session: Session, table: TableDef, contract: Contract, expression: ibis.Table, landed: Landed | None
-) -> tuple[str, int]:
-    """Write the labelled rows into a staging table beside the target; returns its name and the rows that arrived.
+    session: Session,
+    table: TableDef,
+    contract: Contract,
+    expression: ibis.Table,
+    landed: Landed | None,
+    relation: str,
+) -> int:
+    """Write the labelled rows into the staging table; returns how many arrived.
 
     The columns are the contract's, in its order. Further ones, which a contract that is not strict allows, are
     left out: nobody described, classified or audited them.
     """
-    session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(session.catalog)}.{quoted(table.stage)}")
-    relation = qualified(session.catalog, table.stage, f"__staging_{table.name}")
     names = [column.name for column in contract.columns]
     wanted = [*names, *(name for name in SOURCE_COLUMNS if name in expression.columns and name not in names)]
     if wanted != list(expression.columns):
@@ -73,7 +105,7 @@ def stage(
     count = _one(session, f"SELECT count(*) FROM {relation}")
     if landed is not None and landed.malformed is not None:
         count += _one(session, f"SELECT count(*) FROM ({landed.malformed})")
-    return relation, count
+    return count
 
 
 def split(
@@ -85,7 +117,7 @@ def split(
     landed: Landed | None,
     existing: str | None,
 ) -> Staged:
-    """Collect the rejected rows; leaves the staging table with the good rows and the contract's columns.
+    """Collect the rejected rows; leaves the staging table with the good rows.
 
     Args:
         existing: SQL of the published rows that stay; None if there are none.
@@ -109,13 +141,17 @@ def split(
         session.connection.execute(f"DELETE FROM {relation} WHERE {contract.broken_sql()}")
     if table.keep is not None:
         _set_repeats_aside(session, table, contract, table.keep, relation, extras, existing, result)
-    for column in (*contract.mask_columns, *extras):
-        session.connection.execute(f"ALTER TABLE {relation} DROP COLUMN {quoted(column)}")
     result.published = _one(session, f"SELECT count(*) FROM {relation}")
     if result.rejected:
         result.sample = quarantine.sample(session, contract)
         result.first_place = quarantine.first_place(session)
     return result
+
+
+def strip(session: Session, contract: Contract, relation: str) -> None:
+    """Leave the staging table with the contract's columns alone; nothing is copied."""
+    for column in (*contract.mask_columns, *_extras(session, relation, contract)):
+        session.connection.execute(f"ALTER TABLE {relation} DROP COLUMN {quoted(column)}")
 
 
 def _extras(session: Session, relation: str, contract: Contract) -> list[str]:

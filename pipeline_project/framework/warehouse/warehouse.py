@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline_project.framework.settings import BaseSettings
+from pipeline_project.framework.warehouse import staging
 from pipeline_project.framework.warehouse.connection import Options, connect, waiting
 from pipeline_project.framework.warehouse.session import Session
 
@@ -74,7 +75,9 @@ class DuckDBWarehouse:
         """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
         connection = connect(self.path, self.options, lock_timeout=self.lock_timeout, open_database=self._open_database)
         try:
-            yield Session(connection, output=self.output, scratch=self.scratch)
+            session = Session(connection, output=self.output, scratch=self.scratch)
+            staging.sweep(session)
+            yield session
         finally:
             connection.close()
 
