@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from pipeline_project.framework.contract.uniqueness import find_suspects
 from pipeline_project.framework.warehouse import quarantine
 from pipeline_project.framework.warehouse.ops import quoted
 from pipeline_project.framework.warehouse.session import Session, qualified
@@ -189,14 +190,14 @@ def _set_repeats_aside(
 ) -> None:
     """Of rows with the same key keep the first; the others are rejected as `unique_key.repeat`.
 
-    Only the repeated keys are sorted: finding them is one aggregate over the key columns, and what repeats is
-    usually little. Ties in the declared order are broken by all columns, so that the choice never depends on
+    Only the repeated keys are placed in order, and what repeats is usually little. Ties in the declared order are broken by all columns, so that the choice never depends on
     the order in which rows arrived. Published rows that stay take part: those of an event stream came first;
     those of other partitions are placed by the declared order, and one that would have to go fails the audit,
     for a partition's build does not touch it.
     """
     key = ", ".join(quoted(column) for column in contract.key)
-    found = f"SELECT {key} FROM {relation} GROUP BY ALL HAVING count(*) > 1"
+    suspected = find_suspects(session.connection, relation, contract.key)
+    found = f"SELECT {key} FROM {relation} WHERE {suspected} GROUP BY ALL HAVING count(*) > 1"
     if existing is not None:
         found += f" UNION SELECT {key} FROM {relation} SEMI JOIN {existing} USING ({key})"
     session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __repeated AS {found}")
