@@ -65,16 +65,15 @@ def prepare(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
 
 def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
     """Books that `catalog` does not have; raises WarehouseError if it has them in another shape."""
-    found: dict[str, set[str]] = {}
-    for schema, table, column in connection.execute(
-        """SELECT schema_name, table_name, column_name FROM duckdb_columns()
+    # duckdb_columns() would say more, but describes every system view as well, which takes ten times as long.
+    rows = connection.execute(
+        """SELECT schema_name || '.' || table_name, column_count FROM duckdb_tables()
            WHERE database_name = ? AND schema_name IN ('ops', 'quarantine')""",
         [catalog],
-    ).fetchall():
-        found.setdefault(f"{schema}.{table}", set()).add(column)
+    ).fetchall()
+    found: dict[str, int] = dict(rows)
     for name, columns in TABLES.items():
-        expected = {definition.split()[0] for definition in columns.split(",")}
-        if name in found and found[name] != expected:
+        if found.get(name, len(columns.split(","))) != len(columns.split(",")):
             raise WarehouseError(
                 "was written by another version of this framework",
                 where=f"{catalog}.{name}",
