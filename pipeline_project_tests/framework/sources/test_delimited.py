@@ -265,7 +265,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=LINES, ended=st.booleans())
 @example(lines=[b'1,a"'], ended=True)
 @example(lines=[b'1,"', b"", b'",2', b"", b"3,4"], ended=True)
