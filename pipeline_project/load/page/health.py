@@ -1,0 +1,54 @@
+"""The page's section about the run that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from pipeline_project.framework import Run
+from pipeline_project.framework.results import Publication
+from pipeline_project.load.page.text import breakable, count, moment
+
+
+def health_section(run: Run) -> str:
+    """How the run that made this page went."""
+    found = list(run.publications)
+    if not found:
+        content = '<p class="note">This run built the dashboard alone, from tables published earlier.</p>'
+    else:
+        content = _publications(found)
+    return (
+        '<section aria-labelledby="health"><h2 id="health">Health of this run</h2>'
+        f'<p class="note">Run <code>{escape(run.id)}</code>, {moment(run.now)}.</p>'
+        f'<div class="grid"><div class="card full">{content}</div></div></section>'
+    )
+
+
+def _publications(found: Sequence[Publication]) -> str:
+    longest = max((item.seconds for item in found), default=0.0) or 1.0
+    lines, warnings = [], []
+    for item in found:
+        failed = [check for check in item.checks if not check.passed]
+        state = "fail" if item.failed else "warn" if failed else "pass"
+        label = f"{len(item.checks) - len(failed)} of {len(item.checks)}"
+        lines.append(
+            f'<tr><th scope="row">{breakable(item.table)}</th><td class="optional">{escape(item.stage)}</td>'
+            f'<td class="n">{count(item.rows)}</td><td class="n optional">{count(item.rejected)}</td>'
+            f'<td><span class="badge {state}">{label}</span></td><td class="n">{item.seconds:.2f} s</td>'
+            f'<td class="optional" style="width:18%"><span class="bar" style="width:{item.seconds / longest:.1%}"></span></td></tr>'
+        )
+        warnings += [
+            f"<li><strong>{escape(item.table)}</strong>, <code>{escape(check.name)}</code>: {escape(check.summary)}</li>"
+            for check in failed
+        ]
+    head = (
+        '<th scope="col">Table</th><th scope="col" class="optional">Stage</th><th scope="col" class="n">Rows</th>'
+        '<th scope="col" class="n optional">Rejected</th><th scope="col">Checks</th><th scope="col" class="n">Time</th>'
+        '<th scope="col" class="optional"><span aria-hidden="true"></span></th>'
+    )
+    told = f'<h3>Worth knowing</h3><ul class="found">{"".join(warnings)}</ul>' if warnings else ""
+    return (
+        f'{told}<div class="scroll" tabindex="0" role="region" aria-label="Tables of this run"><table>'
+        f"<caption>What was published, in order</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
