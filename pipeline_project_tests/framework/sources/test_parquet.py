@@ -94,3 +94,24 @@ def test_a_path_with_quotes_and_brackets(land, write, tmp_path):
 def test_no_rows_are_no_error(land, write, tmp_path):
     write(f"SELECT {ROW} WHERE false")
     assert land(Parquet("shop", "f.parquet"), tmp_path, COLUMNS).rows == []
+
+
+@pytest.mark.parametrize("rows", [1, 122_879, 122_880, 122_881, 300_000])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_one_long_row_group_is_read_in_stretches_and_whole(land, write, tmp_path, connection, monkeypatch, rows, threads):
+    monkeypatch.setattr("pipeline_project.framework.sources.parquet.WORTH_SPLITTING", 1)
+    connection.execute(f"SET threads = {threads}")
+    file = tmp_path / "f.parquet"
+    duckdb.execute(f"COPY (SELECT range AS id FROM range({rows})) TO '{file}' (FORMAT parquet, ROW_GROUP_SIZE 400000)")
+    found = land(Parquet("shop", "f.parquet"), tmp_path, {"id": "BIGINT"})
+    assert "file_index" in found.landed.sql
+    assert sorted(row[0] for row in found.rows) == list(range(rows))
+
+
+def test_a_file_with_a_column_called_like_the_row_number_is_read_as_it_is(land, write, tmp_path, connection, monkeypatch):
+    monkeypatch.setattr("pipeline_project.framework.sources.parquet.WORTH_SPLITTING", 1)
+    connection.execute("SET threads = 2")
+    write("SELECT range::BIGINT AS id, 5::BIGINT AS file_row_number FROM range(10)")
+    found = land(Parquet("shop", "f.parquet"), tmp_path, {"id": "BIGINT", "file_row_number": "BIGINT"})
+    assert "file_index" not in found.landed.sql
+    assert len(found.rows) == 10
