@@ -57,16 +57,19 @@ def make_plan(
 
     Raises:
         WiringError: an unknown name.
-        PlanError: the dry run outgrew its scratch limit.
+        PlanError: the days are none of the tables' partitions, or the dry run outgrew its scratch limit.
         WarehouseError: the real warehouse is locked or damaged, or something wrote it during the plan.
     """
     settings = project.settings()
     wanted = {project.graph.get(name).name for name in names}
     considered = [node for node in project.graph if not wanted or node.name in wanted]
     warehouse = DryRunWarehouse.of(settings)
+    run = Run.start(partition=partition)
+    if partition is not None:
+        _check_partition(considered, partition, run)
     started = time.perf_counter()
     with warehouse.session() as session, project.sources(settings) as sources:
-        work = _Work(project, settings, session, sources, Run.start(partition=partition), wanted, removed_limit)
+        work = _Work(project, settings, session, sources, run, wanted, removed_limit)
         for node in considered:
             on_node(node)
             work.add(node)
@@ -253,6 +256,19 @@ class _Work:
             seconds=publication.seconds if publication else 0.0,
             rejects_after=publication.rejected if publication else base.rejects_after,
         )
+
+
+def _check_partition(considered: Sequence[Node], days: PartitionRange, run: Run) -> None:
+    found = {
+        node.name: node.partitions.whole(run.now.date())
+        for node in considered
+        if isinstance(node, TableDef) and node.partitions is not None
+    }
+    if not found:
+        raise PlanError(f"none of these tables is partitioned, so {days} is none of their partitions")
+    for name, whole in found.items():
+        if days.start < whole.start or days.end > whole.end:
+            raise PlanError(f"{days} is outside the partitions of '{name}'", fix=f"Name days of {whole}.")
 
 
 def _within(warehouse: DryRunWarehouse, limit: str) -> int:

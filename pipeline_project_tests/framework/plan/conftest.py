@@ -22,7 +22,7 @@ def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sample]:
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of the project after its first run, to be copied."""
     root = tmp_path_factory.mktemp("published")
     with pytest.MonkeyPatch.context() as patch:
@@ -31,7 +31,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         sample = Sample(root, "plan_sample")
         assert sample.run().ok
     forget("plan_sample")
-    yield root / "data"
+    return root / "data"
 
 
 @pytest.fixture
