@@ -129,5 +129,3 @@ class Sources:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-

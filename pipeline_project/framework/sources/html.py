@@ -98,6 +98,8 @@ def _text(answer: Answer, where: str) -> str:
 
 def _grid(table: Any, where: str) -> list[list[str]]:
     """The texts of the table's own cells, row by row."""
+    for line_break in table.css("br"):
+        line_break.replace_with("\n")
     lines: list[list[str]] = []
     for row in table.css("tr"):
         if _table_of(row) != table:

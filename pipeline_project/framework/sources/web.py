@@ -146,7 +146,10 @@ class Fetcher:
         except httpx.InvalidURL as error:
             raise SourceError(f"is no address ({error})", where=self.where(url)) from None
         except httpx.TransportError as error:
-            raise _Passing(f"the connection failed ({type(error).__name__})") from None
+            # A protocol error of our own making could quote a header, which may be secret.
+            ours = isinstance(error, httpx.LocalProtocolError)
+            detail = type(error).__name__ if ours else str(error).rstrip(".")
+            raise _Passing(f"the connection failed: {detail}") from None
         except httpx.DecodingError:
             raise _Passing("the compressed answer is damaged") from None
 

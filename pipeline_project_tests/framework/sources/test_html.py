@@ -10,7 +10,7 @@ from pipeline_project.framework.sources.html import HtmlTable
 
 COLUMNS = {"campaign_id": "INTEGER", "kind": "VARCHAR", "start_date": "DATE"}
 HEAD = "<thead><tr><th>Campaign ID</th><th>Type</th><th>Start&nbsp;date</th></tr></thead>"
-ROWS = "<tbody><tr><td>1</td><td>Type <b>A</b></td><td>2017-03-03</td></tr><tr><td>2<td> <td>2017-04-19</tbody>"
+ROWS = "<tbody><tr><td>1</td><td>Type<br><b>A</b></td><td>2017-03-03</td></tr><tr><td>2<td> <td>2017-04-19</tbody>"
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_cells_that_do_not_fit_are_malformed_rows(campaigns):
         (table(HEAD + "<tr><td>1<td>A<td><table><tr><td>x</table>"), "the table contains another table"),
         (table(HEAD + ROWS).split("2017-04")[0], "the page ends inside a table"),
         ("", "expected one table 'table.campaigns', found none"),
-        (table(HEAD + ROWS).replace("Type <b>A", "Caf\xe9").encode("latin-1"), "the page is not utf-8"),
+        (table(HEAD + ROWS).replace("Type<br><b>A", "Caf\xe9").encode("latin-1"), "the page is not utf-8"),
     ],
 )
 def test_a_page_that_changed_is_refused(campaigns, server, page, message):
@@ -79,7 +79,7 @@ def test_a_page_that_changed_is_refused(campaigns, server, page, message):
 
 
 def test_the_declared_character_set_is_used(campaigns):
-    page = table(HEAD + ROWS).replace("Type <b>A", "Caf\xe9")
+    page = table(HEAD + ROWS).replace("Type<br><b>A", "Caf\xe9")
     assert campaigns(page.encode("latin-1"), content_type="text/html; charset=latin-1").rows[0][1] == "Caf\xe9"
     declared = "<meta charset='latin-1'>" + page
     assert campaigns(declared.encode("latin-1"), content_type="text/html").rows[0][1] == "Caf\xe9"

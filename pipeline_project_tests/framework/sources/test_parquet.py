@@ -98,7 +98,9 @@ def test_no_rows_are_no_error(land, write, tmp_path):
 
 @pytest.mark.parametrize("rows", [1, 122_879, 122_880, 122_881, 300_000])
 @pytest.mark.parametrize("threads", [2, 3])
-def test_one_long_row_group_is_read_in_stretches_and_whole(land, write, tmp_path, connection, monkeypatch, rows, threads):
+def test_one_long_row_group_is_read_in_stretches_and_whole(
+    land, write, tmp_path, connection, monkeypatch, rows, threads
+):
     monkeypatch.setattr("pipeline_project.framework.sources.parquet.WORTH_SPLITTING", 1)
     connection.execute(f"SET threads = {threads}")
     file = tmp_path / "f.parquet"
@@ -108,7 +110,9 @@ def test_one_long_row_group_is_read_in_stretches_and_whole(land, write, tmp_path
     assert sorted(row[0] for row in found.rows) == list(range(rows))
 
 
-def test_a_file_with_a_column_called_like_the_row_number_is_read_as_it_is(land, write, tmp_path, connection, monkeypatch):
+def test_a_file_with_a_column_called_like_the_row_number_is_read_as_it_is(
+    land, write, tmp_path, connection, monkeypatch
+):
     monkeypatch.setattr("pipeline_project.framework.sources.parquet.WORTH_SPLITTING", 1)
     connection.execute("SET threads = 2")
     write("SELECT range::BIGINT AS id, 5::BIGINT AS file_row_number FROM range(10)")

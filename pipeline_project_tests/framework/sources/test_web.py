@@ -105,7 +105,7 @@ def test_a_body_shorter_than_announced(server):
         handler.close_connection = True
 
     server.serve("/a", cut)
-    with pytest.raises(SourceError, match=r"the connection failed \(RemoteProtocolError\)"):
+    with pytest.raises(SourceError, match=r"the connection failed: peer closed connection.*\(3 attempts\)"):
         get(f"{server.url}/a")
     assert len(server.requests) == 3
 
@@ -119,7 +119,7 @@ def test_damaged_compression(server):
 def test_nobody_listens():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        with pytest.raises(SourceError, match=r"the connection failed \(ConnectError\)"):
+        with pytest.raises(SourceError, match=r"the connection failed: .*refused"):
             get(f"http://127.0.0.1:{taken.getsockname()[1]}/a")
 
 
