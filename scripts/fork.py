@@ -74,9 +74,9 @@ def remove_example(root: Path) -> list[str]:
     package = package_of(root)
     overlay = root / "scripts" / "fork"
     for stage in STAGES:
-        for file in (root / package / stage).glob("*.py"):
-            if file.name != "__init__.py":
-                file.unlink()
+        for path in (root / package / stage).iterdir():
+            if path.name != "__init__.py":
+                remove(root, [str(path.relative_to(root))])
         trim_docstring(root / package / stage / "__init__.py")
     remove(root, [*EXAMPLE, *(f"{{tests}}/{stage}" for stage in STAGES)])
     shutil.copytree(overlay, root, dirs_exist_ok=True)
