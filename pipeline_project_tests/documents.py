@@ -131,14 +131,15 @@ def _parse(group: click.Group, name: str, arguments: list[str]) -> str | None:
     command: click.Command = group
     try:
         while isinstance(command, click.Group):
-            context = click.Context(command, info_name=name)
-            if not arguments or arguments[0].startswith("-"):
-                return None if command.invoke_without_command else f"{name} needs a subcommand"
-            found = command.get_command(context, arguments[0])
-            if found is None:
-                return f"{name} has no subcommand {arguments[0]}"
-            command, name, arguments = found, f"{name} {arguments[0]}", arguments[1:]
-        command.make_context(name, list(arguments), resilient_parsing=False)
+            # The group parses for itself: one of ours runs its default subcommand when none is named.
+            context = command.make_context(name, list(arguments))
+            found, command_found, arguments = command.resolve_command(
+                context, [*context._protected_args, *context.args]
+            )
+            if command_found is None:
+                return f"{name} has no subcommand {found}"
+            command, name = command_found, f"{name} {found}"
+        command.make_context(name, list(arguments))
     except click.ClickException as error:
         return error.format_message()
     return None
