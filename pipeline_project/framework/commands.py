@@ -76,7 +76,7 @@ class ProgressPrinter:
 
 def print_summary(console: Console, project: Project, summary: RunSummary) -> None:
     """The tables with their checks, where things are, and what to try next."""
-    from rich.table import Table as Grid
+    from rich.markup import escape
 
     settings = project.settings()
     checks = [check for found in summary.publications.values() for check in found.checks]
@@ -87,15 +87,11 @@ def print_summary(console: Console, project: Project, summary: RunSummary) -> No
         if not check.passed and check.severity == "warn"
     ]
     if warned:
-        grid = Grid(
-            box=None, padding=(0, 2, 0, 0), title="Warnings: published, and worth knowing", title_justify="left"
-        )
-        for column in ("table", "check", "what was found"):
-            grid.add_column(column, style="yellow" if column == "check" else None)
+        console.print("\nPublished, and worth knowing:")
+        width = max(len(f"{name}.{check.name}") for name, check in warned)
         for name, check in warned:
-            grid.add_row(name, check.name, check.summary)
-        console.print()
-        console.print(grid)
+            label = f"{name}.{check.name}"
+            console.print(f"  [yellow]{label:<{width}}[/yellow]  {escape(check.summary)}")
     passed = sum(check.passed for check in checks)
     published = [found for found in summary.publications.values() if not found.failed]
     rejected = sum(found.rejected for found in published)

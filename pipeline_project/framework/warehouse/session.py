@@ -93,7 +93,12 @@ class Session:
         return own
 
     def offsets(self, table: TableDef) -> dict[int, int]:
-        """How far `table`'s event log was read, here or (dry runs) in the real warehouse."""
+        """How far `table`'s event log was read, here or (dry runs) in the real warehouse.
+
+        Nothing was read into a table that does not exist: one that was dropped, or moved to another stage, starts over.
+        """
+        if not self.exists(table):
+            return {}
         own = ops.offsets(self.connection, self.catalog, table.name)
         if not own and self.real is not None and self._has_books(self.real):
             return ops.offsets(self.connection, self.real, table.name)
