@@ -193,7 +193,12 @@ def _inline(operation: Any) -> Any:
             return ops.CountStar(relation, where=node.where)
         return node
 
-    return operation.replace(step)
+    while True:
+        # Only values are walked: a relation that is left must stay whole. One round opens one selection.
+        opened = operation.replace(step, filter=ops.Value)
+        if opened == operation:
+            return operation
+        operation = opened
 
 
 def _refuse_operations(predicate: Any, rows: ibis.Table, where: Where) -> None:

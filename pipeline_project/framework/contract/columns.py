@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -75,13 +74,6 @@ def ibis_type(declared: Any, where: str) -> dt.DataType:
     import ibis.expr.datatypes as dt
 
     native = getattr(declared, "type", None)
-    if inspect.isclass(native) and issubclass(native, dt.DataType):
-        # A bare parametric class, such as dt.Timestamp, names a family of types, not one.
-        raise ContractError(
-            f"type {native.__name__} is not exact",
-            where=where,
-            fix="Write its parameters, such as dt.Timestamp(scale=6).",
-        )
     if not isinstance(native, dt.DataType):
         raise ContractError(
             f"type {declared} is no Ibis type",

@@ -176,7 +176,12 @@ class Contract:
         return profile.profile(connection, relation, self, where=where)
 
     def key_problems(
-        self, connection: duckdb.DuckDBPyConnection, relation: str, *, where: str | None = None
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        relation: str,
+        *,
+        where: str | None = None,
+        key: tuple[str, ...] | None = None,
     ) -> uniqueness.KeyProblems:
-        """Nulls and repeats of the contract's key."""
-        return uniqueness.key_problems(connection, relation, self, where=where)
+        """Nulls and repeats of `key` (default: the contract's first), the rows narrowed by the SQL `where`."""
+        return uniqueness.key_problems(connection, relation, self, where=where, key=key)

@@ -107,13 +107,14 @@ def _count_distinct(connection: duckdb.DuckDBPyConnection, source: str, names: l
 
 def _column_profile(column: Column, rows: int, exact: int | None, values: tuple[Any, ...]) -> ColumnProfile:
     present, sampled, low, high, mean = values
-    hidden = is_masked(column.classification)
+    if present and is_masked(column.classification):
+        low = high = mask("a value", column.classification)
     return ColumnProfile(
         name=column.name,
         nulls=rows - int(present),
         distinct=min(int(sampled) * SAMPLED, int(present)) if exact is None else exact,
-        minimum=mask("?", column.classification) if hidden and present else low,
-        maximum=mask("?", column.classification) if hidden and present else high,
+        minimum=low,
+        maximum=high,
         mean=mean,
     )
 

@@ -69,8 +69,9 @@ def _schema(model: type[DataFrameModel], where: checks.Where) -> Any:
 
     try:
         return model.to_schema()
-    except (SchemaInitError, TypeError, ValueError) as error:
-        line = str(error).strip().splitlines()[0]
+    # Pandera turns what Ibis does not implement into an AttributeError that names something else.
+    except (SchemaInitError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ContractError(
             f"Pandera cannot read it: {line}",
             where=str(where),
