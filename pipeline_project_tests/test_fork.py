@@ -24,7 +24,9 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
         for name, value in os.environ.items()
         if not name.startswith(("MAKE", "MFLAGS", "PYTEST_", "PIPELINE_"))
     }
-    environment |= {"PYTHONPATH": str(folder), "GIT_CONFIG_GLOBAL": os.devnull, "DAGSTER_HOME": ""}
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment |= {"PATH": programs, "PYTHONPATH": str(folder), "GIT_CONFIG_GLOBAL": os.devnull}
+    environment.pop("DAGSTER_HOME", None)
     for role in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{role}_NAME": "Ada", f"GIT_{role}_EMAIL": "ada@example.org"}
     cache = ROOT / ".mypy_cache"
@@ -99,6 +101,17 @@ def test_the_table_that_is_left_runs(small: Path) -> None:
     printed = succeed(run(small, sys.executable, "-m", NAME, "run"))
     assert "extract.raw_orders" in printed
     assert "4 rows" in printed
+
+
+@pytest.mark.slow
+def test_dagster_s_own_commands_work(small: Path) -> None:
+    checked = run(small, "dg", "check", "defs")
+    assert "All definitions loaded successfully" in succeed(checked)
+    assert "arning" not in checked.stdout + checked.stderr
+    listed = run(small, "dg", "list", "defs")
+    assert "raw_orders" in succeed(listed)
+    assert "arning" not in listed.stdout + listed.stderr
+    succeed(run(small, "dagster", "job", "execute", "-m", f"{NAME}.definitions", "-j", "pipeline"))
 
 
 def test_nothing_of_the_example_is_left(small: Path) -> None:
