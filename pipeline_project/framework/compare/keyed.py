@@ -54,7 +54,7 @@ class Keyed:
         matched = counts[_SAME] + counts[_SUSPECT]
         removed, added = counts[_REMOVED], counts[_ADDED]
         fits = matched + removed == self.base.expected_rows and matched + added == self.base.actual_rows
-        if not fits or self._repeats_unmatched():
+        if not fits or ((removed or added) and self._repeats_unmatched()):
             problems = self._duplicates("expected", self.expected) + self._duplicates("actual", self.actual)
             if not problems:
                 raise CompareError(

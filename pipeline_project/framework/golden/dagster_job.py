@@ -20,12 +20,13 @@ from pipeline_project.framework.project import Project
 JOB = "golden"
 PREFIX = "golden_"
 """Every golden check's name begins with it."""
+TREE = "golden_cases_are_readable"
 
 
 def golden_definitions(project: Project) -> dg.Definitions:
-    """A blocking check per case and table, and the job that runs all of them."""
+    """A blocking check per case and table, one of the tree itself, and the job that runs all of them."""
     checks = [_case_checks(project, case) for case in _readable_cases(project)]
-    return dg.Definitions(asset_checks=checks, jobs=[golden_job(project)])
+    return dg.Definitions(asset_checks=[*checks, _tree_check(project)], jobs=[golden_job(project)])
 
 
 def golden_job(project: Project) -> Any:
@@ -40,13 +41,12 @@ def golden_job(project: Project) -> Any:
 
 def golden_selection(project: Project) -> dg.AssetSelection:
     """Every golden check; subtract it from a selection of assets, which otherwise brings their checks along."""
-    return dg.AssetSelection.checks(
-        *(_key(project, case, table) for case in _readable_cases(project) for table in case.subjects)
-    )
+    keys = [_key(case, table) for case in _readable_cases(project) for table in case.subjects]
+    return dg.AssetSelection.checks(*keys, dg.AssetCheckKey(dg.AssetKey(_first(project)), TREE))
 
 
 def _readable_cases(project: Project) -> list[Case]:
-    """All cases; those that cannot be read are left to `_unreadable`, so that the code location still loads."""
+    """All cases but those that cannot be read: the code location still loads, and the check of the tree fails."""
     found = []
     for folder in case_folders(project.golden):
         try:
@@ -58,14 +58,14 @@ def _readable_cases(project: Project) -> list[Case]:
     return found
 
 
-def _key(project: Project, case: Case, table: str) -> dg.AssetCheckKey:
+def _key(case: Case, table: str) -> dg.AssetCheckKey:
     return dg.AssetCheckKey(dg.AssetKey(table), f"{PREFIX}{case.name}".replace("-", "_"))
 
 
 def _case_checks(project: Project, case: Case) -> dg.AssetChecksDefinition:
     specs = [
         dg.AssetCheckSpec(
-            _key(project, case, table).name, asset=table, blocking=True, description=f"Golden case: {case.description}"
+            _key(case, table).name, asset=table, blocking=True, description=f"Golden case: {case.description}"
         )
         for table in case.subjects
     ]
@@ -78,7 +78,7 @@ def _case_checks(project: Project, case: Case) -> dg.AssetChecksDefinition:
 
             wanted = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
             subjects = [table for table in case.subjects if table in wanted]
-            result = run_case(project, case, subjects)
+            result = run_case(project, read_case(case.folder), subjects)
             if result.error:
                 raise dg.Failure(
                     f"golden case {case.name} could not run: {result.error}",
@@ -86,13 +86,42 @@ def _case_checks(project: Project, case: Case) -> dg.AssetChecksDefinition:
                     allow_retries=False,
                 )
             for table in result.tables:
-                yield _result(project, case, table, result)
+                yield _result(case, table, result)
 
     return check
 
 
-def _result(project: Project, case: Case, table: TableResult, result: CaseResult) -> dg.AssetCheckResult:
-    key = _key(project, case, table.table)
+def _tree_check(project: Project) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=_first(project),
+        name=TREE,
+        blocking=True,
+        description="Every golden case can be read, and no golden file is left over.",
+    )
+    def tree() -> dg.AssetCheckResult:
+        from pipeline_project.framework.golden.case import check_case, read_cases
+        from pipeline_project.framework.golden.orphans import find_orphans
+
+        try:
+            cases = read_cases(project.golden)
+            for case in cases:
+                check_case(case, project.graph)
+        except GoldenError as error:
+            return dg.AssetCheckResult(passed=False, description=str(error), metadata={"problem": str(error)})
+        orphans = find_orphans(project.golden, cases, None)
+        text = f"no case has these under test: {', '.join(orphans)}" if orphans else f"{len(cases)} cases"
+        return dg.AssetCheckResult(passed=not orphans, description=text, metadata={"cases": len(cases)})
+
+    return tree
+
+
+def _first(project: Project) -> str:
+    """The asset that carries the check of the tree."""
+    return next(iter(project.graph.nodes))
+
+
+def _result(case: Case, table: TableResult, result: CaseResult) -> dg.AssetCheckResult:
+    key = _key(case, table.table)
     metadata: dict[str, Any] = {"case": case.name, "result": table.status, "seconds": round(table.seconds, 3)}
     if table.status != "equal":
         metadata["what differs"] = headline(table)

@@ -170,16 +170,17 @@ class Judge:
 
     def _rejects(self, table: TableDef, contract: Contract) -> Comparison | None:
         """The rows set aside against their golden; None where there are neither."""
-        relation, count = self._reject_rows(table, contract)
         name = f"{table.name}{REJECTS}"
+        rows = self._reject_rows(table, contract)
         golden = store.read_golden(self.case.expected, name, REJECTS_SCHEMA)
-        if golden is None and count == 0:
+        if golden is None and not rows.rows:
             self._drop(name)
             return None
+        relation = load(self.session.connection, rows, REJECTS_SCHEMA.stored_types)
         return self._compare(Actual(name, relation, REJECTS_SCHEMA), golden)
 
-    def _reject_rows(self, table: TableDef, contract: Contract) -> tuple[str, int]:
-        """The table's quarantined rows as a temporary table, classified values masked."""
+    def _reject_rows(self, table: TableDef, contract: Contract) -> TextRows:
+        """The table's quarantined rows as text, classified values masked."""
         found = self.session.connection.execute(
             f"""SELECT CAST(reason_codes AS VARCHAR), source_file, CAST(source_line AS VARCHAR), payload
                 FROM {quote(self.session.catalog)}.quarantine.rejects WHERE table_name = ?
@@ -196,8 +197,7 @@ class Judge:
                 for name, value in values.items()
             }
             rows.append((codes, file, line, json.dumps(shown, ensure_ascii=False, separators=(",", ":"))))
-        texts = TextRows(Path(f"{table.name}{REJECTS}"), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))
-        return load(self.session.connection, texts, REJECTS_SCHEMA.stored_types), len(rows)
+        return TextRows(Path(f"{table.name}{REJECTS}"), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))
 
     def _compare(self, actual: Actual, golden: Golden | None) -> Comparison:
         connection = self.session.connection

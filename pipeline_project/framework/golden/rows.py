@@ -135,50 +135,41 @@ def load(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[s
     Raises:
         GoldenError: a value is not of its column's type; names file, line and column.
     """
-    texts = f'temp."{uuid.uuid4().hex}"'
-    listed = ", ".join(f"{quote(name)} VARCHAR" for name in ["__row", *rows.columns])
-    connection.execute(f"CREATE TEMP TABLE {texts.removeprefix('temp.')} ({listed})")
-    if rows.rows:
-        taken = ", ".join(f"__values[{i}]" for i in range(1, len(rows.columns) + 2))
-        connection.execute(
-            f"INSERT INTO {texts} SELECT {taken} FROM (SELECT unnest(CAST($1 AS VARCHAR[][])) AS __values)",
-            [[[str(index), *row] for index, row in enumerate(rows.rows)]],
-        )
-    table = f'temp."{uuid.uuid4().hex}"'
-    casts = ", ".join(
-        f"TRY_CAST({quote(name) if name in rows.columns else 'NULL'} AS {type_}) AS {quote(name)}"
-        for name, type_ in types.items()
-    )
-    _check_types(connection, rows, types)
-    connection.execute(f"CREATE TEMP TABLE {table.removeprefix('temp.')} AS SELECT {casts} FROM {texts}")
-    _check_values(connection, rows, types, texts)
-    connection.execute(f"DROP TABLE {texts}")
-    return table
-
-
-def _check_types(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str]) -> None:
     import duckdb
 
+    name = uuid.uuid4().hex
+    places = {column: place for place, column in enumerate(rows.columns, start=1)}
+    casts = ", ".join(
+        f"CAST({f'__values[{places[column]}]' if column in places else 'NULL'} AS {type_}) AS {quote(column)}"
+        for column, type_ in types.items()
+    )
+    source = "SELECT unnest(CAST($1 AS VARCHAR[][])) AS __values"
+    try:
+        connection.execute(
+            f'CREATE TEMP TABLE "{name}" AS SELECT {casts} FROM ({source})', [[list(row) for row in rows.rows]]
+        )
+    except duckdb.Error:
+        raise _wrong_value(connection, rows, types) from None
+    return f'temp."{name}"'
+
+
+def _wrong_value(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str]) -> GoldenError:
+    """The first value, by line, that is not of its column's type."""
+    import duckdb
+
+    wrong: list[tuple[int, str, str]] = []
     for name, type_ in types.items():
+        values = [row[rows.columns.index(name)] for row in rows.rows] if name in rows.columns else []
+        query = f"SELECT list_transform($1::VARCHAR[], lambda x: x IS NOT NULL AND TRY_CAST(x AS {type_}) IS NULL)"
         try:
-            connection.execute(f"SELECT CAST(NULL AS {type_})")
+            (flags,) = connection.execute(query, [values]).fetchall()[0]
         except duckdb.Error:
-            raise rows.error(f"column '{name}' has the unknown type {type_}") from None
-
-
-def _check_values(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str], texts: str) -> None:
-    wrong = [
-        f"SELECT CAST(__row AS BIGINT) AS row, {i} AS place, {quote(name)} AS value FROM {texts} "
-        f"WHERE {quote(name)} IS NOT NULL AND TRY_CAST({quote(name)} AS {type_}) IS NULL"
-        for i, (name, type_) in enumerate(types.items())
-        if name in rows.columns and type_ != "VARCHAR"
-    ]
+            return rows.error(f"column '{name}' has the unknown type {type_}")
+        wrong += [(index, name, str(values[index])) for index, flag in enumerate(flags) if flag][:1]
     if not wrong:
-        return
-    found = connection.execute(f"{' UNION ALL '.join(wrong)} ORDER BY row, place LIMIT 1").fetchone()
-    if found is not None:
-        name = list(types)[found[1]]
-        raise rows.error(f"'{str(found[2])[:60]}' in column '{name}' is no {types[name]}", int(found[0]))
+        return rows.error("its values do not fit the columns")
+    index, name, value = min(wrong, key=lambda found: found[0])
+    return rows.error(f"'{value[:60]}' in column '{name}' is no {types[name]}", index)
 
 
 def _check_names(names: Sequence[str], path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_project.framework.build import BuildResult, build
 from pipeline_project.framework.errors import AuditFailed, GoldenError, PipelineError
-from pipeline_project.framework.golden.case import Case, case_folders, check_case, read_cases, selected_tables
+from pipeline_project.framework.golden.case import Case, check_case, read_cases, selected_tables
 from pipeline_project.framework.golden.inputs import FixtureSources, Inputs, find_inputs, given_rows
 from pipeline_project.framework.golden.judge import Judge
 from pipeline_project.framework.golden.orphans import find_orphans
@@ -56,7 +56,7 @@ def run_golden(
         result = run_case(project, case, subjects, keep=keep, notes=notes)
         results.append(result)
         on_case(result)
-    full = len(chosen) == len(case_folders(project.golden)) and all(s == c.subjects for c, s in chosen)
+    full = not selection
     orphans = find_orphans(project.golden, cases, keep.folder if keep else None) if full else ()
     return GoldenResult(tuple(results), orphans, tuple(notes), time.perf_counter() - started, full)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dtm
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
 
 from pipeline_project.framework.golden.report.html_parts import (
@@ -12,6 +11,7 @@ from pipeline_project.framework.golden.report.html_parts import (
     badge,
     changes,
     command,
+    escape,
     facts,
     only_rows,
     preview,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape as html_escape
 
 from pipeline_project.framework.compare import CellChange, Difference, RowSample, visible
 from pipeline_project.framework.compare.text import (
@@ -13,7 +13,14 @@ from pipeline_project.framework.compare.text import (
     schema_change,
     visible_pair,
 )
+from pipeline_project.framework.golden.report.text import harmless
 from pipeline_project.framework.golden.result import Comparison
+
+
+def escape(text: str) -> str:
+    """Text that may stand in the page."""
+    return html_escape(harmless(text))
+
 
 WORDS = {"equal": "equal", "differs": "differs", "missing": "new", "error": "error"}
 

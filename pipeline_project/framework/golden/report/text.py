@@ -13,6 +13,11 @@ from pipeline_project.framework.golden.store import REJECTS
 _WORDS = {"equal": ("ok", "green"), "missing": ("NEW", "yellow"), "differs": ("FAIL", "red"), "error": ("ERROR", "red")}
 
 
+def harmless(text: str) -> str:
+    """Text of an error or a check, which may quote data: control characters are escaped, lines stay."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
+
+
 def case_line(case: CaseResult) -> str:
     """`ok    year_edge   transactions, daily_sales   0.3 s`."""
     word, color = _WORDS[case.status]
@@ -26,8 +31,8 @@ def details(result: GoldenResult, *, every: bool = False) -> Iterator[str]:
         if case.error:
             yield ""
             yield f"{_head('error')}  case={case.name}"
-            yield f"  {case.error}"
-            yield from (f"  {line}" for line in (case.traceback or "").splitlines()[-8:])
+            yield f"  {harmless(case.error)}"
+            yield from (f"  {line}" for line in harmless(case.traceback or "").splitlines()[-8:])
         for table in case.tables:
             if table.status != "equal" and (every or table.cause is None or not _hidden(table, case)):
                 yield ""
@@ -40,7 +45,7 @@ def table_lines(table: TableResult, case: CaseResult) -> Iterator[str]:
     yield f"{_head(table.status)}  case={table.case}  table={table.table}" + (
         f"  key=({', '.join(key)})" if key else ""
     )
-    yield from (f"problem {problem}" for problem in table.problems)
+    yield from (f"problem {harmless(problem)}" for problem in table.problems)
     for comparison in table.comparisons:
         if comparison.status != "equal":
             yield from _comparison_lines(comparison)
@@ -82,7 +87,7 @@ def summary(result: GoldenResult) -> Iterator[str]:
         yield from (f"  {path}" for path in result.orphans)
     for note in result.notes:
         yield ""
-        yield f"{_head('error')}  {note}"
+        yield f"{_head('error')}  {harmless(note)}"
     counts = result.counts()
     words = {"equal": "equal", "differs": "differ", "missing": "new", "error": "could not run"}
     parts = [f"{counts[status]} {word}" for status, word in words.items() if counts[status] or status == "equal"]

@@ -1,0 +1,270 @@
+"""New output waits for a decision; accepting refuses what moved, what is broken and what was tampered with."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline_project.framework.compare import Column
+from pipeline_project.framework.errors import GoldenError
+from pipeline_project.framework.golden import store
+from pipeline_project.framework.golden.pending import Moved, PendingStore
+from pipeline_project.framework.golden.store import Schema
+from pipeline_project_tests.framework.golden.conftest import FIVE_ORDERS, Tree
+from pipeline_project_tests.shop.project import ORDERS
+
+SCHEMA = Schema((Column("id", "BIGINT", nullable=False),), ("id",))
+MOVED = Moved("inputs", "code", "golden")
+
+
+def changed(tree: Tree) -> Tree:
+    """An accepted case whose input changed since, so that new output waits."""
+    tree.accepted()
+    tree.write("five/inputs/shop_files/orders.csv", ORDERS.replace("7.25", "7.26"))
+    assert tree.run().exit_code == 1
+    return tree
+
+
+def test_accepting_makes_the_new_output_golden(tree: Tree) -> None:
+    changed(tree)
+    said = tree.cli("accept", "five/orders")
+    assert said.output == "accepted  five/orders\n"
+    assert '"7.26"' in (tree.golden / "five/expected/orders.ndjson").read_text()
+    assert tree.store.names() == [("five", "daily_sales")]
+    assert tree.cli("accept").exit_code == 0
+    assert tree.run().exit_code == 0
+
+
+def test_accepting_keeps_tolerance_and_volatile_columns(tree: Tree) -> None:
+    folder = tree.accepted()
+    path = folder / "expected/orders.schema.yml"
+    path.write_text(path.read_text().replace("masked: [email]", "volatile: [ordered_on]\nmasked: [email]"))
+    tree.write("five/inputs/shop_files/orders.csv", ORDERS.replace("7.25", "7.26").replace("03-02", "03-03"))
+    (orders, _) = tree.run().tables
+    assert orders.comparisons[0].difference is not None
+    assert orders.comparisons[0].difference.columns == {"amount": 1}
+    tree.cli("accept")
+    assert "volatile: [ordered_on]" in path.read_text()
+
+
+def test_an_equal_run_takes_back_older_output(tree: Tree) -> None:
+    changed(tree)
+    tree.write("five/inputs/shop_files/orders.csv", ORDERS)
+    assert tree.run().exit_code == 0
+    assert tree.store.names() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "moved"),
+    [
+        ("five/inputs/shop_files/orders.csv", ORDERS.replace("7.25", "8.00"), "the case's inputs"),
+        ("five/case.yml", "description: Other\ntables: [orders, daily_sales]\n", "the case's inputs"),
+        ("five/expected/orders.ndjson", "", "the golden"),
+    ],
+)
+def test_accepting_refuses_when_something_moved(tree: Tree, path: str, content: str, moved: str) -> None:
+    changed(tree)
+    before = (tree.golden / "five/expected/orders.schema.yml").read_text()
+    tree.write(path, content)
+    said = tree.cli("accept", "five/orders")
+    assert said.exit_code == 2
+    assert said.stderr.startswith(f"error: five/orders: {moved} changed since the run that made the new output")
+    assert (tree.golden / "five/expected/orders.schema.yml").read_text() == before
+    assert ("five", "orders") in tree.store.names()
+
+
+def test_accepting_refuses_when_code_moved(tree: Tree) -> None:
+    changed(tree)
+
+    def orders(raw_orders: Any) -> Any:
+        return raw_orders.filter(raw_orders.amount != 5)
+
+    said = tree.with_code(orders=orders).cli("accept", "five/daily_sales")
+    assert said.exit_code == 2
+    assert "five/daily_sales: the code changed since the run" in said.stderr
+
+
+def test_accepting_refuses_output_that_breaks_its_contract(tree: Tree) -> None:
+    tree.accepted()
+    tree.write("five/inputs/shop_files/orders.csv", ORDERS.replace("10.00", "-10.00"))
+    assert tree.run().exit_code == 1
+    said = tree.cli("accept", "five/orders")
+    assert said.exit_code == 2
+    assert "the new output breaks its contract: rows_valid: 2 of 5 rows rejected" in said.stderr
+    assert "cannot be accepted" in tree.cli("pending").output
+
+
+@pytest.mark.parametrize("damage", ["edit", "truncate", "garbage", "other"])
+def test_accepting_refuses_a_pending_file_that_is_not_whole(tree: Tree, damage: str) -> None:
+    changed(tree)
+    path = tree.store.path("five", "orders")
+    text = path.read_text()
+    damaged = {
+        "edit": text.replace("7.26", "9999.00"),
+        "truncate": text[: len(text) // 2],
+        "garbage": "\x00\x01",
+        "other": text.replace('"case": "five"', '"case": "six"'),
+    }
+    path.write_text(damaged[damage])
+    said = tree.cli("accept", "five/orders")
+    assert said.exit_code == 2
+    assert "orders.ndjson.new: is no whole pending file. Run `pipeline golden five` again." in said.stderr
+
+
+def test_one_refusal_does_not_keep_the_others_from_being_accepted(tree: Tree) -> None:
+    changed(tree)
+    tree.write("five/expected/orders.ndjson", "")
+    said = tree.cli("accept")
+    assert said.exit_code == 2
+    assert "accepted  five/daily_sales" in said.output
+
+
+def test_accepting_what_is_not_pending(tree: Tree) -> None:
+    tree.accepted()
+    assert tree.cli("accept", "five/orders").stderr == (
+        "error: nothing is pending for five/orders. Run `pipeline golden five` first.\n"
+    )
+    assert tree.cli("reject", "zebra").exit_code == 2
+    assert tree.cli("accept").exit_code == 0
+
+
+def test_a_table_no_longer_under_test(tree: Tree) -> None:
+    changed(tree)
+    tree.write("five/case.yml", "description: x\ntables: [orders]\n")
+    assert "five/daily_sales: 'daily_sales' is no longer under test" in tree.cli("accept", "five/daily_sales").stderr
+    assert tree.cli("reject", "five/daily_sales").exit_code == 0
+
+
+def test_rejecting_leaves_the_golden(tree: Tree) -> None:
+    changed(tree)
+    before = (tree.golden / "five/expected/orders.ndjson").read_text()
+    assert tree.cli("reject", "five/orders").output == "rejected  five/orders\n"
+    assert (tree.golden / "five/expected/orders.ndjson").read_text() == before
+    assert tree.cli("pending").exit_code == 3
+
+
+def test_pending_as_json(tree: Tree) -> None:
+    assert json.loads(tree.cli("pending", "--json").output) == []
+    changed(tree)
+    said = tree.cli("pending", "--json")
+    assert said.exit_code == 3
+    assert json.loads(said.output)[0] == {
+        "case": "five",
+        "table": "daily_sales",
+        "name": "daily_sales",
+        "rows": 3,
+        "refused": None,
+        "path": "golden/.pending/five/daily_sales.ndjson.new",
+    }
+
+
+def test_review_walks_through_what_is_pending(tree: Tree) -> None:
+    changed(tree)
+    said = tree.cli("review", input="s\na\n")
+    assert "[1/2] five/daily_sales" in said.output
+    assert "amount  7.25 -> 7.26  (+0.01)" in said.output
+    assert said.output.endswith("1 left\n")
+    assert tree.store.names() == [("five", "daily_sales")]
+    assert tree.cli("review", input="r\n").output.endswith("nothing left\n")
+    assert '"7.25"' in (tree.golden / "five/expected/daily_sales.ndjson").read_text()
+
+
+def test_review_shows_new_and_refused_output_and_can_stop(tree: Tree) -> None:
+    tree.case("five", FIVE_ORDERS)
+    tree.run()
+    said = tree.cli("review", input="q\n")
+    assert "+ ordered_on=2026-03-01  order_count=2  amount=30.50" in said.output
+    assert said.output.endswith("3 left\n")
+    tree.write("five/inputs/shop_files/orders.csv", ORDERS.replace("10.00", "-10.00"))
+    tree.run()
+    said = tree.cli("review", "five/orders", input="a\ns\n")
+    assert "cannot be accepted, it breaks its contract" in said.output
+    assert said.exit_code == 2
+
+
+def test_nothing_is_written_in_ci(tree: Tree) -> None:
+    changed(tree)
+    tree.store.drop("five", "orders")
+    tree.store.drop("five", "daily_sales")
+    before = sorted(path for path in tree.golden.rglob("*"))
+    assert tree.cli(env={"CI": "true"}).exit_code == 1
+    assert sorted(path for path in tree.golden.rglob("*")) == before
+    for command in ("accept", "reject", "review", "prune"):
+        said = tree.cli(command, env={"CI": "true"})
+        assert (said.exit_code, "in CI no golden is written" in said.stderr) == (2, True)
+
+
+def test_a_missing_golden_fails_in_ci(tree: Tree) -> None:
+    tree.case("five", FIVE_ORDERS)
+    assert tree.cli(env={"CI": "true"}).exit_code == 3
+    assert not (tree.golden / ".pending").exists()
+
+
+def test_ci_may_say_where_new_output_goes(tree: Tree, tmp_path: Path) -> None:
+    tree.case("five", FIVE_ORDERS)
+    assert tree.cli("--pending-dir", str(tmp_path / "kept"), env={"CI": "true"}).exit_code == 3
+    assert len(list((tmp_path / "kept").rglob("*.ndjson.new"))) == 3
+    assert not (tree.golden / ".pending").exists()
+
+
+def test_two_runs_at_once_lose_no_pending_file(tmp_path: Path) -> None:
+    folder = PendingStore(tmp_path / "pending")
+    start = threading.Barrier(4)
+
+    def run(number: int) -> None:
+        start.wait()
+        for turn in range(25):
+            folder.keep("own", f"t{number}", MOVED, SCHEMA, [(str(turn),)])
+            folder.keep("shared", "t", MOVED, SCHEMA, [(str(number),)] * (turn + 1))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert folder.names() == [*(("own", f"t{number}") for number in range(4)), ("shared", "t")]
+    for case, name in folder.names():
+        assert folder.read(case, name).rows
+    assert [path for path in folder.folder.rglob("*") if path.is_file() and path.suffix != ".new"] == []
+
+
+def test_a_tree_that_cannot_be_written_is_one_line_and_the_difference_still_shows(tree: Tree) -> None:
+    tree.case("five", FIVE_ORDERS)
+    (tree.golden / ".pending").write_text("a file where the folder should be")
+    said = tree.cli()
+    assert said.exit_code == 2
+    assert "GOLDEN NEW  case=five  table=orders" in said.output
+    assert "new output cannot be kept" in said.output
+
+
+def test_a_golden_that_cannot_be_written(tree: Tree) -> None:
+    tree.case("five", FIVE_ORDERS)
+    tree.run()
+    (tree.golden / "five/expected").write_text("a file where the folder should be")
+    with pytest.raises(GoldenError, match="golden/five/expected: cannot be written"):
+        store.write_golden(tree.golden / "five/expected", "orders", SCHEMA, [])
+
+
+def test_orphans_are_found_in_the_tree_and_pruned(tree: Tree) -> None:
+    tree.accepted()
+    tree.write("five/case.yml", "description: x\ntables: [orders]\n")
+    tree.write("five/expected/notes.txt", "")
+    tree.store.keep("gone", "orders", MOVED, SCHEMA, [])
+    result = tree.run()
+    assert result.exit_code == 3
+    assert result.orphans == (
+        "golden/five/expected/daily_sales.ndjson",
+        "golden/five/expected/daily_sales.schema.yml",
+        "golden/five/expected/notes.txt",
+        "golden/.pending/gone/orders.ndjson.new",
+    )
+    assert tree.run("five/orders").orphans == ()
+    assert tree.cli(env={"CI": "1"}).exit_code == 3
+    assert tree.cli("prune", "--dry-run").output.count("would delete") == 4
+    assert tree.cli("prune").output.count("deleted") == 4
+    assert tree.run().exit_code == 0
+    assert (tree.golden / "five/expected/orders.ndjson").exists()
