@@ -64,7 +64,7 @@ def _asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         kinds=kinds,
         owners=[node.owner] if node.owner else None,
         tags=dict(node.tags),
-        code_version=code_version(node),
+        code_version=code_version(node, *graph.invariants_of(node.name)),
         partitions_def=dagster_partitions(partitions) if partitions else None,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
         retry_policy=SOURCE_RETRIES if isinstance(node, TableDef) and node.source is not None else None,

@@ -153,7 +153,7 @@ def _build_table(
                 invariants=graph.invariants_of(table.name),
                 partition=partition,
                 landed=landed,
-                code_version=code_version(table),
+                code_version=code_version(table, *graph.invariants_of(table.name)),
                 upstream_versions=_versions(session, table.inputs),
                 lineage=_lineage(table, rows, inputs),
                 started=started,

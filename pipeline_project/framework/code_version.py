@@ -31,10 +31,14 @@ NODE_DECORATORS = {"table", "export", "invariant"}
 PLAIN = (str, bytes, int, float, bool, type(None))
 
 
-def code_version(node: Node) -> str:
-    """Twelve hex digits that change when, and only when, code that `node` reaches changes."""
+def code_version(node: Node, *rules: Node) -> str:
+    """Twelve hex digits that change when, and only when, code that `node` or one of its `rules` reaches changes.
+
+    Args:
+        rules: the invariants audited before the table is published; they say what may be published.
+    """
     digest = hashlib.sha256(f"framework {__version__}\n".encode())
-    for text in sorted(_reached(node)):
+    for text in sorted({text for each in (node, *rules) for text in _reached(each)}):
         digest.update(hashlib.sha256(text.encode()).digest())
     return digest.hexdigest()[:12]
 

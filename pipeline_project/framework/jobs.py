@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from pipeline_project.framework.errors import PipelineError, WarehouseLocked
+from pipeline_project.framework.plan.dagster_job import dry_run_job
 from pipeline_project.framework.tables import TableDef
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ PIPELINE = "pipeline"
 
 
 def project_jobs(project: Project) -> list[Any]:
-    """`pipeline` builds everything, one job a stage builds that stage."""
+    """`pipeline` builds everything, one job a stage builds that stage, `dry_run` shows what a build would change."""
     stages = list(dict.fromkeys(node.stage for node in project.graph))
     jobs: list[Any] = [
         dg.define_asset_job(PIPELINE, dg.AssetSelection.all(), description="Builds every table and export.")
@@ -32,7 +33,7 @@ def project_jobs(project: Project) -> list[Any]:
         )
         for stage in stages
     ]
-    return jobs
+    return [*jobs, dry_run_job(project)]
 
 
 def daily_schedule(project: Project, *, hour: int, timezone: str) -> dg.ScheduleDefinition:

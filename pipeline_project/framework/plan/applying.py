@@ -96,7 +96,7 @@ def what_moved(project: Project, kept: KeptPlan) -> Iterator[str]:
         node = project.graph.nodes.get(name)
         if node is None:
             yield f"table {name} is gone from the code"
-        elif code_version(node) != version:
+        elif code_version(node, *project.graph.invariants_of(name)) != version:
             yield f"the code of {name} ({node.file.name})"
     books = _books(settings)
     for name, known in kept.fingerprints.real.items():

@@ -136,7 +136,7 @@ class _Work:
             name=node.name,
             stage=node.stage,
             kind="table" if isinstance(node, TableDef) else "file",
-            code_version=code_version(node),
+            code_version=self._code_version(node),
             rows_before=published.rows if published and published.exists else None,
             rows_after=published.rows if published and published.exists else None,
             rejects_before=published.rejected if published else 0,
@@ -161,11 +161,14 @@ class _Work:
         """What the plan was computed from."""
         read = {name for node in considered for name in self.project.graph.upstream_of(node.name)}
         return Fingerprints(
-            code={node.name: code_version(node) for node in considered},
+            code={node.name: self._code_version(node) for node in considered},
             sources=self.source_versions,
             real={name: self.books.data_version(name) for name in sorted(read | {node.name for node in considered})},
             environment=environment(self.settings),
         )
+
+    def _code_version(self, node: Node) -> str:
+        return code_version(node, *self.project.graph.invariants_of(node.name))
 
     def _is_broken(self, name: str) -> bool:
         return name in self.nodes and self.nodes[name].action in ("fail", "skip")

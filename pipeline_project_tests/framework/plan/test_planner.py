@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from pipeline_project.framework.errors import PlanError, WarehouseError, Warehou
 from pipeline_project.framework.partitions import PartitionRange
 from pipeline_project.framework.plan.model import NodePlan, Plan
 from pipeline_project.framework.plan.planner import bytes_of, make_plan
-from pipeline_project_tests.framework.plan.sample import ROWS, Sample
+from pipeline_project_tests.framework.plan.sample import HEAD, ROWS, Sample
 
 ORDERS, SALES, RAW, COUNTS = "transform/orders.py", "load/sales.py", "extract/raw_orders.py", "load/counts.py"
 
@@ -279,9 +282,6 @@ def test_a_table_that_opens_the_real_file_itself_cannot_write_it(built: Sample) 
 
 
 def test_a_locked_warehouse_is_waited_for_and_named(built: Sample) -> None:
-    import subprocess
-    import sys
-
     script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", script, str(built.warehouse)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -304,3 +304,49 @@ def test_a_real_warehouse_behind_a_symlink_is_read_and_left_alone(built: Sample)
     assert node(made, "sales").changes
     assert "elsewhere.duckdb" in made.proof
     assert target.read_bytes() == before
+
+
+INVARIANT = '''
+from plan_sample.load.sales import Sales
+
+
+@invariant()
+def days_sell_little(sales: Table[Sales]) -> ibis.Table:
+    """No day sells more than the limit."""
+    return sales.filter(_.total > 1000)
+'''
+
+
+def test_an_invariant_is_code_of_the_table_it_guards(built: Sample) -> None:
+    built.write("checks/days_sell_little.py", HEAD.format(grain="day") + INVARIANT)
+    assert why(plan(built)) == {"sales": ["code"]}
+    assert built.run("sales").ok
+    assert why(plan(built)) == {}
+    built.edit("checks/days_sell_little.py", "1000", "35")
+    made = plan(built)
+    assert why(made) == {"sales": ["code"]}
+    assert [(check.name, check.before, check.after) for check in node(made, "sales").checks] == [
+        ("days_sell_little", "passed", "failed")
+    ]
+    assert made.exit_code == 3
+
+
+def test_a_crash_in_the_middle_leaves_the_real_warehouse_alone(built: Sample) -> None:
+    before = built.warehouse.read_bytes()
+    built.edit(SALES, "    return", "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n    return")
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from pipeline_project_tests.framework.plan.sample import Sample\n"
+        "from pipeline_project.framework.plan.planner import make_plan\n"
+        "sample = Sample.__new__(Sample)\n"
+        "sample.root, sample.package, sample.environ = Path(sys.argv[1]), 'plan_sample', {}\n"
+        "make_plan(sample.project())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(built.root)], check=False, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert built.warehouse.read_bytes() == before
+    assert len(list((built.root / "data" / "scratch").glob("dry_run_*"))) == 1
+    built.edit(SALES, "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n", "")
+    assert plan(built).exit_code == 0
+    assert list((built.root / "data" / "scratch").glob("dry_run_*")) == []
