@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from typing import Any
 
 from pipeline_project.framework.errors import WarehouseError
@@ -161,6 +162,7 @@ def _words(text: str) -> Words:
 _TOKEN = re.compile(r'"(?:[^"]|"")*"|.+?(?=\s|--|/\*|$)', re.DOTALL)
 
 
+@lru_cache(maxsize=512)  # a golden suite builds the same tables again and again
 def _tokens(text: str) -> list[tuple[int, str]]:
     """Byte offset and word of every token: upper case unless quoted, literals as `''`, no comments."""
     import duckdb
