@@ -114,4 +114,6 @@ def test_without_the_venv_module_one_line_says_what_to_do(clone: Path) -> None:
     (tools / "rm").symlink_to(str(shutil.which("rm")))
     done = install(clone, tools)
     assert done.returncode == 2
-    assert done.stderr == "install: this Python has no venv module. On Debian and Ubuntu: apt-get install python3-venv\n"
+    assert (
+        done.stderr == "install: this Python has no venv module. On Debian and Ubuntu: apt-get install python3-venv\n"
+    )

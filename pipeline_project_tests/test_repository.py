@@ -20,7 +20,9 @@ from pipeline_project_tests import repository
 from pipeline_project_tests.repository import ROOT
 
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-PINS = {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)", LOCK, re.M)}
+PINS = {
+    canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)", LOCK, re.M)
+}
 
 
 def test_the_lock_names_no_address() -> None:
