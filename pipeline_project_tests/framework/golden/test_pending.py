@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,28 +16,36 @@ from pipeline_project.framework.golden import store
 from pipeline_project.framework.golden.pending import Moved, PendingStore
 from pipeline_project.framework.golden.store import Schema
 from pipeline_project_tests.framework.golden.conftest import FIVE_ORDERS, Tree
-from pipeline_project_tests.shop.project import ORDERS
+from pipeline_project_tests.shop.project import ORDERS, shop_project
 
 SCHEMA = Schema((Column("id", "BIGINT", nullable=False),), ("id",))
 MOVED = Moved("inputs", "code", "golden")
 
 
-def changed(tree: Tree) -> Tree:
-    """An accepted case whose input changed since, so that new output waits."""
+@pytest.fixture(scope="module")
+def changed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A golden folder with an accepted case whose input changed since, so that new output waits."""
+    tree = Tree(shop_project(tmp_path_factory.mktemp("changed")))
     tree.accepted()
     tree.write("five/inputs/shop_files/orders.csv", ORDERS.replace("7.25", "7.26"))
     assert tree.run().exit_code == 1
+    return tree.golden
+
+
+@pytest.fixture
+def changed(tree: Tree, changed_once: Path) -> Tree:
+    """A copy of it."""
+    shutil.copytree(changed_once, tree.golden, dirs_exist_ok=True)
     return tree
 
 
-def test_accepting_makes_the_new_output_golden(tree: Tree) -> None:
-    changed(tree)
-    said = tree.cli("accept", "five/orders")
+def test_accepting_makes_the_new_output_golden(changed: Tree) -> None:
+    said = changed.cli("accept", "five/orders")
     assert said.output == "accepted  five/orders\n"
-    assert '"7.26"' in (tree.golden / "five/expected/orders.ndjson").read_text()
-    assert tree.store.names() == [("five", "daily_sales")]
-    assert tree.cli("accept").exit_code == 0
-    assert tree.run().exit_code == 0
+    assert '"7.26"' in (changed.golden / "five/expected/orders.ndjson").read_text()
+    assert changed.store.names() == [("five", "daily_sales")]
+    assert changed.cli("accept").exit_code == 0
+    assert changed.run().exit_code == 0
 
 
 def test_accepting_keeps_tolerance_and_volatile_columns(tree: Tree) -> None:
@@ -51,11 +60,10 @@ def test_accepting_keeps_tolerance_and_volatile_columns(tree: Tree) -> None:
     assert "volatile: [ordered_on]" in path.read_text()
 
 
-def test_an_equal_run_takes_back_older_output(tree: Tree) -> None:
-    changed(tree)
-    tree.write("five/inputs/shop_files/orders.csv", ORDERS)
-    assert tree.run().exit_code == 0
-    assert tree.store.names() == []
+def test_an_equal_run_takes_back_older_output(changed: Tree) -> None:
+    changed.write("five/inputs/shop_files/orders.csv", ORDERS)
+    assert changed.run().exit_code == 0
+    assert changed.store.names() == []
 
 
 @pytest.mark.parametrize(
@@ -66,24 +74,22 @@ def test_an_equal_run_takes_back_older_output(tree: Tree) -> None:
         ("five/expected/orders.ndjson", "", "the golden"),
     ],
 )
-def test_accepting_refuses_when_something_moved(tree: Tree, path: str, content: str, moved: str) -> None:
-    changed(tree)
-    before = (tree.golden / "five/expected/orders.schema.yml").read_text()
-    tree.write(path, content)
-    said = tree.cli("accept", "five/orders")
+def test_accepting_refuses_when_something_moved(changed: Tree, path: str, content: str, moved: str) -> None:
+    before = (changed.golden / "five/expected/orders.schema.yml").read_text()
+    changed.write(path, content)
+    said = changed.cli("accept", "five/orders")
     assert said.exit_code == 2
     assert said.stderr.startswith(f"error: five/orders: {moved} changed since the run that made the new output")
-    assert (tree.golden / "five/expected/orders.schema.yml").read_text() == before
-    assert ("five", "orders") in tree.store.names()
+    assert (changed.golden / "five/expected/orders.schema.yml").read_text() == before
+    assert ("five", "orders") in changed.store.names()
 
 
-def test_accepting_refuses_when_code_moved(tree: Tree) -> None:
-    changed(tree)
+def test_accepting_refuses_when_code_moved(changed: Tree) -> None:
 
     def orders(raw_orders: Any) -> Any:
         return raw_orders.filter(raw_orders.amount != 5)
 
-    said = tree.with_code(orders=orders).cli("accept", "five/daily_sales")
+    said = changed.with_code(orders=orders).cli("accept", "five/daily_sales")
     assert said.exit_code == 2
     assert "five/daily_sales: the code changed since the run" in said.stderr
 
@@ -99,9 +105,8 @@ def test_accepting_refuses_output_that_breaks_its_contract(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("damage", ["edit", "truncate", "garbage", "other"])
-def test_accepting_refuses_a_pending_file_that_is_not_whole(tree: Tree, damage: str) -> None:
-    changed(tree)
-    path = tree.store.path("five", "orders")
+def test_accepting_refuses_a_pending_file_that_is_not_whole(changed: Tree, damage: str) -> None:
+    path = changed.store.path("five", "orders")
     text = path.read_text()
     damaged = {
         "edit": text.replace("7.26", "9999.00"),
@@ -110,15 +115,14 @@ def test_accepting_refuses_a_pending_file_that_is_not_whole(tree: Tree, damage: 
         "other": text.replace('"case": "five"', '"case": "six"'),
     }
     path.write_text(damaged[damage])
-    said = tree.cli("accept", "five/orders")
+    said = changed.cli("accept", "five/orders")
     assert said.exit_code == 2
     assert "orders.ndjson.new: is no whole pending file. Run `pipeline golden five` again." in said.stderr
 
 
-def test_one_refusal_does_not_keep_the_others_from_being_accepted(tree: Tree) -> None:
-    changed(tree)
-    tree.write("five/expected/orders.ndjson", "")
-    said = tree.cli("accept")
+def test_one_refusal_does_not_keep_the_others_from_being_accepted(changed: Tree) -> None:
+    changed.write("five/expected/orders.ndjson", "")
+    said = changed.cli("accept")
     assert said.exit_code == 2
     assert "accepted  five/daily_sales" in said.output
 
@@ -132,25 +136,21 @@ def test_accepting_what_is_not_pending(tree: Tree) -> None:
     assert tree.cli("accept").exit_code == 0
 
 
-def test_a_table_no_longer_under_test(tree: Tree) -> None:
-    changed(tree)
-    tree.write("five/case.yml", "description: x\ntables: [orders]\n")
-    assert "five/daily_sales: 'daily_sales' is no longer under test" in tree.cli("accept", "five/daily_sales").stderr
-    assert tree.cli("reject", "five/daily_sales").exit_code == 0
+def test_a_table_no_longer_under_test(changed: Tree) -> None:
+    changed.write("five/case.yml", "description: x\ntables: [orders]\n")
+    assert "five/daily_sales: 'daily_sales' is no longer under test" in changed.cli("accept", "five/daily_sales").stderr
+    assert changed.cli("reject", "five/daily_sales").exit_code == 0
 
 
-def test_rejecting_leaves_the_golden(tree: Tree) -> None:
-    changed(tree)
-    before = (tree.golden / "five/expected/orders.ndjson").read_text()
-    assert tree.cli("reject", "five/orders").output == "rejected  five/orders\n"
-    assert (tree.golden / "five/expected/orders.ndjson").read_text() == before
-    assert tree.cli("pending").exit_code == 3
+def test_rejecting_leaves_the_golden(changed: Tree) -> None:
+    before = (changed.golden / "five/expected/orders.ndjson").read_text()
+    assert changed.cli("reject", "five/orders").output == "rejected  five/orders\n"
+    assert (changed.golden / "five/expected/orders.ndjson").read_text() == before
+    assert changed.cli("pending").exit_code == 3
 
 
-def test_pending_as_json(tree: Tree) -> None:
-    assert json.loads(tree.cli("pending", "--json").output) == []
-    changed(tree)
-    said = tree.cli("pending", "--json")
+def test_pending_as_json(changed: Tree) -> None:
+    said = changed.cli("pending", "--json")
     assert said.exit_code == 3
     assert json.loads(said.output)[0] == {
         "case": "five",
@@ -162,15 +162,14 @@ def test_pending_as_json(tree: Tree) -> None:
     }
 
 
-def test_review_walks_through_what_is_pending(tree: Tree) -> None:
-    changed(tree)
-    said = tree.cli("review", input="s\na\n")
+def test_review_walks_through_what_is_pending(changed: Tree) -> None:
+    said = changed.cli("review", input="s\na\n")
     assert "[1/2] five/daily_sales" in said.output
     assert "amount  7.25 -> 7.26  (+0.01)" in said.output
     assert said.output.endswith("1 left\n")
-    assert tree.store.names() == [("five", "daily_sales")]
-    assert tree.cli("review", input="r\n").output.endswith("nothing left\n")
-    assert '"7.25"' in (tree.golden / "five/expected/daily_sales.ndjson").read_text()
+    assert changed.store.names() == [("five", "daily_sales")]
+    assert changed.cli("review", input="r\n").output.endswith("nothing left\n")
+    assert '"7.25"' in (changed.golden / "five/expected/daily_sales.ndjson").read_text()
 
 
 def test_review_shows_new_and_refused_output_and_can_stop(tree: Tree) -> None:
@@ -186,15 +185,14 @@ def test_review_shows_new_and_refused_output_and_can_stop(tree: Tree) -> None:
     assert said.exit_code == 2
 
 
-def test_nothing_is_written_in_ci(tree: Tree) -> None:
-    changed(tree)
-    tree.store.drop("five", "orders")
-    tree.store.drop("five", "daily_sales")
-    before = sorted(path for path in tree.golden.rglob("*"))
-    assert tree.cli(env={"CI": "true"}).exit_code == 1
-    assert sorted(path for path in tree.golden.rglob("*")) == before
+def test_nothing_is_written_in_ci(changed: Tree) -> None:
+    changed.store.drop("five", "orders")
+    changed.store.drop("five", "daily_sales")
+    before = sorted(path for path in changed.golden.rglob("*"))
+    assert changed.cli(env={"CI": "true"}).exit_code == 1
+    assert sorted(path for path in changed.golden.rglob("*")) == before
     for command in ("accept", "reject", "review", "prune"):
-        said = tree.cli(command, env={"CI": "true"})
+        said = changed.cli(command, env={"CI": "true"})
         assert (said.exit_code, "in CI no golden is written" in said.stderr) == (2, True)
 
 
