@@ -69,13 +69,18 @@ def _code_text(value: Any) -> str:
     return re.sub(r"[^\w.:+-]+", "_", text)
 
 
+def description_of(check: Check, column: str | None) -> str:
+    """The rule as a sentence for people: Pandera's checks say of which column, a model's own check says it itself."""
+    return f"{column} {constraint_of(check)}" if column and is_builtin(check) else constraint_of(check)
+
+
 def constraint_of(check: Check) -> str:
     """What the check demands, in a few words for people."""
     own = check.description or check.title
     if own:
         return str(own)
     if not is_builtin(check):
-        return str(check.error or check.name)
+        return str(check.error or check.name).replace("_", " ")
     name, statistics = check._check_fn.__name__, check.statistics or {}
     if name in _SHORT:
         return f"{_SHORT[name][1]} {next(iter(statistics.values()), '')}"

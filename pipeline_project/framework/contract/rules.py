@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.contract.checks import Where, judge
-from pipeline_project.framework.contract.naming import code_of, constraint_of
+from pipeline_project.framework.contract.naming import code_of, description_of
 
 if TYPE_CHECKING:
     import ibis
@@ -83,7 +83,7 @@ def of_column(
     for check in checks:
         predicate = judge(check, rows, column, where)
         code = code_of(check, column, own_name=check.name in own_names)
-        text = f"{column} {constraint_of(check)}"
+        text = description_of(check, column)
         if isinstance(predicate, ir.BooleanScalar):
             yield TableRule(code, column, text, predicate, rows)
         elif check.ignore_na:
@@ -99,7 +99,7 @@ def of_rows(rows: ibis.Table, checks: list[Check], where: Where) -> Iterator[Row
 
     for check in checks:
         predicate = judge(check, rows, None, where)
-        code, text = code_of(check, None, own_name=True), constraint_of(check)
+        code, text = code_of(check, None, own_name=True), description_of(check, None)
         if isinstance(predicate, ir.BooleanScalar):
             yield TableRule(code, None, text, predicate, rows)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 import pytest
@@ -59,8 +61,8 @@ def test_a_broken_table_rule_rejects_no_row(connection):
     class Model(pa.DataFrameModel):
         amount: dt.Int64
 
-        @pa.dataframe_check
-        def is_never_true(cls, data):
+        @pa.dataframe_check()
+        def is_never_true(cls, data: Any) -> Any:
             return data.table.count() < 0
 
     found = Contract.of(Model)

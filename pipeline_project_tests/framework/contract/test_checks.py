@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any, cast
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -14,18 +15,21 @@ from pipeline_project.framework.errors import ContractError
 from pipeline_project_tests.framework.contract.support import verdicts
 
 
-@ibis.udf.scalar.python
+@ibis.udf.scalar.python  # type: ignore[untyped-decorator]  # Ibis is not typed
 def doubled(value: int) -> int:
     return value * 2
 
 
-@ibis.udf.scalar.builtin
-def gcd(left: int, right: int) -> int:  # DuckDB's own
-    ...
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]  # Ibis is not typed
+def gcd(left: int, right: int) -> int:
+    """DuckDB's own."""
+    raise NotImplementedError
 
 
-@ibis.udf.scalar.builtin(name="random")
-def dice() -> float: ...
+@ibis.udf.scalar.builtin(name="random")  # type: ignore[untyped-decorator]  # Ibis is not typed
+def dice() -> float:
+    """DuckDB's own."""
+    raise NotImplementedError
 
 
 def checked(function, **options):
@@ -36,7 +40,7 @@ def checked(function, **options):
         other: dt.Int64 = pa.Field(nullable=True)
 
         @pa.check("amount", name="is_sound", **options)
-        def is_sound(cls, data):
+        def is_sound(cls, data: Any) -> Any:
             return function(data)
 
     return Contract.of(Model)
@@ -141,7 +145,7 @@ def test_the_flags_of_a_compiled_pattern_count(connection):
     """Pandera's Ibis backend drops them."""
 
     class Model(pa.DataFrameModel):
-        name: dt.String = pa.Field(str_matches=re.compile("a.b", re.IGNORECASE | re.DOTALL))
+        name: dt.String = pa.Field(str_matches=cast("Any", re.compile("a.b", re.IGNORECASE | re.DOTALL)))
 
     assert verdicts(connection, Contract.of(Model), [("A\nB",), ("ab",)]) == [(), ("name.str_matches",)]
 

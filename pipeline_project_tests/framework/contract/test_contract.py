@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ibis
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
@@ -13,7 +15,7 @@ from pipeline_project_tests.framework.contract.support import connect, label, lo
 
 def wide(columns):
     """A contract with two rules per column."""
-    namespace = {"__annotations__": {}, "__module__": __name__}
+    namespace: dict[str, Any] = {"__annotations__": {}, "__module__": __name__}
     for number in range(columns):
         namespace["__annotations__"][f"c{number}"] = dt.Int64
         namespace[f"c{number}"] = pa.Field(ge=0)
@@ -25,7 +27,7 @@ def test_each_rule_has_its_bit_beyond_64_rules_too(connection, columns, masks):
     contract = wide(columns)
     assert len(contract.row_rules) == 2 * columns
     assert contract.mask_columns == tuple(f"_broken_{number}" for number in range(masks))
-    rows = [[0] * columns for _ in range(2 * columns + 2)]
+    rows: list[list[int | None]] = [[0] * columns for _ in range(2 * columns + 2)]
     for number in range(columns):
         rows[2 * number][number] = None
         rows[2 * number + 1][number] = -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dtm
+from typing import Any
 
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
@@ -31,15 +32,15 @@ class Everything(pa.DataFrameModel):
     fixed: dt.String = pa.Field(str_length={"exact_value": 3}, nullable=True)
 
     @pa.check("share", name="share_is_round")
-    def rounded(cls, data):
+    def rounded(cls, data: Any) -> Any:
         return data.table[data.key].round() == data.table[data.key]
 
     @pa.check("short", "long", name="is_lower")
-    def lower(cls, data):
+    def lower(cls, data: Any) -> Any:
         return data.table[data.key].lower() == data.table[data.key]
 
     @pa.dataframe_check(description="short names are shorter than long ones")
-    def short_below_long(cls, data):
+    def short_below_long(cls, data: Any) -> Any:
         return data.table.short.length() < data.table.long.length()
 
 
@@ -81,7 +82,7 @@ def test_descriptions_are_for_people():
     assert texts["number.in_range_0_to_10"] == "number >= 0 and <= 10"
     assert texts["number.isin"] == "number in 1"
     assert texts["name.str_matches"] == "name matches a"
-    assert texts["share_is_round"] == "share share_is_round"
+    assert texts["share_is_round"] == "share is round"
     assert texts["short_below_long"] == "short names are shorter than long ones"
 
 

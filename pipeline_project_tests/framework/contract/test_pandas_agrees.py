@@ -130,13 +130,13 @@ def pandas_verdicts(
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(case=cases())
 def test_every_rule_decides_as_pandas_does(case):
     drawn, rows = case
     model = ibis_model(drawn)
     contract = Contract.of(model)
-    numbers = {}
+    numbers: dict[str, tuple[str, int | None]] = {}
     for column in model.to_schema().columns.values():
         own = [rule.code for rule in contract.row_rules if rule.column == column.name]
         offset = 0 if column.nullable else 1
@@ -155,8 +155,8 @@ def test_a_row_rule_decides_as_pandas_does_where_nothing_is_missing():
         low: dt.Int64
         high: dt.Int64
 
-        @pai.dataframe_check
-        def low_is_not_above_high(cls, data):
+        @pai.dataframe_check()
+        def low_is_not_above_high(cls, data: Any) -> Any:
             return data.table.low <= data.table.high
 
     rows = [(1, 2), (2, 2), (3, 2)]

@@ -8,6 +8,7 @@ import math
 import struct
 import uuid
 from decimal import Decimal
+from typing import Any
 
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from pipeline_project.framework.contract import Contract, types
 from pipeline_project_tests.framework.contract.support import connect, load
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 TEXT |= st.sampled_from(["", "NULL", "null", "[a, b]", "'", '"', "\\", "\n", " ", "{'a': 1}", "\\x00"])
 DECIMAL = st.decimals(-(10**27), 10**27, places=10, allow_nan=False)
 FLOAT = st.floats() | st.sampled_from([-0.0, math.nan, math.inf, -math.inf, 5e-324, 0.1])
@@ -95,7 +96,7 @@ def bits(value):
     return value
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(st.tuples(*(st.none() | values for _, values in KINDS.values())), min_size=1, max_size=3))
 def test_every_value_comes_back_as_it_was(rows):
     with connect() as connection:
@@ -113,7 +114,7 @@ def test_every_value_comes_back_as_it_was(rows):
 
 
 def test_what_a_payload_looks_like(connection):
-    row = [None] * len(KINDS)
+    row: list[Any] = [None] * len(KINDS)
     names = list(KINDS)
     values = {
         "decimal": Decimal("1.5"),

@@ -72,7 +72,7 @@ def test_few_distinct_values_are_counted_and_many_estimated(connection):
     )
     number, share, name = CONTRACT.profile(connection, "rows").columns
     assert number.distinct == pytest.approx(100_000, rel=0.1)
-    assert number.distinct % 64 == 0
+    assert (number.distinct or 0) % 64 == 0
     assert (share.distinct, name.distinct) == (5000, 7)
 
 
@@ -81,7 +81,9 @@ def test_the_estimate_never_exceeds_the_values_there_are(connection):
         connection.execute(
             f"CREATE OR REPLACE TABLE rows AS SELECT range AS number, 0.0::DOUBLE AS share, '' AS name FROM range({rows})"
         )
-        assert CONTRACT.profile(connection, "rows").columns[0].distinct <= rows
+        distinct = CONTRACT.profile(connection, "rows").columns[0].distinct
+        assert distinct is not None
+        assert distinct <= rows
 
 
 VALUES = st.tuples(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Optional
+from typing import Any, Optional
 
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
@@ -22,8 +22,8 @@ class Sales(pa.DataFrameModel):
     buyer: dt.String = pa.Field(nullable=True, metadata=personal)
     amount: dt.Decimal(12, 2) = pa.Field(in_range={"min_value": 0, "max_value": 100})
 
-    @pa.dataframe_check
-    def free_only_in_the_north(cls, data):
+    @pa.dataframe_check()
+    def free_only_in_the_north(cls, data: Any) -> Any:
         return (data.table.amount > 0) | (data.table.shop == "north")
 
     class Config:
@@ -101,7 +101,7 @@ REFUSED = {
     "unknown key column": ({"config": {"unique": ["b"]}}, "names 'b'"),
     "coerced field": ({"fields": {"a": (dt.Int64, pa.Field(coerce=True))}}, "Broken.a: coerce"),
     "regex": ({"fields": {"a": (dt.Int64, pa.Field(alias="a_.*", regex=True))}}, "regex"),
-    "optional": ({"fields": {"a": (Optional[dt.Int64], pa.Field())}}, "Broken"),  # noqa: UP045  Pandera's spelling
+    "optional": ({"fields": {"a": (Optional[dt.Int64], pa.Field())}}, "Broken"),
     "no database type": ({"fields": {"a": (object, pa.Field())}}, "Broken"),
     "classification": (
         {"fields": {"a": (dt.Int64, pa.Field(metadata={"classification": "private"}))}},
@@ -125,11 +125,11 @@ def test_two_rules_cannot_share_a_code():
         b: dt.Int64
 
         @pa.check("a", name="is_sound")
-        def first(cls, data):
+        def first(cls, data: Any) -> Any:
             return data.table[data.key] > 0
 
         @pa.dataframe_check(name="is_sound")
-        def second(cls, data):
+        def second(cls, data: Any) -> Any:
             return data.table.b > 0
 
     with pytest.raises(ContractError, match="two rules have the code 'is_sound'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -35,7 +36,7 @@ def test_ignore_na_off_means_that_unknown_breaks_the_rule(connection):
         amount: dt.Int64 = pa.Field(gt=0, nullable=True, ignore_na=False)
 
         @pa.check("amount", ignore_na=True)
-        def is_small(cls, data):
+        def is_small(cls, data: Any) -> Any:
             return data.table[data.key] < 10
 
     assert verdicts(connection, Contract.of(Model), [(None,), (1,), (10,)]) == [("amount.gt_0",), (), ("is_small",)]
@@ -46,7 +47,7 @@ def test_a_value_whose_verdict_is_unknown_breaks_its_rule(connection):
         code: dt.String = pa.Field(nullable=True)
 
         @pa.check("code")
-        def is_a_positive_number(cls, data):
+        def is_a_positive_number(cls, data: Any) -> Any:
             return data.table[data.key].try_cast("int64") > 0
 
     found = verdicts(connection, Contract.of(Model), [("1",), ("x",), (None,)])
@@ -58,12 +59,12 @@ def test_a_row_rule_on_several_columns_lets_unknown_pass_unless_told_otherwise(c
         low: dt.Int64 = pa.Field(nullable=True)
         high: dt.Int64 = pa.Field(nullable=True)
 
-        @pa.dataframe_check
-        def lenient(cls, data):
+        @pa.dataframe_check()
+        def lenient(cls, data: Any) -> Any:
             return data.table.low <= data.table.high
 
         @pa.dataframe_check(ignore_na=False)
-        def severe(cls, data):
+        def severe(cls, data: Any) -> Any:
             return data.table.low <= data.table.high
 
     found = verdicts(connection, Contract.of(Model), [(1, 2), (2, 1), (1, None)])
@@ -75,15 +76,15 @@ def test_a_check_that_returns_one_value_is_a_table_rule(connection):
         amount: dt.Int64 = pa.Field(nullable=True)
 
         @pa.check("amount")
-        def mean_is_small(cls, data):
+        def mean_is_small(cls, data: Any) -> Any:
             return data.table[data.key].mean() < 10
 
-        @pa.dataframe_check
-        def has_rows(cls, data):
+        @pa.dataframe_check()
+        def has_rows(cls, data: Any) -> Any:
             return data.table.count() > 1
 
-        @pa.dataframe_check
-        def share_of_nulls(cls, data):
+        @pa.dataframe_check()
+        def share_of_nulls(cls, data: Any) -> Any:
             return data.table.amount.isnull().mean() < 0.5
 
     contract = Contract.of(Model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -23,7 +24,7 @@ class Nested(pa.DataFrameModel):
     moment: types.exact("timestamp(9)") = pa.Field(nullable=True)
 
     @pa.check("tags")
-    def has_few_tags(cls, data):
+    def has_few_tags(cls, data: Any) -> Any:
         return data.table[data.key].length() < 3
 
 
