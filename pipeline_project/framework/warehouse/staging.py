@@ -72,6 +72,7 @@ def staging_table(session: Session, table: TableDef) -> Iterator[str]:
         # After a full disk or an invalidated database nothing can be dropped; the next session does it.
         with suppress(duckdb.Error):
             session.connection.execute(f"DROP TABLE IF EXISTS {relation}")
+            session.connection.execute("DROP TABLE IF EXISTS temp.main.__rejects")
         raise
 
 

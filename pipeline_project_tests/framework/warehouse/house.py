@@ -19,6 +19,7 @@ from pipeline_project.framework.results import CheckResult, Publication
 from pipeline_project.framework.run import Run
 from pipeline_project.framework.sources.base import Landed, Landing, Sources
 from pipeline_project.framework.tables import InvariantDef, Node, TableDef, invariant, table
+from pipeline_project.framework.warehouse.connection import Options
 from pipeline_project.framework.warehouse.session import Session
 from pipeline_project.framework.warehouse.warehouse import DuckDBWarehouse
 
@@ -84,10 +85,16 @@ def values(columns: str, *rows: str) -> str:
 class House:
     """A warehouse in a folder. One session stays open for the builds and questions of a test, until `leave`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         self.folder = folder
         self.file = folder / "w.duckdb"
-        self.warehouse = DuckDBWarehouse(self.file, output=folder / "out", scratch=folder / "scratch", lock_timeout=0)
+        self.warehouse = DuckDBWarehouse(
+            self.file,
+            output=folder / "out",
+            scratch=folder / "scratch",
+            options=Options(threads=threads),
+            lock_timeout=0,
+        )
         self._stack: ExitStack | None = None
         self._session: Session | None = None
 

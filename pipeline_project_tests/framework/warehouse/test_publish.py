@@ -565,10 +565,12 @@ def test_nothing_of_a_build_is_left_behind(house: House) -> None:
     good = given("a", Keyed, source, keep=KeepFirst(("v",)), max_rejects=RejectBudget(rows=9))
     bad = given("b", Few, Given(values(COLUMNS, "1, 1000", "2, -1")), max_rejects=RejectBudget(rows=9))
     wrong = given("c", Pair, Given("SELECT 1::BIGINT AS k, CAST(t AS BIGINT) AS v FROM (SELECT 'x' AS t)"))
-    result = house.build(good, bad, wrong)
+    late = given("late", Pair, Given(values(COLUMNS, "1, 1", "2, -1")), max_rejects=RejectBudget(rows=9))
+    raises = stated("raises", {"late": Pair}, lambda late: late.mutate(x=(late.k.cast("string") + "x").cast("int64")))
+    result = house.build(good, bad, wrong, late, raises)
     tables = house.rows("SELECT table_name, database_name FROM duckdb_tables()")
     views = house.rows("SELECT view_name FROM duckdb_views() WHERE NOT internal")
-    assert sorted(result.errors) == ["b", "c"]
+    assert sorted(result.errors) == ["b", "c", "late"]
     assert sorted(tables) == [("a", "w"), ("offsets", "w"), ("publications", "w"), ("rejects", "w")]
     assert views == []
     assert not list((house.folder / "scratch").glob("landing_*"))

@@ -1,0 +1,91 @@
+"""Killed at any step of publishing, or out of disk: a reader sees the old version whole, or the new one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+NEW = {
+    "append": {
+        "rows": [["3", "7", "7", "old"]],
+        "offsets": [[0, 6]],
+        "published": [[1, 2], [2, 3]],
+        "rejects": [["2", "open"], ["3", "open"], ["5", "open"]],
+    },
+    "replace": {
+        "rows": [["1", "2", "20", "new"]],
+        "offsets": [],
+        "published": [[1, 2], [2, 1]],
+        "rejects": [["2", "open"], ["3", "resolved"], ["9", "open"]],
+    },
+    "partition": {
+        "rows": [["2", "3", "21", "old"]],
+        "offsets": [],
+        "published": [[1, 2], [2, 2]],
+        "rejects": [["2", "open"], ["3", "resolved"], ["9", "open"]],
+    },
+}
+
+
+def program(mode: str, folder: Path) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline_project_tests.framework.warehouse.victim", mode, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def kills(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return program("kill", tmp_path_factory.mktemp("kill"))
+
+
+@pytest.mark.parametrize("scenario", ["append", "replace", "partition"])
+def test_after_a_kill_at_any_statement_all_is_old_or_all_is_new(kills: list[dict[str, Any]], scenario: str) -> None:
+    """Rows, offsets, books and rejects together; and building again gives the new version, nothing lost or twice."""
+    old, unharmed, *attacks = [found for found in kills if found["scenario"] == scenario]
+    tables = ["a", "offsets", "publications", "rejects"]
+    new = {"tables": tables, **NEW[scenario]}
+    assert old["old"]["tables"] == tables
+    assert not unharmed["died"]
+    assert unharmed["seen"] == new
+    assert len(attacks) > 12
+    seen = []
+    for found in attacks:
+        place = (found["number"], found["delay"])
+        assert found["seen"] in (old["old"], new), place
+        seen.append(found["seen"] == new)
+        if found["seen"] == old["old"] and "then" in found:
+            assert found["then"] == new, place
+    # Both happened: killed too early, and killed when it was published already.
+    assert set(seen) == {False, True}
+    assert all(found["died"] for found in attacks if not found["delay"])
+    # An event is published once: whoever dies after the commit has committed the offsets too.
+    assert sum("then" in found for found in attacks) > 2
+
+
+def test_a_full_disk_is_one_clear_line_and_the_old_version_stays(tmp_path: Path) -> None:
+    old, *found = program("full", tmp_path)
+    assert [each["more"] for each in found if each["said"]["error"]] == [0, 1 << 20]
+    for each in found:
+        assert not each["died"]
+        assert each["then"]["rows"][0][0] == "40000"
+        assert each["error"] == ""
+        error = each["said"]["error"]
+        if error:
+            assert "the disk is full or cannot be written" in error
+            assert "Free the disk. Nothing was published; the previous version stays." in error
+            assert "\n" not in error
+            assert each["seen"] == old["old"]
+        else:
+            assert each["seen"]["rows"] == each["then"]["rows"]
