@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 FunctionLike = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+# Tuples, not unions: `isinstance` is asked for every node of every file when the code location loads.
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+OWN_SCOPE = (*DEFINITIONS, ast.Lambda, *COMPREHENSIONS)
 
 
 @dataclass(frozen=True)
@@ -22,27 +26,30 @@ class Imported:
 
 
 Scope = dict[str, Imported | None]
+Reference = str | tuple[Imported, str]
 
 
-def references(node: ast.AST) -> set[str | tuple[Imported, str]]:
+def references(node: ast.AST) -> set[Reference]:
     """The outer names `node` reads, dotted as far as they are written (`helpers.in_shop_time`).
 
     A name that a function, lambda or comprehension binds for itself is not an outer name. A name that a
     function imports for itself comes as the import and the dotted rest.
     """
-    return set(_read(node, []))
+    found: set[Reference] = set()
+    _read(node, [], found)
+    return found
 
 
 def bound_names(statement: ast.stmt) -> set[str]:
     """The names a top-level statement defines or changes: `X = 1`, `X += 1`, `X["a"] = 1`, `X.append(1)`."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(statement, DEFINITIONS):
         return {statement.name}
     if isinstance(statement, ast.Expr):
         root = _root(statement.value.func) if isinstance(statement.value, ast.Call) else None
         return {root} if root else set()
     found: set[str] = set()
     for node in _same_scope(statement):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(node, DEFINITIONS):
             found.add(node.name)
         elif isinstance(node, ast.Name | ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
             root = _root(node)
@@ -80,19 +87,18 @@ DESCRIBING = {"Field": {"description", "title"}, "table": {"owner", "tags"}, "ex
 
 def _write(node: object, out: list[str]) -> None:
     if isinstance(node, ast.AST):
-        out.append(type(node).__name__)
-        out.append("(")
-        described = _described(node)
-        for field, value in ast.iter_fields(node):
+        out.append(type(node).__name__ + "(")
+        described = _described(node) if isinstance(node, ast.Call) else None
+        for field in node._fields:
+            value = getattr(node, field, None)
             # Fields differ between Python versions only by empty ones, so empty ones are left out.
             if value is None or value == [] or field in ("ctx", "type_comment"):
                 continue
             if field == "body" and isinstance(value, list):
                 value = without_docstring(node)
-            elif field == "keywords":
+            elif field == "keywords" and described:
                 value = [keyword for keyword in value if keyword.arg not in described]
-            out.append(field)
-            out.append("=")
+            out.append(field + "=")
             _write(value, out)
             out.append(",")
         out.append(")")
@@ -115,36 +121,34 @@ def without_docstring(node: ast.AST) -> list[ast.stmt]:
     return body
 
 
-def _described(node: ast.AST) -> set[str]:
-    if not isinstance(node, ast.Call):
-        return set()
+def _described(node: ast.Call) -> set[str]:
     called = node.func
     name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
     return DESCRIBING.get(name, set())
 
 
-def _read(node: ast.AST, scopes: list[Scope]) -> Iterator[str | tuple[Imported, str]]:
-    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+def _read(node: ast.AST, scopes: list[Scope], found: set[Reference]) -> None:
+    if isinstance(node, ast.Name):
+        if isinstance(node.ctx, ast.Load):
+            _outer(node.id, scopes, found)
         return
-    if isinstance(node, ast.Name | ast.Attribute):
+    if isinstance(node, ast.Attribute):
         dotted = _dotted(node)
         if dotted is not None:
-            yield from _outer(dotted, scopes)
+            _outer(dotted, scopes, found)
             return
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-        yield from _read_function(node, scopes)
-    elif isinstance(node, Comprehension):
-        targets: Scope = {name: None for part in node.generators for name in _stored(part.target)}
-        for child in ast.iter_child_nodes(node):
-            yield from _read(child, [*scopes, targets])
-    else:
-        described = _described(node)
-        for child in ast.iter_child_nodes(node):
-            if not (isinstance(child, ast.keyword) and child.arg in described):
-                yield from _read(child, scopes)
+    elif isinstance(node, FUNCTIONS):
+        _read_function(node, scopes, found)
+        return
+    elif isinstance(node, COMPREHENSIONS):
+        scopes = [*scopes, {name: None for part in node.generators for name in _stored(part.target)}]
+    described = _described(node) if isinstance(node, ast.Call) else ()
+    for child in _children(node):
+        if not (described and isinstance(child, ast.keyword) and child.arg in described):
+            _read(child, scopes, found)
 
 
-def _read_function(node: FunctionLike, scopes: list[Scope]) -> Iterator[str | tuple[Imported, str]]:
+def _read_function(node: FunctionLike, scopes: list[Scope], found: set[Reference]) -> None:
     arguments = node.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     every += [extra for extra in (arguments.vararg, arguments.kwarg) if extra]
@@ -153,49 +157,67 @@ def _read_function(node: FunctionLike, scopes: list[Scope]) -> Iterator[str | tu
     inner: Scope = {argument.arg: None for argument in every}
     if not isinstance(node, ast.Lambda):
         outside += [*node.decorator_list, node.returns]
-        shared = {name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names}
-        for statement in body:
-            for part in _same_scope(statement):
-                inner.update((name, None) for name in _bindings(part) if name not in shared)
-                inner.update(imports(part, "", False))
+        inner |= _bound_in(body)
     for child in outside:
         if child is not None:
-            yield from _read(child, scopes)
+            _read(child, scopes, found)
     for child in body:
-        yield from _read(child, [*scopes, inner])
+        _read(child, [*scopes, inner], found)
 
 
-def _bindings(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        return [node.id]
-    if isinstance(node, ast.ExceptHandler) and node.name:
-        return [node.name]
-    return []
+def _bound_in(body: list[ast.stmt]) -> Scope:
+    """What the statements of a function bind for it."""
+    inner: Scope = {}
+    shared: set[str] = set()
+    for statement in body:
+        for part in _same_scope(statement):
+            if isinstance(part, ast.Name):
+                if isinstance(part.ctx, ast.Store):
+                    inner[part.id] = None
+            elif isinstance(part, (*DEFINITIONS, ast.ExceptHandler)):
+                inner[part.name or ""] = None
+            elif isinstance(part, ast.Global):
+                shared.update(part.names)
+            elif isinstance(part, ast.Import | ast.ImportFrom):
+                inner.update(imports(part, "", False))
+    return {name: target for name, target in inner.items() if name not in shared}
 
 
-def _same_scope(node: ast.AST) -> Iterator[ast.AST]:
+def _children(node: ast.AST) -> Iterator[ast.AST]:
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if isinstance(value, ast.AST):
+            yield value
+        elif isinstance(value, list):
+            for item in value:
+                if isinstance(item, ast.AST):
+                    yield item
+
+
+def _same_scope(node: ast.AST) -> list[ast.AST]:
     """`node` and what is below it, without the insides of functions, classes and comprehensions."""
-    yield node
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda | Comprehension):
-        for child in ast.iter_child_nodes(node):
-            yield from _same_scope(child)
+    found, stack = [], [node]
+    while stack:
+        part = stack.pop()
+        found.append(part)
+        if not isinstance(part, OWN_SCOPE):
+            stack.extend(_children(part))
+    return found
 
 
 def _stored(target: ast.AST) -> list[str]:
     return [part.id for part in ast.walk(target) if isinstance(part, ast.Name)]
 
 
-def _outer(dotted: str, scopes: list[Scope]) -> Iterator[str | tuple[Imported, str]]:
+def _outer(dotted: str, scopes: list[Scope], found: set[Reference]) -> None:
     head, _, rest = dotted.partition(".")
     for scope in reversed(scopes):
         if head in scope:
             imported = scope[head]
             if imported is not None:
-                yield imported, rest
+                found.add((imported, rest))
             return
-    yield dotted
+    found.add(dotted)
 
 
 def _dotted(node: ast.AST) -> str | None:

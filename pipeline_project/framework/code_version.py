@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_project.framework import __version__
-from pipeline_project.framework.code_names import Imported, bound_names, imports, normalised, references
+from pipeline_project.framework.code_names import Imported, Reference, bound_names, imports, normalised, references
 from pipeline_project.framework.tables import Node, TableDef
 
 FRAMEWORK = __name__.rpartition(".")[0]
@@ -60,6 +60,7 @@ class Module:
     imported: dict[str, Imported] = field(default_factory=dict)
     stars: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
+    reads: dict[str, set[Reference]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for statement in self.tree.body:
@@ -78,6 +79,12 @@ class Module:
             self.texts[name] = "\n".join(normalised(statement) for statement in self.definitions[name])
         return self.texts[name]
 
+    def references(self, name: str) -> set[Reference]:
+        """The outer names that the definition of `name` reads."""
+        if name not in self.reads:
+            self.reads[name] = set().union(*(references(statement) for statement in self.definitions[name]))
+        return self.reads[name]
+
     def is_node(self, name: str) -> bool:
         """Whether `name` is a table, export or invariant."""
         return any(_is_node(statement) for statement in self.definitions[name])
@@ -91,8 +98,8 @@ class _Reach:
         self.seen: set[tuple[str, str]] = set()
         self.texts: list[str] = []
 
-    def follow(self, module: Module, node: ast.AST) -> None:
-        for reference in references(node):
+    def follow(self, module: Module, found: set[Reference]) -> None:
+        for reference in found:
             if isinstance(reference, str):
                 self.name(module, reference)
             else:
@@ -117,8 +124,7 @@ class _Reach:
             return
         self.seen.add((module.name, f"{name}()"))
         self.texts.append(f"{module.name}.{name}\n{module.text(name)}")
-        for statement in module.definitions[name]:
-            self.follow(module, statement)
+        self.follow(module, module.references(name))
 
     def target(self, imported: Imported, rest: str) -> None:
         if not self.is_project(imported.module):
@@ -153,7 +159,7 @@ def _reached(node: Node) -> list[str]:
         if definition is None:
             return [_compiled(function)]
         reach.texts += [f"{node.module}.{function.__name__}\n{normalised(definition)}", *_closure(function)]
-        reach.follow(module, definition)
+        reach.follow(module, references(definition))
     for model in [*node.inputs.values(), *([node.model] if isinstance(node, TableDef) else [])]:
         if "<locals>" in model.__qualname__:
             _follow_local_class(reach, module, model.__name__)
@@ -167,7 +173,7 @@ def _follow_local_class(reach: _Reach, module: Module, name: str) -> None:
     for part in ast.walk(module.tree):
         if isinstance(part, ast.ClassDef) and part.name == name:
             reach.texts.append(f"{module.name}.{name}\n{normalised(part)}")
-            reach.follow(module, part)
+            reach.follow(module, references(part))
 
 
 def _closure(function: Callable[..., Any]) -> Iterator[str]:
