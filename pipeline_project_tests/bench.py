@@ -79,10 +79,10 @@ class Bench:
                 self.given(upstream)
         return build_node(node, self.graph, self.session, self.run, sources or Sources({}))
 
-    def fails(self, name: str) -> dict[str, CheckResult]:
+    def fails(self, name: str, sources: Sources | None = None) -> dict[str, CheckResult]:
         """Build a table that must not be published; its failed checks by name."""
         with pytest.raises(AuditFailed) as failed:
-            self.build(name)
+            self.build(name, sources)
         return {check.name: check for check in failed.value.checks if not check.passed}
 
     def rows(self, name: str, *columns: str) -> list[tuple[Any, ...]]:

@@ -19,18 +19,22 @@ class RawTransactions(pa.DataFrameModel):
     product_id: dt.Int64 = pa.Field(nullable=True, metadata=public, description="What; see raw_products")
     quantity: dt.Int64 = pa.Field(nullable=True, metadata=public, description="Units")
     sales_value: dt.Float64 = pa.Field(
-        in_range={"min_value": -1e9, "max_value": 1e9}, metadata=public, description="US dollars received by the shop"
+        in_range={"min_value": -999_999_999, "max_value": 999_999_999},
+        metadata=public,
+        description="US dollars received by the shop",
     )
     retail_disc: dt.Float64 = pa.Field(
-        in_range={"min_value": -1e9, "max_value": 1e9}, metadata=public, description="US dollars off by loyalty card"
+        in_range={"min_value": -999_999_999, "max_value": 999_999_999},
+        metadata=public,
+        description="US dollars off by loyalty card",
     )
     coupon_disc: dt.Float64 = pa.Field(
-        in_range={"min_value": -1e9, "max_value": 1e9},
+        in_range={"min_value": -999_999_999, "max_value": 999_999_999},
         metadata=public,
         description="US dollars off by a manufacturer's coupon",
     )
     coupon_match_disc: dt.Float64 = pa.Field(
-        in_range={"min_value": -1e9, "max_value": 1e9},
+        in_range={"min_value": -999_999_999, "max_value": 999_999_999},
         metadata=public,
         description="US dollars off by the shop's match of a coupon",
     )

@@ -184,8 +184,9 @@ def _svg(spec: dict[str, Any], name: str, size: str, title: str) -> str:
     import vl_convert
 
     drawn = vl_convert.vegalite_to_svg(spec)
-    drawn = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', drawn)
-    drawn = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", drawn)
+    # The renderer counts its ids over all it ever drew; here they count within the drawing.
+    for number, old in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', drawn))):
+        drawn = drawn.replace(f'id="{old}"', f'id="{name}-{number}"').replace(f"url(#{old})", f"url(#{name}-{number})")
     # Machines read the figure's title and caption; the drawing's hundreds of marks would only be noise.
     drawn = re.sub(r' (?:role|aria-[a-z]+)="[^"]*"', "", drawn)
     box = re.search(r'viewBox="[^"]+"', drawn)
