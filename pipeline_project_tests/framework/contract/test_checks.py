@@ -141,6 +141,16 @@ def test_alternatives_are_anchored_as_a_whole(connection):
     assert verdicts(connection, Contract.of(Model), [("a",), ("b",), ("xb",)]) == [(), (), ("name.str_matches",)]
 
 
+@pytest.mark.parametrize("pattern", ["", "^", "|a", "(?:)"])
+def test_a_pattern_that_matches_everything_rejects_nothing(connection, pattern):
+    """DuckDB 1.5 does not find `^(?:)` in any column."""
+
+    class Model(pa.DataFrameModel):
+        name: dt.String = pa.Field(str_matches=pattern)
+
+    assert verdicts(connection, Contract.of(Model), [("a",), ("",)]) == [(), ()]
+
+
 def test_the_flags_of_a_compiled_pattern_count(connection):
     """Pandera's Ibis backend drops them."""
 

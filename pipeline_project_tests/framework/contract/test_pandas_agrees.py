@@ -20,7 +20,7 @@ import pandas as pd
 import pandera.ibis as pai
 import pandera.pandas as pap
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
@@ -130,7 +130,12 @@ def pandas_verdicts(
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking a frame takes minutes; the case says enough
+)
 @given(case=cases())
 def test_every_rule_decides_as_pandas_does(case):
     drawn, rows = case
