@@ -19,7 +19,8 @@ EVENTS = EventLog("retail_events", "redemptions")
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Iterator[DemoSources]:
-    with DemoSources(Settings.default_locations, data=tmp_path / "data") as opened:
+    opened = DemoSources(Settings.default_locations, data=tmp_path / "data")
+    with opened:
         yield opened
 
 
