@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pipeline_project_tests.bench import Bench, warned
 
-
 LINES: list[tuple[int, str | None, int]] = [
     (1001, "FUEL", 1),
     (1001, "COUPON/MISC ITEMS", 1),
