@@ -132,6 +132,35 @@ def test_detach_and_attach_fails_even_behind_the_guard(real: Path, tmp_path: Pat
     assert warehouse.proof.holds
 
 
+def test_the_engine_opens_no_file_outside_the_sources_even_behind_the_guard(real: Path, tmp_path: Path) -> None:
+    inside, outside = tmp_path / "source", tmp_path / "outside"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "a.csv").write_text("a\n1\n")
+    (tmp_path / "link").symlink_to(inside)
+    before = real.read_bytes()
+    with dry(real, tmp_path, readable=[tmp_path / "link"]).session() as session:
+        raw = session.connection._inner  # type: ignore[attr-defined]  # what no table's code is handed
+        for path in (inside, tmp_path / "link"):
+            assert raw.execute(f"SELECT * FROM read_csv('{path}/a.csv')").fetchall() == [(1,)]
+        for attack in (
+            f"SELECT * FROM read_csv('{outside}/a.csv')",
+            f"SELECT * FROM read_csv('{inside}/../outside/a.csv')",
+            f"COPY real.load.t TO '{outside}/b.csv'",
+            f"COPY real.load.t TO '{real}'",
+            f"ATTACH '{outside}/new.duckdb' AS x",
+            "INSTALL httpfs",
+            "SET enable_external_access = true",
+            "SET allowed_directories = ['/']",
+        ):
+            with pytest.raises((duckdb.PermissionException, duckdb.InvalidInputException)):
+                raw.execute(attack)
+        # Its own database still grows, spills and checkpoints.
+        raw.execute("CREATE TABLE big AS SELECT range AS a FROM range(100000); CHECKPOINT")
+    assert real.read_bytes() == before
+    assert sorted(path.name for path in outside.iterdir()) == ["a.csv"]
+
+
 def test_the_real_file_behind_a_symlink_is_the_one_that_is_watched(real: Path, tmp_path: Path) -> None:
     link = tmp_path / "warehouse.duckdb"
     link.symlink_to(real)
