@@ -7,6 +7,7 @@ inputs/<location>/<topic>.ndjson         one event a line, becomes an event log 
 inputs/<location>/<topic>/<n>.ndjson     the same, partition by partition
 inputs/<location>/<page>                 what an HTTP source answers (see `sources/fixtures.py`)
 inputs/tables/<table>.csv or .ndjson     an upstream table
+inputs/returned/<table>.csv or .ndjson   what a table's function would return (see `returned.py`)
 """
 
 from __future__ import annotations
@@ -24,14 +25,13 @@ from pipeline_project.framework.compare.sql import literal, quote
 from pipeline_project.framework.errors import GoldenError
 from pipeline_project.framework.golden.case import Case
 from pipeline_project.framework.golden.rows import load, read_csv
+from pipeline_project.framework.golden.table_files import RETURNED, TABLES, given_files, returned_files
 from pipeline_project.framework.golden.yaml_file import shown
 from pipeline_project.framework.sources.base import Source, Sources
 
 if TYPE_CHECKING:
     from pipeline_project.framework.graph import Graph
     from pipeline_project.framework.tables import TableDef
-
-TABLES = "tables"
 
 
 @dataclass(frozen=True)
@@ -40,31 +40,36 @@ class Inputs:
 
     Attributes:
         given: upstream tables that are not built: name -> file, or None where `case.yml` gives it as empty.
+        returned: tables whose function is not called: name -> file with its rows.
         locations: names of the locations with files.
     """
 
     case: Case
     given: Mapping[str, Path | None]
+    returned: Mapping[str, Path]
     locations: tuple[str, ...]
 
 
 def find_inputs(case: Case, graph: Graph) -> Inputs:
     """The case's inputs; raises GoldenError for a file that no source and no table would read."""
     given: dict[str, Path | None] = dict.fromkeys(case.empty)
+    returned: dict[str, Path] = {}
     locations = []
     sources = _sources(graph)
     known = {table.source.location for table in sources.values() if table.source}
     for folder in sorted(case.inputs.iterdir()) if case.inputs.is_dir() else []:
         if folder.name == TABLES:
-            given |= _given(case, folder, graph)
+            given |= given_files(case, folder, graph)
+        elif folder.name == RETURNED:
+            returned = returned_files(case, folder, graph)
         elif folder.name not in known:
-            close = difflib.get_close_matches(folder.name, known | {TABLES}, n=1)
-            hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(known))}, {TABLES}."
+            close = difflib.get_close_matches(folder.name, known | {TABLES, RETURNED}, n=1)
+            hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(known))}, {TABLES}, {RETURNED}."
             raise GoldenError("is no location of a source", where=shown(folder), fix=hint)
         else:
             _check_files(folder, _readers(sources.values(), folder.name))
             locations.append(folder.name)
-    return Inputs(case, given, tuple(locations))
+    return Inputs(case, given, returned, tuple(locations))
 
 
 class FixtureSources(Sources):
@@ -140,24 +145,6 @@ def _sources(graph: Graph) -> dict[str, TableDef]:
 
 def _readers(tables: Iterable[TableDef], location: str) -> list[TableDef]:
     return [table for table in tables if table.source is not None and table.source.location == location]
-
-
-def _given(case: Case, folder: Path, graph: Graph) -> dict[str, Path | None]:
-    found: dict[str, Path | None] = {}
-    for file in sorted(folder.iterdir()):
-        name = file.name.partition(".")[0]
-        if file.suffix not in (".csv", ".ndjson") or not file.is_file():
-            raise GoldenError("is neither .csv nor .ndjson", where=shown(file))
-        if name not in graph.tables:
-            close = difflib.get_close_matches(name, graph.tables, n=1)
-            hint = f"Did you mean {close[0]}?" if close else "`pipeline tables` lists them."
-            raise GoldenError(f"no table named '{name}'", where=shown(file), fix=hint)
-        if name in found or name in case.empty:
-            raise GoldenError(f"'{name}' is given twice", where=shown(file), fix="Delete one of them.")
-        if name in case.subjects:
-            raise GoldenError(f"'{name}' is under test and given as input", where=shown(file))
-        found[name] = file
-    return found
 
 
 def _check_files(folder: Path, tables: Iterable[TableDef]) -> None:

@@ -18,6 +18,7 @@ from pipeline_project.framework.golden.judge import Judge
 from pipeline_project.framework.golden.orphans import find_orphans
 from pipeline_project.framework.golden.pending import PendingStore
 from pipeline_project.framework.golden.result import CaseResult, GoldenResult, TableResult
+from pipeline_project.framework.golden.returned import with_returned
 
 if TYPE_CHECKING:
     from pipeline_project.framework.graph import Graph
@@ -111,7 +112,7 @@ def _run_case(
         warehouse = DryRunWarehouse(None, scratch=Path(folder), options=Options(threads=1), in_memory=True)
         with warehouse.session() as session, FixtureSources(inputs, graph, Path(folder) / "sources") as sources:
             publish_given(session, graph, inputs, names)
-            built = build(graph, names, session, case.run(), sources)
+            built = build(with_returned(graph, session, inputs.returned), names, session, case.run(), sources)
             judge = Judge(project, case, session, built, names, keep, notes)
             tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
     return CaseResult(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_project.framework.errors import GoldenError
-from pipeline_project.framework.golden.inputs import TABLES
+from pipeline_project.framework.golden.table_files import TABLES
 from pipeline_project.framework.golden.yaml_file import shown
 
 if TYPE_CHECKING:
