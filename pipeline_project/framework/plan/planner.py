@@ -6,7 +6,9 @@ import dataclasses
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pipeline_project.framework import __version__
@@ -15,7 +17,7 @@ from pipeline_project.framework.classification import is_masked
 from pipeline_project.framework.code_version import code_version
 from pipeline_project.framework.compare import Difference, compare
 from pipeline_project.framework.contract import Contract
-from pipeline_project.framework.errors import AuditFailed, PipelineError, PlanError
+from pipeline_project.framework.errors import AuditFailed, PipelineError, PlanError, SourceError
 from pipeline_project.framework.plan import effects
 from pipeline_project.framework.plan.model import Action, Fingerprints, NodePlan, Plan
 from pipeline_project.framework.plan.published import Books, orphans, read_books
@@ -63,18 +65,19 @@ def make_plan(
     settings = project.settings()
     wanted = {project.graph.get(name).name for name in names}
     considered = [node for node in project.graph if not wanted or node.name in wanted]
-    warehouse = DryRunWarehouse.of(settings)
     run = Run.start(partition=partition)
     if partition is not None:
         _check_partition(considered, partition, run)
     started = time.perf_counter()
-    with warehouse.session() as session, project.sources(settings) as sources:
-        work = _Work(project, settings, session, sources, run, wanted, removed_limit)
-        for node in considered:
-            on_node(node)
-            work.add(node)
-            work.scratch_bytes = _within(warehouse, settings.scratch_limit)
-        unpublished = orphans(work.books, project)
+    with project.sources(settings) as sources:
+        warehouse = DryRunWarehouse.of(settings, readable=_readable(considered, sources))
+        with warehouse.session() as session:
+            work = _Work(project, settings, session, sources, run, wanted, removed_limit)
+            for node in considered:
+                on_node(node)
+                work.add(node)
+                work.scratch_bytes = _within(warehouse, settings.scratch_limit)
+            unpublished = orphans(work.books, project)
     nodes = tuple(work.nodes.values())
     touched = {node.name for node in nodes if node.changes}
     return Plan(
@@ -272,6 +275,18 @@ def _check_partition(considered: Sequence[Node], days: PartitionRange, run: Run)
     for name, whole in found.items():
         if days.start < whole.start or days.end > whole.end:
             raise PlanError(f"{days} is outside the partitions of '{name}'", fix=f"Name days of {whole}.")
+
+
+def _readable(considered: Sequence[Node], sources: Sources) -> list[Path]:
+    """The folders that the nodes' sources are read from; what stands at a web address is read without DuckDB."""
+    found = []
+    for node in considered:
+        if isinstance(node, TableDef) and node.source is not None:
+            with suppress(SourceError):  # told when the table itself is planned
+                address = sources.resolve(node.source.location)
+                if "://" not in address:
+                    found.append(Path(address))
+    return found
 
 
 def _within(warehouse: DryRunWarehouse, limit: str) -> int:

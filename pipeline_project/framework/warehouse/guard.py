@@ -9,6 +9,7 @@ that a method a later DuckDB adds is refused until somebody has thought about it
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.warehouse.statements import check_name, check_sql, refused
@@ -90,8 +91,18 @@ class GuardedConnection(_Guarded):
     def __init__(self, connection: duckdb.DuckDBPyConnection, readonly_catalogs: Iterable[str]) -> None:
         super().__init__(connection, readonly_catalogs, f"{_RESULTS} {_OF_CONNECTIONS}")
 
-    def lock(self) -> None:
-        """Freeze every DuckDB setting for good; call it when the set-up is done."""
+    def lock(self, folders: Iterable[Path] | None = None) -> None:
+        """Freeze every DuckDB setting for good; call it when the set-up is done.
+
+        Args:
+            folders: the only folders whose files the engine may still open, beside databases attached before;
+                None: no limit. Links in the way are allowed as they are written and as they resolve.
+        """
+        if folders is not None:
+            names = sorted({name for folder in folders for name in (str(folder.absolute()), str(folder.resolve()))})
+            texts = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
+            self._inner.execute(f"SET allowed_directories = [{texts}]")
+            self._inner.execute("SET enable_external_access = false")
         self._inner.execute("SET lock_configuration = true")
 
     def execute(self, query: Any, parameters: Any = None) -> GuardedConnection:

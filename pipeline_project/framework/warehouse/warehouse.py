@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -90,6 +90,8 @@ class DryRunWarehouse:
         scratch: the folder in which this dry run makes a folder of its own, removed afterwards.
         in_memory: keep the scratch database in memory (golden cases).
         keep: leave the scratch folder behind for inspection.
+        readable: the folders that sources are read from; DuckDB then opens files there and in the scratch folder
+            only. None where they are not known: then DuckDB may read any file.
 
     Attributes:
         folder: the folder of the last session.
@@ -105,6 +107,7 @@ class DryRunWarehouse:
         lock_timeout: float = 30.0,
         in_memory: bool = False,
         keep: bool = False,
+        readable: Iterable[Path] | None = None,
     ) -> None:
         self.real = real
         self.scratch = scratch
@@ -112,6 +115,7 @@ class DryRunWarehouse:
         self.lock_timeout = lock_timeout
         self.in_memory = in_memory
         self.keep = keep
+        self.readable = None if readable is None else tuple(readable)
         self.folder: Path | None = None
         self.proof: Proof | None = None
 
@@ -157,7 +161,7 @@ class DryRunWarehouse:
                 self._attach_real(connection, folder)
                 guard = guarded(connection, readonly_catalogs=("real",))
                 session = Session(guard, output=folder / "output", scratch=folder, real="real")  # type: ignore[arg-type]
-                guard.lock()
+                guard.lock(None if self.readable is None else (*self.readable, folder))
                 yield session
             finally:
                 connection.close()
