@@ -5,10 +5,11 @@ from __future__ import annotations
 import dagster as dg
 
 from pipeline_project.framework.assets import build_assets, build_resources
+from pipeline_project.framework.golden.dagster_job import golden_definitions
 from pipeline_project.framework.jobs import daily_schedule, event_log_sensors, project_jobs
 from pipeline_project.project import project
 
-defs = dg.Definitions(
+pipeline = dg.Definitions(
     assets=build_assets(project),
     resources=build_resources(project),
     jobs=project_jobs(project),
@@ -17,3 +18,4 @@ defs = dg.Definitions(
     # DuckDB has one writer: steps side by side in processes would only wait for each other.
     executor=dg.in_process_executor,
 )
+defs = dg.Definitions.merge(pipeline, golden_definitions(project))

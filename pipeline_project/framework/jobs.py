@@ -23,7 +23,9 @@ def project_jobs(project: Project) -> list[Any]:
     """`pipeline` builds everything, one job a stage builds that stage, `dry_run` shows what a build would change."""
     stages = list(dict.fromkeys(node.stage for node in project.graph))
     jobs: list[Any] = [
-        dg.define_asset_job(PIPELINE, dg.AssetSelection.all(), description="Builds every table and export.")
+        dg.define_asset_job(
+            PIPELINE, dg.AssetSelection.assets(*project.graph.nodes), description="Builds every table and export."
+        )
     ]
     jobs += [
         dg.define_asset_job(

@@ -1,7 +1,9 @@
 """The golden cases in Dagster: blocking asset checks, and the job `golden` that runs them.
 
-The checks run the real tables on a case's inputs in an in-memory dry run of their own. They materialize nothing,
-so the catalog's history stays true, and a difference fails the job.
+A case is an asset of its own, `golden/<case>`, that nothing materializes; each table under test is a check of it.
+The checks do not hang on the tables: whoever materializes a table in the UI also runs the checks of its asset,
+and production must not wait for tests. The cases run in an in-memory dry run of their own, so the catalog's
+history stays true, and a difference fails the job.
 """
 
 # No `from __future__ import annotations` here: Dagster compares the annotation of `context` by identity.
@@ -18,31 +20,36 @@ from pipeline_project.framework.golden.result import CaseResult, TableResult
 from pipeline_project.framework.project import Project
 
 JOB = "golden"
-PREFIX = "golden_"
-"""Every golden check's name begins with it."""
-TREE = "golden_cases_are_readable"
+GROUP = "golden"
+"""The group, and the first part of the key, of the cases' assets."""
+TREE = "all_cases_are_readable"
+"""The check of the tree as a whole, on the asset `golden`."""
 
 
 def golden_definitions(project: Project) -> dg.Definitions:
     """A blocking check per case and table, one of the tree itself, and the job that runs all of them."""
-    checks = [_case_checks(project, case) for case in _readable_cases(project)]
-    return dg.Definitions(asset_checks=[*checks, _tree_check(project)], jobs=[golden_job(project)])
+    cases = _readable_cases(project)
+    root = dg.AssetSpec(GROUP, group_name=GROUP, description="The golden cases: expected input, expected output.")
+    specs = [
+        dg.AssetSpec(_key(case), group_name=GROUP, description=case.description, owners=None, kinds={"yaml"})
+        for case in cases
+    ]
+    return dg.Definitions(
+        assets=[root, *specs],
+        asset_checks=[*(_case_checks(project, case) for case in cases), _tree_check(project)],
+        jobs=[golden_job(project)],
+    )
 
 
 def golden_job(project: Project) -> Any:
     """The job `golden`: every golden check, no asset."""
+    keys = [dg.AssetCheckKey(_key(case), table) for case in _readable_cases(project) for table in case.subjects]
     return dg.define_asset_job(
         JOB,
-        golden_selection(project),
+        dg.AssetSelection.checks(*keys, dg.AssetCheckKey(dg.AssetKey(GROUP), TREE)),
         description="Runs the golden cases: expected input, expected output, the real code in between.",
         executor_def=dg.in_process_executor,
     )
-
-
-def golden_selection(project: Project) -> dg.AssetSelection:
-    """Every golden check; subtract it from a selection of assets, which otherwise brings their checks along."""
-    keys = [_key(case, table) for case in _readable_cases(project) for table in case.subjects]
-    return dg.AssetSelection.checks(*keys, dg.AssetCheckKey(dg.AssetKey(_first(project)), TREE))
 
 
 def _readable_cases(project: Project) -> list[Case]:
@@ -58,25 +65,23 @@ def _readable_cases(project: Project) -> list[Case]:
     return found
 
 
-def _key(case: Case, table: str) -> dg.AssetCheckKey:
-    return dg.AssetCheckKey(dg.AssetKey(table), f"{PREFIX}{case.name}".replace("-", "_"))
+def _key(case: Case) -> dg.AssetKey:
+    return dg.AssetKey([GROUP, case.name])
 
 
 def _case_checks(project: Project, case: Case) -> dg.AssetChecksDefinition:
     specs = [
-        dg.AssetCheckSpec(
-            _key(case, table).name, asset=table, blocking=True, description=f"Golden case: {case.description}"
-        )
+        dg.AssetCheckSpec(table, asset=_key(case), blocking=True, description=f"Whether {table} comes out as expected.")
         for table in case.subjects
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
 
-        @dg.multi_asset_check(name=f"{PREFIX}{case.name}".replace("-", "_"), specs=specs, can_subset=True)
+        @dg.multi_asset_check(name=f"{GROUP}_{case.name}".replace("-", "_"), specs=specs, can_subset=True)
         def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
             from pipeline_project.framework.golden.run import run_case
 
-            wanted = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
+            wanted = {key.name for key in context.selected_asset_check_keys}
             subjects = [table for table in case.subjects if table in wanted]
             result = run_case(project, read_case(case.folder), subjects)
             if result.error:
@@ -93,7 +98,7 @@ def _case_checks(project: Project, case: Case) -> dg.AssetChecksDefinition:
 
 def _tree_check(project: Project) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=_first(project),
+        asset=GROUP,
         name=TREE,
         blocking=True,
         description="Every golden case can be read, and no golden file is left over.",
@@ -115,13 +120,7 @@ def _tree_check(project: Project) -> dg.AssetChecksDefinition:
     return tree
 
 
-def _first(project: Project) -> str:
-    """The asset that carries the check of the tree."""
-    return next(iter(project.graph.nodes))
-
-
 def _result(case: Case, table: TableResult, result: CaseResult) -> dg.AssetCheckResult:
-    key = _key(case, table.table)
     metadata: dict[str, Any] = {"case": case.name, "result": table.status, "seconds": round(table.seconds, 3)}
     if table.status != "equal":
         metadata["what differs"] = headline(table)
@@ -129,8 +128,8 @@ def _result(case: Case, table: TableResult, result: CaseResult) -> dg.AssetCheck
         metadata["to review and accept"] = f"pipeline golden {table.address}"
     return dg.AssetCheckResult(
         passed=table.status == "equal",
-        asset_key=key.asset_key,
-        check_name=key.name,
+        asset_key=_key(case),
+        check_name=table.table,
         severity=dg.AssetCheckSeverity.ERROR,
         description=headline(table),
         metadata=metadata,

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline_project.framework.assets import build_assets, build_resources
 from pipeline_project.framework.golden import pytest_plugin
-from pipeline_project.framework.golden.dagster_job import JOB, TREE, golden_definitions, golden_selection
+from pipeline_project.framework.golden.dagster_job import JOB, TREE, golden_definitions
 from pipeline_project_tests.framework.golden.conftest import FIVE_ORDERS, Tree
 from pipeline_project_tests.shop.project import ORDERS
 
@@ -126,7 +126,7 @@ def test_the_golden_job_passes_and_records_no_materialization(tree: Tree) -> Non
     result = run_job(tree)
     assert result.success
     evaluations = {(each.asset_key.to_user_string(), each.check_name) for each in result.get_asset_check_evaluations()}
-    assert evaluations == {("orders", "golden_five"), ("daily_sales", "golden_five"), ("raw_orders", TREE)}
+    assert evaluations == {("golden/five", "orders"), ("golden/five", "daily_sales"), ("golden", TREE)}
     assert result.get_asset_materialization_events() == []
     assert not (tree.project.root / "data").exists()
 
@@ -136,7 +136,7 @@ def test_the_golden_job_fails_on_a_difference_and_shows_it(tree: Tree) -> None:
     tree.write("five/inputs/shop_files/orders.csv", ORDERS.replace("7.25", "7.26"))
     result = run_job(tree)
     assert not result.success
-    found = {each.asset_key.to_user_string(): each for each in result.get_asset_check_evaluations()}
+    found = {each.check_name: each for each in result.get_asset_check_evaluations()}
     assert not found["orders"].passed
     assert found["orders"].blocking
     assert "7.25 -> 7.26" in str(found["orders"].metadata["difference"].value)
@@ -158,10 +158,11 @@ def test_the_golden_job_fails_on_a_case_that_cannot_be_read_though_the_location_
     assert "unknown key 'tabels'" in str(found.metadata["problem"].value)
 
 
-def test_golden_checks_can_be_left_out_of_other_jobs(tree: Tree) -> None:
+def test_materializing_tables_runs_no_golden_check(tree: Tree) -> None:
     tree.accepted()
-    everything = dg.AssetSelection.all() - golden_selection(tree.project)
-    defs = dg.Definitions.merge(definitions(tree), dg.Definitions(jobs=[dg.define_asset_job("all", everything)]))
+    tables = dg.AssetSelection.assets(*tree.project.graph.nodes)
+    defs = dg.Definitions.merge(definitions(tree), dg.Definitions(jobs=[dg.define_asset_job("all", tables)]))
     keys = defs.resolve_job_def("all").asset_layer.asset_graph.asset_check_keys
+    selected = defs.resolve_job_def("all").asset_layer.selected_asset_keys
     assert keys
-    assert [key for key in keys if key.name.startswith("golden_")] == []
+    assert {key.to_user_string() for key in selected} == set(tree.project.graph.nodes)
