@@ -283,7 +283,9 @@ def _read(function: Callable[..., Any]) -> _Signature:
     try:
         hints = typing.get_type_hints(function)
     except NameError as error:
-        raise WiringError(f"an annotation names something unknown: {error}", where=where) from None
+        raise WiringError(
+            f"an annotation names something unknown: {error}", where=where, fix="Import it at the top of the file."
+        ) from None
     inputs: dict[str, Model] = {}
     source_parameter = run_parameter = None
     for name in inspect.signature(function).parameters:
