@@ -9,13 +9,15 @@ from pipeline_project.framework.golden.dagster_job import golden_definitions
 from pipeline_project.framework.jobs import daily_schedule, event_log_sensors, project_jobs
 from pipeline_project.project import project
 
-pipeline = dg.Definitions(
-    assets=build_assets(project),
-    resources=build_resources(project),
-    jobs=project_jobs(project),
-    schedules=[daily_schedule(project, hour=6, timezone="America/New_York")],
-    sensors=event_log_sensors(project),
-    # DuckDB has one writer: steps side by side in processes would only wait for each other.
-    executor=dg.in_process_executor,
+defs = dg.Definitions.merge(
+    dg.Definitions(
+        assets=build_assets(project),
+        resources=build_resources(project),
+        jobs=project_jobs(project),
+        schedules=[daily_schedule(project, hour=6, timezone="America/New_York")],
+        sensors=event_log_sensors(project),
+        # DuckDB has one writer: steps side by side in processes would only wait for each other.
+        executor=dg.in_process_executor,
+    ),
+    golden_definitions(project),
 )
-defs = dg.Definitions.merge(pipeline, golden_definitions(project))
