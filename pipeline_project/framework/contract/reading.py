@@ -24,7 +24,10 @@ _REFUSED_CONFIG = {
     "dtype": "give every column its own type",
     "parsers": "nothing is parsed here; do it in the table's function",
 }
-RESERVED = "_broken_"
+RESERVED = ("_broken_", "_hash_", "_source_file", "_source_line")
+"""Beginnings of the columns that the framework adds to rows on their way."""
+CHECKS = ("schema", "rows_valid", "unique_key", "reconciles")
+"""Checks that every table has; a rule about the table is a check beside them."""
 
 
 def read(model: type[DataFrameModel]) -> Contract:
@@ -37,9 +40,10 @@ def read(model: type[DataFrameModel]) -> Contract:
     types = {name: _type(name, column, where.at(name)) for name, column in schema.columns.items()}
     if not types:
         raise ContractError("the contract has no columns", where=str(where), fix="Annotate fields.")
+    _refuse_equal_names(types, where)
     rows = ibis.table(types, name="rows")
     found = list(_rules(schema, rows, where))
-    _refuse_repeated_codes(found, where)
+    _refuse_codes(found, where)
     keys = _keys(schema, where)
     columns = tuple(_column(name, column, types[name], keys, where) for name, column in schema.columns.items())
     return Contract(
@@ -100,7 +104,7 @@ def _type(name: str, column: Any, where: checks.Where) -> Any:
     if column.default is not None:
         raise ContractError("a default is not supported", where=str(where), fix="Fill it in the table's function.")
     if name.startswith(RESERVED):
-        raise ContractError(f"names beginning with {RESERVED} are the framework's", where=str(where), fix="Rename it.")
+        raise ContractError("the framework adds a column of this name itself", where=str(where), fix="Rename it.")
     return ibis_type(column.dtype, str(where))
 
 
@@ -113,12 +117,31 @@ def _rules(schema: Any, rows: Any, where: checks.Where) -> Iterable[rules.RowRul
     yield from rules.of_rows(rows, schema.checks, where)
 
 
-def _refuse_repeated_codes(found: list[rules.RowRule | rules.TableRule], where: checks.Where) -> None:
+def _refuse_equal_names(names: Iterable[str], where: checks.Where) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise ContractError(
+                f"'{other}' and '{name}' are one column to DuckDB, which ignores case",
+                where=str(where),
+                fix="Rename one.",
+            )
+
+
+def _refuse_codes(found: list[rules.RowRule | rules.TableRule], where: checks.Where) -> None:
     repeated = [code for code, count in Counter(rule.code for rule in found).items() if count > 1]
     if repeated:
         raise ContractError(
             f"two rules have the code '{repeated[0]}'", where=str(where), fix="Name one: @pa.check(..., name='...')."
         )
+    for rule in found:
+        if isinstance(rule, rules.TableRule) and (rule.code in CHECKS or not rule.code.isidentifier()):
+            raise ContractError(
+                f"a rule about the table cannot be called '{rule.code}'",
+                where=str(where),
+                fix=f"Give it a name of letters, digits and underscores, other than {', '.join(CHECKS)}.",
+            )
 
 
 def _keys(schema: Any, where: checks.Where) -> tuple[tuple[str, ...], ...]:

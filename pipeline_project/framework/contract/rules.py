@@ -3,7 +3,8 @@
 A rule's expression is what Pandera's own Ibis check function returns, bound to the contract's unbound
 table; `Contract.label` binds it to real rows. Missing values follow Pandera: a check ignores them unless it
 says `ignore_na=False`, and a column that is not nullable has a rule of its own against them. As in Pandera,
-NaN counts as missing in a floating-point column.
+NaN counts as missing in a floating-point column. (Inside a model's own expression NaN is what it is to DuckDB:
+equal to itself and greater than every number.)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.contract.checks import Where, judge
-from pipeline_project.framework.contract.naming import code_of, description_of
+from pipeline_project.framework.contract.naming import code_of, description_of, is_builtin
 
 if TYPE_CHECKING:
     import ibis
@@ -40,7 +41,7 @@ class RowRule:
 
 @dataclass(frozen=True)
 class TableRule:
-    """A rule about the table as a whole, such as a share or a total."""
+    """A rule about the table as a whole, such as a share or a total; its code is the name of a check."""
 
     code: str
     column: str | None
@@ -85,10 +86,13 @@ def of_column(
         code = code_of(check, column, own_name=check.name in own_names)
         text = description_of(check, column)
         if isinstance(predicate, ir.BooleanScalar):
-            yield TableRule(code, column, text, predicate, rows)
+            yield TableRule(code.replace(".", "_"), column, text, predicate, rows)
         elif check.ignore_na:
             present = ~is_missing(rows[column])
             yield RowRule(code, column, text, present & ~predicate.fill_null(False))
+        elif is_builtin(check):
+            # To DuckDB NaN is greater than 0; to Pandera it satisfies no comparison.
+            yield RowRule(code, column, text, is_missing(rows[column]) | ~predicate.fill_null(False))
         else:
             yield RowRule(code, column, text, ~predicate.fill_null(False))
 

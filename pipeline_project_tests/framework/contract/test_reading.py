@@ -101,13 +101,15 @@ REFUSED = {
     "unknown key column": ({"config": {"unique": ["b"]}}, "names 'b'"),
     "coerced field": ({"fields": {"a": (dt.Int64, pa.Field(coerce=True))}}, "Broken.a: coerce"),
     "regex": ({"fields": {"a": (dt.Int64, pa.Field(alias="a_.*", regex=True))}}, "regex"),
-    "optional": ({"fields": {"a": (Optional[dt.Int64], pa.Field())}}, "Broken"),
+    "optional": ({"fields": {"a": (Optional[dt.Int64], pa.Field())}}, "Broken"),  # noqa: UP045  Pandera's spelling
     "no database type": ({"fields": {"a": (object, pa.Field())}}, "Broken"),
     "classification": (
         {"fields": {"a": (dt.Int64, pa.Field(metadata={"classification": "private"}))}},
         "Broken.a: classification 'private'",
     ),
-    "our own names": ({"fields": {"a": (dt.Int64, pa.Field(alias="_broken_0"))}}, "_broken_"),
+    "the warehouse's names": ({"fields": {"a": (dt.Int64, pa.Field(alias="_source_line"))}}, "adds a column"),
+    "names that differ by case": ({"fields": {"a": (dt.Int64, None), "A": (dt.Int64, None)}}, "'a' and 'A'"),
+    "our own names": ({"fields": {"a": (dt.Int64, pa.Field(alias="_broken_0"))}}, "adds a column"),
 }
 
 
@@ -133,6 +135,19 @@ def test_two_rules_cannot_share_a_code():
             return data.table.b > 0
 
     with pytest.raises(ContractError, match="two rules have the code 'is_sound'"):
+        Contract.of(Model)
+
+
+@pytest.mark.parametrize("name", ["unique_key", "rows_valid", "has rows"])
+def test_a_table_rule_is_a_check_and_needs_a_name_of_its_own(name):
+    class Model(pa.DataFrameModel):
+        a: dt.Int64
+
+        @pa.dataframe_check(name=name)
+        def counted(cls, data: Any) -> Any:
+            return data.table.count() > 0
+
+    with pytest.raises(ContractError, match=f"cannot be called '{name}'"):
         Contract.of(Model)
 
 

@@ -42,6 +42,19 @@ def test_ignore_na_off_means_that_unknown_breaks_the_rule(connection):
     assert verdicts(connection, Contract.of(Model), [(None,), (1,), (10,)]) == [("amount.gt_0",), (), ("is_small",)]
 
 
+def test_ignore_na_off_holds_for_nan_too(connection):
+    class Model(pa.DataFrameModel):
+        amount: dt.Float64 = pa.Field(gt=0, nullable=True, ignore_na=False)
+
+        @pa.check("amount", ignore_na=False)
+        def is_nan_or_small(cls, data: Any) -> Any:
+            column = data.table[data.key]
+            return column.isnan() | (column < 10)
+
+    found = verdicts(connection, Contract.of(Model), [(math.nan,), (1.0,), (None,)])
+    assert found == [("amount.gt_0",), (), ("amount.gt_0", "is_nan_or_small")]
+
+
 def test_a_value_whose_verdict_is_unknown_breaks_its_rule(connection):
     class Model(pa.DataFrameModel):
         code: dt.String = pa.Field(nullable=True)
