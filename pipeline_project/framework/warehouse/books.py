@@ -84,7 +84,7 @@ def count(session: Session, wanted: Wanted) -> tuple[int, dict[tuple[str, str], 
     total = session.connection.execute(f"SELECT count(*) {source}", wanted.parameters).fetchall()[0][0]
     codes = session.connection.execute(
         f"""SELECT table_name, code, count(*) FROM (SELECT table_name, unnest(reason_codes) AS code {source})
-            GROUP BY ALL ORDER BY count(*) DESC, ALL""",
+            GROUP BY ALL ORDER BY count(*) DESC, table_name, code""",
         wanted.parameters,
     ).fetchall()
     return int(total), {(table, code): rows for table, code, rows in codes}
