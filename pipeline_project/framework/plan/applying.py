@@ -10,8 +10,8 @@ from pipeline_project.framework.code_version import code_version
 from pipeline_project.framework.errors import PlanError
 from pipeline_project.framework.partitions import PartitionRange
 from pipeline_project.framework.plan.kept import AGAIN, Expected, KeptPlan
-from pipeline_project.framework.plan.planner import environment
 from pipeline_project.framework.plan.published import Books, read_books
+from pipeline_project.framework.plan.work import environment
 from pipeline_project.framework.tables import TableDef
 from pipeline_project.framework.warehouse.connection import Options, connect
 

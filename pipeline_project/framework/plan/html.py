@@ -9,7 +9,7 @@ from importlib.resources import files
 from pipeline_project.framework.compare import Difference, RowChange, RowSample, visible
 from pipeline_project.framework.compare.text import key_problem, schema_change, visible_pair
 from pipeline_project.framework.plan.model import NodePlan, Plan
-from pipeline_project.framework.plan.text import cost, full_name, headline, kind, rows, size
+from pipeline_project.framework.plan.text import cost, full_name, headline, kind, rows, short_reasons, size
 
 
 def render_page(plan: Plan) -> str:
@@ -211,7 +211,10 @@ def _checks(node: NodePlan) -> Iterator[str]:
 
 def _rest(plan: Plan) -> Iterator[str]:
     for title, names in (
-        ("Built again with the same result", [full_name(node) for node in plan.unchanged if node.built]),
+        (
+            "Built again with the same result",
+            [f"{full_name(node)} ({short_reasons(node)})" for node in plan.unchanged if node.built],
+        ),
         ("Nothing calls for a build", [full_name(node) for node in plan.unchanged if not node.built]),
         ("Downstream of a change, not in this plan", plan.not_in_plan),
         ("Published, but made by no code any more", plan.orphans),

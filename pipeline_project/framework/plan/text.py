@@ -73,7 +73,7 @@ def _shifts(node: NodePlan) -> Iterator[str]:
 
 
 def _rest(plan: Plan, style: Style) -> Iterator[str]:
-    rebuilt = [full_name(node) for node in plan.unchanged if node.built]
+    rebuilt = [f"{full_name(node)} ({short_reasons(node)})" for node in plan.unchanged if node.built]
     untouched = [full_name(node) for node in plan.unchanged if not node.built]
     for title, names in (
         ("Built again with the same result", rebuilt),
@@ -89,6 +89,11 @@ def _rest(plan: Plan, style: Style) -> Iterator[str]:
     yield style(f"Dry run: {plan.seconds:.1f} s, {size(plan.scratch_bytes)} of scratch space", "dim")
     yield plan.proof
     yield plan.footer
+
+
+def short_reasons(node: NodePlan) -> str:
+    """Why it is built, in a word or two."""
+    return ", ".join(dict.fromkeys(reason.kind for reason in node.reasons))
 
 
 def full_name(node: NodePlan) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from pipeline_project.framework.build import Progress
 from pipeline_project.framework.execute import RunSummary
 from pipeline_project.framework.plan.commands import apply, plan
 from pipeline_project.framework.project import Project
-from pipeline_project_tests.framework.plan.sample import ROWS, Sample
+from pipeline_project_tests.framework.plan.sample import ROWS, Sample, forget
 
 SALES, ORDERS = "load/sales.py", "transform/orders.py"
 
@@ -121,14 +122,17 @@ def test_json_and_html(built: Sample) -> None:
         (["--html", "/proc/no/such/page.html"], "cannot be written"),
     ],
 )
-def test_bad_arguments_are_one_line_and_exit_code_1(built: Sample, arguments: list[str], message: str) -> None:
-    result = call(built, "plan", *arguments)
+def test_bad_arguments_are_one_line_and_exit_code_1(
+    unmoved: tuple[Sample, Path], arguments: list[str], message: str
+) -> None:
+    result = call(unmoved[0], "plan", *arguments)
     assert result.exit_code == 1
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_a_malformed_setting_is_one_line(built: Sample) -> None:
+def test_a_malformed_setting_is_one_line(unmoved: tuple[Sample, Path]) -> None:
+    built, _ = unmoved
     built.environ["PIPELINE_LOCK_TIMEOUT"] = "soon"
     result = call(built, "plan")
     assert result.exit_code == 1
@@ -176,6 +180,35 @@ def test_apply_keeps_to_the_plans_partition(built: Sample) -> None:
     assert [row[2] for row in built.read("transform.orders")] == [10, 20, 30, 44]
 
 
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sample, str]]:
+    """A project of its own with a kept plan, for tests in which applying is refused, so that nothing changes."""
+    root = tmp_path_factory.mktemp("refused")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(root))
+        patch.setattr(sys, "dont_write_bytecode", True)
+        sample = Sample(root, "plan_refused")
+        assert sample.run().ok
+        sample.edit(SALES, "_.amount.sum()", "(_.amount.sum() + 1)")
+        assert call(sample, "plan", "--out", root / "plan.json").exit_code == 2
+        yield sample, (root / "plan.json").read_text()
+    forget("plan_refused")
+
+
+@pytest.fixture
+def unmoved(planned: tuple[Sample, str]) -> Iterator[tuple[Sample, Path]]:
+    """The project and its plan as they were when the plan was made."""
+    sample, text = planned
+    code = {path: path.read_text() for path in sample.path("").rglob("*.py")}
+    path = sample.root / "plan.json"
+    path.write_text(text)
+    yield sample, path
+    for file, content in code.items():
+        sample.write(str(file.relative_to(sample.path(""))), content)
+    sample.rows(ROWS)
+    sample.environ.clear()
+
+
 def refusal(built: Sample, path: Path) -> str:
     before = built.warehouse.read_bytes()
     result = call(built, "apply", path)
@@ -184,22 +217,26 @@ def refusal(built: Sample, path: Path) -> str:
     return result.stderr
 
 
-def test_apply_refuses_when_code_moved(built: Sample, kept: Path) -> None:
+def test_apply_refuses_when_code_moved(unmoved: tuple[Sample, Path]) -> None:
+    built, kept = unmoved
     built.edit(SALES, "+ 1)", "+ 2)")
     assert "moved since the plan was made: the code of sales (sales.py)" in refusal(built, kept)
 
 
-def test_apply_refuses_when_code_that_seemed_unchanged_moved(built: Sample, kept: Path) -> None:
+def test_apply_refuses_when_code_that_seemed_unchanged_moved(unmoved: tuple[Sample, Path]) -> None:
+    built, kept = unmoved
     built.edit(ORDERS, "_.amount * 1", "_.amount * 2")
     assert "the code of orders (orders.py)" in refusal(built, kept)
 
 
-def test_apply_refuses_when_a_table_is_gone_from_the_code(built: Sample, kept: Path) -> None:
+def test_apply_refuses_when_a_table_is_gone_from_the_code(unmoved: tuple[Sample, Path]) -> None:
+    built, kept = unmoved
     built.path("load/counts.py").unlink()
     assert "table counts is gone from the code" in refusal(built, kept)
 
 
-def test_apply_refuses_when_a_source_moved(built: Sample, kept: Path) -> None:
+def test_apply_refuses_when_a_source_moved(unmoved: tuple[Sample, Path]) -> None:
+    built, kept = unmoved
     built.rows([*ROWS, (5, "eve", 50, "2024-01-03")])
     assert "the source of raw_orders (shop)" in refusal(built, kept)
 
@@ -209,12 +246,14 @@ def test_apply_refuses_when_a_published_table_moved(built: Sample, kept: Path) -
     assert "the published sales (" in refusal(built, kept)
 
 
-def test_apply_refuses_when_the_warehouse_is_another(built: Sample, kept: Path) -> None:
+def test_apply_refuses_when_the_warehouse_is_another(unmoved: tuple[Sample, Path]) -> None:
+    built, kept = unmoved
     built.environ["PIPELINE_WAREHOUSE"] = "other/warehouse.duckdb"
     assert "warehouse (" in refusal(built, kept)
 
 
-def test_apply_refuses_in_a_dry_run_environment(built: Sample, kept: Path) -> None:
+def test_apply_refuses_in_a_dry_run_environment(unmoved: tuple[Sample, Path]) -> None:
+    built, kept = unmoved
     built.environ["PIPELINE_ENV"] = "dry_run"
     assert "PIPELINE_ENV is dry_run" in refusal(built, kept)
 
@@ -226,14 +265,16 @@ def test_apply_refuses_a_plan_that_would_fail(built: Sample) -> None:
     assert "would not get through" in refusal(built, path)
 
 
-def test_a_truncated_plan_is_refused_wherever_it_ends(built: Sample, kept: Path) -> None:
+def test_a_truncated_plan_is_refused_wherever_it_ends(unmoved: tuple[Sample, Path]) -> None:
+    built, kept = unmoved
     whole = kept.read_text()
     for end in range(0, len(whole) - 2, max(1, len(whole) // 40)):
         kept.write_text(whole[:end])
         assert "truncated" in refusal(built, kept)
 
 
-def test_an_edited_plan_is_refused(built: Sample, kept: Path) -> None:
+def test_an_edited_plan_is_refused(unmoved: tuple[Sample, Path]) -> None:
+    built, kept = unmoved
     whole = kept.read_text()
     for old, new in (('"rows_after": 3', '"rows_after": 4'), ('"name": "sales"', '"name": "orders"'), ("31", "32")):
         assert old in whole
@@ -243,7 +284,8 @@ def test_an_edited_plan_is_refused(built: Sample, kept: Path) -> None:
     assert "was edited" in refusal(built, kept)
 
 
-def test_a_reformatted_plan_is_the_same_plan(built: Sample, kept: Path) -> None:
+def test_a_reformatted_plan_is_the_same_plan(unmoved: tuple[Sample, Path]) -> None:
+    _, kept = unmoved
     from pipeline_project.framework.plan.kept import read_plan
 
     before = read_plan(kept)
@@ -261,13 +303,14 @@ def test_a_reformatted_plan_is_the_same_plan(built: Sample, kept: Path) -> None:
         (b"\xff\xfe\x00", "it is not text"),
     ],
 )
-def test_a_file_that_is_no_plan_of_this_version(built: Sample, content: bytes, message: str) -> None:
-    path = built.root / "plan.json"
+def test_a_file_that_is_no_plan_of_this_version(unmoved: tuple[Sample, Path], content: bytes, message: str) -> None:
+    built, path = unmoved
     path.write_bytes(content)
     assert message in refusal(built, path)
 
 
-def test_a_missing_plan(built: Sample) -> None:
+def test_a_missing_plan(unmoved: tuple[Sample, Path]) -> None:
+    built, _ = unmoved
     assert "cannot be read" in refusal(built, built.root / "missing.json")
 
 

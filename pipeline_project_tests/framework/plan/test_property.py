@@ -129,7 +129,7 @@ numbers = itertools.count()
 @pytest.mark.slow
 # Without shrinking: an example takes a second, and is small as it is.
 @settings(
-    max_examples=12,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
