@@ -1,0 +1,33 @@
+"""The golden suite: with nothing compiled, and the second time."""
+
+from __future__ import annotations
+
+from benchmarks.measure import PYTHON, ROOT, Measured, Series, process, table
+from benchmarks.options import Options
+
+JUDGED = (0, 1, 3)
+"""Exit codes of a suite that ran to its end: equal, different, new."""
+
+
+def measure(options: Options) -> str:
+    """Markdown: cold and warm."""
+    cases = sorted(path.parent.name for path in (ROOT / "golden").glob("*/case.yml"))
+    parts = ["## Golden suite"]
+    if not cases:
+        return "\n\n".join([*parts, "There are no golden cases yet."])
+    parts.append(
+        f"`pipeline golden` over {len(cases)} cases. *Cold*: no byte code of any package is compiled. *Warm*: as it is"
+        " in daily use; every run still starts a new process and builds every table from its inputs."
+    )
+    command = [*PYTHON, "-m", "pipeline_project", "golden"]
+    home = options.folder / "dagster"
+    home.mkdir()
+    cold: list[Measured] = []
+    warm: list[Measured] = []
+    for number in range(options.repeat):
+        environment = {"DAGSTER_HOME": str(home), "PYTHONPYCACHEPREFIX": str(options.folder / f"byte_code_{number}")}
+        cold.append(process(command, environment=environment, good=JUDGED))
+        warm.append(process(command, environment=environment, good=JUDGED))
+    base = Series(tuple(warm))
+    rows = [["cold", *Series(tuple(cold)).cells(base)], ["warm", *base.cells(base)]]
+    return "\n\n".join([*parts, table(["", "best", "median", "ratio", "peak memory"], rows)])
