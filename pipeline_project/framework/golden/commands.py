@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline_project.framework.errors import GoldenError
+from pipeline_project.framework.golden import beyond
+from pipeline_project.framework.golden.coverage_command import coverage
 
 if TYPE_CHECKING:
     from pipeline_project.framework.golden.pending import PendingStore
@@ -40,6 +42,9 @@ def golden() -> None:
     Exit codes: 0 equal, 1 differs, 2 error, 3 new or orphaned goldens.
     """
 
+
+golden.add_command(beyond.mutate)
+golden.add_command(coverage)
 
 ci_option = click.option(
     "--ci/--no-ci", envvar="CI", default=False, show_envvar=True, help="Keep nothing: no new output is written."

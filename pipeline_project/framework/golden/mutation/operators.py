@@ -1,0 +1,367 @@
+"""The mutants of a query: each is the query with one small mistake a person could make.
+
+Ibis writes an expression that is used twice into the SQL twice. One mistake in the code would change all copies, so
+identical fragments are changed together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from zoneinfo import available_timezones
+
+import sqlglot
+from sqlglot import exp
+
+DIALECT = "duckdb"
+_ALIAS = re.compile(r'"t\d+"\.')
+_QUOTED = re.compile(r'"([A-Za-z_][A-Za-z0-9_]*)"')
+_UNITS = {"DAY": "WEEK", "WEEK": "MONTH", "MONTH": "DAY", "HOUR": "DAY", "YEAR": "MONTH", "MINUTE": "HOUR"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A query with one change.
+
+    Attributes:
+        operator: what kind of change.
+        before, after: the changed fragment, without Ibis's table aliases.
+        nth: which of several changes that read the same, from 1.
+        sql: the whole query.
+    """
+
+    table: str
+    operator: str
+    before: str
+    after: str
+    nth: int
+    sql: str
+
+    @property
+    def key(self) -> tuple[str, str, str, str, int]:
+        """What an annotation names."""
+        return (self.table, self.operator, self.before, self.after, self.nth)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """`node` becomes `new`; `context` is the fragment to show, and by which copies are recognised."""
+
+    operator: str
+    node: exp.Expression
+    new: exp.Expression | None
+    context: exp.Expression
+
+
+def mutants(table: str, sql: str) -> list[Mutant]:
+    """All mutants of a query, in the order in which they stand in it."""
+    tree = sqlglot.parse_one(sql, dialect=DIALECT)
+    grouped: dict[tuple[str, str, str], list[_Change]] = {}
+    for change in _changes(tree):
+        before = _sql(change.context)
+        with _Changed([change]):
+            after = _sql(change.new if change.context is change.node else change.context)
+        if before != after:
+            grouped.setdefault((change.operator, before, after), []).append(change)
+    found: list[Mutant] = []
+    seen: dict[tuple[str, str, str], int] = {}
+    whole = tree.sql(DIALECT)
+    for (operator, before, after), changes in grouped.items():
+        with _Changed(changes):
+            mutated = tree.sql(DIALECT)
+        if mutated == whole:
+            continue
+        shown = (operator, readable(before), readable(after))
+        seen[shown] = seen.get(shown, 0) + 1
+        found.append(Mutant(table, *shown, seen[shown], mutated))
+    return found
+
+
+def readable(fragment: str) -> str:
+    """A fragment without Ibis's table aliases, needless quotes and the insides of subqueries."""
+    plain = " ".join(_QUOTED.sub(r"\1", _ALIAS.sub("", fragment)).split())
+    return _without_subqueries(plain)
+
+
+def _without_subqueries(text: str) -> str:
+    """`JOIN (SELECT ...) AS t3 ON a = b` without what the subquery selects; its insides have mutants of their own."""
+    kept: list[str] = []
+    depth = hidden = 0
+    for index, character in enumerate(text):
+        if character == "(":
+            depth += 1
+            if not hidden and text.startswith(("(SELECT ", "(WITH "), index):
+                hidden = depth
+                kept.append("(...")
+        if not hidden:
+            kept.append(character)
+        if character == ")":
+            if hidden == depth:
+                hidden = 0
+                kept.append(")")
+            depth -= 1
+    return "".join(kept)
+
+
+class _Changed:
+    """Applies changes to the tree for the time of the block: copying a large tree for each would be slow."""
+
+    def __init__(self, changes: list[_Change]) -> None:
+        self.changes = changes
+        self.undo: list[tuple[exp.Expression, str, int | None, exp.Expression]] = []
+
+    def __enter__(self) -> None:
+        for change in self.changes:
+            node, parent = change.node, change.node.parent
+            assert parent is not None
+            assert node.arg_key is not None
+            self.undo.append((parent, node.arg_key, node.index, node))
+            new = change.new.copy() if change.new is not None else None
+            _put(parent, node.arg_key, node.index, new)
+
+    def __exit__(self, *_: object) -> None:
+        for parent, key, index, node in reversed(self.undo):
+            _put(parent, key, index, node)
+
+
+def _put(parent: exp.Expression, key: str, index: int | None, node: exp.Expression | None) -> None:
+    if index is None:
+        parent.set(key, node)
+        return
+    # Not `set(key, node, index)`: it would remove the place of a None and move the others.
+    items = list(parent.args[key])
+    items[index] = node
+    parent.args[key] = items
+    if node is not None:
+        node.parent, node.arg_key, node.index = parent, key, index
+
+
+def _changes(tree: exp.Expression) -> Iterator[_Change]:
+    for node in tree.walk(bfs=False):
+        if node.parent is None or node.find_ancestor(exp.DataType):
+            continue
+        for operator in _OPERATORS:
+            yield from operator(node)
+
+
+def _sql(node: exp.Expression | None) -> str:
+    return node.sql(DIALECT) if node is not None else ""
+
+
+def _with(operator: str, node: exp.Expression, kind: type[exp.Expression]) -> _Change:
+    """`node` as another kind of expression with the same arguments."""
+    new = kind(**{key: _copied(value) for key, value in node.args.items()})
+    return _Change(operator, node, new, node)
+
+
+def _copied(value: object) -> object:
+    if isinstance(value, exp.Expression):
+        return value.copy()
+    return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
+_COMPARISONS: dict[type[exp.Expression], type[exp.Expression]] = {
+    exp.GT: exp.GTE,
+    exp.GTE: exp.GT,
+    exp.LT: exp.LTE,
+    exp.LTE: exp.LT,
+    exp.EQ: exp.NEQ,
+    exp.NEQ: exp.EQ,
+}
+
+
+def _comparison(node: exp.Expression) -> Iterator[_Change]:
+    if type(node) in _COMPARISONS:
+        yield _with("comparison", node, _COMPARISONS[type(node)])
+    if isinstance(node, exp.Between):
+        this, low, high = node.this, node.args["low"], node.args["high"]
+        for lower, upper in ((exp.GT, exp.LTE), (exp.GTE, exp.LT)):
+            new = exp.And(
+                this=lower(this=this.copy(), expression=low.copy()),
+                expression=upper(this=this.copy(), expression=high.copy()),
+            )
+            yield _Change("comparison", node, exp.paren(new), node)
+
+
+def _join(node: exp.Expression) -> Iterator[_Change]:
+    if not isinstance(node, exp.Join):
+        return
+    new = node.copy()
+    kind, side = node.args.get("kind") or "", node.args.get("side") or ""
+    if side == "LEFT":
+        new.set("side", None)
+        new.set("kind", None if node.args.get("method") == "ASOF" else "INNER")
+    elif kind == "INNER":
+        new.set("side", "LEFT")
+        new.set("kind", None)
+    elif kind in ("SEMI", "ANTI"):
+        new.set("kind", "ANTI" if kind == "SEMI" else "SEMI")
+    else:
+        return
+    yield _Change("join", node, new, node)
+
+
+def _filter(node: exp.Expression) -> Iterator[_Change]:
+    """Conditions dropped: all of a WHERE, HAVING or QUALIFY, or one of several joined by AND."""
+    if isinstance(node, exp.Where | exp.Having | exp.Qualify):
+        if not isinstance(node.this, exp.And):
+            yield _Change("filter", node, None, node)
+    elif isinstance(node, exp.And) and _is_condition(node):
+        # Of three conditions, `(a AND b) AND c`, one is dropped at a time: the inner AND tells of a and b.
+        if not isinstance(node.right, exp.And):
+            yield _Change("filter", node, node.left.copy(), node)
+        if not isinstance(node.left, exp.And):
+            yield _Change("filter", node, node.right.copy(), node)
+
+
+def _is_condition(node: exp.Expression) -> bool:
+    parent = node.parent
+    while isinstance(parent, exp.And | exp.Paren):
+        node, parent = parent, parent.parent
+    return isinstance(parent, exp.Where | exp.Having | exp.Qualify) or (
+        isinstance(parent, exp.Join) and node.arg_key == "on"
+    )
+
+
+def _unwrapped(node: exp.Expression) -> Iterator[_Change]:
+    """COALESCE, NULLIF and TRIM dropped."""
+    if isinstance(node, exp.Coalesce | exp.Nullif | exp.Trim):
+        yield _Change(node.key, node, node.this.copy(), node)
+    if isinstance(node, exp.TryCast):
+        yield _Change("try_cast", node, exp.Cast(this=node.this.copy(), to=node.to.copy()), node)
+
+
+_AGGREGATES: dict[type[exp.Expression], type[exp.Expression]] = {
+    exp.Sum: exp.Max,
+    exp.Min: exp.Max,
+    exp.Max: exp.Min,
+    exp.Avg: exp.Max,
+    exp.LogicalOr: exp.LogicalAnd,
+    exp.LogicalAnd: exp.LogicalOr,
+}
+
+
+def _aggregate(node: exp.Expression) -> Iterator[_Change]:
+    if type(node) in _AGGREGATES:
+        yield _Change("aggregate", node, _AGGREGATES[type(node)](this=node.this.copy()), node)
+    elif isinstance(node, exp.Count):
+        if isinstance(node.this, exp.Star) or node.this is None:
+            yield _Change("aggregate", node, exp.Max(this=exp.Literal.number(1)), node)
+        elif not isinstance(node.this, exp.Distinct):
+            yield _Change("aggregate", node, exp.Sum(this=node.this.copy()), node)
+    elif isinstance(node, exp.Greatest | exp.Least):
+        yield _with("aggregate", node, exp.Least if isinstance(node, exp.Greatest) else exp.Greatest)
+
+
+_ARITHMETIC: dict[type[exp.Expression], type[exp.Expression]] = {
+    exp.Add: exp.Sub,
+    exp.Sub: exp.Add,
+    exp.Mul: exp.Div,
+    exp.Div: exp.Mul,
+    exp.IntDiv: exp.Mul,
+}
+
+
+def _arithmetic(node: exp.Expression) -> Iterator[_Change]:
+    if type(node) in _ARITHMETIC:
+        new = _ARITHMETIC[type(node)](this=node.this.copy(), expression=node.expression.copy())
+        yield _Change("arithmetic", node, new, node)
+
+
+def _logic(node: exp.Expression) -> Iterator[_Change]:
+    if isinstance(node, exp.And | exp.Or):
+        kind = exp.Or if isinstance(node, exp.And) else exp.And
+        new = exp.paren(kind(this=node.left.copy(), expression=node.right.copy()))
+        yield _Change("logic", node, new, node)
+    if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
+        if isinstance(node.parent, exp.Not):
+            yield _Change("logic", node.parent, node.copy(), node.parent)
+        else:
+            yield _Change("logic", node, exp.Not(this=node.copy()), node)
+
+
+def _constant(node: exp.Expression) -> Iterator[_Change]:
+    """Numbers changed by one, other texts, other units of time; not positions as in GROUP BY 1."""
+    parent = node.parent
+    assert parent is not None
+    if isinstance(parent, exp.Group | exp.Ordered | exp.WindowSpec | exp.Trim | exp.Pad):
+        return
+    context = parent if not isinstance(parent, exp.Select) else node
+    if isinstance(node, exp.Boolean):
+        yield _Change("constant", node, exp.Boolean(this=not node.this), context)
+    elif isinstance(node, exp.Var) and node.arg_key == "unit" and node.name.upper() in _UNITS:
+        yield _Change("unit", node, exp.Var(this=_UNITS[node.name.upper()]), context)
+    elif isinstance(node, exp.Literal) and node.arg_key == "unit" and node.name.upper() in _UNITS:
+        yield _Change("unit", node, exp.Literal.string(_UNITS[node.name.upper()]), context)
+    elif isinstance(node, exp.Literal):
+        for value in _other_values(node):
+            operator = "time_zone" if node.is_string and node.name in available_timezones() else "constant"
+            yield _Change(operator, node, value, context)
+
+
+def _other_values(node: exp.Literal) -> Iterator[exp.Expression]:
+    number = re.fullmatch(r"(\d+)(\.\d*)?", node.name)
+    if number is not None:
+        texts = [f"{int(number[1]) + step}{number[2] or ''}" for step in (1, -1)]
+        for text in texts:
+            if node.is_string:
+                yield exp.Literal.string(text)
+            else:
+                yield exp.Neg(this=exp.Literal.number(text[1:])) if text[0] == "-" else exp.Literal.number(text)
+    elif node.is_string and node.name in available_timezones():
+        yield exp.Literal.string("Europe/Berlin" if node.name == "UTC" else "UTC")
+    elif node.is_string:
+        yield exp.Literal.string(f"{node.name}_")
+
+
+def _distinct(node: exp.Expression) -> Iterator[_Change]:
+    if isinstance(node, exp.Distinct):
+        if isinstance(node.parent, exp.Count):
+            count = node.parent
+            plain = exp.Count(this=node.expressions[0].copy(), big_int=True)
+            yield _Change("distinct", count, plain, count)
+        elif node.arg_key == "distinct":
+            yield _Change("distinct", node, None, node.parent or node)
+    if isinstance(node, exp.Union):
+        new = node.copy()
+        new.set("distinct", not node.args.get("distinct"))
+        yield _Change("distinct", node, new, node)
+
+
+def _case(node: exp.Expression) -> Iterator[_Change]:
+    if not isinstance(node, exp.Case):
+        return
+    new = node.copy()
+    branches = new.args["ifs"]
+    if len(branches) > 1:
+        first, second = branches[0].args["true"], branches[1].args["true"]
+        branches[0].set("true", second.copy())
+        branches[1].set("true", first.copy())
+    else:
+        default = new.args.get("default") or exp.Null()
+        new.set("default", branches[0].args["true"].copy())
+        branches[0].set("true", default.copy())
+    yield _Change("case", node, new, node)
+
+
+def _order(node: exp.Expression) -> Iterator[_Change]:
+    if isinstance(node, exp.Ordered):
+        new = node.copy()
+        new.set("desc", not node.args.get("desc"))
+        yield _Change("order", node, new, node)
+
+
+_OPERATORS: tuple[Callable[[exp.Expression], Iterator[_Change]], ...] = (
+    _comparison,
+    _join,
+    _filter,
+    _unwrapped,
+    _aggregate,
+    _arithmetic,
+    _logic,
+    _constant,
+    _distinct,
+    _case,
+    _order,
+)
