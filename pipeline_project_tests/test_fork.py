@@ -212,7 +212,16 @@ def test_an_upgrade_does_not_overwrite_work_that_is_not_committed(small: Path, t
 
 def test_an_upgrade_from_elsewhere_is_refused(small: Path, tmp_path: Path) -> None:
     done = upgrade(small, tmp_path)
+    assert done.returncode != 0
     assert "is no checkout of the template" in done.stderr
+
+
+@pytest.mark.parametrize("source", ["", "."])
+def test_an_upgrade_from_itself_is_refused(small: Path, source: str) -> None:
+    done = run(small, "make", "upgrade", f"FROM={source}", f"PYTHON={sys.executable}")
+    assert done.returncode != 0
+    assert "FROM is this project itself" in done.stderr
+    assert (small / NAME / "framework" / "tables.py").is_file()
 
 
 def _version() -> str:

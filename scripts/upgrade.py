@@ -85,6 +85,8 @@ def upgrade(source: Path, target: Path = ROOT) -> str:
     Raises:
         Refused: one of them is no checkout, or the framework here has changes that are not committed.
     """
+    if source.resolve() == target.resolve():
+        raise Refused("FROM is this project itself. Name a checkout of the template: make upgrade FROM=../template.")
     old, new = package_of(source), package_of(target)
     before, after = version_of(target), version_of(source)
     folders = [("framework", old, new), ("framework", f"{old}_tests", f"{new}_tests")]
@@ -94,15 +96,9 @@ def upgrade(source: Path, target: Path = ROOT) -> str:
             "Commit or stash them first, so that git can show what the upgrade changes."
         )
     for folder, theirs, ours in folders:
-        shutil.rmtree(target / ours / folder, ignore_errors=True)
-        shutil.copytree(
-            source / theirs / folder, target / ours / folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
-        )
-        for path in (target / ours / folder).rglob("*"):
-            if path.is_file():
-                rename_file(path, old, new)
+        replace(target / ours / folder, source / theirs / folder, old, new)
     notes = source / "UPGRADING.md"
-    if notes.exists() and source.resolve() != target.resolve():
+    if notes.exists():
         shutil.copyfile(notes, target / "UPGRADING.md")
     tell = [f"framework {before} -> {after} in {new}/framework and {new}_tests/framework"]
     tell += [f"  pyproject.toml: the template asks for {line}" for line in other_requirements(source, target)]
@@ -111,6 +107,18 @@ def upgrade(source: Path, target: Path = ROOT) -> str:
         tell.append("  Ruff is not installed here: run `make format` once")
     tell.append("next: read UPGRADING.md from your old version on, then make check")
     return "\n".join(tell)
+
+
+def replace(folder: Path, by: Path, old: str, new: str) -> None:
+    """Replace `folder` by a renamed copy of `by`, which is whole before the old one goes."""
+    fresh = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(by, fresh, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    for path in fresh.rglob("*"):
+        if path.is_file():
+            rename_file(path, old, new)
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
 
 
 def other_requirements(source: Path, target: Path) -> list[str]:
