@@ -44,7 +44,7 @@ dev: $(READY) $(HISTORY) ## Dagster's UI on http://localhost:3000 (PORT=...), wi
 check: lint types layers test ## Lint, types, import layers, tests: what CI runs
 
 test: $(READY) ## All tests, or TESTS="path ..." only
-	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
 lint: $(READY) ## Ruff: rules and format
 	$(PYTHON) -m ruff check .
