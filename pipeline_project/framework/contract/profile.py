@@ -78,7 +78,7 @@ def _aggregates(column: Column, hashed: str) -> list[str]:
     ordered = shown and _is_ordered(column)
     return [
         f"count({name})",
-        f"count(DISTINCT {hashed}) FILTER ({hashed} & {SAMPLED - 1} = 0 AND {name} IS NOT NULL)",
+        f"count(DISTINCT {hashed}) FILTER ({hashed} & {SAMPLED - 1} = 0)",
         f"CAST(min({name}) AS VARCHAR)" if ordered else "NULL",
         f"CAST(max({name}) AS VARCHAR)" if ordered else "NULL",
         _mean(column) if shown else "NULL",

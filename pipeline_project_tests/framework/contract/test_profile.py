@@ -108,6 +108,11 @@ def test_the_hash_is_of_the_multiset_of_rows(rows, seed, position, other):
             assert (profiled(connection, changed).content_hash == before) == same
 
 
+def test_rows_that_repeat_do_not_cancel_out(connection):
+    ones, twos = [(1, 0.0, "a")] * 2, [(2, 0.0, "a")] * 2
+    assert profiled(connection, ones).content_hash != profiled(connection, twos).content_hash
+
+
 def test_the_hash_does_not_depend_on_threads(connection):
     connection.execute(
         "CREATE TABLE rows AS SELECT range AS number, range / 7 AS share, range::VARCHAR AS name FROM range(300000)"
