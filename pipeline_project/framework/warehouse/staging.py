@@ -103,11 +103,28 @@ def stage(
     wanted = [*names, *(name for name in SOURCE_COLUMNS if name in expression.columns and name not in names)]
     if wanted != list(expression.columns):
         expression = expression.select(*wanted)
-    session.connection.execute(f"CREATE OR REPLACE TABLE {relation} AS {session.sql(contract.label(expression))}")
+    rows = _as_declared(session, contract, session.sql(contract.label(expression)))
+    session.connection.execute(f"CREATE OR REPLACE TABLE {relation} AS {rows}")
     count = _one(session, f"SELECT count(*) FROM {relation}")
     if landed is not None and landed.malformed is not None:
         count += _one(session, f"SELECT count(*) FROM ({landed.malformed})")
     return count
+
+
+def _as_declared(session: Session, contract: Contract, rows: str) -> str:
+    """`rows` with the contract's types where DuckDB computes in another one than Ibis says.
+
+    DuckDB sums BIGINT as HUGEINT, and Ibis calls the sum int64: left alone, the table would not have the
+    contract's type. A value that does not fit fails the build.
+    """
+    described = session.connection.execute(f"DESCRIBE {rows}").fetchall()
+    actual = {row[0]: row[1] for row in described}
+    casts = [
+        f"CAST({quoted(name)} AS {wanted}) AS {quoted(name)}"
+        for name, wanted in contract.duckdb_columns.items()
+        if actual[name] != wanted
+    ]
+    return f"SELECT * REPLACE ({', '.join(casts)}) FROM ({rows})" if casts else rows
 
 
 def split(
