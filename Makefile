@@ -10,11 +10,8 @@ PYTHON := .venv/bin/python
 READY := .venv/.installed
 endif
 
-# History of runs, kept between starts and shared by `make run` and `make dev`.
-ifndef DAGSTER_HOME
-export DAGSTER_HOME := $(CURDIR)/.dagster
-HISTORY := .dagster/dagster.yaml
-endif
+# Where Dagster keeps the history of runs between starts; `pipeline run` uses the same.
+HISTORY := $(or $(DAGSTER_HOME),$(CURDIR)/.dagster)
 
 PORT ?= 3000
 WORKERS ?= auto
@@ -29,15 +26,15 @@ FROM ?=
 .DELETE_ON_ERROR:
 .PHONY: run test dev check lint format types layers golden bench lock install fork upgrade clean clean-all help
 
-run: $(READY) $(HISTORY) ## Install, and run the whole pipeline on the real example data
+run: $(READY) ## Install, and run the whole pipeline on the real example data
 	@$(PYTHON) -m compileall -q $(PACKAGE)
 	@$(PYTHON) -m $(PACKAGE) run $(ARGS)
 
-dev: $(READY) $(HISTORY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history kept between starts
+dev: $(READY) .dagster/dagster.yaml ## Dagster's UI on http://localhost:3000 (PORT=...), with history kept between starts
 	@$(PYTHON) -m compileall -q $(PACKAGE)
-	@# From the history's folder, since Dagster warns of any other dagster.yaml; and it prefers `dg dev` for
-	@# projects of components, which this is not.
-	cd "$(DAGSTER_HOME)" && "$(if $(findstring /,$(PYTHON)),$(abspath $(PYTHON)),$(PYTHON))" \
+	@# Started from the history's folder, since Dagster warns of any other dagster.yaml; and it prefers `dg dev`
+	@# for projects of components, which this is not.
+	cd "$(HISTORY)" && DAGSTER_HOME="$(HISTORY)" "$(if $(findstring /,$(PYTHON)),$(abspath $(PYTHON)),$(PYTHON))" \
 	    -W 'ignore:Function `dev_command` is superseded' \
 	    -m dagster dev --workspace "$(CURDIR)/workspace.yaml" --port $(PORT)
 

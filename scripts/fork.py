@@ -23,6 +23,7 @@ TEMPLATE_ONLY = ("scripts/fork.py", "scripts/fork", "{tests}/test_fork.py")
 EXAMPLE = ("{package}/example", "benchmarks", "golden", "{tests}/example")
 STAGES = ("extract", "transform", "load", "checks")
 SKIPPED = {".git", ".venv", ".dagster", "data", "build", "dist", "__pycache__"}
+FOLDERS = {"benchmarks", "build", "data", "dist", "docs", "golden", "sample", "scripts"}
 
 
 def check_name(name: str, root: Path) -> None:
@@ -34,7 +35,7 @@ def check_name(name: str, root: Path) -> None:
         raise Refused(f"'{name}' is the name of a package that this project uses. Choose another.")
     if name == package_of(root):
         raise Refused(f"the package is called {name} already.")
-    if (root / name).exists() or name in SKIPPED or name.endswith("_tests"):
+    if (root / name).exists() or name in FOLDERS or name.endswith("_tests"):
         raise Refused(f"'{name}' is the name of another folder here. Choose another.")
 
 

@@ -36,14 +36,16 @@ def problems(project: Project) -> list[str]:
 
 
 def unregistered(graph: Graph, folders: list[Path]) -> Iterator[str]:
-    """Modules of the stage folders that define no node and that no other stage module imports."""
+    """Modules of the stage folders that define no node and that nothing else in the package imports or names."""
     files = [file for folder in folders for file in sorted(folder.glob("*.py")) if file.name != "__init__.py"]
+    beside = [file for folder in folders[:1] for file in sorted(folder.parent.glob("*.py"))]
+    nested = [file for folder in folders for file in sorted(folder.glob("*/**/*.py"))]
     defined = {node.file.resolve() for node in [*graph, *graph.invariants.values()]}
-    imported = {name for file in files for name in _imports(file)}
+    imported = {name for file in [*files, *beside, *nested] for name in _named_modules(file)}
     for file in files:
         module = f"{file.parent.name}.{file.stem}"
         if file.resolve() not in defined and not any(name.endswith(module) for name in imported):
-            yield f"{_place(file)}: defines no table, export or invariant, and no other file of a stage imports it"
+            yield f"{_place(file)}: defines no table, export or invariant, and nothing imports it"
 
 
 def said_about(node: Node) -> Iterator[str]:
@@ -91,7 +93,8 @@ def _columns(table: TableDef, place: str) -> Iterator[str]:
             )
 
 
-def _imports(file: Path) -> Iterator[str]:
+def _named_modules(file: Path) -> Iterator[str]:
+    """Modules that a file imports, or names in a string such as the command line's "package.load.why:why"."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
         if isinstance(node, ast.ImportFrom):
             package = f"{file.parent.name}." * (node.level == 1) + (node.module or "")
@@ -99,6 +102,8 @@ def _imports(file: Path) -> Iterator[str]:
             yield from (f"{package.rstrip('.')}.{name.name}" for name in node.names)
         elif isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and ":" in node.value:
+            yield node.value.partition(":")[0]
 
 
 def _place(file: Path) -> str:

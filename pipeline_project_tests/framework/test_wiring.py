@@ -121,7 +121,7 @@ def test_an_exemption_is_a_reason_on_the_table(make: Make) -> None:
 
 def test_a_module_that_nobody_uses(make: Make) -> None:
     project = make(orders=ORDERS.replace("@table()\n", ""), helpers="X = 1\n")
-    unused = "defines no table, export or invariant, and no other file of a stage imports it"
+    unused = "defines no table, export or invariant, and nothing imports it"
     assert problems(project) == [f"transform/helpers.py: {unused}", f"transform/orders.py: {unused}"]
 
 
@@ -129,3 +129,10 @@ def test_a_module_that_nobody_uses(make: Make) -> None:
 def test_a_module_of_helpers_that_a_table_imports(make: Make, line: str) -> None:
     package = f"wired_{next(numbers) + 1}"
     assert problems(make(orders=f"{ORDERS}\n\n{line.format(package)}  # noqa\n", helpers="X = 1\n")) == []
+
+
+def test_a_module_that_only_the_command_line_names(make: Make, tmp_path: Path) -> None:
+    project = make(orders=ORDERS, why="X = 1\n")
+    assert len(problems(project)) == 1
+    (tmp_path / project.package / "cli.py").write_text(f'COMMANDS = {{"why": "{project.package}.transform.why:why"}}\n')
+    assert problems(project) == []
