@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline_project.framework.settings import BaseSettings
 from pipeline_project.framework.warehouse import staging
 from pipeline_project.framework.warehouse.connection import Options, connect, waiting
+from pipeline_project.framework.warehouse.failures import explained
 from pipeline_project.framework.warehouse.session import Session
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class DuckDBWarehouse:
         connection = connect(self.path, self.options, lock_timeout=self.lock_timeout, open_database=self._open_database)
         try:
             session = Session(connection, output=self.output, scratch=self.scratch)
-            staging.sweep(session)
+            with explained(str(self.path)):
+                staging.sweep(session)
             yield session
         finally:
             connection.close()
