@@ -39,6 +39,40 @@ def mutate(project: Project, selection: tuple[str, ...], minimum: float, search:
     sys.exit(2 if result.stale else 0 if result.rate() >= minimum / 100 else 1)
 
 
+@click.command()
+@click.argument("selection", nargs=-1, metavar="[CASE]...")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
+@click.pass_obj
+def determinism(project: Project, selection: tuple[str, ...], as_json: bool) -> None:
+    """Run each case again, with shuffled inputs, more threads, another time zone, and events in two landings.
+
+    Names the axis, the first table and the column that vary.
+
+    Exit codes: 0 nothing varies, 1 something does, 2 error.
+    """
+    import dataclasses
+
+    from pipeline_project.framework.golden.determinism.run import Checked
+    from pipeline_project.framework.golden.determinism.run import determinism as run
+
+    def tell(checked: Checked) -> None:
+        click.echo(f"{'VARIES' if checked.variations else 'ok    '}  {checked.case}  ({', '.join(checked.axes)})")
+        for found in checked.variations:
+            where = f"  column={found.column}" if found.column else ""
+            click.echo(f"  axis={found.axis}  table={found.table}{where}")
+            click.echo("\n".join(f"    {line}" for line in found.detail.splitlines()))
+            if found.others:
+                click.echo(f"    varies below it too: {', '.join(found.others)}")
+
+    results = run(project, selection, on_case=(lambda checked: None) if as_json else tell)
+    varying = sum(1 for checked in results if checked.variations)
+    if as_json:
+        click.echo(json.dumps({"version": 1, "cases": [dataclasses.asdict(each) for each in results]}, indent=2))
+    else:
+        click.echo(f"\n{len(results) - varying} of {len(results)} cases give the same rows however they are run")
+    sys.exit(1 if varying else 0)
+
+
 def _progress(quiet: bool):  # type: ignore[no-untyped-def]
     """Tells a person at a terminal what is being done."""
     if quiet or not sys.stderr.isatty():

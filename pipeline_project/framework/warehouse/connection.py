@@ -20,12 +20,16 @@ _HELD = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>
 
 @dataclass(frozen=True)
 class Options:
-    """DuckDB's limits for one session; None leaves DuckDB's own default."""
+    """DuckDB's limits for one session; None leaves DuckDB's own default.
+
+    `time_zone` is UTC in every run; only the check that nothing depends on it uses another.
+    """
 
     memory_limit: str | None = None
     threads: int | None = None
     temp_folder: Path | None = None
     temp_limit: str | None = None
+    time_zone: str = "UTC"
 
     def config(self) -> dict[str, str | bool | int | float | list[str]]:
         """The options as `duckdb.connect` takes them."""
@@ -73,7 +77,7 @@ def connect(
         lock_timeout,
     )
     # Dates of instants follow the session's zone: without this a laptop and a server disagree.
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET TimeZone = '{options.time_zone}'")
     return connection
 
 

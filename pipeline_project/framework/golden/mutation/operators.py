@@ -49,9 +49,9 @@ class _Change:
     """`node` becomes `new`; `context` is the fragment to show, and by which copies are recognised."""
 
     operator: str
-    node: exp.Expression
-    new: exp.Expression | None
-    context: exp.Expression
+    node: exp.Expr
+    new: exp.Expr | None
+    context: exp.Expr
 
 
 def mutants(table: str, sql: str) -> list[Mutant]:
@@ -109,7 +109,7 @@ class _Changed:
 
     def __init__(self, changes: list[_Change]) -> None:
         self.changes = changes
-        self.undo: list[tuple[exp.Expression, str, int | None, exp.Expression]] = []
+        self.undo: list[tuple[exp.Expr, str, int | None, exp.Expr]] = []
 
     def __enter__(self) -> None:
         for change in self.changes:
@@ -125,7 +125,7 @@ class _Changed:
             _put(parent, key, index, node)
 
 
-def _put(parent: exp.Expression, key: str, index: int | None, node: exp.Expression | None) -> None:
+def _put(parent: exp.Expr, key: str, index: int | None, node: exp.Expr | None) -> None:
     if index is None:
         parent.set(key, node)
         return
@@ -137,7 +137,7 @@ def _put(parent: exp.Expression, key: str, index: int | None, node: exp.Expressi
         node.parent, node.arg_key, node.index = parent, key, index
 
 
-def _changes(tree: exp.Expression) -> Iterator[_Change]:
+def _changes(tree: exp.Expr) -> Iterator[_Change]:
     for node in tree.walk(bfs=False):
         if node.parent is None or node.find_ancestor(exp.DataType):
             continue
@@ -145,23 +145,23 @@ def _changes(tree: exp.Expression) -> Iterator[_Change]:
             yield from operator(node)
 
 
-def _sql(node: exp.Expression | None) -> str:
+def _sql(node: exp.Expr | None) -> str:
     return node.sql(DIALECT) if node is not None else ""
 
 
-def _with(operator: str, node: exp.Expression, kind: type[exp.Expression]) -> _Change:
+def _with(operator: str, node: exp.Expr, kind: type[exp.Expr]) -> _Change:
     """`node` as another kind of expression with the same arguments."""
     new = kind(**{key: _copied(value) for key, value in node.args.items()})
     return _Change(operator, node, new, node)
 
 
 def _copied(value: object) -> object:
-    if isinstance(value, exp.Expression):
+    if isinstance(value, exp.Expr):
         return value.copy()
     return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
-_COMPARISONS: dict[type[exp.Expression], type[exp.Expression]] = {
+_COMPARISONS: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.GT: exp.GTE,
     exp.GTE: exp.GT,
     exp.LT: exp.LTE,
@@ -171,7 +171,7 @@ _COMPARISONS: dict[type[exp.Expression], type[exp.Expression]] = {
 }
 
 
-def _comparison(node: exp.Expression) -> Iterator[_Change]:
+def _comparison(node: exp.Expr) -> Iterator[_Change]:
     if type(node) in _COMPARISONS:
         yield _with("comparison", node, _COMPARISONS[type(node)])
     if isinstance(node, exp.Between):
@@ -184,7 +184,7 @@ def _comparison(node: exp.Expression) -> Iterator[_Change]:
             yield _Change("comparison", node, exp.paren(new), node)
 
 
-def _join(node: exp.Expression) -> Iterator[_Change]:
+def _join(node: exp.Expr) -> Iterator[_Change]:
     if not isinstance(node, exp.Join):
         return
     new = node.copy()
@@ -202,7 +202,7 @@ def _join(node: exp.Expression) -> Iterator[_Change]:
     yield _Change("join", node, new, node)
 
 
-def _filter(node: exp.Expression) -> Iterator[_Change]:
+def _filter(node: exp.Expr) -> Iterator[_Change]:
     """Conditions dropped: all of a WHERE, HAVING or QUALIFY, or one of several joined by AND."""
     if isinstance(node, exp.Where | exp.Having | exp.Qualify):
         if not isinstance(node.this, exp.And):
@@ -215,7 +215,7 @@ def _filter(node: exp.Expression) -> Iterator[_Change]:
             yield _Change("filter", node, node.right.copy(), node)
 
 
-def _is_condition(node: exp.Expression) -> bool:
+def _is_condition(node: exp.Expr) -> bool:
     parent = node.parent
     while isinstance(parent, exp.And | exp.Paren):
         node, parent = parent, parent.parent
@@ -224,7 +224,7 @@ def _is_condition(node: exp.Expression) -> bool:
     )
 
 
-def _unwrapped(node: exp.Expression) -> Iterator[_Change]:
+def _unwrapped(node: exp.Expr) -> Iterator[_Change]:
     """COALESCE, NULLIF and TRIM dropped."""
     if isinstance(node, exp.Coalesce | exp.Nullif | exp.Trim):
         yield _Change(node.key, node, node.this.copy(), node)
@@ -232,7 +232,7 @@ def _unwrapped(node: exp.Expression) -> Iterator[_Change]:
         yield _Change("try_cast", node, exp.Cast(this=node.this.copy(), to=node.to.copy()), node)
 
 
-_AGGREGATES: dict[type[exp.Expression], type[exp.Expression]] = {
+_AGGREGATES: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.Sum: exp.Max,
     exp.Min: exp.Max,
     exp.Max: exp.Min,
@@ -242,7 +242,7 @@ _AGGREGATES: dict[type[exp.Expression], type[exp.Expression]] = {
 }
 
 
-def _aggregate(node: exp.Expression) -> Iterator[_Change]:
+def _aggregate(node: exp.Expr) -> Iterator[_Change]:
     if type(node) in _AGGREGATES:
         yield _Change("aggregate", node, _AGGREGATES[type(node)](this=node.this.copy()), node)
     elif isinstance(node, exp.Count):
@@ -254,7 +254,7 @@ def _aggregate(node: exp.Expression) -> Iterator[_Change]:
         yield _with("aggregate", node, exp.Least if isinstance(node, exp.Greatest) else exp.Greatest)
 
 
-_ARITHMETIC: dict[type[exp.Expression], type[exp.Expression]] = {
+_ARITHMETIC: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.Add: exp.Sub,
     exp.Sub: exp.Add,
     exp.Mul: exp.Div,
@@ -263,13 +263,13 @@ _ARITHMETIC: dict[type[exp.Expression], type[exp.Expression]] = {
 }
 
 
-def _arithmetic(node: exp.Expression) -> Iterator[_Change]:
+def _arithmetic(node: exp.Expr) -> Iterator[_Change]:
     if type(node) in _ARITHMETIC:
         new = _ARITHMETIC[type(node)](this=node.this.copy(), expression=node.expression.copy())
         yield _Change("arithmetic", node, new, node)
 
 
-def _logic(node: exp.Expression) -> Iterator[_Change]:
+def _logic(node: exp.Expr) -> Iterator[_Change]:
     if isinstance(node, exp.And | exp.Or):
         kind = exp.Or if isinstance(node, exp.And) else exp.And
         new = exp.paren(kind(this=node.left.copy(), expression=node.right.copy()))
@@ -281,7 +281,7 @@ def _logic(node: exp.Expression) -> Iterator[_Change]:
             yield _Change("logic", node, exp.Not(this=node.copy()), node)
 
 
-def _constant(node: exp.Expression) -> Iterator[_Change]:
+def _constant(node: exp.Expr) -> Iterator[_Change]:
     """Numbers changed by one, other texts, other units of time; not positions as in GROUP BY 1."""
     parent = node.parent
     assert parent is not None
@@ -300,7 +300,7 @@ def _constant(node: exp.Expression) -> Iterator[_Change]:
             yield _Change(operator, node, value, context)
 
 
-def _other_values(node: exp.Literal) -> Iterator[exp.Expression]:
+def _other_values(node: exp.Literal) -> Iterator[exp.Expr]:
     number = re.fullmatch(r"(\d+)(\.\d*)?", node.name)
     if number is not None:
         texts = [f"{int(number[1]) + step}{number[2] or ''}" for step in (1, -1)]
@@ -315,7 +315,7 @@ def _other_values(node: exp.Literal) -> Iterator[exp.Expression]:
         yield exp.Literal.string(f"{node.name}_")
 
 
-def _distinct(node: exp.Expression) -> Iterator[_Change]:
+def _distinct(node: exp.Expr) -> Iterator[_Change]:
     if isinstance(node, exp.Distinct):
         if isinstance(node.parent, exp.Count):
             count = node.parent
@@ -329,7 +329,7 @@ def _distinct(node: exp.Expression) -> Iterator[_Change]:
         yield _Change("distinct", node, new, node)
 
 
-def _case(node: exp.Expression) -> Iterator[_Change]:
+def _case(node: exp.Expr) -> Iterator[_Change]:
     if not isinstance(node, exp.Case):
         return
     new = node.copy()
@@ -345,14 +345,14 @@ def _case(node: exp.Expression) -> Iterator[_Change]:
     yield _Change("case", node, new, node)
 
 
-def _order(node: exp.Expression) -> Iterator[_Change]:
+def _order(node: exp.Expr) -> Iterator[_Change]:
     if isinstance(node, exp.Ordered):
         new = node.copy()
         new.set("desc", not node.args.get("desc"))
         yield _Change("order", node, new, node)
 
 
-_OPERATORS: tuple[Callable[[exp.Expression], Iterator[_Change]], ...] = (
+_OPERATORS: tuple[Callable[[exp.Expr], Iterator[_Change]], ...] = (
     _comparison,
     _join,
     _filter,
