@@ -217,8 +217,9 @@ def fork(name: str, *, example: bool, to: Path | None, source: Path = ROOT) -> s
         copy(source, to)
         root = to
     went = [] if example else remove_example(root)
+    shutil.copyfile(root / "scripts" / "fork" / "CHANGELOG.md", root / "CHANGELOG.md")
     remove(root, TEMPLATE_ONLY)
-    edit_makefile(root / "Makefile")
+    forget_forking(root)
     rename_project(root, name)
     tidied = tidy(root)
     tell = [f"{name} is made in {root}", *(f"  removed with the example: {path}" for path in went)]
@@ -228,11 +229,15 @@ def fork(name: str, *, example: bool, to: Path | None, source: Path = ROOT) -> s
     return "\n".join(tell)
 
 
-def edit_makefile(file: Path) -> None:
-    """A fork is not forked again."""
-    text = file.read_text(encoding="utf-8")
+def forget_forking(root: Path) -> None:
+    """A fork is not forked again: the target and the README's section go."""
+    makefile, readme = root / "Makefile", root / "README.md"
+    text = makefile.read_text(encoding="utf-8")
     text = re.sub(r"^fork:.*\n(?:\t.*\n)+\n", "", text, flags=re.M).replace(" fork ", " ", 1)
-    file.write_text(text, encoding="utf-8")
+    makefile.write_text(text, encoding="utf-8")
+    text = readme.read_text(encoding="utf-8")
+    text = re.sub(r"^## Fork it\n.*?(?=^## )", "", text, flags=re.M | re.S)
+    readme.write_text(text, encoding="utf-8")
 
 
 def main() -> int:
