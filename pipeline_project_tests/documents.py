@@ -153,14 +153,19 @@ def normalised(line: str) -> str:
 
 
 def lines_not_printed(shown: tuple[str, ...], printed: str) -> list[str]:
-    """The shown lines that were not printed, in order; a line `...` stands for any number of lines."""
+    """The shown lines that were not printed, in order.
+
+    A line `...` stands for any number of lines; ` ...` at the end of a line for the rest of it.
+    """
     remaining = iter([normalised(line) for line in printed.splitlines()])
     missing = []
     for line in shown:
         wanted = normalised(line)
         if wanted in ("", "...", "…"):
             continue
-        if wanted not in remaining:  # advances: what follows must be printed after it
+        begins = wanted.removesuffix(" ...")
+        # any() advances the iterator: what follows must be printed after it
+        if not any(line == wanted or (begins != wanted and line.startswith(begins)) for line in remaining):
             missing.append(line)
             break
     return missing

@@ -83,3 +83,8 @@ def test_a_path_that_does_not_exist_is_seen(tmp_path: Path) -> None:
 )
 def test_shown_output_must_be_printed_in_that_order(shown: tuple[str, ...], missing: list[str]) -> None:
     assert documents.lines_not_printed(shown, "1 row in 0.7 s\nfine\ndone\n") == missing
+
+
+def test_a_line_may_leave_its_end_open() -> None:
+    assert documents.lines_not_printed(("2 equal in ...", "done"), "2 equal in 3 cases, 9 s\ndone\n") == []
+    assert documents.lines_not_printed(("2 equal in ...",), "3 equal in 3 cases\n") == ["2 equal in ..."]
