@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_project.framework.golden.pytest_plugin import golden_difference, golden_nodes, golden_orphans
+from pipeline_project.framework.golden.pytest_plugin import golden_difference, golden_gaps, golden_nodes, golden_orphans
 from pipeline_project.project import project
 
 NODES = golden_nodes(project)
+# In one process: a case runs once, and coverage needs them all.
+pytestmark = pytest.mark.xdist_group("golden")
 
 
 @pytest.mark.parametrize(("case", "table"), NODES, ids=map("/".join, NODES))
@@ -18,3 +20,8 @@ def test_golden(case: str, table: str) -> None:
 
 def test_no_golden_is_orphaned() -> None:
     assert golden_orphans(project) == ()
+
+
+def test_every_rule_and_check_fails_in_some_case() -> None:
+    gaps = golden_gaps(project)
+    assert not gaps, f"\n{gaps}"

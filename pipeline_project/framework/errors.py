@@ -53,6 +53,10 @@ class SourceError(PipelineError):
     """A source is missing, malformed or does not answer. Nothing was published."""
 
 
+class SourceChanged(SourceError):
+    """A source has other columns than its table's contract, or of other types."""
+
+
 class WarehouseError(PipelineError):
     """The warehouse cannot be opened, read or written."""
 

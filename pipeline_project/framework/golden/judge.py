@@ -103,8 +103,9 @@ class Judge:
             problems = (f"was published, but must fail with: {text}",)
         elif text not in str(error):
             problems = (f"must fail with: {text}", f"failed with: {error}")
-        shown = str(error) if error is not None and not problems else None
-        return dataclasses.replace(base, problems=problems, cause=cause, expected_error=shown)
+        shown = None if error is None or problems else str(error)
+        kind = None if error is None or problems else type(error).__name__
+        return dataclasses.replace(base, problems=problems, cause=cause, expected_error=shown, stopped_by=kind)
 
     def _judge(
         self, base: TableResult, table: TableDef, checks: tuple[CheckResult, ...], *, published: bool

@@ -44,6 +44,18 @@ def golden_orphans(project: Project) -> tuple[str, ...]:
     return find_orphans(project.golden, read_cases(project.golden), None)
 
 
+def golden_gaps(project: Project) -> str:
+    """What no case shows, as text; empty if coverage is whole. Cases that ran in this process are not run again."""
+    import click
+
+    from pipeline_project.framework.golden.coverage import coverage
+    from pipeline_project.framework.golden.report.coverage import gaps
+    from pipeline_project.framework.golden.result import GoldenResult
+
+    result = GoldenResult(tuple(_run(project, case.name) for case in read_cases(project.golden)))
+    return click.unstyle("\n".join(gaps(coverage(project.graph, result, project.golden))))
+
+
 @lru_cache(maxsize=256)
 def _run(project: Project, case: str) -> CaseResult:
     from pipeline_project.framework.golden.run import run_case

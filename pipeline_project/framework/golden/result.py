@@ -51,6 +51,7 @@ class TableResult:
         problems: what is wrong beside the rows, a sentence each: a check, an error, or one that did not come.
         failed: whether a problem is an error of the case rather than a difference.
         cause: the table upstream that differs or failed first, if this one follows from it.
+        expected_error: the message of the error that had to come, and did; `stopped_by`: that error's class.
         reasons: rejected rows per reason code; `failing`: names of checks that failed.
         seconds: time to build the table.
     """
@@ -65,6 +66,7 @@ class TableResult:
     failed: bool = False
     cause: str | None = None
     expected_error: str | None = None
+    stopped_by: str | None = None
     reasons: Mapping[str, int] = field(default_factory=dict)
     failing: tuple[str, ...] = ()
     seconds: float = 0.0

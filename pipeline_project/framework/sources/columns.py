@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 
-from pipeline_project.framework.errors import SourceError
+from pipeline_project.framework.errors import SourceChanged
 
 
 def check_names(found: Sequence[str], expected: Sequence[str], *, where: str, fix: str | None = None) -> None:
-    """Raise SourceError unless `found` holds exactly the `expected` names, in any order."""
+    """Raise SourceChanged unless `found` holds exactly the `expected` names, in any order."""
     repeated = sorted({name for name in found if found.count(name) > 1})
     if repeated:
-        raise SourceError(f"column {_list(repeated)} appears more than once", where=where, fix=fix or _ASK)
+        raise SourceChanged(f"column {_list(repeated)} appears more than once", where=where, fix=fix or _ASK)
     missing = [name for name in expected if name not in found]
     added = [name for name in found if name not in expected]
     problems = []
@@ -26,16 +26,16 @@ def check_names(found: Sequence[str], expected: Sequence[str], *, where: str, fi
     if added:
         problems.append(f"unexpected column {_list(added)}")
     if problems:
-        raise SourceError("; ".join(problems), where=where, fix=fix or _ASK)
+        raise SourceChanged("; ".join(problems), where=where, fix=fix or _ASK)
 
 
 def check_types(found: Mapping[str, str], expected: Mapping[str, str], *, where: str) -> None:
-    """Raise SourceError unless every expected column has exactly the expected type."""
+    """Raise SourceChanged unless every expected column has exactly the expected type."""
     wrong = [
         f"column '{name}' is {found[name]}, expected {kind}" for name, kind in expected.items() if found[name] != kind
     ]
     if wrong:
-        raise SourceError(
+        raise SourceChanged(
             "; ".join(wrong), where=where, fix="Change the contract or the source's `columns`, or ask its owner."
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from pipeline_project.framework.errors import SourceError
+from pipeline_project.framework.errors import SourceChanged, SourceError
 from pipeline_project.framework.sources.base import Landed, Landing, ReadWhole
 from pipeline_project.framework.sources.casts import normal_types
 from pipeline_project.framework.sources.objects import NoRow, RowReader
@@ -207,7 +207,7 @@ def _add(rows: TextRows, page: _Page, reader: RowReader, name: str) -> None:
             rows.add(reader.read(item), name, number)
         except NoRow as error:
             if error.kind == "fields":
-                raise SourceError(
+                raise SourceChanged(
                     str(error),
                     where=f"{page.where}, item {number}",
                     fix="Adapt the table's contract if the change is meant, else ask the API's owner.",
