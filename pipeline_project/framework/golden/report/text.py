@@ -12,6 +12,9 @@ from pipeline_project.framework.golden.store import REJECTS
 
 _WORDS = {"equal": ("ok", "green"), "missing": ("NEW", "yellow"), "differs": ("FAIL", "red"), "error": ("ERROR", "red")}
 
+_LISTED = 3
+"""Tables of a case that are listed by name in its line."""
+
 
 def harmless(text: str) -> str:
     """Text of an error or a check, which may quote data: control characters are escaped, lines stay."""
@@ -19,9 +22,13 @@ def harmless(text: str) -> str:
 
 
 def case_line(case: CaseResult) -> str:
-    """`ok    year_edge   transactions, daily_sales   0.3 s`."""
+    """`ok    year_edge   transactions, daily_sales   0.3 s`; of many tables only what is wrong, and how many."""
     word, color = _WORDS[case.status]
-    tables = ", ".join(_table_word(table) for table in case.tables) or "could not run"
+    shown = [table for table in case.tables if len(case.tables) <= _LISTED or table.status != "equal"]
+    words = [_table_word(table) for table in shown]
+    if len(shown) < len(case.tables):
+        words.append(f"{len(case.tables) - len(shown)} tables" + (" equal" if shown else ""))
+    tables = ", ".join(words) or "could not run"
     return f"{click.style(f'{word:<6}', fg=color)}{case.name:<32} {tables}  {case.seconds:.1f} s"
 
 
