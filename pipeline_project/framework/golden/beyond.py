@@ -73,6 +73,45 @@ def determinism(project: Project, selection: tuple[str, ...], as_json: bool) -> 
     sys.exit(1 if varying else 0)
 
 
+@click.command()
+@click.argument("case", metavar="CASE")
+@click.option("--from", "table", required=True, metavar="TABLE", help="The table under test.")
+@click.option("--where", default="true", metavar="SQL", help="Which of its rows; a condition over its columns.")
+@click.option("--limit", type=click.IntRange(1, 500), default=5, show_default=True, help="How many of them at most.")
+@click.option("--max-rows", type=click.IntRange(1, 500), default=200, show_default=True,
+              help="How many rows of each upstream table at most.")  # fmt: skip
+@click.option("--ci/--no-ci", envvar="CI", default=False, show_envvar=True, help="Refuse: nothing is written.")
+@click.pass_obj
+def capture(project: Project, case: str, table: str, where: str, limit: int, max_rows: int, ci: bool) -> None:
+    """Cut a case out of the warehouse: rows of a table, and the upstream rows they come from.
+
+    Values of personal and secret columns are replaced by pseudonyms. The case is run once; what it gives waits for
+    your decision: pipeline golden review CASE.
+    """
+    from pipeline_project.framework.errors import GoldenError
+    from pipeline_project.framework.golden.capture.run import capture as run
+    from pipeline_project.framework.golden.pending import FOLDER, PendingStore
+    from pipeline_project.framework.golden.report import text
+    from pipeline_project.framework.golden.run import run_golden
+    from pipeline_project.framework.golden.yaml_file import shown
+
+    if ci:
+        raise GoldenError("in CI no case is written", fix="Capture on your machine and commit, or pass --no-ci.")
+    captured = run(project, case, table, where, limit, max_rows=max_rows)
+    click.echo(f"wrote  {shown(captured.folder)}: the inputs of {captured.chosen} rows of {table}")
+    for name, count in captured.rows.items():
+        click.echo(f"  {name}: {count} rows")
+    if captured.masked:
+        click.echo(f"  pseudonyms in {', '.join(captured.masked)}")
+    for note in captured.notes:
+        click.echo(f"  note: {note}")
+    result = run_golden(project, [case], keep=PendingStore(project.golden / FOLDER))
+    for line in text.details(result):
+        click.echo(line)
+    click.echo(f"Say in case.yml what it teaches, then: pipeline golden review {case}")
+    sys.exit(2 if result.status == "error" else 0)
+
+
 def _progress(quiet: bool):  # type: ignore[no-untyped-def]
     """Tells a person at a terminal what is being done."""
     if quiet or not sys.stderr.isatty():

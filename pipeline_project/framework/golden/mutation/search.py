@@ -116,8 +116,8 @@ class Variations:
                 kind = chance.random()
                 if kind > 0.1:
                     items.append((name, row if kind > 0.3 else self._varied(row, values, chance)))
-                for _ in range(chance.choice((0, 1, 1, 2))):
-                    items.append((name, self._varied(row, values, chance, keys)))
+                copies = chance.choice((0, 1, 1, 2))
+                items += [(name, self._varied(row, values, chance, keys)) for _ in range(copies)]
         chance.shuffle(items)
         return items
 
