@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from benchmarks.measure import Measured, Series, child, table
+from benchmarks.measure import HEAD, Measured, Series, child, table
 from benchmarks.options import Options
 
 ROWS = 1_000_000
@@ -30,7 +30,7 @@ def measure(options: Options) -> str:
     base = next(iter(series.values()))
     rows = [[name, *runs.cells(base)] for name, runs in series.items()]
     parts = ["## Comparing tables", f"Two tables of {ROWS:,} rows and 10 columns of mixed types, in memory."]
-    return "\n\n".join([*parts, table(["", "best", "median", "ratio", "peak memory"], rows)])
+    return "\n\n".join([*parts, table(["", *HEAD], rows)])
 
 
 def compare(changed: bool, keyed: bool, plain: bool) -> dict[str, Any]:

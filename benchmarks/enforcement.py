@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Measured, Series, child, say, table
+from benchmarks.measure import HEAD, Measured, Series, child, say, table
 from benchmarks.options import Options
 
 SHARES = (0, 1, 250)
@@ -47,7 +47,7 @@ def _compared(options: Options, database: Path) -> str:
         measured = Series((_once(options, peer, database, **limits),))
         rows.append([f"{name} (one run)", *measured.cells(base)])
         say(f"{name}: {rows[-1][1]}")
-    return table(["", "best", "median", "ratio", "peak memory"], rows)
+    return table(["", *HEAD], rows)
 
 
 def _uniqueness(options: Options, database: Path) -> str:
@@ -64,7 +64,7 @@ def _uniqueness(options: Options, database: Path) -> str:
     series = {name: Series(tuple(runs)) for name, runs in found.items()}
     base = next(iter(series.values()))
     rows = [[name, *runs.cells(base)] for name, runs in series.items()]
-    return table(["keep one row per (product, store, week)", "best", "median", "ratio", "peak memory"], rows)
+    return table(["keep one row per (product, store, week)", *HEAD], rows)
 
 
 def _once(options: Options, target: Any, database: Path, **limits: float) -> Measured:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.measure import PYTHON, ROOT, Measured, Series, process, table
+from benchmarks.measure import HEAD, PYTHON, ROOT, Measured, Series, process, table
 from benchmarks.options import Options
 
 JUDGED = (0, 1, 3)
@@ -30,4 +30,4 @@ def measure(options: Options) -> str:
         warm.append(process(command, environment=environment, good=JUDGED))
     base = Series(tuple(warm))
     rows = [["cold", *Series(tuple(cold)).cells(base)], ["warm", *base.cells(base)]]
-    return "\n\n".join([*parts, table(["", "best", "median", "ratio", "peak memory"], rows)])
+    return "\n\n".join([*parts, table(["", *HEAD], rows)])

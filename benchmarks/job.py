@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import PYTHON, ROOT, Measured, Series, child, process, say, table
+from benchmarks.measure import HEAD, PYTHON, ROOT, Measured, Series, child, process, say, table
 from benchmarks.options import Options
 
 INTRODUCTION = """
@@ -44,7 +44,7 @@ def measure(options: Options) -> str:
         [
             "## The whole job",
             INTRODUCTION,
-            table(["", "best", "median", "ratio", "peak memory"], rows),
+            table(["", *HEAD], rows),
             f"Tables whose rows or types differ between the two, of {different.facts.get('tables', '?')}: {told}.",
         ]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.measure import PYTHON, ROOT, Measured, Series, process, table
+from benchmarks.measure import HEAD, PYTHON, ROOT, Measured, Series, process, table
 from benchmarks.options import Options
 
 INTRODUCTION = """
@@ -40,4 +40,4 @@ def measure(options: Options) -> str:
         series = {name: Series(tuple(found[kind, name][1:])) for name in projects}
         rows += [[f"{kind}, {name}", *runs.cells(series["empty"])] for name, runs in series.items()]
     parts = ["## Loading the code location", INTRODUCTION]
-    return "\n\n".join([*parts, table(["", "best", "median", "ratio", "peak memory"], rows)])
+    return "\n\n".join([*parts, table(["", *HEAD], rows)])

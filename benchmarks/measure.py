@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -17,6 +18,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = (sys.executable, "-W", "ignore")
+HEAD = ("best", "median", "ratio", "CPU", "peak memory")
+"""Of what `Series.cells` returns: wall clock, ratio of the bests, least processor time, most memory."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Measured:
     Attributes:
         seconds: of the part that is measured: what the program reported, else the whole process.
         peak_mb: the most memory the process held.
+        cpu: processor seconds of the whole process, which depend less on what else the machine does.
         failure: why there is no result; None if there is one.
         facts: what else the program reported.
         output: what it printed.
@@ -33,6 +37,7 @@ class Measured:
 
     seconds: float
     peak_mb: float
+    cpu: float
     failure: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     output: str = ""
@@ -60,13 +65,17 @@ class Series:
     def peak_mb(self) -> float:
         return max(run.peak_mb for run in self.runs)
 
-    def cells(self, against: Series | None = None) -> list[str]:
-        """Best, median, ratio of the bests and peak memory, for a row of a table."""
+    @property
+    def cpu(self) -> float:
+        return min(run.cpu for run in self.runs)
+
+    def cells(self, against: Series) -> list[str]:
+        """A row under `HEAD`."""
         memory = f"{self.peak_mb / 1000:.1f} GB"
         if self.failure:
-            return [self.failure, "", "", memory]
-        ratio = "" if against is None or against.failure else f"{self.best / against.best:.2f}x"
-        return [seconds(self.best), seconds(self.median), ratio, memory]
+            return [self.failure, "", "", "", memory]
+        ratio = "" if against.failure else f"{self.best / against.best:.2f}x"
+        return [seconds(self.best), seconds(self.median), ratio, seconds(self.cpu), memory]
 
 
 def child(
@@ -91,7 +100,7 @@ def child(
         if measured.failure or not answer.exists():
             return measured
         facts = json.loads(answer.read_text())
-    return Measured(facts.get("seconds", measured.seconds), measured.peak_mb, None, facts, measured.output)
+    return dataclasses.replace(measured, seconds=facts.get("seconds", measured.seconds), facts=facts)
 
 
 def process(
@@ -131,7 +140,7 @@ def process(
     if failure is None and running.returncode not in good:
         last = text.strip().splitlines()[-1:] or ["no output"]
         failure = f"failed: {last[0][:160]}"
-    return Measured(elapsed, usage.ru_maxrss / 1000, failure, {}, text)
+    return Measured(elapsed, usage.ru_maxrss / 1000, usage.ru_utime + usage.ru_stime, failure, {}, text)
 
 
 def _over(pid: int, elapsed: float, timeout: float | None, memory_gb: float | None) -> str | None:

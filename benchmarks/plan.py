@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from benchmarks import job
-from benchmarks.measure import Measured, Series, process, say, table
+from benchmarks.measure import HEAD, Measured, Series, process, say, table
 from benchmarks.options import Options
 
 CHANGES = (0, 2)
@@ -35,7 +35,7 @@ def measure(options: Options) -> str:
         ["plan, nothing changed", *series["nothing"].cells(base)],
         ["plan of everything", *series["all"].cells(base)],
     ]
-    return "\n\n".join(["## Plan", INTRODUCTION, table(["", "best", "median", "ratio", "peak memory"], rows)])
+    return "\n\n".join(["## Plan", INTRODUCTION, table(["", *HEAD], rows)])
 
 
 def _plan(options: Options, places: dict[str, str], names: list[str]) -> Measured:

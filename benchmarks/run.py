@@ -24,7 +24,8 @@ HEAD = """# Benchmarks
 
 `make bench` measures and rewrites this page; `make bench ARGS="enforcement load"` measures only these.
 Times are seconds of the wall clock, best and median of the repeated runs; ratios compare the best runs of one session.
-The rows are the example's real ones. Peak memory is that of the whole process.
+CPU (processor seconds) and peak memory are those of the whole process, imports and preparation included.
+The rows are the example's real ones.
 """
 
 
