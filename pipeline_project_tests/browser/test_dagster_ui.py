@@ -117,9 +117,7 @@ def test_a_red_check_is_understood_from_its_page_alone(server: DevServer, page: 
     products = server.home / "files" / "products.parquet"
     real = products.resolve()
     products.unlink()
-    duckdb.execute(
-        f"COPY (FROM '{real}' UNION ALL FROM '{real}' WHERE product_id IN (25671, 26081)) TO '{products}'"
-    )
+    duckdb.execute(f"COPY (FROM '{real}' UNION ALL FROM '{real}' WHERE product_id IN (25671, 26081)) TO '{products}'")
     for table, outcome in (("raw_products", "SUCCESS"), ("products", "FAILURE")):
         page.goto(f"{server.address}/assets/{table}")
         assert launched(server, page, "Materialize")["status"] == outcome
