@@ -68,18 +68,25 @@ def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange 
     Args:
         published: whether the rest of the build is published. If not, only the first `KEPT_WHEN_FAILED` stay.
     """
-    session.connection.execute(_identified(table, limit=None if published else KEPT_WHEN_FAILED), {"table": table.name})
+    names = {"table": table.name}
+    session.connection.execute(_identified(table, limit=None if published else KEPT_WHEN_FAILED), names)
+    if published:
+        _settle(session, table, partition)
+    # Written anew instead of merged: for many rows MERGE takes several times as long.
+    again = "table_name = $table AND reject_id IN (SELECT reject_id FROM __identified)"
+    session.connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE __known AS
+            SELECT reject_id, first_seen, status, set_aside FROM {rejects(session)} WHERE {again}""",
+        names,
+    )
+    session.connection.execute(f"DELETE FROM {rejects(session)} WHERE {again}", names)
     session.connection.execute(
         f"""
-        MERGE INTO {rejects(session)} AS kept USING __identified AS new ON kept.reject_id = new.reject_id
-        WHEN MATCHED THEN UPDATE SET
-            run_id = $run, last_seen = $now, reason_codes = new.reason_codes, source_file = new.source_file,
-            source_line = new.source_line, partition = $partition,
-            set_aside = $published OR (kept.set_aside AND kept.status IN ('open', 'discarded')),
-            status = CASE WHEN kept.status = 'discarded' THEN 'discarded' ELSE 'open' END
-        WHEN NOT MATCHED THEN INSERT VALUES (
-            new.reject_id, $run, $table, $partition, new.source_file, new.source_line, new.reason_codes,
-            new.payload, $now, $now, 'open', $published, new.malformed)
+        INSERT INTO {rejects(session)}
+        SELECT reject_id, $run, $table, $partition, source_file, source_line, reason_codes, payload,
+               coalesce(first_seen, $now), $now, if(status = 'discarded', 'discarded', 'open'),
+               $published OR (coalesce(set_aside, false) AND status IN ('open', 'discarded')), malformed
+        FROM __identified LEFT JOIN __known USING (reject_id)
         """,
         {
             "run": run.id,
@@ -89,10 +96,8 @@ def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange 
             "published": published,
         },
     )
-    if published:
-        _settle(session, table, partition)
-    session.connection.execute("DROP TABLE __identified")
-    session.connection.execute("DROP TABLE __rejects")
+    for name in ("__known", "__identified", "__rejects"):
+        session.connection.execute(f"DROP TABLE {name}")
 
 
 def _identified(table: TableDef, *, limit: int | None) -> str:
@@ -151,18 +156,21 @@ def adopt(session: Session) -> None:
 
 def sample(session: Session, contract: Contract) -> tuple[Mapping[str, Any], ...]:
     """Some of the collected rejects: up to three for each combination of reasons, classified values masked."""
-    found = session.connection.execute(
-        f"""SELECT DISTINCT ON (chosen.reasons, chosen.payload)
-                   array_to_string(chosen.reasons, ', '), kept.source_file, kept.source_line, chosen.payload
-            FROM (SELECT reasons, unnest(payloads) AS payload FROM (
-                    SELECT reason_codes AS reasons, min(payload, 3) AS payloads FROM __rejects
-                    GROUP BY reason_codes ORDER BY count(*) DESC, reason_codes LIMIT {SAMPLE})) AS chosen
-            JOIN __rejects AS kept ON kept.payload = chosen.payload AND kept.reason_codes = chosen.reasons
-            ORDER BY chosen.reasons, chosen.payload, kept.source_file, kept.source_line LIMIT {SAMPLE}"""
+    groups = session.connection.execute(
+        f"""SELECT min(payload, 3) FROM __rejects GROUP BY reason_codes
+            ORDER BY count(*) DESC, reason_codes LIMIT {SAMPLE}"""
     ).fetchall()
+    payloads = [payload for (group,) in groups for payload in group]
+    found = session.connection.execute(
+        f"""SELECT reason_codes, payload, source_file, source_line FROM __rejects
+            WHERE payload IN ({", ".join("?" * len(payloads)) or "NULL"}) ORDER BY ALL LIMIT {SAMPLE * SAMPLE}""",
+        payloads,
+    ).fetchall()
+    # Of rows that are equal the first is enough.
+    first = {(tuple(reasons), payload): (file, line) for reasons, payload, file, line in reversed(found)}
     return tuple(
-        {"reasons": reasons, "source": place(file, line), **shown(payload, contract)}
-        for reasons, file, line, payload in found
+        {"reasons": ", ".join(reasons), "source": place(*where), **shown(payload, contract)}
+        for (reasons, payload), where in sorted(first.items(), key=lambda item: item[0])[:SAMPLE]
     )
 
 
