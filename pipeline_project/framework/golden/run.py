@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_project.framework.build import BuildResult, build
-from pipeline_project.framework.errors import AuditFailed, GoldenError, PipelineError
+from pipeline_project.framework.errors import GoldenError, PipelineError
 from pipeline_project.framework.golden.case import Case, check_case, read_cases, selected_tables
-from pipeline_project.framework.golden.inputs import FixtureSources, Inputs, find_inputs, given_rows
+from pipeline_project.framework.golden.given import publish_given
+from pipeline_project.framework.golden.inputs import FixtureSources, Inputs, find_inputs
 from pipeline_project.framework.golden.judge import Judge
 from pipeline_project.framework.golden.orphans import find_orphans
 from pipeline_project.framework.golden.pending import PendingStore
@@ -23,8 +24,6 @@ from pipeline_project.framework.golden.returned import with_returned
 if TYPE_CHECKING:
     from pipeline_project.framework.graph import Graph
     from pipeline_project.framework.project import Project
-    from pipeline_project.framework.tables import TableDef
-    from pipeline_project.framework.warehouse.session import Session
 
 
 def run_golden(
@@ -122,36 +121,6 @@ def _run_case(
         tables=tuple(_with_causes(tables, graph)),
         built=_evidence(built),
     )
-
-
-def publish_given(session: Session, graph: Graph, inputs: Inputs, names: Sequence[str]) -> None:
-    """Publish the given tables that the built ones read, audited like any other.
-
-    Raises:
-        GoldenError: a given table cannot be read, or breaks its own contract.
-    """
-    needed = {upstream for name in names for upstream in graph.upstream_of(name)}
-    for name, file in inputs.given.items():
-        if name in needed:
-            _publish_given(session, graph.tables[name], file, inputs.case)
-
-
-def _publish_given(session: Session, table: TableDef, file: Path | None, case: Case) -> None:
-    from pipeline_project.framework.contract import Contract
-    from pipeline_project.framework.tables import RejectBudget
-    from pipeline_project.framework.warehouse.publish import Build, publish
-
-    rows = given_rows(session, table, file, case)
-    bare = dataclasses.replace(
-        table, source=None, references=(), preserves=None, keep=None, partitions=None, max_rejects=RejectBudget()
-    )
-    expression = session.backend.sql(f"SELECT * FROM {rows}")
-    try:
-        build = Build(table=bare, contract=Contract.of(table.model), expression=expression, run=case.run(), upstream={})
-        publish(session, build)
-    except AuditFailed as error:
-        where = case.error("").where if file is None else f"{case.name}: {file.name}"
-        raise GoldenError(f"the given table breaks its contract: {error.what}", where=where) from None
 
 
 def _with_causes(tables: list[TableResult], graph: Graph) -> list[TableResult]:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline_project.framework.build import BuildResult, build
 from pipeline_project.framework.compare.sql import quote
 from pipeline_project.framework.golden.case import Case
+from pipeline_project.framework.golden.given import publish_given
 from pipeline_project.framework.golden.inputs import FixtureSources, find_inputs
 from pipeline_project.framework.golden.returned import with_returned
-from pipeline_project.framework.golden.run import build_names, publish_given
+from pipeline_project.framework.golden.run import build_names
 
 if TYPE_CHECKING:
     import pyarrow as pa

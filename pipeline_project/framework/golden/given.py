@@ -1,0 +1,82 @@
+"""Upstream tables that a case gives directly: published as they stand, once they keep their contract.
+
+They take a short way: no staging, profile or books, which nobody would look at. A suite gives more tables than it
+builds, and this is a tenth of the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline_project.framework.compare.sql import quote
+from pipeline_project.framework.errors import GoldenError
+from pipeline_project.framework.golden.case import Case
+from pipeline_project.framework.golden.inputs import Inputs, given_rows
+
+if TYPE_CHECKING:
+    from pipeline_project.framework.contract import Contract
+    from pipeline_project.framework.graph import Graph
+    from pipeline_project.framework.tables import TableDef
+    from pipeline_project.framework.warehouse.session import Session
+
+
+def publish_given(session: Session, graph: Graph, inputs: Inputs, names: Sequence[str]) -> None:
+    """Publish the given tables that the built ones read.
+
+    Raises:
+        GoldenError: a given table cannot be read, or breaks its own contract.
+    """
+    needed = {upstream for name in names for upstream in graph.upstream_of(name)}
+    for name, file in inputs.given.items():
+        if name in needed:
+            _publish(session, graph.tables[name], file, inputs.case)
+
+
+def _publish(session: Session, table: TableDef, file: Path | None, case: Case) -> None:
+    from pipeline_project.framework.contract import Contract
+    from pipeline_project.framework.warehouse.session import qualified
+
+    contract = Contract.of(table.model)
+    rows = given_rows(session, table, file, case)
+    problem = _broken_rules(session, contract, rows) or _broken_keys(session, contract, rows)
+    if problem:
+        where = case.error("").where if file is None else f"{case.name}: {file.name}"
+        raise GoldenError(f"the given table breaks its contract: {problem}", where=where)
+    session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(session.catalog)}.{quote(table.stage)}")
+    target = qualified(session.catalog, table.stage, table.name)
+    session.connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {rows}")
+    session.connection.execute(f"DROP TABLE {rows}")
+
+
+def _broken_rules(session: Session, contract: Contract, rows: str) -> str | None:
+    if not contract.row_rules:
+        return None
+    found = contract.broken(session.connection, f'(WITH "__given" AS (FROM {rows}) {_labelled_sql(contract)})')
+    if not found.rejected:
+        return None
+    codes = ", ".join(f"{code} {count:,}" for code, count in found.counts.items())
+    return f"rows_valid: {found.rejected:,} of {found.rows:,} rows rejected: {codes}"
+
+
+@lru_cache(maxsize=256)
+def _labelled_sql(contract: Contract) -> str:
+    """SQL over a relation `__given`; the same for every case."""
+    import ibis
+
+    return str(ibis.to_sql(contract.label(ibis.table(contract.schema, name="__given")), dialect="duckdb"))
+
+
+def _broken_keys(session: Session, contract: Contract, rows: str) -> str | None:
+    for key in contract.keys:
+        columns = ", ".join(map(quote, key))
+        missing = " OR ".join(f"{quote(name)} IS NULL" for name in key)
+        row = session.connection.execute(
+            f"""SELECT coalesce(sum(rows - 1) FILTER (NOT missing), 0), coalesce(sum(rows) FILTER (missing), 0)
+                FROM (SELECT count(*) AS rows, {missing} AS missing FROM {rows} GROUP BY {columns})"""
+        ).fetchall()[0]
+        if any(row):
+            return f"unique_key: ({', '.join(key)}) is repeated by {row[0]} rows and null in {row[1]}"
+    return None
