@@ -46,6 +46,7 @@ def golden() -> None:
 golden.add_command(beyond.capture)
 golden.add_command(beyond.determinism)
 golden.add_command(beyond.mutate)
+golden.add_command(beyond.shrink)
 golden.add_command(coverage)
 
 ci_option = click.option(

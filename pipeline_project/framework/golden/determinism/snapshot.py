@@ -56,7 +56,8 @@ def snapshot(graph: Graph, landings: Sequence[Case], *, threads: int = 1, time_z
                 inputs = find_inputs(case, graph)
                 names = build_names(case, graph, case.subjects, inputs)
                 with FixtureSources(inputs, graph, Path(folder) / f"sources_{number}") as sources:
-                    publish_given(session, graph, inputs, names)
+                    if number == 0:
+                        publish_given(session, graph, inputs, names)
                     built = build(with_returned(graph, session, inputs.returned), names, session, case.run(), sources)
             return _taken(session, graph, names, built)
 

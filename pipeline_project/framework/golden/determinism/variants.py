@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.golden.case import Case
+from pipeline_project.framework.golden.records import read_records
 from pipeline_project.framework.golden.rows import compact
-from pipeline_project.framework.golden.table_files import RETURNED, TABLES
 
 if TYPE_CHECKING:
     from pipeline_project.framework.graph import Graph
@@ -56,22 +56,14 @@ def _log_folders(case: Case, graph: Graph) -> list[Path]:
 
 
 def _shuffle(path: Path, chance: random.Random) -> None:
-    if path.suffix == ".csv":
-        _shuffle_lines(path, chance, header=1)
-    elif path.suffix == ".ndjson" and path.parent.name in (TABLES, RETURNED):
-        _shuffle_lines(path, chance, header=0)
-    elif path.suffix == ".json":
+    if path.suffix == ".json":
         _shuffle_json(path, chance)
-
-
-def _shuffle_lines(path: Path, chance: random.Random, header: int) -> None:
-    lines = path.read_bytes().split(b"\n")
-    if any(line.count(b'"') % 2 for line in lines) and path.suffix == ".csv":
-        # A value goes over several lines; or the file is broken on purpose.
         return
-    rows = [line for line in lines[header:] if line.strip()]
-    chance.shuffle(rows)
-    path.write_bytes(b"\n".join([*lines[:header], *rows, b""]))
+    file = read_records(path)
+    if file is not None:
+        records = list(file.records)
+        chance.shuffle(records)
+        file.write(records)
 
 
 def _shuffle_json(path: Path, chance: random.Random) -> None:

@@ -20,10 +20,12 @@ from pipeline_project.framework.compare.sql import quote
 from pipeline_project.framework.errors import GoldenError, PipelineError
 from pipeline_project.framework.golden import store
 from pipeline_project.framework.golden.case import Case
+from pipeline_project.framework.golden.given import publish_given
 from pipeline_project.framework.golden.inputs import FixtureSources, find_inputs
 from pipeline_project.framework.golden.judge import Judge
+from pipeline_project.framework.golden.result import TableResult
 from pipeline_project.framework.golden.returned import with_returned
-from pipeline_project.framework.golden.run import build_names, publish_given
+from pipeline_project.framework.golden.run import build_names
 
 if TYPE_CHECKING:
     import ibis
@@ -53,7 +55,12 @@ class Bench:
     sql: dict[str, str]
     shadow: dict[str, str]
     exact: frozenset[str]
-    failing: tuple[str, ...]
+    results: tuple[TableResult, ...]
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """The tables whose verdict is not equal, and which it is."""
+        return tuple(f"{result.table} {result.status}" for result in self.results if result.status != "equal")
 
     def covers(self, table: str) -> bool:
         """Whether the case's verdict depends on `table`."""
@@ -110,7 +117,7 @@ def bench(project: Project, case: Case, mutated: Mapping[str, str] | None = None
                 recorder.sql,
                 recorder.shadow,
                 frozenset(name for name in case.tables if _is_exact(case, built, name)),
-                _failing(project, case, session, built, names),
+                _judged(project, case, session, built, names),
             )
 
 
@@ -167,7 +174,10 @@ class _Recorder:
             self.kept.append(rows)
             self.sql[table.name] = self.session.sql(rows)
             self.shadow[table.name] = f'"main"."__shadow_{table.name}"'
-            return self._table(f"__shadow_{table.name}", self.mutated.get(table.name, self.sql[table.name]))
+            mutant = self.mutated.get(table.name)
+            shadow = self._table(f"__shadow_{table.name}", mutant or self.sql[table.name])
+            # A mutant has the types that Ibis knows the original by: only its rows are at stake.
+            return shadow.cast(rows.schema()) if mutant else rows
 
         return dataclasses.replace(table, function=function)
 
@@ -176,10 +186,11 @@ class _Recorder:
         return self.session.backend.table(name, database=(self.session.catalog, "main"))
 
 
-def _failing(project: Project, case: Case, session: Session, built: BuildResult, names: list[str]) -> tuple[str, ...]:
+def _judged(
+    project: Project, case: Case, session: Session, built: BuildResult, names: list[str]
+) -> tuple[TableResult, ...]:
     judge = Judge(project, case, session, built, names, None, [])
-    results = [judge.table(project.graph.tables[name]) for name in project.graph.nodes if name in case.subjects]
-    return tuple(f"{result.table} {result.status}" for result in results if result.status != "equal")
+    return tuple(judge.table(project.graph.tables[name]) for name in project.graph.nodes if name in case.subjects)
 
 
 def _is_exact(case: Case, built: BuildResult, name: str) -> bool:
