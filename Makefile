@@ -41,7 +41,7 @@ dev: $(READY) .dagster/dagster.yaml ## Dagster's UI on http://localhost:3000 (PO
 check: lint types layers test ## Lint, types, import layers, tests: what CI runs
 
 test: $(READY) ## All tests, or TESTS="path ..." only
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 lint: $(READY) ## Ruff: rules and format
 	$(PYTHON) -m ruff check .

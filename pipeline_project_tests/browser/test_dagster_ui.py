@@ -21,8 +21,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 SCREENSHOTS = ROOT / "build" / "screenshots"
 LOCATION = "/locations/pipeline_project"
 
-# One server for the whole file, in one worker: starting it costs more than all of the tests.
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("dagster_ui")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +55,14 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    opened = browser.new_page(viewport={"width": 1440, "height": 900})
-    opened.set_default_timeout(60_000)
-    yield opened
-    opened.close()
+def test_a_person_uses_the_ui(server: DevServer, browser: Browser, subtests: pytest.Subtests) -> None:
+    """One test, for each step stands on the one before, and starting the server costs more than all of them."""
+    for step in STEPS:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(60_000)
+        with subtests.test(step.__name__):
+            step(server, page)
+        page.close()
 
 
 def keep(page: Page, name: str) -> None:
@@ -78,7 +79,7 @@ def launched(server: DevServer, page: Page, button: str) -> dict[str, str]:
     return server.wait_for_run(known)
 
 
-def test_the_lineage_shows_the_stages(server: DevServer, page: Page) -> None:
+def the_lineage_shows_the_stages(server: DevServer, page: Page) -> None:
     page.goto(f"{server.address}/asset-groups")
     for stage in ("extract", "transform", "load"):
         page.get_by_text(stage, exact=True).first.wait_for()
@@ -88,13 +89,13 @@ def test_the_lineage_shows_the_stages(server: DevServer, page: Page) -> None:
     keep(page, "lineage")
 
 
-def test_one_table_is_materialized_from_its_page(server: DevServer, page: Page) -> None:
+def one_table_is_materialized_from_its_page(server: DevServer, page: Page) -> None:
     page.goto(f"{server.address}/assets/raw_campaign_descriptions")
     page.get_by_text("One row per coupon campaign").first.wait_for()
     assert launched(server, page, "Materialize")["status"] == "SUCCESS"
 
 
-def test_all_tables_are_materialized_with_a_range_of_partitions_in_one_run(server: DevServer, page: Page) -> None:
+def all_tables_are_materialized_with_a_range_of_partitions_in_one_run(server: DevServer, page: Page) -> None:
     page.goto(f"{server.address}/asset-groups")
     page.get_by_role("button", name=re.compile("Materialize all")).first.click()
     page.get_by_role("button", name="All", exact=True).click()
@@ -105,7 +106,7 @@ def test_all_tables_are_materialized_with_a_range_of_partitions_in_one_run(serve
     assert (server.home / "output" / "dashboard.html").stat().st_size > 10_000
 
 
-def test_a_warning_shows_its_reasons_and_how_to_find_the_rows(server: DevServer, page: Page) -> None:
+def a_warning_shows_its_reasons_and_how_to_find_the_rows(server: DevServer, page: Page) -> None:
     page.goto(f"{server.address}/assets/coupons?view=checks&checkDetail=rows_valid")
     page.get_by_text("4,872 of 116,204 rows rejected, inside the budget").first.wait_for()
     page.get_by_text("unique_key.repeat").first.wait_for()
@@ -113,7 +114,7 @@ def test_a_warning_shows_its_reasons_and_how_to_find_the_rows(server: DevServer,
     keep(page, "check")
 
 
-def test_a_red_check_is_understood_from_its_page_alone(server: DevServer, page: Page) -> None:
+def a_red_check_is_understood_from_its_page_alone(server: DevServer, page: Page) -> None:
     products = server.home / "files" / "products.parquet"
     real = products.resolve()
     products.unlink()
@@ -130,7 +131,7 @@ def test_a_red_check_is_understood_from_its_page_alone(server: DevServer, page: 
     products.symlink_to(real)
 
 
-def test_the_golden_job_runs_from_the_ui(server: DevServer, page: Page) -> None:
+def the_golden_job_runs_from_the_ui(server: DevServer, page: Page) -> None:
     page.goto(f"{server.address}{LOCATION}/jobs/golden/playground")
     assert launched(server, page, "Launch Run")["status"] == "SUCCESS"
     page.goto(f"{server.address}/assets/golden?view=checks")
@@ -138,7 +139,7 @@ def test_the_golden_job_runs_from_the_ui(server: DevServer, page: Page) -> None:
     keep(page, "golden")
 
 
-def test_the_dry_run_job_shows_its_plan_and_writes_nothing(server: DevServer, page: Page) -> None:
+def the_dry_run_job_shows_its_plan_and_writes_nothing(server: DevServer, page: Page) -> None:
     warehouse = server.home / "warehouse.duckdb"
     before = warehouse.stat()
     page.goto(f"{server.address}{LOCATION}/jobs/dry_run/playground")
@@ -152,3 +153,14 @@ def test_the_dry_run_job_shows_its_plan_and_writes_nothing(server: DevServer, pa
     keep(page, "dry_run")
     after = warehouse.stat()
     assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+STEPS = (
+    the_lineage_shows_the_stages,
+    one_table_is_materialized_from_its_page,
+    all_tables_are_materialized_with_a_range_of_partitions_in_one_run,
+    a_warning_shows_its_reasons_and_how_to_find_the_rows,
+    a_red_check_is_understood_from_its_page_alone,
+    the_golden_job_runs_from_the_ui,
+    the_dry_run_job_shows_its_plan_and_writes_nothing,
+)
