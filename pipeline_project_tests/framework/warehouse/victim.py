@@ -1,6 +1,6 @@
 """A program that publishes in children of its own, kills them or takes their disk, and tells what a reader then sees.
 
-Run as `python -m pipeline_project_tests.framework.warehouse.victim kill|full FOLDER`; prints a JSON object a line.
+Run as `python -m pipeline_project_tests.framework.warehouse.victim full|SCENARIO... FOLDER`; prints a JSON object a line.
 Children are forked, so that Ibis and Pandera are imported once, and find everything warm. DuckDB runs on one
 thread: only then has the parent no others when it forks.
 """
@@ -26,6 +26,8 @@ from pipeline_project.framework.tables import KeepFirst, RejectBudget, TableDef
 from pipeline_project_tests.framework.warehouse.house import Given, House, given, values
 
 WRITES = ("BEGIN", "COMMIT", "CREATE", "INSERT", "DELETE", "ALTER", "DROP", "UPDATE", "MERGE")
+TEMPORARY = ("CREATE OR REPLACE TEMP", "INSERT INTO __", "DROP TABLE __", "DROP TABLE IF EXISTS temp.")
+"""How statements begin that do not touch the database's file."""
 COMMIT_DELAYS = (0.0002, 0.003)
 
 
@@ -81,8 +83,9 @@ class Deadly:
         self.seen: list[str] = []
 
     def execute(self, query: Any, *arguments: Any) -> Any:
-        if str(query).lstrip().startswith(WRITES):
-            self.seen.append(str(query).split()[0])
+        text = str(query).lstrip()
+        if text.startswith(WRITES) and not text.startswith(TEMPORARY):
+            self.seen.append(text.split()[0])
             self.left -= 1
             if self.left == 0 and not self.delay:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -140,6 +143,9 @@ def attack(folder: Path, pristine: Path, name: str, number: int, delay: float = 
         deadly = Deadly(house.session.connection, number, delay)
         house.session.connection = deadly  # type: ignore[assignment]
         error = publish(house, name, sql)
+        if number > len(deadly.seen):
+            # After the commit, before the file is closed.
+            os.kill(os.getpid(), signal.SIGKILL)
         signal.setitimer(signal.ITIMER_REAL, 0)
         answer = {"error": error, "statements": deadly.seen}
         house.leave()
@@ -150,8 +156,8 @@ def attack(folder: Path, pristine: Path, name: str, number: int, delay: float = 
     return {"number": number, "delay": delay, "died": os.WIFSIGNALED(ended), "said": said, **after}
 
 
-def kill(base: Path) -> None:
-    for name in ("append", "replace", "partition"):
+def kill(base: Path, scenarios: list[str]) -> None:
+    for name in scenarios:
         pristine, folder = base / f"{name}_old", base / name
         say(scenario=name, old=prepared(name, pristine))
         alive = attack(folder, pristine, name, 0)
@@ -160,7 +166,7 @@ def kill(base: Path) -> None:
         begins = [place for place, word in enumerate(statements, start=1) if word == "BEGIN"]
         last_commit = max(place for place, word in enumerate(statements, start=1) if word == "COMMIT")
         # Staging is the same for all of them; the transaction that publishes is not.
-        for number in range(1 if name == "append" else begins[-1], len(statements) + 1):
+        for number in range(1 if name == "append" else begins[-1], len(statements) + 2):
             say(scenario=name, **attack(folder, pristine, name, number))
         for delay in COMMIT_DELAYS:
             say(scenario=name, **attack(folder, pristine, name, last_commit, delay))
@@ -203,4 +209,8 @@ def full(base: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"kill": kill, "full": full}[sys.argv[1]](Path(sys.argv[2]))
+    *what, place = sys.argv[1:]
+    if what == ["full"]:
+        full(Path(place))
+    else:
+        kill(Path(place), what)
