@@ -163,6 +163,8 @@ class DryRunWarehouse:
                 self._attach_real(connection, folder)
                 guard = guarded(connection, readonly_catalogs=("real",))
                 session = Session(guard, output=folder / "output", scratch=folder, real="real")  # type: ignore[arg-type]
+                # Ibis pins UTC when it takes the connection over.
+                connection.execute(f"SET TimeZone = '{options.time_zone}'")
                 guard.lock(None if self.readable is None else (*self.readable, folder))
                 yield session
             finally:
