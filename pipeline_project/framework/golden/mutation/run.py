@@ -214,11 +214,11 @@ class _Runner:
                 with bench(self.project, self.cases[name]) as opened:
                     variations = Variations(opened, table)
                     here = {outcome.mutant.key: mutant for outcome, mutant in self._mutants(opened, table)}
-                    for outcome in found:
-                        on_progress(f"{table}: looking for rows")
-                        mutant = here.get(outcome.mutant.key, outcome.mutant)
-                        outcome.rows = variations.killing(mutant)
-                        if outcome.rows is None and real.connection is not None:
+                    on_progress(f"{table}: looking for rows that kill {len(found)}")
+                    changed = [here.get(outcome.mutant.key, outcome.mutant) for outcome in found]
+                    for outcome, mutant, rows in zip(found, changed, variations.killing(changed), strict=True):
+                        outcome.rows = rows
+                        if rows is None and real.connection is not None:
                             outcome.real = differing_row(real.connection, opened, mutant, real.catalog)
             return real.notes
 

@@ -52,37 +52,53 @@ class Variations:
         self.literals = [found.name for found in tree.find_all(exp.Literal)]
         self.loaded: dict[str, tuple[Row, ...]] = {}
         self.labelled: dict[str, str] = {}
+        self.original = self._renamed(self.bench.sql[self.table])
+        self.columns = self._columns()
 
-    def killing(self, mutant: Mutant) -> Rows | None:
-        """The fewest rows found on which the mutant gives something else; None if none was found."""
-        queries = self._renamed(self.bench.sql[self.table]), self._renamed(mutant.sql)
-        names = self._columns()
-
-        def fails(world: Sequence[Item]) -> bool:
-            import duckdb
-
-            self._load(world)
-            left, right = (f"SELECT {names} FROM ({query})" for query in queries)
-            try:
-                return differ(self.bench.session.connection, left, right)
-            except duckdb.Error:
-                # The mutant fails where the original does not, or both do; only the first kills.
-                return self._runs(left) and not self._runs(right)
-
+    def killing(self, mutants: Sequence[Mutant]) -> list[Rows | None]:
+        """For every mutant the fewest rows found on which it gives something else; None if none were found."""
+        queries = [self._renamed(mutant.sql) for mutant in mutants]
+        worlds: dict[int, list[Item]] = {}
         for number in range(ROUNDS if self.inputs else 0):
+            alive = [place for place in range(len(mutants)) if place not in worlds]
+            if not alive:
+                break
             world = self._world(random.Random(number))
-            if fails(world):
-                return tuple(self._shown(item) for item in ddmin(world, fails, max_tests=MAX_TESTS))
-        return None
+            self._load(world)
+            runs = self._keep_original()
+            worlds |= {place: world for place in alive if self._kills(queries[place], runs)}
+        return [self._fewest(worlds[place], query) if place in worlds else None for place, query in enumerate(queries)]
 
-    def _runs(self, query: str) -> bool:
+    def _fewest(self, world: list[Item], query: str) -> Rows:
+        def fails(items: Sequence[Item]) -> bool:
+            self._load(items)
+            return self._kills(query, self._keep_original())
+
+        return tuple(self._shown(item) for item in ddmin(world, fails, max_tests=MAX_TESTS))
+
+    def _keep_original(self) -> bool:
+        """Run the original on the loaded rows; whether it runs."""
         import duckdb
 
+        original = f"SELECT {self.columns} FROM ({self.original})"
         try:
-            self.bench.session.connection.execute(query).fetchall()
+            self.bench.session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __original AS {original}")
         except duckdb.Error:
             return False
         return True
+
+    def _kills(self, query: str, original_runs: bool) -> bool:
+        """Whether the mutant gives other rows than the original; or fails, where the original does not."""
+        import duckdb
+
+        if not original_runs:
+            return False
+        connection = self.bench.session.connection
+        try:
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE __other AS SELECT {self.columns} FROM ({query})")
+        except duckdb.Error:
+            return True
+        return differ(connection, "FROM temp.__original", "FROM temp.__other")
 
     def _columns(self) -> str:
         """The output columns; floating point sums may differ in their last digits, which kills nothing."""
