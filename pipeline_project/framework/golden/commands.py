@@ -49,6 +49,9 @@ golden.add_command(beyond.mutate)
 golden.add_command(beyond.shrink)
 golden.add_command(coverage)
 
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes that share the cases; by default one a processor."
+)
 ci_option = click.option(
     "--ci/--no-ci", envvar="CI", default=False, show_envvar=True, help="Keep nothing: no new output is written."
 )
@@ -65,6 +68,7 @@ ci_option = click.option(
 @click.option("--every", is_flag=True, help="Also show the differences that follow from others upstream.")
 @click.option("--annotations/--no-annotations", "annotate", envvar="GITHUB_ACTIONS", default=False, show_envvar=True,
               help="Print GitHub annotations.")  # fmt: skip
+@workers_option
 @ci_option
 @click.pass_obj
 def run(
@@ -76,16 +80,18 @@ def run(
     pending_dir: Path | None,
     every: bool,
     annotate: bool,
+    workers: int | None,
     ci: bool,
 ) -> None:
     """Run all cases, or those named."""
     from pipeline_project.framework.golden.pending import PendingStore
     from pipeline_project.framework.golden.report import machine, text
     from pipeline_project.framework.golden.run import run_golden
+    from pipeline_project.framework.golden.workers import processors
 
     keep = PendingStore(pending_dir) if pending_dir else None if ci else _store(project)
     live = (lambda case: None) if as_json else (lambda case: click.echo(text.case_line(case)))
-    result = run_golden(project, selection, keep=keep, on_case=live)
+    result = run_golden(project, selection, keep=keep, on_case=live, workers=workers or processors())
     if as_json:
         click.echo(json.dumps(result.as_dict(), indent=2))
     else:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--all", "every", is_flag=True, help="List every rule and check with the cases that show it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that share the cases.")
 @click.pass_obj
-def coverage(project: Project, every: bool, as_json: bool) -> None:
+def coverage(project: Project, every: bool, as_json: bool, workers: int | None) -> None:
     """Run all cases: does every rule and check fail in one, is every table's output compared?
 
     What no case needs to show stands with a reason in golden/exemptions.yml, table -> name -> reason.
@@ -26,8 +27,10 @@ def coverage(project: Project, every: bool, as_json: bool) -> None:
     from pipeline_project.framework.golden.coverage import coverage as judge
     from pipeline_project.framework.golden.report.coverage import lines
     from pipeline_project.framework.golden.run import run_golden
+    from pipeline_project.framework.golden.workers import processors
 
-    found = judge(project.graph, run_golden(project), project.golden)
+    result = run_golden(project, workers=workers or processors())
+    found = judge(project.graph, result, project.golden)
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=2))
     else:

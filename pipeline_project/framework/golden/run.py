@@ -7,6 +7,7 @@ import tempfile
 import time
 import traceback as tracebacks
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from pipeline_project.framework.golden.orphans import find_orphans
 from pipeline_project.framework.golden.pending import PendingStore
 from pipeline_project.framework.golden.result import CaseResult, GoldenResult, TableResult
 from pipeline_project.framework.golden.returned import with_returned
+from pipeline_project.framework.golden.table_files import TABLES
+from pipeline_project.framework.golden.workers import in_order
 
 if TYPE_CHECKING:
     from pipeline_project.framework.graph import Graph
@@ -32,12 +35,14 @@ def run_golden(
     *,
     keep: PendingStore | None = None,
     on_case: Callable[[CaseResult], None] = lambda result: None,
+    workers: int = 1,
 ) -> GoldenResult:
     """Run all cases, or those selected (CASE or CASE/TABLE, patterns allowed).
 
     Args:
         keep: where new output waits for a decision; None keeps none.
-        on_case: called with every case's result as soon as it is there.
+        on_case: called with every case's result as soon as it and those before it are there.
+        workers: how many processes may share the cases.
 
     Raises:
         GoldenError: a case cannot be read, or the selection matches nothing.
@@ -52,13 +57,22 @@ def run_golden(
         check_case(case, project.graph)
     results: list[CaseResult] = []
     notes: list[str] = []
-    for case, subjects in chosen:
-        result = run_case(project, case, subjects, keep=keep, notes=notes)
+    tasks = [partial(_with_notes, project, case, subjects, keep) for case, subjects in chosen]
+    sizes = [_size(case) for case, _ in chosen]
+    for result, told in in_order(tasks, sizes, workers):
         results.append(result)
+        notes += told
         on_case(result)
     full = not selection
     orphans = find_orphans(project.golden, cases, keep.folder if keep else None) if full else ()
     return GoldenResult(tuple(results), orphans, tuple(notes), time.perf_counter() - started, full)
+
+
+def _with_notes(
+    project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None
+) -> tuple[CaseResult, list[str]]:
+    notes: list[str] = []
+    return run_case(project, case, subjects, keep=keep, notes=notes), notes
 
 
 def run_case(
@@ -81,6 +95,12 @@ def run_case(
         text = f"{type(error).__name__}: {error}{_place(error, project)}"
         result = dataclasses.replace(base, error=text, traceback="".join(tracebacks.format_exception(error)))
     return dataclasses.replace(result, seconds=time.perf_counter() - started)
+
+
+def _size(case: Case) -> int:
+    """About how long a case takes: the tables under test, and again as many if all of it comes from sources."""
+    given = case.empty or (case.inputs / TABLES).is_dir()
+    return len(case.subjects) * (1 if given else 2)
 
 
 def build_names(case: Case, graph: Graph, subjects: Iterable[str], inputs: Inputs | None = None) -> list[str]:
