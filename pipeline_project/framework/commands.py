@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -109,14 +111,21 @@ def print_summary(console: Console, project: Project, summary: RunSummary) -> No
             if found.path:
                 console.print(f"{found.table:<10} {_short(project, found.path)}")
     if not summary.errors:
-        console.print("\nNext:  make dev                     the lineage and the checks in Dagster's UI")
-        console.print("       pipeline golden              expected input, expected output, on the real code")
-        console.print("       pipeline plan                what a run would change, without writing")
+        command = _own_command()
+        console.print(f"\nNext:  {'make dev':<28} the lineage and the checks in Dagster's UI")
+        console.print(f"       {f'{command} golden':<28} expected input, expected output, on the real code")
+        console.print(f"       {f'{command} plan':<28} what a run would change, without writing")
+
+
+def _own_command() -> str:
+    """How the reader can call this command: by its name, or from an environment that is not activated."""
+    own = Path(sys.executable).with_name("pipeline")
+    if shutil.which("pipeline") or not own.is_relative_to(Path.cwd()):
+        return "pipeline"
+    return str(own.relative_to(Path.cwd()))
 
 
 def _short(project: Project, path: object) -> str:
-    from pathlib import Path
-
     full = Path(str(path))
     return str(full.relative_to(project.root)) if full.is_relative_to(project.root) else str(full)
 
