@@ -227,7 +227,9 @@ def _is_condition(node: exp.Expr) -> bool:
 def _unwrapped(node: exp.Expr) -> Iterator[_Change]:
     """COALESCE, NULLIF and TRIM dropped."""
     if isinstance(node, exp.Coalesce | exp.Nullif | exp.Trim):
-        yield _Change(node.key, node, node.this.copy(), node)
+        inner = node.this.copy()
+        # Without parentheses `a / NULLIF(b / 7, 0)` would become `(a / b) / 7`.
+        yield _Change(node.key, node, exp.paren(inner) if isinstance(inner, exp.Binary) else inner, node)
     if isinstance(node, exp.TryCast):
         yield _Change("try_cast", node, exp.Cast(this=node.this.copy(), to=node.to.copy()), node)
 
@@ -247,7 +249,9 @@ def _aggregate(node: exp.Expr) -> Iterator[_Change]:
         yield _Change("aggregate", node, _AGGREGATES[type(node)](this=node.this.copy()), node)
     elif isinstance(node, exp.Count):
         if isinstance(node.this, exp.Star) or node.this is None:
-            yield _Change("aggregate", node, exp.Max(this=exp.Literal.number(1)), node)
+            one = exp.Max(this=exp.Literal.number(1))
+            # A mutant of another type would be killed by its type alone.
+            yield _Change("aggregate", node, exp.cast(one, "BIGINT"), node)
         elif not isinstance(node.this, exp.Distinct):
             yield _Change("aggregate", node, exp.Sum(this=node.this.copy()), node)
     elif isinstance(node, exp.Greatest | exp.Least):
