@@ -186,7 +186,12 @@ def test_nothing_holds_the_warehouse_after_a_run(tmp_path: Path, instance: dg.Da
     assert execute(project, instance).success
     file = str(tmp_path / "data" / "warehouse.duckdb")
     other = subprocess.run(
-        [sys.executable, "-c", "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('CREATE TABLE t (a INT)')", file],
+        [
+            sys.executable,
+            "-c",
+            "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('CREATE TABLE t (a INT)')",
+            file,
+        ],
         capture_output=True,
         check=False,
     )
