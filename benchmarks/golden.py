@@ -7,6 +7,10 @@ from benchmarks.options import Options
 
 JUDGED = (0, 1, 3)
 """Exit codes of a suite that ran to its end: equal, different, new."""
+INTRODUCTION = """
+*Cold*: no byte code of any package is compiled. *Warm*: as it is in daily use; every run still starts a new process and
+builds every table of a case from its inputs.
+""".strip()
 
 
 def measure(options: Options) -> str:
@@ -15,19 +19,16 @@ def measure(options: Options) -> str:
     parts = ["## Golden suite"]
     if not cases:
         return "\n\n".join([*parts, "There are no golden cases yet."])
-    parts.append(
-        f"`pipeline golden` over {len(cases)} cases. *Cold*: no byte code of any package is compiled. *Warm*: as it is"
-        " in daily use; every run still starts a new process and builds every table from its inputs."
-    )
+    parts.append(f"`pipeline golden` over {len(cases)} cases. {INTRODUCTION}")
     command = [*PYTHON, "-m", "pipeline_project", "golden"]
     home = options.folder / "dagster"
     home.mkdir()
     cold: list[Measured] = []
     warm: list[Measured] = []
     for number in range(options.repeat):
-        environment = {"DAGSTER_HOME": str(home), "PYTHONPYCACHEPREFIX": str(options.folder / f"byte_code_{number}")}
-        cold.append(process(command, environment=environment, good=JUDGED))
-        warm.append(process(command, environment=environment, good=JUDGED))
+        empty = {"PYTHONPYCACHEPREFIX": str(options.folder / f"byte_code_{number}"), "PYTHONDONTWRITEBYTECODE": ""}
+        cold.append(process(command, environment={"DAGSTER_HOME": str(home), **empty}, good=JUDGED))
+        warm.append(process(command, environment={"DAGSTER_HOME": str(home)}, good=JUDGED))
     base = Series(tuple(warm))
     rows = [["cold", *Series(tuple(cold)).cells(base)], ["warm", *base.cells(base)]]
     return "\n\n".join([*parts, table(["", *HEAD], rows)])

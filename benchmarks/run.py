@@ -7,6 +7,7 @@ same machine. Ratios are of the best runs.
 from __future__ import annotations
 
 import argparse
+import compileall
 import datetime as dtm
 import importlib
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import machine, report
+from benchmarks.measure import ROOT
 from benchmarks.options import Options
 
 BENCHMARKS = ("enforcement", "job", "scale", "load", "golden", "compare", "plan")
@@ -32,6 +34,9 @@ The rows are the example's real ones.
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmarks that were named, or all."""
     chosen, options = parse(arguments)
+    for package in ("pipeline_project", "benchmarks"):
+        # As `make` does before it runs anything: compiling the sources anew is no part of what is measured.
+        compileall.compile_dir(ROOT / package, quiet=1)
     with tempfile.TemporaryDirectory(prefix="benchmarks_", dir=options.folder) as folder:
         for name in chosen:
             print(f"{name} ({machine.load()})", file=sys.stderr, flush=True)
