@@ -226,6 +226,8 @@ def test_running_out_of_memory_and_of_temporary_disk_is_one_line(house: House) -
 
 def test_an_interrupt_rolls_back(house: House) -> None:
     """Ctrl-C in the middle of publishing."""
+    # A process started in the background by a shell ignores Ctrl-C; this one must not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     class Impatient:
         def __init__(self, inner: duckdb.DuckDBPyConnection) -> None:
@@ -245,8 +247,11 @@ def test_an_interrupt_rolls_back(house: House) -> None:
     source.sql = values(COLUMNS, "2, 2")
     plain = house.session.connection
     house.session.connection = Impatient(plain)  # type: ignore[assignment]
-    with pytest.raises(KeyboardInterrupt):
-        house.build(a)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            house.build(a)
+    finally:
+        signal.signal(signal.SIGINT, before)
     house.session.connection = plain
     assert house.table(a) == [(1, 1)]
     assert house.rows("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '\\_\\_%' ESCAPE '\\'") == []
