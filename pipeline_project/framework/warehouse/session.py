@@ -66,6 +66,13 @@ class Session:
 
     def relation(self, table: TableDef) -> str:
         """The quoted SQL name of `table`; raises WarehouseError if it was never published."""
+        return qualified(self._published_in(table), table.stage, table.name)
+
+    def read(self, table: TableDef) -> ibis.Table:
+        """The published rows of `table`; raises WarehouseError if there are none yet."""
+        return self.backend.table(table.name, database=(self._published_in(table), table.stage))
+
+    def _published_in(self, table: TableDef) -> str:
         catalog = self.catalog_of(table)
         if catalog is None:
             raise WarehouseError(
@@ -73,12 +80,7 @@ class Session:
                 where=f"{table.stage}.{table.name}",
                 fix=f"Build it first: pipeline run {table.name}.",
             )
-        return qualified(catalog, table.stage, table.name)
-
-    def read(self, table: TableDef) -> ibis.Table:
-        """The published rows of `table`; raises WarehouseError if there are none yet."""
-        self.relation(table)
-        return self.backend.table(table.name, database=(self.catalog_of(table), table.stage))
+        return catalog
 
     def count(self, table: TableDef) -> int:
         """The number of published rows of `table`."""
