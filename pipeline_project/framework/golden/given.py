@@ -7,7 +7,6 @@ builds, and this is a tenth of the time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,19 +53,11 @@ def _publish(session: Session, table: TableDef, file: Path | None, case: Case) -
 def _broken_rules(session: Session, contract: Contract, rows: str) -> str | None:
     if not contract.row_rules:
         return None
-    found = contract.broken(session.connection, f'(WITH "__given" AS (FROM {rows}) {_labelled_sql(contract)})')
+    found = contract.broken(session.connection, f"({contract.labelled_sql(f'FROM {rows}')})")
     if not found.rejected:
         return None
     codes = ", ".join(f"{code} {count:,}" for code, count in found.counts.items())
     return f"rows_valid: {found.rejected:,} of {found.rows:,} rows rejected: {codes}"
-
-
-@lru_cache(maxsize=256)
-def _labelled_sql(contract: Contract) -> str:
-    """SQL over a relation `__given`; the same for every case."""
-    import ibis
-
-    return str(ibis.to_sql(contract.label(ibis.table(contract.schema, name="__given")), dialect="duckdb"))
 
 
 def _broken_keys(session: Session, contract: Contract, rows: str) -> str | None:

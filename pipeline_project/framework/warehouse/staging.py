@@ -103,8 +103,9 @@ def stage(
     wanted = [*names, *(name for name in SOURCE_COLUMNS if name in expression.columns and name not in names)]
     if wanted != list(expression.columns):
         expression = expression.select(*wanted)
-    rows = _as_declared(session, contract, session.sql(contract.label(expression)))
-    session.connection.execute(f"CREATE OR REPLACE TABLE {relation} AS {rows}")
+    rows = _as_declared(session, contract, session.sql(expression))
+    labelled = contract.labelled_sql(rows, wanted[len(names) :])
+    session.connection.execute(f"CREATE OR REPLACE TABLE {relation} AS {labelled}")
     count = _one(session, f"SELECT count(*) FROM {relation}")
     if landed is not None and landed.malformed is not None:
         count += _one(session, f"SELECT count(*) FROM ({landed.malformed})")
