@@ -19,6 +19,8 @@ from pipeline_project.framework.golden.run import build_names
 if TYPE_CHECKING:
     from pipeline_project.framework.project import Project
 
+MAX_CASES = 3
+"""Around the inputs of so many cases rows are looked for that kill a survivor."""
 Status = Literal["killed", "survived", "equivalent", "stillborn"]
 
 
@@ -210,17 +212,23 @@ class _Runner:
             return []
         with _Warehouse(self.project) as real:
             for table, found in survivors.items():
-                name = min(self.covering[table])[1]
-                with bench(self.project, self.cases[name]) as opened:
-                    variations = Variations(opened, table)
-                    here = {outcome.mutant.key: mutant for outcome, mutant in self._mutants(opened, table)}
-                    on_progress(f"{table}: looking for rows that kill {len(found)}")
-                    changed = [here.get(outcome.mutant.key, outcome.mutant) for outcome in found]
-                    for outcome, mutant, rows in zip(found, changed, variations.killing(changed), strict=True):
-                        outcome.rows = rows
-                        if rows is None and real.connection is not None:
-                            outcome.real = differing_row(real.connection, opened, mutant, real.catalog)
+                # A case that leaves an input empty has nothing to vary there: others are looked at too.
+                for _, name in sorted(self.covering[table])[:MAX_CASES]:
+                    if all(outcome.rows is not None for outcome in found):
+                        break
+                    on_progress(f"{table}: looking for rows around {name}")
+                    with bench(self.project, self.cases[name]) as opened:
+                        self._search_around(opened, table, found, real)
             return real.notes
+
+    def _search_around(self, opened: Bench, table: str, found: Sequence[Outcome], real: _Warehouse) -> None:
+        here = {outcome.mutant.key: mutant for outcome, mutant in self._mutants(opened, table)}
+        left = [outcome for outcome in found if outcome.rows is None]
+        changed = [here.get(outcome.mutant.key, outcome.mutant) for outcome in left]
+        for outcome, mutant, rows in zip(left, changed, Variations(opened, table).killing(changed), strict=True):
+            outcome.rows = rows
+            if rows is None and outcome.real is None and real.connection is not None:
+                outcome.real = differing_row(real.connection, opened, mutant, real.catalog)
 
 
 class _Warehouse:
