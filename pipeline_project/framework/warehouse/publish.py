@@ -1,7 +1,8 @@
 """Stage, audit, publish: in one transaction the new version appears whole, or the old one stays.
 
 A reader never sees rows that were not audited. When a blocking check fails, only the rejected rows and the
-record of the failure are committed.
+record of the failure are committed; where the check's rows can only be found among the refused ones, these are
+kept beside the table until its next build.
 
 The staging table, which no reader knows, is written and split in transactions of its own: DuckDB writes a table
 again in full when rows are deleted in the transaction that created it, and marks a few bits when they are deleted
@@ -81,6 +82,9 @@ def failure(publication: Publication, where: str) -> AuditFailed:
     """The error for a publication with blocking checks."""
     blocking = [check for check in publication.checks if check.blocks]
     fix = "Nothing was published; the previous version stays."
+    refused = f"{staging.REFUSED}{publication.table}"
+    if any(refused in (check.sample_sql or "") for check in blocking):
+        fix += f" The refused rows are in {publication.stage}.{refused} until the next build."
     if any(check.name == "rows_valid" for check in blocking):
         fix += f" See the rows: pipeline quarantine list --table {publication.table}."
     return AuditFailed(
@@ -116,9 +120,10 @@ def _audited(session: Session, build: Build, staged: staging.Staged, schema_chec
     checks = (schema_check, *_audit(session, build, staged))
     outcome = _outcome(session, build, staged, checks)
     if outcome.failed:
-        session.connection.execute(f"DROP TABLE {relation}")
+        outcome = _refuse(session, build, staged, outcome)
         quarantine.keep(session, table, build.run, build.partition, published=False)
         return _record(session, build, outcome)
+    staging.forget_refused(session, table)
     action = _swap(session, build, relation)
     quarantine.keep(session, table, build.run, build.partition, published=True)
     profile = contract.profile(session.connection, session.relation(table))
@@ -132,6 +137,21 @@ def _audited(session: Session, build: Build, staged: staging.Staged, schema_chec
         profile=profile.columns,
     )
     return _record(session, build, published)
+
+
+def _refuse(session: Session, build: Build, staged: staging.Staged, outcome: Publication) -> Publication:
+    """Publish nothing; keep the rows where a failed check's SQL would otherwise look for them in vain."""
+    target = qualified(session.catalog, build.table.stage, build.table.name)
+    staging.forget_refused(session, build.table)
+    if not any(not check.passed and target in (check.sample_sql or "") for check in outcome.checks):
+        session.connection.execute(f"DROP TABLE {staged.relation}")
+        return outcome
+    shown = _whole(session, build, staging.keep_refused(session, build.table, staged.relation))
+    checks = tuple(
+        dataclasses.replace(check, sample_sql=check.sample_sql and check.sample_sql.replace(target, shown))
+        for check in outcome.checks
+    )
+    return dataclasses.replace(outcome, checks=checks)
 
 
 def _schema_problems(build: Build) -> list[str]:

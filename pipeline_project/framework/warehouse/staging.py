@@ -26,6 +26,8 @@ SOURCE_COLUMNS = ("_source_file", "_source_line")
 """Columns a connector may add: kept for rejected rows, never published."""
 PREFIX = "__staging_"
 """How the names of staging tables begin."""
+REFUSED = "__refused_"
+"""How the names of tables begin that keep what a failed audit refused."""
 REPEAT = "unique_key.repeat"
 """The reason code of rows that repeat a key whose first row is kept."""
 
@@ -74,6 +76,17 @@ def staging_table(session: Session, table: TableDef) -> Iterator[str]:
             session.connection.execute(f"DROP TABLE IF EXISTS {relation}")
             session.connection.execute("DROP TABLE IF EXISTS temp.main.__rejects")
         raise
+
+
+def keep_refused(session: Session, table: TableDef, relation: str) -> str:
+    """Keep the staged rows under a name that tells they were refused; returns its quoted SQL name."""
+    session.connection.execute(f"ALTER TABLE {relation} RENAME TO {quoted(REFUSED + table.name)}")
+    return qualified(session.catalog, table.stage, f"{REFUSED}{table.name}")
+
+
+def forget_refused(session: Session, table: TableDef) -> None:
+    """Drop what the last failed audit of the table refused."""
+    session.connection.execute(f"DROP TABLE IF EXISTS {qualified(session.catalog, table.stage, REFUSED + table.name)}")
 
 
 def sweep(session: Session) -> None:

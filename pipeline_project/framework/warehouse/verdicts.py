@@ -109,7 +109,7 @@ def unique_key(
                 "unique_key",
                 False,
                 "error",
-                f"({', '.join(key)}) is null in {problems.nulls:,} rows and repeated by {problems.excess:,} rows",
+                key_summary(key, problems.nulls, problems.excess),
                 failing=problems.nulls + problems.excess,
                 sample=_short(problems.sample),
                 sample_sql=sql.replace(relation, target) if sql else None,
@@ -117,6 +117,13 @@ def unique_key(
     if proven:
         return CheckResult("unique_key", True, "error", f"{listed} is unique: repeats were set aside")
     return CheckResult("unique_key", True, "error", f"{listed} is unique and never null")
+
+
+def key_summary(key: Collection[str], nulls: int, excess: int) -> str:
+    """What is wrong with a key, in words."""
+    listed = f"({', '.join(key)})"
+    found = [f"{excess:,} rows repeat {listed}"] if excess else []
+    return " and ".join([*found, *([f"{listed} is null in {nulls:,} rows"] if nulls else [])])
 
 
 def contract_key_problems(session: Session, contract: Contract, relation: str, key: tuple[str, ...]) -> KeyProblems:

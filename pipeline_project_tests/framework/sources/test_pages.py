@@ -10,7 +10,7 @@ from pipeline_project.framework.sources.pages import PagedJson
 from pipeline_project.framework.sources.web import Http
 
 COLUMNS = {"id": "INTEGER", "price": "DECIMAL(10,2)"}
-SHORT = Http(read=0.15, attempts=2, wait=0.001, longest_wait=0.01)
+SHORT = Http(attempts=2, wait=0.001, longest_wait=0.01)
 
 
 def page(ids, **more) -> str:

