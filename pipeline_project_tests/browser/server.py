@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline_project_tests.repository import ROOT
 
-RUNS = "{runsOrError(limit:50){... on Runs{results{runId status pipelineName}}}}"
+RUNS = "{runsOrError(limit:20){... on Runs{results{runId status pipelineName}}}}"
 
 BACKFILLS = "{partitionBackfillsOrError{... on PartitionBackfills{results{status error{message}}}}}"
 
@@ -46,16 +46,25 @@ class DevServer:
         found: list[dict[str, str]] = self.ask(RUNS)["runsOrError"]["results"]
         return found
 
-    def wait_for_run(self, job: str, known: set[str], seconds: float = 300) -> dict[str, str]:
-        """The run of `job` that is not among `known`, once it has ended."""
+    def launched(self, job: str, known: set[str], seconds: float = 60) -> str:
+        """The id of the run of `job` that is not among `known`, as soon as there is one."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for run in self.runs():
-                new = run["runId"] not in known and run["pipelineName"] == job
-                if new and run["status"] in ("SUCCESS", "FAILURE", "CANCELED"):
-                    return run
+                if run["runId"] not in known and run["pipelineName"] == job:
+                    return run["runId"]
             time.sleep(0.5)
-        raise AssertionError(f"no run ended within {seconds:g} s: {self.runs()}")
+        raise AssertionError(f"no run of {job} was launched within {seconds:g} s: {self.runs()}")
+
+    def wait_for_run(self, run_id: str, seconds: float = 300) -> dict[str, str]:
+        """The run, once it has ended."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            run = next(run for run in self.runs() if run["runId"] == run_id)
+            if run["status"] in ("SUCCESS", "FAILURE", "CANCELED"):
+                return run
+            time.sleep(1)
+        raise AssertionError(f"the run did not end within {seconds:g} s: {self.runs()}")
 
     def wait_for_backfill(self, *statuses: str, seconds: float = 420) -> None:
         """Wait until the newest backfill has one of `statuses`."""
@@ -79,6 +88,7 @@ def running(home: Path, files: Path) -> Iterator[DevServer]:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "MAKE"))},
         "DAGSTER_HOME": str(home / "dagster"),
+        "PYTHONPATH": str(Path(__file__).parent / "daemon"),
         "PIPELINE_WAREHOUSE": str(home / "warehouse.duckdb"),
         "PIPELINE_OUTPUT": str(home / "output"),
         "PIPELINE_SOURCE_RETAIL_FILES": str(files),
