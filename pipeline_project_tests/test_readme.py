@@ -97,6 +97,20 @@ def execute(command: Command, folder: Path, block: Block, exit_code: int) -> Non
     assert documents.lines_not_printed(command.output, done.stdout) == [], f"{name(block)}\n{done.stdout}"
 
 
+def test_every_message_under_troubleshooting_is_one_that_is_printed() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Troubleshooting")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ")][2:]
+    messages = [message.removeprefix("install: ") for cell in cells for message in re.findall("`([^`]+)`", cell)]
+    printed = "\n".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("pipeline_project", "scripts")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".sh")
+    )
+    assert len(messages) > 10
+    assert [message for message in messages if message not in printed] == []
+
+
 def test_the_settings_table_is_the_settings() -> None:
     table = "\n".join(
         f"| `{variable}` | {f'`{default}`' if default else ''} | {description} |"

@@ -110,12 +110,22 @@ def running(home: Path, files: Path) -> Iterator[DevServer]:
             _wait_until_loaded(server, process)
             yield server
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+    """End the whole group as Ctrl-C does, and what is left of it by force: make ends before the servers it started."""
+    os.killpg(process.pid, signal.SIGINT)
+    deadline = time.monotonic() + seconds
+    try:
+        while time.monotonic() < deadline:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # nobody is left
+    process.wait()
 
 
 def _wait_until_loaded(server: DevServer, process: subprocess.Popen[bytes], seconds: float = 180) -> None:
