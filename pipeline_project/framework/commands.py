@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_project.framework.errors import PipelineError, SettingsError
 from pipeline_project.framework.partitions import PartitionRange
 from pipeline_project.framework.tables import ExportDef, TableDef
 
@@ -145,17 +144,16 @@ def tables(project: Project) -> None:
 @click.command()
 @click.pass_obj
 def settings(project: Project) -> None:
-    """List every setting with its value, default and meaning; exits 2 if one is malformed."""
-    try:
-        current = project.settings()
-    except SettingsError as error:
-        raise PipelineError(error.what, where=error.where, fix=error.fix) from None
+    """List every setting with its value, default and meaning; addresses are shown without user and password."""
+    from pipeline_project.framework.sources.web import shown
+
+    current = project.settings()
     for variable, (default, description) in type(current).variables().items():
         name = variable.removeprefix(current.prefix).lower()
-        value = (
-            current.locations.get(name.removeprefix("source_"))
-            if name.startswith("source_")
-            else getattr(current, name)
-        )
+        value = getattr(current, name, None)
+        if name.startswith("source_"):
+            value = current.locations.get(name.removeprefix("source_"))
+            if value and "://" in value:
+                value = shown(value)
         click.echo(f"{variable}={'' if value is None else value}")
         click.echo(f"    {description} Default: {default or 'none'}.")

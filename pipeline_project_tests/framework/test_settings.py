@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
+from click.testing import CliRunner
 
+from pipeline_project.framework.commands import settings as settings_command
 from pipeline_project.framework.errors import SettingsError
 from pipeline_project.framework.settings import BaseSettings
 
@@ -122,3 +125,16 @@ def test_paths_count_from_the_project_and_know_home(monkeypatch: pytest.MonkeyPa
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         read().threads = 4  # type: ignore[misc]
+
+
+def test_the_command_shows_addresses_without_what_opens_them() -> None:
+    settings = read(
+        PIPELINE_SOURCE_SHOP_API="https://ada:hunter2@example.org/v1?token=s3cret&page=2",
+        PIPELINE_SOURCE_SHOP_FILES="/f",
+    )
+    shown = CliRunner().invoke(settings_command, obj=SimpleNamespace(settings=lambda: settings))
+    assert shown.exit_code == 0, shown.output
+    assert "PIPELINE_SOURCE_SHOP_API=https://example.org/v1?token=...&page=2\n" in shown.output
+    assert "PIPELINE_SOURCE_SHOP_FILES=/f\n" in shown.output
+    assert "hunter2" not in shown.output
+    assert "s3cret" not in shown.output
