@@ -69,6 +69,9 @@ def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange 
         published: whether the rest of the build is published. If not, only the first `KEPT_WHEN_FAILED` stay.
     """
     names = {"table": table.name}
+    if not _concerned(session, table):
+        session.connection.execute("DROP TABLE __rejects")
+        return
     session.connection.execute(_identified(table, limit=None if published else KEPT_WHEN_FAILED), names)
     if published:
         _settle(session, table, partition)
@@ -98,6 +101,14 @@ def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange 
     )
     for name in ("__known", "__identified", "__rejects"):
         session.connection.execute(f"DROP TABLE {name}")
+
+
+def _concerned(session: Session, table: TableDef) -> bool:
+    """Whether there is anything to keep or to settle; for most builds there is not, and one question is cheaper."""
+    found = session.connection.execute(
+        f"SELECT EXISTS (FROM __rejects) OR EXISTS (FROM {rejects(session)} WHERE table_name = ?)", [table.name]
+    ).fetchone()
+    return bool(found and found[0])
 
 
 def _identified(table: TableDef, *, limit: int | None) -> str:
