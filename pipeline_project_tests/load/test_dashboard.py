@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import datetime as dtm
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +13,19 @@ import pytest
 
 from pipeline_project.framework.results import CheckResult, Publication
 from pipeline_project_tests.bench import Bench
+from pipeline_project_tests.framework.browser import (
+    WIDTHS,
+    assert_fits,
+    assert_readable_aloud,
+    chromium,
+    needs_browser,
+    silent_page,
+)
 from pipeline_project_tests.transform.households import households
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
-needs_browser = pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("CI"), reason="there is no Chromium here; CI installs one"
-)
 DEPARTMENTS = ("GROCERY", "DRUG GM", "PRODUCE", "MEAT", "FUEL", "DELI", "<b>SPIRITS</b>", "UNKNOWN")
 
 
@@ -86,34 +85,22 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    assert CHROMIUM is not None, "CI must have a Chromium: apt-get install chromium"
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
-@pytest.fixture(params=[390, 1440])
+@pytest.fixture(params=WIDTHS)
 def page(request: Any, browser: Browser, page_file: Path) -> Iterator[Page]:
-    """The page, open, at a phone's and at a desktop's width; it must stay silent."""
-    opened = browser.new_page(viewport={"width": request.param, "height": 900})
-    told: list[str] = []
-    opened.on("console", lambda message: told.append(message.text))
-    opened.on("pageerror", lambda error: told.append(str(error)))
-    opened.on("request", lambda asked: told.append(asked.url) if not asked.url.startswith(("file:", "data:")) else None)
-    opened.goto(page_file.as_uri())
-    yield opened
-    opened.close()
-    assert told == []
+    """The page, open, at a phone's and at a desktop's width."""
+    with silent_page(browser, page_file, request.param) as opened:
+        yield opened
 
 
 @pytest.mark.browser
 @needs_browser
 def test_nothing_overflows_and_every_chart_is_seen_once(page: Page) -> None:
     width = page.viewport_size["width"] if page.viewport_size else 0
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert_fits(page)
     figures = page.locator("figure")
     assert figures.count() == 6
     for index in range(figures.count()):
@@ -136,14 +123,7 @@ def test_nothing_overflows_and_every_chart_is_seen_once(page: Page) -> None:
 @pytest.mark.browser
 @needs_browser
 def test_keyboard_and_screen_reader_find_their_way(page: Page) -> None:
-    assert page.locator("html").get_attribute("lang") == "en"
-    assert page.locator("h1").count() == 1
-    levels = [int(tag[1]) for tag in page.locator("h1, h2, h3").evaluate_all("all => all.map(e => e.tagName)")]
-    assert all(next_level - level <= 1 for level, next_level in pairwise(levels))
-    names = page.locator("svg[role=img]").evaluate_all("all => all.map(e => e.getAttribute('aria-label'))")
-    assert all(names)
-    ids = page.locator("[id]").evaluate_all("all => all.map(e => e.id)")
-    assert len(ids) == len(set(ids))
+    assert_readable_aloud(page)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the charts"
     page.locator("summary").focus()

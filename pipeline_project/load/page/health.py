@@ -44,7 +44,7 @@ def _publications(found: Sequence[Publication]) -> str:
     head = (
         '<th scope="col">Table</th><th scope="col" class="optional">Stage</th><th scope="col" class="n">Rows</th>'
         '<th scope="col" class="n optional">Rejected</th><th scope="col">Checks</th><th scope="col" class="n">Time</th>'
-        '<th scope="col" class="optional"><span aria-hidden="true"></span></th>'
+        '<td class="optional"></td>'
     )
     told = f'<h3>Worth knowing</h3><ul class="found">{"".join(warnings)}</ul>' if warnings else ""
     return (

@@ -15,6 +15,14 @@ from pipeline_project.framework.build import Progress
 from pipeline_project.framework.execute import RunSummary
 from pipeline_project.framework.plan.commands import apply, plan
 from pipeline_project.framework.project import Project
+from pipeline_project_tests.framework.browser import (
+    WIDTHS,
+    assert_fits,
+    assert_readable_aloud,
+    chromium,
+    needs_browser,
+    silent_page,
+)
 from pipeline_project_tests.framework.plan.sample import ROWS, Sample, forget
 
 SALES, ORDERS = "load/sales.py", "transform/orders.py"
@@ -94,6 +102,24 @@ def test_a_plan_still_prints_when_a_check_would_fail(built: Sample) -> None:
     assert "x transform.orders  would FAIL" in result.output
     assert "check   rows_valid: passed -> failed" in result.output
     assert ". load.sales  is skipped" in result.output
+
+
+@pytest.mark.browser
+@needs_browser
+def test_the_page_is_readable_on_a_phone_and_by_a_screen_reader(built: Sample) -> None:
+    built.edit(ORDERS, "    customer: dt.String = pa.Field(metadata=personal)\n", "")
+    built.edit(ORDERS, "raw_orders.mutate(amount=_.amount * 1)", 'raw_orders.drop("customer")')
+    built.edit(SALES, "_.amount.sum()", "(_.amount.sum() + 1)")
+    file = built.root / "plan.html"
+    assert call(built, "plan", "--html", file).exit_code == 2
+    with chromium() as browser:
+        for width in WIDTHS:
+            with silent_page(browser, file, width) as page:
+                assert_fits(page)
+                assert_readable_aloud(page)
+                shown = page.locator("body").inner_text()
+                for told in ("drops column customer", "load.sales", "30", "31", "nothing written"):
+                    assert told in shown
 
 
 def test_json_and_html(built: Sample) -> None:
