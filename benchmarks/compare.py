@@ -34,7 +34,10 @@ def measure(options: Options) -> str:
     series = {name: Series(tuple(runs)) for name, runs in found.items()}
     base = next(iter(series.values()))
     rows = [[name, *runs.cells(base)] for name, runs in series.items()]
-    parts = ["## Comparing tables", f"Two tables of {ROWS:,} rows and 10 columns of mixed types, in a database file. The bar: at most 3x reading both."]
+    parts = [
+        "## Comparing tables",
+        f"Two tables of {ROWS:,} rows and 10 columns of mixed types, in a database file. The bar: at most 3x reading both.",
+    ]
     return "\n\n".join([*parts, table(["", *HEAD], rows)])
 
 

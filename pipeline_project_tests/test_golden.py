@@ -8,8 +8,6 @@ from pipeline_project.framework.golden.pytest_plugin import golden_difference, g
 from pipeline_project.project import project
 
 NODES = golden_nodes(project)
-# In one process: a case runs once, and coverage needs them all.
-pytestmark = pytest.mark.xdist_group("golden")
 
 
 @pytest.mark.parametrize(("case", "table"), NODES, ids=map("/".join, NODES))

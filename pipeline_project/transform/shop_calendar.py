@@ -18,9 +18,14 @@ def _wall_clock(zone: str, at: dt.Timestamp(timezone="UTC", scale=6)) -> dt.Time
     """DuckDB's `timezone(zone, timestamptz)`: what a clock on the wall in that zone shows."""
 
 
+@ibis.udf.scalar.builtin(name="timezone")  # type: ignore[untyped-decorator]  # Ibis ships no types
+def _instant(zone: str, shown: dt.Timestamp(scale=6)) -> dt.Timestamp(timezone="UTC", scale=6):
+    """DuckDB's `timezone(zone, timestamp)`: the instant at which a clock on the wall in that zone shows it."""
+
+
 def as_utc(naive: ir.TimestampValue) -> ir.TimestampValue:
-    """A timestamp without a zone that means UTC, as an instant. Needs a session in UTC, as every one of ours is."""
-    return naive.cast(dt.Timestamp(timezone="UTC", scale=6))
+    """A timestamp without a zone that means UTC, as an instant: a cast would take it for the session's zone."""
+    return _instant("UTC", naive)
 
 
 def shop_date(at: ir.TimestampValue) -> ir.DateValue:

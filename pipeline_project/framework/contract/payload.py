@@ -28,9 +28,7 @@ def literal(text: str) -> str:
 
 def to_payload(columns: Iterable[Column]) -> str:
     """SQL: the columns of a row as the text of a JSON object."""
-    pairs = ", ".join(
-        f"{literal(column.name)}, CAST({quoted(column.name)} AS {_text_type(column.dtype)})" for column in columns
-    )
+    pairs = ", ".join(f"{literal(column.name)}, {_as_text(column)}" for column in columns)
     return f"CAST(json_object({pairs}) AS VARCHAR)"
 
 
@@ -41,6 +39,15 @@ def from_payload(columns: Iterable[Column], payload: str) -> list[str]:
         f"AS {column.sql_type}) AS {quoted(column.name)}"
         for column in columns
     ]
+
+
+def _as_text(column: Column) -> str:
+    name, dtype = quoted(column.name), column.dtype
+    text = f"CAST({name} AS {_text_type(dtype)})"
+    if dtype.is_timestamp() and dtype.timezone:
+        # The text of an instant is in the session's zone; the same row must have the same text, and so the same id.
+        return f"if(isfinite({name}), CAST(timezone('UTC', {name}) AS VARCHAR) || '+00', {text})"
+    return text
 
 
 def _structure(column: Column) -> str:

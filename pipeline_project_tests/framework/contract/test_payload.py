@@ -151,14 +151,38 @@ def test_an_instant_survives_another_time_zone(connection):
     assert connection.execute("SELECT moment = TIMESTAMPTZ '2017-11-05 05:30:00+00' FROM back").fetchall() == [(True,)]
 
 
+def test_an_instant_has_the_same_text_in_every_time_zone(connection):
+    class Model(pa.DataFrameModel):
+        moment: dt.Timestamp(timezone="UTC", scale=6) = pa.Field(nullable=True)
+
+    contract = Contract.of(Model)
+    load(connection, contract, [])
+    connection.execute(
+        """INSERT INTO rows VALUES ('2017-11-05 05:30:00.000001+00', 0), ('infinity', 1), ('-infinity', 2), (NULL, 3),
+                                   ('0044-03-15 (BC) 00:00:00+00', 4)"""
+    )
+    texts = []
+    for zone in ("UTC", "America/New_York", "Asia/Kathmandu"):
+        connection.execute(f"SET TimeZone = '{zone}'")
+        texts.append(connection.execute(f"SELECT {contract.payload_sql()} FROM rows ORDER BY _row").fetchall())
+    assert texts[0] == texts[1] == texts[2]
+    assert [json.loads(row[0])["moment"] for row in texts[0]] == [
+        "2017-11-05 05:30:00.000001+00", "infinity", "-infinity", None, "0044-03-15 (BC) 00:00:00+00",
+    ]  # fmt: skip
+
+
 def test_infinite_dates_survive(connection):
     class Model(pa.DataFrameModel):
         day: dt.Date
         moment: dt.Timestamp(scale=6)
+        instant: dt.Timestamp(timezone="UTC", scale=6)
 
     contract = Contract.of(Model)
     load(connection, contract, [])
-    connection.execute("INSERT INTO rows VALUES ('infinity', '-infinity', 0), ('0044-03-15 (BC)', '290000-01-01', 1)")
+    connection.execute(
+        """INSERT INTO rows VALUES ('infinity', '-infinity', 'infinity', 0),
+                                   ('0044-03-15 (BC)', '290000-01-01', '0044-03-15 (BC) 00:00:00+00', 1)"""
+    )
     sent = f"SELECT {contract.payload_sql()} AS payload, _row FROM rows"
     columns = ", ".join(contract.from_payload_sql("payload"))
     differences = f"SELECT * FROM rows EXCEPT SELECT {columns}, _row FROM ({sent})"
