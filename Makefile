@@ -10,8 +10,8 @@ PYTHON := .venv/bin/python
 READY := .venv/.installed
 endif
 
-# Where Dagster keeps the history of runs between starts; `pipeline run` uses the same.
-HISTORY := $(or $(DAGSTER_HOME),$(CURDIR)/.dagster)
+# Where Dagster keeps the history of runs between starts; `pipeline run` uses the same. Dry runs have their own.
+HISTORY := $(or $(DAGSTER_HOME),$(CURDIR)/.dagster)$(if $(filter dry_run,$(PIPELINE_ENV)),/dry_run)
 
 PORT ?= 3000
 # One more than the cores, for the test of the UI waits for Dagster more than it computes.
@@ -31,8 +31,10 @@ run: $(READY) ## Install, and run the whole pipeline on the real example data
 	@$(PYTHON) -m compileall -q $(PACKAGE)
 	@$(PYTHON) -m $(PACKAGE) run $(ARGS)
 
-dev: $(READY) .dagster/dagster.yaml ## Dagster's UI on http://localhost:3000 (PORT=...), with history kept between starts
+dev: $(READY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history kept between starts
 	@$(PYTHON) -m compileall -q $(PACKAGE)
+	@mkdir -p "$(HISTORY)"
+	@[ -e "$(HISTORY)/dagster.yaml" ] || ln -sf "$(CURDIR)/dagster.yaml" "$(HISTORY)/dagster.yaml"
 	@# Started from the history's folder, since Dagster warns of any other dagster.yaml; and it prefers `dg dev`
 	@# for projects of components, which this is not.
 	cd "$(HISTORY)" && DAGSTER_HOME="$(HISTORY)" "$(if $(findstring /,$(PYTHON)),$(abspath $(PYTHON)),$(PYTHON))" \
@@ -90,7 +92,3 @@ help: ## This list
 .venv/.installed: requirements.lock pyproject.toml scripts/install.sh
 	@sh scripts/install.sh .venv
 	@touch $@
-
-.dagster/dagster.yaml: dagster.yaml
-	@mkdir -p .dagster
-	@ln -sf ../dagster.yaml $@

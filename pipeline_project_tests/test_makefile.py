@@ -74,9 +74,16 @@ def test_an_environment_that_is_ready_is_used_as_it_is(clone: Path) -> None:
     assert "/opt/python -m pytest" in done.stdout
 
 
-def test_history_is_kept_in_the_project(clone: Path) -> None:
-    assert make(clone, ".dagster/dagster.yaml").returncode == 0
-    assert (clone / ".dagster" / "dagster.yaml").read_text() == (clone / "dagster.yaml").read_text()
+@pytest.mark.parametrize(("env", "kept"), [("dev", ".dagster"), ("dry_run", ".dagster/dry_run")])
+def test_history_is_kept_in_the_project_and_dry_runs_have_their_own(
+    clone: Path, env: str, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_ENV", env)
+    for _ in range(2):
+        done = make(clone, "dev", "PYTHON=true")
+        assert done.returncode == 0, done.stderr
+        assert f'DAGSTER_HOME="{clone / kept}"' in done.stdout
+    assert (clone / kept / "dagster.yaml").read_text() == (clone / "dagster.yaml").read_text()
 
 
 def install(folder: Path, tools: Path) -> subprocess.CompletedProcess[str]:
