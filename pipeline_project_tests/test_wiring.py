@@ -10,7 +10,8 @@ from pipeline_project.project import project
 
 
 def test_nothing_is_missing() -> None:
-    assert problems(project) == []
+    found = problems(project)
+    assert not found, "\n" + "\n".join(map(str, found))
 
 
 def test_dagster_has_every_node_in_the_group_of_its_stage() -> None:

@@ -11,7 +11,7 @@ from pipeline_project.framework import progress
 from pipeline_project.framework.build import Progress, build_node
 from pipeline_project.framework.code_version import code_version
 from pipeline_project.framework.contract import Contract
-from pipeline_project.framework.errors import AuditFailed, PipelineError, SourceError
+from pipeline_project.framework.errors import AuditFailed, PipelineError, SourceUnavailable
 from pipeline_project.framework.graph import Graph
 from pipeline_project.framework.metadata import check_results, definition_metadata, publication_metadata
 from pipeline_project.framework.partitions import Daily, PartitionRange
@@ -22,7 +22,7 @@ from pipeline_project.framework.tables import ExportDef, TableDef
 Node = TableDef | ExportDef
 
 SOURCE_RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
-"""A source may be back in a moment; an audit that failed will fail again, so it is not retried."""
+"""A source that does not answer may be back in a moment; a missing file or a failed audit will fail again."""
 
 
 def build_assets(project: Project) -> list[dg.AssetsDefinition]:
@@ -95,7 +95,7 @@ def _materialize(
         raise dg.Failure(str(error), allow_retries=False) from None
     except PipelineError as error:
         progress.emit(Progress("failed", node, None, error))
-        raise dg.Failure(str(error), allow_retries=isinstance(error, SourceError)) from None
+        raise dg.Failure(str(error), allow_retries=isinstance(error, SourceUnavailable)) from None
     progress.emit(Progress("done", node, publication))
     yield dg.MaterializeResult(
         metadata=publication_metadata(node, publication),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dtm
 import shutil
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_project.framework.partitions import PartitionRange
+from pipeline_project.framework.partitions import PartitionRange, check_days
 from pipeline_project.framework.tables import ExportDef, TableDef
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ def run(project: Project, names: tuple[str, ...], upstream: bool, downstream: bo
         chosen = graph.closure(chosen)
     if downstream:
         chosen = graph.downstream(chosen)
+    if partition is not None:
+        chosen_tables = [graph.tables[name] for name in chosen if name in graph.tables]
+        found = {node.name: node.partitions for node in chosen_tables if node.partitions}
+        check_days(partition, found, dtm.datetime.now(dtm.UTC).date())
     console = Console(highlight=False, soft_wrap=True)
     printer = ProgressPrinter(console, len(chosen))
     summary = execute(project, chosen, partition=partition, on_progress=printer)
@@ -52,20 +57,24 @@ class ProgressPrinter:
     def __init__(self, console: Console, total: int) -> None:
         self.console = console
         self.total = total
-        self.done = 0
+        self.numbers: dict[str, int] = {}
 
     def __call__(self, progress: Progress) -> None:
         if progress.kind == "start":
             if self.console.is_terminal:
                 self.console.print(f"  ...  {progress.node.stage}.{progress.node.name}", end="\r", style="dim")
             return
-        self.done += 1
-        place = f"{self.done:>3}/{self.total}"
+        again = progress.node.name in self.numbers  # a source is tried again
+        number = self.numbers.setdefault(progress.node.name, len(self.numbers) + 1)
+        place = f"{number:>3}/{self.total}"
         name = f"{progress.node.stage}.{progress.node.name}"
         found = progress.publication
         if progress.kind == "failed":
-            self.console.print(f"{place}  [red]FAILED[/red]  {name}")
+            self.console.print(f"{place}  [red]FAILED[/red]  {name}{' again' if again else ''}")
             self.console.print(f"         {progress.error}", markup=False)
+            for check in found.checks if found is not None else ():
+                if check.blocks and check.sample_sql:
+                    self.console.print(f"         {check.name} finds its rows with: {check.sample_sql}", markup=False)
         elif isinstance(progress.node, ExportDef) and found is not None:
             self.console.print(
                 f"{place}  {name:<38} {(found.bytes or 0) / 1024:>11,.0f} KB {'':<20} {found.seconds:6.2f} s"
@@ -95,12 +104,12 @@ def print_summary(console: Console, project: Project, summary: RunSummary) -> No
             console.print(f"  [yellow]{label:<{width}}[/yellow]  {escape(check.summary)}")
     passed = sum(check.passed for check in checks)
     published = [found for found in summary.publications.values() if not found.failed]
-    rejected = sum(found.rejected for found in published)
+    rejected = sum(found.rejected for found in summary.publications.values())
     console.print()
     console.print(
         f"{len(published)} published, {len(summary.errors)} failed, {len(summary.skipped)} skipped "
         f"in {summary.seconds:.1f} s; {passed} of {len(checks)} checks passed, {len(warned)} warned; "
-        f"{rejected:,} rows in quarantine"
+        f"{rejected:,} rows rejected"
     )
     if settings.env == "dry_run":
         console.print("dry run: nothing real was written")
@@ -132,7 +141,7 @@ def _short(project: Project, path: object) -> str:
 @click.command()
 @click.pass_obj
 def tables(project: Project) -> None:
-    """List the tables in the order they are built, what they read and what was published last."""
+    """List the tables in the order they are built: the grain of each, and what it reads."""
     for node in project.graph:
         kind = "" if isinstance(node, TableDef) else f"  -> {node.path}"
         click.echo(f"{node.stage}.{node.name}{kind}")

@@ -53,6 +53,10 @@ class SourceError(PipelineError):
     """A source is missing, malformed or does not answer. Nothing was published."""
 
 
+class SourceUnavailable(SourceError):
+    """A source does not answer. It may be back in a moment, so Dagster tries again."""
+
+
 class SourceChanged(SourceError):
     """A source has other columns than its table's contract, or of other types."""
 

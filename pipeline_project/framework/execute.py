@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -103,7 +104,9 @@ def execute(
     summary.seconds = time.perf_counter() - started
     summary.skipped = [name for name in names if name not in summary.publications and name not in summary.errors]
     if not result.success and not summary.errors:
-        raise PipelineError(f"the run failed: {_failure(result)}", where=f"run {result.run_id}")
+        raise PipelineError(
+            _failure(result), where=f"run {result.run_id}", fix="Its page in `make dev` has the whole traceback."
+        )
     return summary
 
 
@@ -112,5 +115,10 @@ def _failure(result: object) -> str:
         data = event.event_specific_data
         error = getattr(data, "error", None)
         if event.is_failure and error is not None:
-            return str(error.cause or error).strip()
+            cause = error.cause or error
+            # The last frame of the project's own code says where; Dagster's are about Dagster.
+            own = [frame for frame in cause.stack if "site-packages" not in frame and "File " in frame]
+            place = re.search(r'File "([^"]+)", line (\d+)', own[-1]) if own else None
+            where = f" ({Path(place[1]).name}:{place[2]})" if place else ""
+            return f"{' '.join(cause.message.split())}{where}"
     return "see the run's page in Dagster"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
-from pipeline_project.framework.errors import WiringError
+from pipeline_project.framework.errors import PipelineError, WiringError
 from pipeline_project.framework.fit import check_exports, check_table
 from pipeline_project.framework.tables import ExportDef, InvariantDef, Node, TableDef
 
@@ -53,14 +57,18 @@ class Graph:
 
     @classmethod
     def load(cls, package: str, stages: Iterable[str]) -> Graph:
-        """Import every module of `package`'s stage folders and collect the nodes that stand in them."""
+        """Import every module of `package`'s stage folders and collect the nodes that stand in them.
+
+        Raises:
+            WiringError: a module cannot be imported, or the tables do not fit together.
+        """
         found: list[Node] = []
         for stage in stages:
             folder = importlib.import_module(f"{package}.{stage}")
             for info in sorted(
                 pkgutil.iter_modules(folder.__path__, f"{folder.__name__}."), key=lambda info: info.name
             ):
-                module = importlib.import_module(info.name)
+                module = _imported(info.name)
                 found += [
                     value
                     for value in vars(module).values()
@@ -145,3 +153,21 @@ def _check_inputs(node: Node, tables: dict[str, TableDef | ExportDef]) -> None:
                 where=str(node.file),
                 fix=f"Annotate the parameter {name}: Table[{upstream.model.__name__}].",
             )
+
+
+def _imported(name: str) -> ModuleType:
+    """The module; a mistake in its code is told in one line, with the file and line where it stands."""
+    try:
+        return importlib.import_module(name)
+    except PipelineError:
+        raise
+    except SyntaxError as error:
+        raise WiringError(f"SyntaxError: {error.msg}", where=f"{error.filename}:{error.lineno}") from error
+    except Exception as error:  # whatever the code of a table raises is told by its place
+        place = name
+        package = Path(str(sys.modules[name.partition(".")[0]].__file__)).parent
+        for frame in traceback.extract_tb(error.__traceback__):
+            file = Path(frame.filename)
+            if file.is_relative_to(package) and not file.is_relative_to(Path(__file__).parent):
+                place = f"{file}:{frame.lineno}"
+        raise WiringError(f"{type(error).__name__}: {' '.join(str(error).split())}", where=place) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dtm
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -86,3 +86,13 @@ def daily(column: str, *, start: str, end: str | None = None, timezone: str = "U
             f"'{timezone}' is no time zone", where=where, fix="Use an IANA name such as 'America/New_York'."
         ) from None
     return Daily(column, first, last, timezone)
+
+
+def check_days(days: PartitionRange, partitions: Mapping[str, Daily], today: dtm.date) -> None:
+    """Raise PipelineError where `days` are no partitions of the tables in `partitions`, or none of these has any."""
+    if not partitions:
+        raise PipelineError(f"none of these tables is partitioned, so {days} is none of their partitions")
+    for name, found in partitions.items():
+        whole = found.whole(today)
+        if days.start < whole.start or days.end > whole.end:
+            raise PipelineError(f"{days} is outside the partitions of '{name}'", fix=f"Name days of {whole}.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import types
+from pathlib import Path
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -270,3 +272,30 @@ def test_two_exports_of_one_file() -> None:
         return ""
 
     assert "writes 'page.html' as well" in refused(orders, customers, totals, page, other)
+
+
+@pytest.mark.parametrize(
+    ("code", "place", "message"),
+    [
+        ("x = 1\ny = (\n", 2, "SyntaxError: '(' was never closed"),
+        ("import ibis\n\nibis.nothing_like_it\n", 3, "AttributeError: "),
+        ("def f():\n    raise ValueError('two\\nlines')\nf()\n", 2, "ValueError: two lines"),
+    ],
+    ids=["syntax", "misspelt", "raised"],
+)
+def test_a_mistake_in_a_tables_file_is_one_line_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, place: int, message: str
+) -> None:
+    stage = tmp_path / "broken_shop" / "extract"
+    stage.mkdir(parents=True)
+    (stage.parent / "__init__.py").touch()
+    (stage / "__init__.py").touch()
+    (stage / "orders.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(WiringError) as caught:
+        Graph.load("broken_shop", ["extract"])
+    text = str(caught.value)
+    assert text.startswith(f"{stage / 'orders.py'}:{place}: {message}")
+    assert "\n" not in text
+    for name in [name for name in sys.modules if name.startswith("broken_shop")]:
+        del sys.modules[name]

@@ -185,7 +185,7 @@ def accept(pending: Pending, case: Case, graph: Graph) -> None:
         raise GoldenError(
             f"the new output breaks its contract: {pending.refused}",
             where=pending.address,
-            fix="Fix the table or its contract; such output cannot be accepted.",
+            fix="Fix the table or its contract; or, if the case is about that, name the checks under expects_checks.",
         )
     if pending.table not in case.tables:
         raise GoldenError(

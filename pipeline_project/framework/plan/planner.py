@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_project.framework.errors import PlanError, SourceError
+from pipeline_project.framework.errors import PipelineError, PlanError, SourceError
+from pipeline_project.framework.partitions import check_days
 from pipeline_project.framework.plan.model import Plan
 from pipeline_project.framework.plan.published import orphans
 from pipeline_project.framework.plan.work import Node, Work
@@ -86,16 +87,11 @@ def make_plan(
 
 
 def _check_partition(considered: Sequence[Node], days: PartitionRange, run: Run) -> None:
-    found = {
-        node.name: node.partitions.whole(run.now.date())
-        for node in considered
-        if isinstance(node, TableDef) and node.partitions is not None
-    }
-    if not found:
-        raise PlanError(f"none of these tables is partitioned, so {days} is none of their partitions")
-    for name, whole in found.items():
-        if days.start < whole.start or days.end > whole.end:
-            raise PlanError(f"{days} is outside the partitions of '{name}'", fix=f"Name days of {whole}.")
+    partitions = {node.name: node.partitions for node in considered if isinstance(node, TableDef) and node.partitions}
+    try:
+        check_days(days, partitions, run.now.date())
+    except PipelineError as error:
+        raise PlanError(error.what, fix=error.fix) from None
 
 
 def _readable(considered: Sequence[Node], sources: Sources) -> list[Path]:

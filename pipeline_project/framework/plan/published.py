@@ -106,5 +106,5 @@ def orphans(books: Books, project: Project) -> tuple[str, ...]:
     return tuple(
         f"{stage}.{name}"
         for stage, name in sorted(books.tables)
-        if stage in project.stages and (stage, name) not in made
+        if stage in project.stages and (stage, name) not in made and not name.startswith("__")
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pipeline_project.framework.errors import SourceError
+from pipeline_project.framework.errors import SourceError, SourceUnavailable
 
 if TYPE_CHECKING:
     import httpx
@@ -101,7 +101,7 @@ class Fetcher:
                 with attempt:
                     return self._once(url)
         except _Passing as error:
-            raise SourceError(
+            raise SourceUnavailable(
                 f"{error} ({self.http.attempts} attempts)",
                 where=self.where(url),
                 fix="Run again later, or ask the source's owner.",

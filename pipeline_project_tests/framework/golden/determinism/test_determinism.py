@@ -100,29 +100,3 @@ def test_rejected_rows_that_vary_are_named(tree: Tree) -> None:
     assert (found.axis, found.table) == ("shuffled inputs", "orders")
     assert "@example.org" not in found.detail
     assert found.others == ("daily_sales",)
-
-
-@pytest.fixture
-def events(tmp_path: Path) -> Tree:
-    """The project's own case of events in two partitions."""
-    from pipeline_project.project import project
-
-    shutil.copytree(project.golden / "events-out-of-order", tmp_path / "golden" / "events-out-of-order")
-    return Tree(with_graph(dataclasses.replace(project, root=tmp_path), project.graph))
-
-
-def test_events_in_two_landings_are_the_same_rows(events: Tree) -> None:
-    (checked,) = determinism(events.project)
-    assert checked.axes[-1] == "batches"
-    assert not checked.variations
-
-
-def test_what_depends_on_the_landing_is_named(events: Tree) -> None:
-    def raw_redemptions(source: Any) -> Any:
-        return source.mutate(household_id=source.count().cast("int64"))
-
-    graph = events.project.graph
-    node = dataclasses.replace(graph.nodes["raw_redemptions"], function=raw_redemptions)
-    changed = Graph.of([*{**graph.nodes, "raw_redemptions": node}.values(), *graph.invariants.values()])
-    found = _varies(Tree(with_graph(events.project, changed)))
-    assert found == {"batches": ("raw_redemptions", "household_id")}
