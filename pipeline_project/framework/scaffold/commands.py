@@ -93,7 +93,15 @@ def _tell(project: Project, name: str, started: Started) -> None:
     click.echo("\nStill yours to decide:")
     for line in started.missing:
         click.echo(f"  {line}")
+    if any(path.name == "settings.py" for path in started.changed):
+        click.echo("  README.md: the new setting's row in its table; `make check` shows how it reads")
     click.echo(f"\nNext:  fill in the rows of golden/{name}/inputs")
-    click.echo(f"       pipeline golden {name}            the rows that come out")
-    click.echo(f"       pipeline golden accept {name}     once they are right")
-    click.echo("       make check                        what is still missing")
+    steps = {
+        f"pipeline golden {name}": "the rows that come out",
+        f"pipeline golden accept {name}": "once they are right",
+        "pipeline golden coverage": "the rules that no case breaks yet",
+        "make check": "what is still missing",
+    }
+    width = max(map(len, steps))
+    for command, why in steps.items():
+        click.echo(f"       {command:<{width}}  {why}")
