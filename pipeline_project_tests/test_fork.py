@@ -81,6 +81,8 @@ def test_the_old_name_is_nowhere_but_in_the_licence_and_the_upgrade_notes(
     assert old <= {"LICENSE", "UPGRADING.md"}
     assert not [name for name in found if "pipeline_project" in name]
     assert not [name for name in found if "fork" in name]
+    assert "make check || status=$?" in found[".ci/run"]
+    assert "fork" not in found[".ci/run"]
 
 
 @pytest.mark.slow

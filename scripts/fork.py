@@ -208,7 +208,10 @@ def fork(name: str, *, example: bool, to: Path | None, source: Path = ROOT) -> s
 
 
 def forget_forking(root: Path) -> None:
-    """A fork is not forked again: the target and the README's section go."""
+    """A fork is not forked again: the target, the README's section and what CI does with a fork go."""
+    ci = root / ".ci" / "run"
+    kept = re.sub(r"# A fork without.*?\nfi\n\n", "", ci.read_text(encoding="utf-8"), count=1, flags=re.S)
+    ci.write_text(kept, encoding="utf-8")
     makefile, readme = root / "Makefile", root / "README.md"
     text = makefile.read_text(encoding="utf-8")
     text = re.sub(r"^fork:.*\n(?:\t.*\n)+\n", "", text, flags=re.M).replace(" fork ", " ", 1)
