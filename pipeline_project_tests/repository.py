@@ -9,7 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SKIPPED = {".git", ".venv", "data", "build", "dist", ".dagster", "__pycache__", "node_modules"}
+SKIPPED = {".hypothesis", ".git", ".venv", "data", "build", "dist", ".dagster", "__pycache__", "node_modules"}
 
 
 def files() -> list[Path]:
