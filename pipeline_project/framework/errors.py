@@ -54,7 +54,7 @@ class SourceError(PipelineError):
 
 
 class SourceUnavailable(SourceError):
-    """A source does not answer. It may be back in a moment, so Dagster tries again."""
+    """A source does not answer, or not to its end. It may be whole in a moment, so Dagster tries again."""
 
 
 class SourceChanged(SourceError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -51,7 +50,9 @@ def dagster_home(root: Path, *, dry: bool) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     config, wanted = home / "dagster.yaml", root / "dagster.yaml"
     if not config.exists() and wanted.exists():
-        shutil.copyfile(wanted, config)
+        # A link, as `make dev` makes one: a copy would go stale. One that leads nowhere is renewed.
+        config.unlink(missing_ok=True)
+        config.symlink_to(wanted)
     return home
 
 

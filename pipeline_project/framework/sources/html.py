@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.framework.errors import SourceError
+from pipeline_project.framework.errors import SourceError, SourceUnavailable
 from pipeline_project.framework.sources.base import Landed, Landing, ReadWhole
 from pipeline_project.framework.sources.columns import check_names
 from pipeline_project.framework.sources.rows import TextRows
@@ -92,7 +92,7 @@ def _text(answer: Answer, where: str) -> str:
         raise SourceError(f"the page is not {charset}, as it should be", where=where, fix="Ask its owner.") from None
     lower = text.lower()
     if lower.rfind("<table") > lower.rfind("</table"):
-        raise SourceError("the page ends inside a table", where=where, fix="Run again, or ask its owner.")
+        raise SourceUnavailable("the page ends inside a table", where=where, fix="Run again, or ask its owner.")
     return text
 
 

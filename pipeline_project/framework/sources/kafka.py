@@ -9,10 +9,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from pipeline_project.framework.errors import SourceError
+from pipeline_project.framework.errors import SourceError, SourceUnavailable
 from pipeline_project.framework.sources.eventlog import Event
 
 _BATCH = 10_000
+
+# What a cluster says, or is said of it, while a broker restarts or moves a partition; librdkafka's `retriable()`
+# is about producers only.
+_PASSING = (
+    "_ALL_BROKERS_DOWN",
+    "_RESOLVE",
+    "_TIMED_OUT",
+    "_TRANSPORT",
+    "BROKER_NOT_AVAILABLE",
+    "LEADER_NOT_AVAILABLE",
+    "NETWORK_EXCEPTION",
+    "NOT_LEADER_FOR_PARTITION",
+    "REPLICA_NOT_AVAILABLE",
+    "REQUEST_TIMED_OUT",
+)
 
 
 class KafkaLog:
@@ -93,7 +108,7 @@ class KafkaLog:
             while self.reached[partition] < end and limit > 0:
                 first = self._consumer.poll(self.patience)
                 if first is None:
-                    raise SourceError(
+                    raise SourceUnavailable(
                         f"partition {partition} is silent at offset {self.reached[partition]} of {end}",
                         where=self.where,
                         fix="Check the cluster and run again.",
@@ -150,7 +165,8 @@ class KafkaLog:
         return start, end
 
     def _failed(self, error: Any, prefix: str = "") -> SourceError:
-        return SourceError(
+        passing = error.code() in {getattr(self._kafka.KafkaError, name) for name in _PASSING}
+        return (SourceUnavailable if passing else SourceError)(
             f"{prefix}{error.str().rstrip('.')}", where=self.where, fix="Check the location, the topic and the cluster."
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from pipeline_project.framework.errors import SourceChanged, SourceError
+from pipeline_project.framework.errors import SourceChanged, SourceError, SourceUnavailable
 from pipeline_project.framework.sources.base import Landed, Landing, ReadWhole
 from pipeline_project.framework.sources.casts import normal_types
 from pipeline_project.framework.sources.objects import NoRow, RowReader
@@ -88,7 +88,7 @@ class PagedJson(ReadWhole):
             following = self._following(page, url, address, seen)
             if following is None:
                 if page.total is not None and seen != page.total:
-                    raise SourceError(
+                    raise SourceUnavailable(
                         f"{seen} items came, but {page.total} were announced",
                         where=page.where,
                         fix="Run again; the data may have changed while it was read.",
@@ -118,7 +118,7 @@ class PagedJson(ReadWhole):
         try:
             body = loads(answer.body)
         except JsonError as error:
-            raise SourceError(str(error), where=where, fix="Run again, or ask the API's owner.") from None
+            raise SourceUnavailable(str(error), where=where, fix="Run again, or ask the API's owner.") from None
         if not isinstance(body, dict) or not isinstance(body.get(self.items), list):
             raise SourceError(
                 f"has no list '{self.items}'", where=where, fix="Check the source's `items`, or ask the API's owner."

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pipeline_project.framework.errors import SourceError
+from pipeline_project.framework.errors import SourceError, SourceUnavailable
 from pipeline_project.framework.sources.html import HtmlTable
 
 COLUMNS = {"campaign_id": "INTEGER", "kind": "VARCHAR", "start_date": "DATE"}
@@ -76,6 +76,12 @@ def test_a_page_that_changed_is_refused(campaigns, server, page, message):
         campaigns(page)
     assert message in str(error.value)
     assert str(error.value).startswith(f"sold: {server.url}/campaigns.html")
+
+
+def test_a_page_cut_short_is_tried_again(campaigns):
+    whole = table(HEAD + ROWS)
+    with pytest.raises(SourceUnavailable):
+        campaigns(whole.split("2017-04")[0])
 
 
 def test_the_declared_character_set_is_used(campaigns):

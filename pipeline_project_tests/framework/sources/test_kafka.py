@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline_project.framework.errors import SourceError
+from pipeline_project.framework.errors import SourceError, SourceUnavailable
 from pipeline_project.framework.sources.events import EventLog
 from pipeline_project.framework.sources.kafka import KafkaLog
 
@@ -113,7 +113,7 @@ def test_a_partition_that_stays_silent(base, produce, monkeypatch):
     with KafkaLog(base, topic, patience=5.0) as log:
         monkeypatch.setattr(log, "_bounds", lambda *_: (0, 2))
         monkeypatch.setattr(log, "_consumer", _Silent(log._consumer))
-        with pytest.raises(SourceError, match="partition 0 is silent at offset 0 of 2"):
+        with pytest.raises(SourceUnavailable, match="partition 0 is silent at offset 0 of 2"):
             list(log.read({}, 10))
 
 
@@ -131,13 +131,14 @@ class _Silent:
 
 
 def test_nobody_listens():
-    with pytest.raises(SourceError, match=r"kafka://127\.0\.0\.1:1/sold: .*transport failure"):
+    with pytest.raises(SourceUnavailable, match=r"kafka://127\.0\.0\.1:1/sold: .*transport failure"):
         KafkaLog("kafka://127.0.0.1:1", "sold", patience=0.2).ends()
 
 
 def test_a_setting_that_is_none():
-    with pytest.raises(SourceError, match="No such configuration property"):
+    with pytest.raises(SourceError, match="No such configuration property") as raised:
         KafkaLog("kafka://127.0.0.1:1?colour=red", "sold")
+    assert not isinstance(raised.value, SourceUnavailable)
 
 
 def test_without_the_extra(monkeypatch):

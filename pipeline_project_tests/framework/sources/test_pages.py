@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from pipeline_project.framework.errors import SourceError
+from pipeline_project.framework.errors import SourceError, SourceUnavailable
 from pipeline_project.framework.sources.pages import PagedJson
 from pipeline_project.framework.sources.web import Http
 
@@ -120,6 +120,23 @@ def test_a_bad_page_stops_everything_and_is_named(coupons, server, body, message
     assert str(error.value).startswith(f"sold: {server.url}/coupons?page=2")
     if not isinstance(body, tuple):
         assert "page 2" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "passing"),
+    [
+        (page([3], next=None)[:-20], True),
+        (page([3], next=None, total=4), True),
+        ((503, {}, b""), True),
+        ("[]", False),
+        (page([1, 2], next=3), False),
+        ((404, {}, b""), False),
+    ],
+)
+def test_what_may_be_whole_in_a_moment_is_tried_again(coupons, body, passing):
+    with pytest.raises(SourceError) as error:
+        coupons(page([1, 2], next=2), body)
+    assert isinstance(error.value, SourceUnavailable) is passing
 
 
 def test_a_server_that_ignores_the_page(land, server):
