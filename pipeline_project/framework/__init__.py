@@ -11,7 +11,7 @@ import gc
 from typing import TYPE_CHECKING, Any
 
 # Loading a project makes a few hundred thousand objects that stay. With Python's usual threshold the collector
-# walks them again and again while they are made, which was a fifth of the time of loading.
+# walks them again and again while they are made, which was a tenth of the time of loading.
 gc.set_threshold(100_000, 20, 100)
 
 __version__ = "0.1.0"

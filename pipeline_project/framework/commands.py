@@ -41,9 +41,7 @@ def run(project: Project, names: tuple[str, ...], upstream: bool, downstream: bo
     if downstream:
         chosen = graph.downstream(chosen)
     if partition is not None:
-        chosen_tables = [graph.tables[name] for name in chosen if name in graph.tables]
-        found = {node.name: node.partitions for node in chosen_tables if node.partitions}
-        check_days(partition, found, dtm.datetime.now(dtm.UTC).date())
+        check_days(partition, (graph.get(name) for name in chosen), dtm.datetime.now(dtm.UTC).date())
     console = Console(highlight=False, soft_wrap=True)
     printer = ProgressPrinter(console, len(chosen))
     summary = execute(project, chosen, partition=partition, on_progress=printer)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime as dtm
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline_project.framework.errors import PipelineError, WiringError
+
+if TYPE_CHECKING:
+    from pipeline_project.framework.tables import Node
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,9 @@ def daily(column: str, *, start: str, end: str | None = None, timezone: str = "U
     return Daily(column, first, last, timezone)
 
 
-def check_days(days: PartitionRange, partitions: Mapping[str, Daily], today: dtm.date) -> None:
-    """Raise PipelineError where `days` are no partitions of the tables in `partitions`, or none of these has any."""
+def check_days(days: PartitionRange, nodes: Iterable[Node], today: dtm.date) -> None:
+    """Raise PipelineError where `days` are no partitions of a table among `nodes`, or none of these has any."""
+    partitions = {node.name: partitions for node in nodes if (partitions := getattr(node, "partitions", None))}
     if not partitions:
         raise PipelineError(f"none of these tables is partitioned, so {days} is none of their partitions")
     for name, found in partitions.items():

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from pipeline_project_tests.browser.server import DevServer, running
-from pipeline_project_tests.framework.browser import chromium
+from pipeline_project_tests.framework.browser import chromium, needs_browser
 from pipeline_project_tests.repository import ROOT
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SCREENSHOTS = ROOT / "build" / "screenshots"
 LOCATION = "/locations/pipeline_project"
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.ui]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.ui, needs_browser]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def all_tables_are_launched_at_once(server: DevServer, page: Page) -> None:
 
 
 def the_golden_job_runs_from_the_ui(server: DevServer, page: Page) -> None:
-    # Meanwhile, for Dagster looks at a backfill every half minute only.
+    # Meanwhile, for Dagster only looks at a backfill every few seconds.
     page.goto(f"{server.address}{LOCATION}/jobs/golden/playground")
     assert launched(server, page, "Launch Run", "golden")["status"] == "SUCCESS"
     page.goto(f"{server.address}/assets/golden?view=checks")

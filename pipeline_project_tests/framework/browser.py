@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -51,6 +51,17 @@ def silent_page(browser: Browser, file: Path, width: int) -> Iterator[Page]:
     yield page
     page.close()
     assert told == []
+
+
+def assert_is_read_by_everybody(file: Path, told: Iterable[str]) -> None:
+    """The page in `file` holds on a phone and on a desktop, for a screen reader too, and says all that is `told`."""
+    with chromium() as browser:
+        for width in WIDTHS:
+            with silent_page(browser, file, width) as page:
+                assert_fits(page)
+                assert_readable_aloud(page)
+                shown = page.locator("body").inner_text()
+                assert [text for text in told if text not in shown] == []
 
 
 def assert_fits(page: Page) -> None:

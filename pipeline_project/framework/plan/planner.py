@@ -87,9 +87,8 @@ def make_plan(
 
 
 def _check_partition(considered: Sequence[Node], days: PartitionRange, run: Run) -> None:
-    partitions = {node.name: node.partitions for node in considered if isinstance(node, TableDef) and node.partitions}
     try:
-        check_days(days, partitions, run.now.date())
+        check_days(days, considered, run.now.date())
     except PipelineError as error:
         raise PlanError(error.what, fix=error.fix) from None
 

@@ -74,16 +74,16 @@ def publish(session: Session, build: Build) -> Publication:
     with explained(f"{build.where} ({build.table.file})"):
         publication = _publish(session, build)
     if publication.failed:
-        raise failure(publication, build.where)
+        raise failure(publication, build.where, dry=session.dry)
     return publication
 
 
-def failure(publication: Publication, where: str) -> AuditFailed:
-    """The error for a publication with blocking checks."""
+def failure(publication: Publication, where: str, *, dry: bool = False) -> AuditFailed:
+    """The error for a publication with blocking checks; a dry run's refused rows go with its scratch database."""
     blocking = [check for check in publication.checks if check.blocks]
     fix = "Nothing was published; the previous version stays."
     refused = f"{staging.REFUSED}{publication.table}"
-    if any(refused in (check.sample_sql or "") for check in blocking):
+    if not dry and any(refused in (check.sample_sql or "") for check in blocking):
         fix += f" The refused rows are in {publication.stage}.{refused} until the next build."
     if any(check.name == "rows_valid" for check in blocking):
         fix += f" See the rows: pipeline quarantine list --table {publication.table}."

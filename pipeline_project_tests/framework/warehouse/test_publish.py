@@ -221,6 +221,7 @@ def test_a_repeated_key_publishes_nothing(house: House, rows: list[str]) -> None
     assert house.table(a) == [(1, 1), (2, 1)]
     assert found.sample_sql is not None
     repeated = {row.split(",")[0] for row in rows if sum(row[0] == other[0] for other in rows) > 1}
+    assert "__staging" not in found.sample_sql
     assert {str(row[0]) for row in house.rows(found.sample_sql)} == repeated
 
 
@@ -432,6 +433,8 @@ def test_references(house: House, severity) -> None:
     assert [row["v"] for row in found.sample] == [5, 6]
     assert len(house.table(a)) == (2 if severity == "error" else 4)
     assert found.sample_sql is not None
+    assert ("__refused_a" in found.sample_sql) is (severity == "error")
+    assert "__staging" not in found.sample_sql
     assert sorted(house.rows(found.sample_sql)) == [(5,), (6,)]
 
 
@@ -480,6 +483,8 @@ def test_invariants(house: House, severity) -> None:
     assert found.sample == ({"k": 2, "v": 6},)
     assert len(house.table(a)) == (1 if severity == "error" else 2)
     assert found.sample_sql is not None
+    assert ("__refused_a" in found.sample_sql) is (severity == "error")
+    assert not any(internal in found.sample_sql for internal in ("__whole", "__staging"))
     assert house.rows(found.sample_sql) == [(2, 6)]
 
 
