@@ -72,6 +72,14 @@ def dry(house: House, *nodes: TableDef, partition: str | None = None, in_memory:
         return {"result": result, "rows": rows, "offsets": session.offsets(nodes[0])}
 
 
+def test_a_dry_run_promises_no_refused_rows_for_its_database_goes(house: House) -> None:
+    a = given("a", Keyed, Given(values(COLUMNS, "1, 1", "1, 2")))
+    assert "The refused rows are in" in str(house.build(a).errors["a"])
+    error = str(dry(house, a)["result"].errors["a"])
+    assert "1 rows repeat (k)" in error
+    assert "refused rows" not in error
+
+
 # The same rows are the same table.
 
 

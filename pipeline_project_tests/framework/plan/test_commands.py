@@ -97,14 +97,6 @@ def test_a_plan_still_prints_when_a_check_would_fail(built: Sample) -> None:
     assert ". load.sales  is skipped" in result.output
 
 
-def test_a_plan_promises_no_refused_rows_for_its_scratch_database_goes(built: Sample) -> None:
-    built.rows([*ROWS, ROWS[0]])
-    assert "The refused rows are in" in str(built.run().errors["raw_orders"])
-    result = call(built, "plan")
-    assert "unique_key: 1 rows repeat (order_id)" in result.output
-    assert "refused rows" not in result.output
-
-
 @pytest.mark.browser
 @needs_browser
 def test_the_page_is_readable_on_a_phone_and_by_a_screen_reader(built: Sample) -> None:
