@@ -32,6 +32,11 @@ class Pair(pa.DataFrameModel):
     v: dt.Int64 = pa.Field(ge=0, metadata=public)
 
 
+class Keyed(Pair):
+    class Config:
+        unique = ["k"]
+
+
 class Wide(pa.DataFrameModel):
     k: dt.Int64 = pa.Field(metadata=public)
     v: dt.Float64 = pa.Field(ge=0, nullable=True, metadata=public)
