@@ -70,6 +70,7 @@ def execute(
     """
     import dagster as dg
 
+    from pipeline_project.framework import history
     from pipeline_project.framework.jobs import PIPELINE
 
     settings = project.settings()
@@ -93,7 +94,7 @@ def execute(
             "dagster/asset_partition_range_start": partition.start.isoformat(),
             "dagster/asset_partition_range_end": partition.end.isoformat(),
         }
-    with dg.DagsterInstance.from_config(str(home)) as instance, listening(listen):
+    with history.instance(home) as instance, listening(listen):
         result = defs.resolve_job_def(PIPELINE).execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey(name) for name in names],
