@@ -59,7 +59,7 @@ class Csv(ReadWhole):
     trailing_delimiter: bool = False
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
-        return files.fingerprint(base, files.find(base, self.path, table=self.path))
+        return files.fingerprint(base, files.find(base, self.path))
 
     def land(self, landing: Landing) -> Landed:
         found = files.find(landing.base, self.path, table=landing.table)

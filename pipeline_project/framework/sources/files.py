@@ -17,13 +17,17 @@ SMALL = 32 * 1024 * 1024
 """Files up to this many bytes are fingerprinted by content, larger ones by size and modification time."""
 
 
-def find(base: str, path: str, *, table: str) -> list[Path]:
-    """The files `path` (a name or a glob) means under `base`, sorted; each exists, is readable and not empty."""
+def find(base: str, path: str, *, table: str | None = None) -> list[Path]:
+    """The files `path` (a name or a glob) means under `base`, sorted; each exists, is readable and not empty.
+
+    Args:
+        table: named in messages; None where whoever tells them names it already.
+    """
     if any(mark in path for mark in "*?["):
         files = sorted(found for found in Path(base).glob(path) if not found.is_dir())
         if not files:
             raise SourceError(
-                "no file matches", where=f"{table}: {Path(base) / path}", fix="Check the location and the pattern."
+                "no file matches", where=_where(Path(base) / path, table), fix="Check the location and the pattern."
             )
     else:
         files = [Path(base) / path]
@@ -32,8 +36,12 @@ def find(base: str, path: str, *, table: str) -> list[Path]:
     return files
 
 
-def _check(file: Path, table: str) -> None:
-    where = f"{table}: {file}"
+def _where(place: Path, table: str | None) -> str:
+    return f"{table}: {place}" if table else str(place)
+
+
+def _check(file: Path, table: str | None) -> None:
+    where = _where(file, table)
     try:
         with file.open("rb") as stream:
             first = stream.read(1)

@@ -43,7 +43,7 @@ class HtmlTable(ReadWhole):
     http: Http = PATIENT
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
-        with Fetcher(self.http, self.path, transport) as fetcher:
+        with Fetcher(self.http, None, transport) as fetcher:
             return _digest(fetcher.get(join(base, self.path)))
 
     def land(self, landing: Landing) -> Landed:

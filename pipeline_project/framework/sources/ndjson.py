@@ -39,7 +39,7 @@ class Ndjson(ReadWhole):
     columns: Mapping[str, str] | None = field(default=None, hash=False)
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
-        return files.fingerprint(base, files.find(base, self.path, table=self.path))
+        return files.fingerprint(base, files.find(base, self.path))
 
     def land(self, landing: Landing) -> Landed:
         found = files.find(landing.base, self.path, table=landing.table)

@@ -58,7 +58,7 @@ class PagedJson(ReadWhole):
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
         """Reads all pages: an API tells in no other way whether it changed."""
         digest = hashlib.sha256()
-        with Fetcher(self.http, self.path, transport) as fetcher:
+        with Fetcher(self.http, None, transport) as fetcher:
             for page in self._walk(fetcher, join(base, self.path)):
                 digest.update(page.mark)
         return digest.hexdigest()

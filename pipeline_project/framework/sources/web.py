@@ -67,11 +67,11 @@ class Fetcher:
 
     Args:
         http: limits.
-        table: for messages.
+        table: named in messages; None where whoever tells them names it already.
         transport: replaces the network.
     """
 
-    def __init__(self, http: Http, table: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, http: Http, table: str | None, transport: httpx.BaseTransport | None = None) -> None:
         self.http, self.table, self.bytes = http, table, 0
         self._transport = transport
         self._clients: dict[str, httpx.Client] = {}
@@ -109,7 +109,7 @@ class Fetcher:
         raise AssertionError("a retry ends with a result or an error")
 
     def where(self, url: str) -> str:
-        return f"{self.table}: {shown(url)}"
+        return f"{self.table}: {shown(url)}" if self.table else shown(url)
 
     def _client(self, scheme: str) -> httpx.Client:
         import httpx

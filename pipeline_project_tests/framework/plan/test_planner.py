@@ -223,7 +223,9 @@ def test_a_missing_source_is_an_error_of_its_table(built: Sample) -> None:
     (built.root / "shop" / "orders.csv").unlink()
     made = plan(built)
     assert node(made, "raw_orders").action == "fail"
-    assert "orders.csv" in (node(made, "raw_orders").error or "")
+    file = built.root / "shop" / "orders.csv"
+    told = f"{file}: the file does not exist. Check the location in the settings."
+    assert node(made, "raw_orders").error == told, "the plan's line names the table already"
     assert made.exit_code == 1
 
 

@@ -82,6 +82,13 @@ def test_the_fingerprint_follows_the_content(source, tmp_path):
     assert source("f.x").fingerprint(str(tmp_path)) != first
 
 
+@pytest.mark.parametrize("path", ["nowhere.x", "*.x"])
+def test_a_fingerprint_of_nothing_names_the_place_once(source, tmp_path, path):
+    with pytest.raises(SourceError) as caught:
+        source(path).fingerprint(str(tmp_path))
+    assert caught.value.where == str(tmp_path / path)
+
+
 def test_the_fingerprint_does_not_depend_on_where_the_folder_is(source, tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

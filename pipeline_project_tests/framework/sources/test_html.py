@@ -102,3 +102,9 @@ def test_the_fingerprint_follows_the_page(campaigns, server):
     assert source.fingerprint(server.url) == found.landed.fingerprint
     campaigns(table(HEAD))
     assert source.fingerprint(server.url) != found.landed.fingerprint
+
+
+def test_a_fingerprint_of_nothing_names_the_place_once(server):
+    with pytest.raises(SourceError) as caught:
+        HtmlTable("site", "gone.html").fingerprint(server.url)
+    assert caught.value.where == f"{server.url}/gone.html"
