@@ -105,6 +105,14 @@ def test_what_is_missing_is_named(make: Make, old: str, new: str, problem: str) 
     assert problems(make(orders=ORDERS.replace(old, new))) == [problem]
 
 
+def test_a_column_under_a_mark_is_named_once(make: Make) -> None:
+    field = '    order_id: dt.Int64 = pa.Field(metadata=public, description="The order\'s number")'
+    assert field in ORDERS
+    bare = field.replace("The order's number", "")
+    marked = ORDERS.replace(field, f"    # EDIT: say what order_id means\n{bare}")
+    assert problems(make(orders=marked)) == ["transform/orders.py:11: still to be edited: say what order_id means"]
+
+
 def test_a_file_named_otherwise_than_its_table(make: Make) -> None:
     assert problems(make(sales=ORDERS)) == ["transform/sales.py: holds 'orders'; a file is named after its table"]
 

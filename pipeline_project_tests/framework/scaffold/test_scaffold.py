@@ -196,6 +196,19 @@ def test_a_source_is_started_from_a_sample(load: Loaded, tmp_path: Path, kind: s
     assert table(load(), "raw_teas").source is not None
 
 
+def test_each_column_is_named_once_in_what_is_left(load: Loaded, tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text("tea,price\nassam,2.5\n")
+    done = call(load(), new_source, "raw_teas", *sourced("teas.csv"), "--sample", str(sample), "--key", "tea")
+    left = [line for line in done.output.splitlines() if "raw_teas.py:" in line]
+    assert [sum(name in line for line in left) for name in (" tea ", " price ")] == [1, 1], left
+    assert not [line for line in left if "has no description" in line]
+
+    file = tmp_path / load().package / "extract" / "raw_teas.py"
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if EDIT not in line))
+    assert "extract/raw_teas.py: RawTeas.tea has no description" in problems(load())
+
+
 def test_no_row_of_a_sample_is_kept(load: Loaded, tmp_path: Path) -> None:
     sample = tmp_path / "sample.csv"
     sample.write_text("id,email\n1,ada@example.org\n")
