@@ -105,7 +105,8 @@ def _contract(file: File) -> Iterable[str]:
     for column in file.columns:
         if column.description is None:
             yield f"    # {EDIT} say what {column.name} means, and whether it is public, internal, personal or secret"
-        arguments = ["nullable=True"] if column.nullable else []
+        nullable = column.nullable and column.name not in file.key  # a key names every row, so it is never null
+        arguments = ["nullable=True"] if nullable else []
         arguments += [f"metadata={column.classification}", f"description={_string(column.description or '')}"]
         yield f"    {column.name}: {annotation(column.dtype)} = pa.Field({', '.join(arguments)})"
     yield ""

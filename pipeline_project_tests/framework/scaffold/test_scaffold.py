@@ -217,6 +217,19 @@ def test_no_row_of_a_sample_is_kept(load: Loaded, tmp_path: Path) -> None:
     assert not [name for name, text in contents(tmp_path).items() if b"ada@" in text]
 
 
+def test_a_key_is_never_null(load: Loaded, tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text("shop,day,tea\n1,2026-01-01,assam\n")
+    keys = ("--key", "shop", "--key", "day")
+    assert call(load(), new_source, "raw_teas", *sourced("t.csv"), "--sample", str(sample), *keys).exit_code == 0
+    nullable = {column.name: column.nullable for column in Contract.of(table(load(), "raw_teas").model).columns}
+    assert nullable == {"shop": False, "day": False, "tea": True}
+
+    arguments = ("--stage", "transform", "--from", "orders,customers", "--key", "email")
+    assert call(load(), new_table, "sales", *arguments).exit_code == 0
+    assert not Contract.of(table(load(), "sales").model).column("email").nullable, "though a join may miss it"
+
+
 def test_names_that_are_no_python_names_are_mapped(load: Loaded, tmp_path: Path) -> None:
     sample = tmp_path / "sample.csv"
     sample.write_text("Order ID,unitPrice,2nd\n1,2.5,x\n")
