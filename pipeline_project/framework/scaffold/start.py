@@ -95,9 +95,9 @@ def new_source(
     """
     stage = project.stages[0]
     folder = _folder(project, name, stage)
-    settings = _with_location(project, location, address)
     drafts = columns.of_sample(sample, kind, items=items) if sample else [_placeholder()]
     _check_key(key, drafts)
+    settings = _with_location(project, location, address)
     arguments = [f'"{location}"', f'"{path}"', *([f'items="{items}"'] if items and kind == "api" else [])]
     code = "source"
     if any(draft.served for draft in drafts):

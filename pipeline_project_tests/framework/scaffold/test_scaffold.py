@@ -298,6 +298,11 @@ def test_the_file_is_as_the_linters_want_it(load: Loaded, tmp_path: Path) -> Non
         (new_source, ("raw_teas", *sourced("t.csv"), "--sample", "no.csv"), "no.csv: the sample does not exist"),
         (
             new_source,
+            ("raw_teas", "--kind", "csv", "--location", "teas", "--path", "t.csv", "--sample", "no.csv"),
+            "no.csv: the sample does not exist",
+        ),
+        (
+            new_source,
             ("raw_teas", "--kind", "csv", "--location", "teas", "--path", "t.csv"),
             "settings know no location 'teas' (known: shop_files). Give its --address",
         ),
