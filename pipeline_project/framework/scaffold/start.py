@@ -169,7 +169,7 @@ def _with_location(project: Project, location: str, address: str | None) -> str 
     """The text of `settings.py` with a new location in it; None if it is known already.
 
     Raises:
-        PipelineError: it is new and has no address, or `settings.py` is not laid out as expected.
+        PipelineError: it is new and has no address or one of this machine, or `settings.py` is not laid out as expected.
     """
     known = project.settings().locations
     if location in known:
@@ -188,7 +188,27 @@ def _with_location(project: Project, location: str, address: str | None) -> str 
         raise PipelineError(
             "there is no default_locations to add to", where=str(file), fix=f'Add "{location}" yourself.'
         )
-    return f'{text[: begin.end()]}        "{location}": "{address}",\n{text[begin.end() :]}'
+    shown = _address(project.root, location, address)
+    return f'{text[: begin.end()]}        "{location}": "{shown}",\n{text[begin.end() :]}'
+
+
+def _address(root: Path, location: str, address: str) -> str:
+    """The address as it may stand in `settings.py`, which goes to every machine: a folder counts from the project.
+
+    Raises:
+        PipelineError: it is a folder of this machine, outside of the project.
+    """
+    path = Path(address)
+    if not path.is_absolute() and not address.startswith("~"):
+        return address
+    if path.resolve().is_relative_to(root.resolve()):
+        return f"./{path.resolve().relative_to(root.resolve()).as_posix()}"
+    raise PipelineError(
+        "the address is a folder of this machine alone",
+        where=address,
+        fix="Give one that counts from the project, such as ./data/shop; "
+        f"on this machine PIPELINE_SOURCE_{location.upper()} may name another.",
+    )
 
 
 def _settings_file(project: Project) -> Path:

@@ -254,6 +254,33 @@ def test_a_new_location_is_added_to_the_settings(load: Loaded, tmp_path: Path) -
     ast.parse(text)
 
 
+def test_a_folder_of_the_project_counts_from_it(load: Loaded, tmp_path: Path) -> None:
+    arguments = (
+        "--kind",
+        "csv",
+        "--location",
+        "tea_files",
+        "--path",
+        "t.csv",
+        "--address",
+        str(tmp_path / "data/teas"),
+    )
+    assert call(load(), new_source, "raw_teas", *arguments).exit_code == 0
+    assert '"tea_files": "./data/teas",' in (tmp_path / load().package / "settings.py").read_text()
+
+
+@pytest.mark.parametrize("address", ["/srv/teas", "~/teas", "{root}/../teas"])
+def test_a_folder_of_one_machine_is_no_address(load: Loaded, tmp_path: Path, address: str) -> None:
+    before, address = contents(tmp_path), address.format(root=tmp_path)
+    arguments = ("--kind", "csv", "--location", "tea_files", "--path", "t.csv", "--address", address)
+    assert str(call(load(), new_source, "raw_teas", *arguments).exception) == (
+        f"{address}: the address is a folder of this machine alone. "
+        "Give one that counts from the project, such as ./data/shop; "
+        "on this machine PIPELINE_SOURCE_TEA_FILES may name another."
+    )
+    assert contents(tmp_path) == before
+
+
 def test_the_file_is_as_the_linters_want_it(load: Loaded, tmp_path: Path) -> None:
     call(load(), new_table, "sales", "--stage", "transform", "--from", "orders,customers")
     call(load(), new_source, "raw_teas", *sourced("teas.csv"))
