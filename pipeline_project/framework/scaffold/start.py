@@ -31,6 +31,9 @@ CONNECTORS = {
     "events": "EventLog",
 }
 
+CHECKS = "checks"
+"""The stage of statements that span tables."""
+
 
 @dataclass(frozen=True)
 class Started:
@@ -119,8 +122,10 @@ def _folder(project: Project, name: str, stage: str) -> Path:
     """The stage's folder; raises PipelineError where `name` cannot stand there."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise PipelineError(f"'{name}' is no name for a table", fix="Use lower case, digits and _: basket_sizes.")
-    if stage not in project.stages:
-        raise PipelineError(f"no stage '{stage}'", fix=f"Stages: {', '.join(project.stages)}.")
+    stages = [each for each in project.stages if each != CHECKS]
+    if stage not in stages:
+        what = f"'{CHECKS}' holds invariants, not tables" if stage == CHECKS else f"no stage '{stage}'"
+        raise PipelineError(what, fix=f"Stages: {', '.join(stages)}.")
     if name in project.graph.nodes:
         raise PipelineError("the table exists", where=str(project.graph.nodes[name].file), fix="Choose another name.")
     folder = Path(importlib.import_module(f"{project.package}.{stage}").__path__[0])

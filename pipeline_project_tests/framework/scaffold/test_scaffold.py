@@ -75,6 +75,8 @@ SETTINGS = """class Settings:
     }
 """
 
+STAGES = ("extract", "transform", "checks")
+
 numbers = itertools.count()
 Loaded = Callable[[], Project]
 
@@ -87,7 +89,7 @@ class ShopSettings(BaseSettings):
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loaded:
     """A project of two extract tables; each call reads its files anew."""
     package = f"scaffolded_{next(numbers)}"
-    for stage in ("extract", "transform"):
+    for stage in STAGES:
         (tmp_path / package / stage).mkdir(parents=True)
         (tmp_path / package / stage / "__init__.py").touch()
     (tmp_path / package / "__init__.py").touch()
@@ -97,7 +99,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loaded:
     (tmp_path / "golden").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
     return lambda: Project(
-        package, ("extract", "transform"), tmp_path, lambda: ShopSettings.read({}, root=tmp_path), lambda _: Sources({})
+        package, STAGES, tmp_path, lambda: ShopSettings.read({}, root=tmp_path), lambda _: Sources({})
     )
 
 
@@ -299,7 +301,13 @@ def test_the_file_is_as_the_linters_want_it(load: Loaded, tmp_path: Path) -> Non
     [
         (new_table, ("Sales", "--stage", "transform", "--from", "orders"), "'Sales' is no name for a table"),
         (new_table, ("class", "--stage", "transform", "--from", "orders"), "'class' is no name for a table"),
-        (new_table, ("sales", "--stage", "marts", "--from", "orders"), "no stage 'marts'. Stages: extract, transform"),
+        (new_table, ("sales", "--stage", "marts", "--from", "orders"), "no stage 'marts'. Stages: extract, transform."),
+        (
+            new_table,
+            ("sales", "--stage", "checks", "--from", "orders"),
+            "'checks' holds invariants, not tables. Stages: extract, transform.",
+        ),
+        (new_table, ("sales", "--stage", "quarantine", "--from", "orders"), "no stage 'quarantine'. Stages: extract"),
         (new_table, ("orders", "--stage", "transform", "--from", "customers"), "orders.py: the table exists"),
         (
             new_table,
