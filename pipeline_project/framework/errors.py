@@ -7,6 +7,7 @@ a `PipelineError` is a defect of the framework and keeps its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,6 +36,15 @@ class PipelineError(Exception):
         if self.fix:
             line = f"{line.rstrip('.')}. {self.fix}"
         return " ".join(line.split())
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """What to do about an unknown name: the near ones, else those it is a part of, else `otherwise`."""
+    import difflib
+
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=3) or [other for other in names if name and name in other][:3]
+    return f"Did you mean {' or '.join(near)}?" if near else otherwise
 
 
 class SettingsError(PipelineError):

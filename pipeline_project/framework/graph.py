@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from pipeline_project.framework.errors import PipelineError, WiringError
+from pipeline_project.framework.errors import PipelineError, WiringError, did_you_mean
 from pipeline_project.framework.fit import check_exports, check_table
 from pipeline_project.framework.tables import ExportDef, InvariantDef, Node, TableDef
 
@@ -93,13 +93,11 @@ class Graph:
 
     def get(self, name: str) -> TableDef | ExportDef:
         """The node called `name`; raises WiringError listing close names."""
-        import difflib
-
         if name in self.nodes:
             return self.nodes[name]
-        close = difflib.get_close_matches(name, self.nodes, n=3)
-        hint = f"Did you mean {' or '.join(close)}?" if close else "`pipeline tables` lists them."
-        raise WiringError(f"no table named '{name}'", fix=hint)
+        raise WiringError(
+            f"no table named '{name}'", fix=did_you_mean(name, self.nodes, "`pipeline tables` lists them.")
+        )
 
     def closure(self, targets: Iterable[str]) -> list[str]:
         """`targets` and everything upstream of them, in topological order."""
@@ -140,10 +138,11 @@ def _check_inputs(node: Node, tables: dict[str, TableDef | ExportDef]) -> None:
     for name in node.upstream if not isinstance(node, InvariantDef) else node.inputs:
         upstream = tables.get(name)
         if not isinstance(upstream, TableDef):
+            others = [other for other, found in tables.items() if isinstance(found, TableDef) and other != node.name]
             raise WiringError(
                 f"'{node.name}' reads '{name}', which is no table of this project",
                 where=str(node.file),
-                fix="Name the parameter after an upstream table.",
+                fix=did_you_mean(name, others, "Name the parameter after an upstream table."),
             )
         annotated = node.inputs.get(name)
         if annotated is not None and annotated is not upstream.model:

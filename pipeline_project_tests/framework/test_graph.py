@@ -71,6 +71,8 @@ def test_what_is_upstream_and_downstream() -> None:
 def test_an_unknown_name_gets_close_ones() -> None:
     with pytest.raises(WiringError, match=r"no table named 'total'. Did you mean totals\?"):
         GRAPH.get("total")
+    with pytest.raises(WiringError, match="Did you mean customers"):
+        GRAPH.get("cust")  # too short to be near, but a part of it
     with pytest.raises(WiringError, match="`pipeline tables` lists them"):
         GRAPH.closure(["zzz"])
 
@@ -96,7 +98,18 @@ def test_an_invariant_needs_the_right_contract_too() -> None:
 
 def test_an_unknown_upstream() -> None:
     assert "'totals' reads 'orders', which is no table of this project" in refused(totals)
+    assert "Name the parameter after an upstream table." in refused(totals)
     assert "'known' reads 'totals'" in refused(customers, known)
+
+
+def test_an_unknown_upstream_gets_close_ones() -> None:
+    @table()
+    def counts(custmers: Table[Customer]) -> Table[Total]:
+        return custmers
+
+    assert "'counts' reads 'custmers', which is no table of this project. Did you mean customers?" in refused(
+        customers, counts
+    )
 
     @table(references=[Reference(("day",), "days")])
     def dated(orders: Table[Order]) -> Table[Order]:

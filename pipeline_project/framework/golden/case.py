@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dtm
-import difflib
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_project.framework.errors import GoldenError, PipelineError
+from pipeline_project.framework.errors import GoldenError, PipelineError, did_you_mean
 from pipeline_project.framework.golden.yaml_file import YamlFile, read, shown
 from pipeline_project.framework.partitions import PartitionRange
 from pipeline_project.framework.run import Run
@@ -140,14 +139,18 @@ def read_cases(golden: Path, selection: Iterable[str] = ()) -> list[Case]:
     wanted = [text.partition("/")[0] for text in selection]
     for pattern in wanted:
         if not any(fnmatch.fnmatchcase(folder.name, pattern) for folder in folders):
-            close = difflib.get_close_matches(pattern, [folder.name for folder in folders], n=3)
-            hint = f"Did you mean {' or '.join(close)}?" if close else f"Cases stand in {shown(golden)}/."
-            raise GoldenError(f"no case named '{pattern}'", fix=hint)
+            raise unknown_case(golden, pattern)
     return [
         read_case(folder)
         for folder in folders
         if not wanted or any(fnmatch.fnmatchcase(folder.name, pattern) for pattern in wanted)
     ]
+
+
+def unknown_case(golden: Path, name: str) -> GoldenError:
+    """The error about a case that is not there."""
+    names = [folder.name for folder in case_folders(golden)]
+    return GoldenError(f"no case named '{name}'", fix=did_you_mean(name, names, f"Cases stand in {shown(golden)}/."))
 
 
 def case_folders(golden: Path) -> list[Path]:
@@ -190,8 +193,7 @@ def check_case(case: Case, graph: Graph) -> None:
             place = index if key in ("tables", "empty") else name
             if name in graph.nodes:
                 raise case.error(f"'{name}' is an exported file; golden cases compare tables", key, place)
-            close = difflib.get_close_matches(name, tables, n=2)
-            hint = f"Did you mean {' or '.join(close)}?" if close else "`pipeline tables` lists them."
+            hint = did_you_mean(name, tables, "`pipeline tables` lists them.")
             raise case.error(f"no table named '{name}'", key, place, fix=hint)
     for name in case.empty:
         if name in case.subjects:

@@ -247,6 +247,7 @@ def _chosen(store: PendingStore, selection: tuple[str, ...]) -> list[tuple[str, 
     """The pending files that the selection names: `CASE`, `CASE/TABLE` (with its rejects) or `CASE/TABLE.rejects`."""
     import fnmatch
 
+    from pipeline_project.framework.golden.case import case_folders, unknown_case
     from pipeline_project.framework.golden.store import REJECTS
 
     waiting = store.names()
@@ -262,6 +263,8 @@ def _chosen(store: PendingStore, selection: tuple[str, ...]) -> list[tuple[str, 
             if fnmatch.fnmatchcase(c, case) and any(fnmatch.fnmatchcase(n, pattern) for pattern in patterns)
         ]
         if not matches:
+            if not any(fnmatch.fnmatchcase(folder.name, case) for folder in case_folders(store.folder.parent)):
+                raise unknown_case(store.folder.parent, case)
             raise GoldenError(f"nothing is pending for {text}", fix=f"Run `pipeline golden {case}` first.")
         found += [match for match in matches if match not in found]
     return found

@@ -10,13 +10,12 @@ passes: `schema` of a table without a source, and `reconciles` of one that prese
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline_project.framework.errors import SourceChanged
+from pipeline_project.framework.errors import SourceChanged, did_you_mean
 from pipeline_project.framework.golden.result import GoldenResult, TableResult
 from pipeline_project.framework.golden.yaml_file import read
 
@@ -173,21 +172,16 @@ def read_exemptions(path: Path, asked: Collection[Demand]) -> dict[tuple[str, st
     for table in source.values:
         if table not in known:
             raise source.error(
-                f"no table named '{table}'", table, fix=_hint(table, known, "`pipeline tables` lists them.")
+                f"no table named '{table}'", table, fix=did_you_mean(str(table), known, "`pipeline tables` lists them.")
             )
         for name, reason in source.mapping(table).items():
             if name not in known[table]:
-                fix = _hint(name, known[table], "`pipeline golden coverage --all` lists what is asked for.")
+                fix = did_you_mean(str(name), known[table], "`pipeline golden coverage --all` lists what is asked for.")
                 raise source.error(f"nobody asks '{table}' for '{name}'", table, name, fix=fix)
             if not isinstance(reason, str) or not reason.strip():
                 raise source.error(f"'{name}' is exempt without a reason", table, name, fix="Say why no case shows it.")
             found[table, name] = " ".join(reason.split())
     return found
-
-
-def _hint(name: object, known: Iterable[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(str(name), list(known), n=2)
-    return f"Did you mean {' or '.join(close)}?" if close else otherwise
 
 
 @dataclass

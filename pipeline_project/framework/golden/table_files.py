@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_project.framework.errors import GoldenError
+from pipeline_project.framework.errors import GoldenError, did_you_mean
 from pipeline_project.framework.golden.case import Case
 from pipeline_project.framework.golden.yaml_file import shown
 
@@ -48,7 +47,6 @@ def _table_files(folder: Path, graph: Graph) -> Iterator[tuple[str, Path]]:
         if file.suffix not in (".csv", ".ndjson") or not file.is_file():
             raise GoldenError("is neither .csv nor .ndjson", where=shown(file))
         if name not in graph.tables:
-            close = difflib.get_close_matches(name, graph.tables, n=1)
-            hint = f"Did you mean {close[0]}?" if close else "`pipeline tables` lists them."
+            hint = did_you_mean(name, graph.tables, "`pipeline tables` lists them.")
             raise GoldenError(f"no table named '{name}'", where=shown(file), fix=hint)
         yield name, file

@@ -140,5 +140,7 @@ def test_selections(tree: Tree) -> None:
     assert selected_tables(april, ["april/orders", "april"]) == ("orders", "daily_sales")
     with pytest.raises(GoldenError, match=r"no case named 'aprl'\. Did you mean april\?"):
         read_cases(tree.golden, ["aprl"])
+    with pytest.raises(GoldenError, match=r"no case named 'last'\. Did you mean march_last\?"):
+        read_cases(tree.golden, ["last"])
     with pytest.raises(GoldenError, match=r"'letter' is not under test\. Under test: orders, daily_sales"):
         selected_tables(april, ["april/letter"])

@@ -132,6 +132,7 @@ def test_accepting_what_is_not_pending(tree: Tree) -> None:
     assert tree.cli("accept", "five/orders").stderr == (
         "error: nothing is pending for five/orders. Run `pipeline golden five` first.\n"
     )
+    assert tree.cli("accept", "fiv").stderr == "error: no case named 'fiv'. Did you mean five?\n"
     assert tree.cli("reject", "zebra").exit_code == 2
     assert tree.cli("accept").exit_code == 0
 

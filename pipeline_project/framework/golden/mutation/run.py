@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline_project.framework.errors import GoldenError, PipelineError
+from pipeline_project.framework.errors import GoldenError, PipelineError, did_you_mean
 from pipeline_project.framework.golden.case import Case, read_cases
 from pipeline_project.framework.golden.mutation.bench import Bench, bench, check_passes, rerun
 from pipeline_project.framework.golden.mutation.equivalents import Equivalents, read_equivalents
@@ -117,8 +116,7 @@ def _selected(project: Project, selection: Sequence[str]) -> tuple[list[str], li
         elif any(fnmatch.fnmatchcase(name, text) for name in names):
             patterns.append(text)
         else:
-            close = difflib.get_close_matches(text, [*known, *names], n=2)
-            hint = f"Did you mean {' or '.join(close)}?" if close else "Name a table or a case."
+            hint = did_you_mean(text, [*known, *names], "Name a table or a case.")
             raise GoldenError(f"no table and no case is called '{text}'", fix=hint)
     return [name for name in known if name in tables] if tables else list(known), patterns
 
