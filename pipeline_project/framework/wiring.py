@@ -32,6 +32,7 @@ def problems(project: Project) -> list[str]:
     for folder in folders:
         found += marked(folder)
     found += without_golden(project.graph, project.golden)
+    found += undescribed(project.golden)
     return found
 
 
@@ -78,6 +79,15 @@ def without_golden(graph: Graph, golden: Path) -> Iterator[str]:
                 f"{_place(table.file)}: no golden case expects '{table.name}'; "
                 f"`pipeline golden new` starts one, the tag golden_exempt says why there is none"
             )
+
+
+def undescribed(golden: Path) -> Iterator[str]:
+    """Cases whose description is still the one that a started case gets."""
+    for file in sorted(golden.glob("*/case.yml")):
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+            if re.match(r"description:\W*TODO\b", line):
+                place = f"golden/{file.parent.name}/case.yml:{number}"
+                yield f"{place}: still to be edited: say in the description what this case teaches"
 
 
 def _columns(table: TableDef, place: str) -> Iterator[str]:

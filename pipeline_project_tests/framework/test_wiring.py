@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_project.framework.golden.case import UNSAID
 from pipeline_project.framework.project import Project
 from pipeline_project.framework.settings import BaseSettings
 from pipeline_project.framework.sources.base import Sources
@@ -120,6 +121,17 @@ def test_a_file_named_otherwise_than_its_table(make: Make) -> None:
 def test_a_table_without_a_golden_case(make: Make) -> None:
     (problem,) = problems(make(golden="customers", orders=ORDERS))
     assert problem.startswith("transform/orders.py: no golden case expects 'orders'")
+
+
+@pytest.mark.parametrize("text", [UNSAID, '"TODO"', "TODO: later"])
+def test_a_case_that_does_not_say_what_it_teaches(make: Make, tmp_path: Path, text: str) -> None:
+    project = make(orders=ORDERS)
+    case = tmp_path / "golden" / "ordinary" / "case.yml"
+    case.write_text(f"# Orders\ndescription: {text}\ntables: [orders]\n")
+    told = "golden/ordinary/case.yml:2: still to be edited: say in the description what this case teaches"
+    assert problems(project) == [told]
+    case.write_text("description: No TODO is left\ntables: [orders]\n")
+    assert problems(project) == []
 
 
 def test_an_exemption_is_a_reason_on_the_table(make: Make) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NOW = dtm.datetime(2018, 1, 1, tzinfo=dtm.UTC)
 SEED = 20180511
+UNSAID = "TODO say what this case teaches"
+"""The description of a started case, until its author writes one."""
 KEYS = (
     "description",
     "owner",

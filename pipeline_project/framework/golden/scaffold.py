@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_project.framework.errors import GoldenError
+from pipeline_project.framework.golden.case import UNSAID
 from pipeline_project.framework.golden.table_files import TABLES
 from pipeline_project.framework.golden.yaml_file import shown
 
@@ -40,7 +41,7 @@ def scaffold_case(project: Project, name: str, tables: Sequence[str]) -> list[Pa
     for node in nodes:
         if node.name not in project.graph.tables:
             raise GoldenError(f"'{node.name}' is an exported file; golden cases compare tables")
-    files = {folder / "case.yml": _CASE.format(description="TODO say what this case teaches", tables=", ".join(tables))}
+    files = {folder / "case.yml": _CASE.format(description=UNSAID, tables=", ".join(tables))}
     files |= dict(_inputs(project, folder, tables))
     try:
         for path, text in files.items():

@@ -166,8 +166,8 @@ def _write(project: Project, path: Path, file: File) -> Started:
     except Exception:
         path.unlink()
         raise
-    place = f"{path.parent.name}/{path.name}"
-    return Started((path, *cases), (), tuple(line for line in problems(fresh) if line.startswith(place)))
+    places = (f"{path.parent.name}/{path.name}:", f"golden/{file.name}/")
+    return Started((path, *cases), (), tuple(line for line in problems(fresh) if line.startswith(places)))
 
 
 def _with_location(project: Project, location: str, address: str | None) -> str | None:

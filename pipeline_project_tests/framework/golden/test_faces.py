@@ -12,6 +12,7 @@ import pytest
 from pipeline_project.framework.assets import build_assets, build_resources
 from pipeline_project.framework.golden import pytest_plugin
 from pipeline_project.framework.golden.dagster_job import JOB, TREE, golden_definitions
+from pipeline_project.framework.golden.case import UNSAID
 from pipeline_project_tests.framework.golden.conftest import FIVE_ORDERS, Tree
 from pipeline_project_tests.shop.project import ORDERS
 
@@ -68,6 +69,15 @@ def test_a_new_case_has_a_file_for_every_input(tree: Tree) -> None:
     tree.cli("new", "seven", "raw_orders")
     assert (tree.golden / "seven/inputs/shop_files/orders.csv").read_text() == "order_id,email,ordered_on,amount\n"
     assert tree.run("seven").exit_code == 3
+
+
+def test_a_case_that_does_not_say_what_it_teaches_is_named(tree: Tree) -> None:
+    tree.cli("new", "six", "daily_sales")
+    told = "six: its case.yml still says TODO: write what the case teaches"
+    assert told in tree.cli("six").output
+    case = tree.golden / "six/case.yml"
+    case.write_text(case.read_text().replace(UNSAID, "Nothing sold is no day"))
+    assert "TODO" not in tree.cli("six").output
 
 
 def test_running_a_case_imports_neither_dagster_nor_a_model_library(tree: Tree) -> None:

@@ -165,10 +165,12 @@ def test_what_is_left_to_decide_is_marked_and_told(load: Loaded, tmp_path: Path)
     for number in marked:
         assert f"transform/big_orders.py:{number}: still to be edited" in done.output
     assert "transform/big_orders.py: no golden case expects 'big_orders'" in done.output
+    assert "golden/big_orders/case.yml:1: still to be edited: say in the description" in done.output
 
     decided = [line for line in file.read_text().splitlines() if EDIT not in line]
     file.write_text("\n".join(decided) + "\n")
-    expected = tmp_path / "golden" / "big_orders" / "expected"
+    case, expected = tmp_path / "golden" / "big_orders" / "case.yml", tmp_path / "golden" / "big_orders" / "expected"
+    case.write_text(case.read_text().replace("TODO say what this case teaches", "Every order is taken over."))
     expected.mkdir()
     (expected / "big_orders.ndjson").touch()
     assert [line for line in problems(load()) if "big_orders" in line] == []

@@ -16,6 +16,7 @@ from pipeline_project.framework.compare.sql import quote
 from pipeline_project.framework.errors import GoldenError
 from pipeline_project.framework.golden.capture.cut import Cut
 from pipeline_project.framework.golden.capture.pseudonyms import Pseudonyms, salted
+from pipeline_project.framework.golden.case import UNSAID
 from pipeline_project.framework.golden.rows import NULL
 from pipeline_project.framework.golden.table_files import TABLES
 from pipeline_project.framework.golden.yaml_file import shown
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 * 1024
 _CASE = """\
-description: TODO say what this case teaches
+description: {description}
 # Captured from real rows; classified columns hold pseudonyms.
 tables: [{table}]
 """
@@ -167,6 +168,6 @@ def _write(folder: Path, table: str, files: dict[str, tuple[str, str]]) -> None:
         inputs.mkdir(parents=True)
         for name, (suffix, text) in files.items():
             (inputs / f"{name}{suffix}").write_text(text, encoding="utf-8")
-        (folder / "case.yml").write_text(_CASE.format(table=table), encoding="utf-8")
+        (folder / "case.yml").write_text(_CASE.format(description=UNSAID, table=table), encoding="utf-8")
     except OSError as error:
         raise GoldenError(f"cannot be written: {error.strerror}", where=shown(folder)) from None

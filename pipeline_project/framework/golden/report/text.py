@@ -95,6 +95,10 @@ def summary(result: GoldenResult) -> Iterator[str]:
     for note in result.notes:
         yield ""
         yield f"{_head('error')}  {harmless(note)}"
+    for case in result.cases:
+        if case.description.startswith("TODO"):
+            yield ""
+            yield f"{case.name}: its case.yml still says TODO: write what the case teaches, which `make check` asks for"
     counts = result.counts()
     words = {"equal": "equal", "differs": "differ", "missing": "new", "error": "could not run"}
     parts = [f"{counts[status]} {word}" for status, word in words.items() if counts[status] or status == "equal"]
