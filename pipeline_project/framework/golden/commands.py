@@ -140,19 +140,26 @@ def pending(project: Project, as_json: bool) -> None:
 @ci_option
 @click.pass_obj
 def accept(project: Project, selection: tuple[str, ...], ci: bool) -> None:
-    """Make new output the golden: all that is pending, or what is named."""
+    """Make new output the golden: all that is pending, or what is named.
+
+    Of each case all of it is accepted; where a part may not be, nothing is.
+    """
     from pipeline_project.framework.golden.case import read_case
-    from pipeline_project.framework.golden.pending import accept as accept_one
+    from pipeline_project.framework.golden.pending import accept_all
 
     _refuse_in_ci(ci)
     store = _store(project)
     problems = []
+    by_case: dict[str, list[str]] = {}
     for case, name in _chosen(store, selection):
+        by_case.setdefault(case, []).append(name)
+    for case, names in by_case.items():
         try:
-            accept_one(store.read(case, name), read_case(project.golden / case), project.graph)
-            click.echo(f"accepted  {case}/{name}")
+            accept_all([store.read(case, name) for name in names], read_case(project.golden / case), project.graph)
+            click.echo("\n".join(f"accepted  {case}/{name}" for name in names))
         except GoldenError as error:
-            problems.append(error)
+            nothing = f"; nothing of {case} was accepted" if len(names) > 1 else ""
+            problems.append(GoldenError(f"{error.what}{nothing}", where=error.where, fix=error.fix))
     _raise_all(problems)
 
 

@@ -179,6 +179,24 @@ def accept(pending: Pending, case: Case, graph: Graph) -> None:
     Raises:
         GoldenError: it may not be accepted: it broke its contract, or what it was made from moved.
     """
+    accept_all([pending], case, graph)
+
+
+def accept_all(waiting: Sequence[Pending], case: Case, graph: Graph) -> None:
+    """Accept new output of one case; where one may not be accepted, none is.
+
+    Raises:
+        GoldenError: one may not be accepted; nothing was written.
+    """
+    for pending in waiting:
+        _check(pending, case, graph)
+    for pending in waiting:
+        store.write_golden(case.expected, pending.name, pending.schema, pending.rows)
+        pending.path.unlink(missing_ok=True)
+
+
+def _check(pending: Pending, case: Case, graph: Graph) -> None:
+    """Raises GoldenError where new output may not become the golden."""
     from pipeline_project.framework.golden.run import build_names
 
     if pending.refused:
@@ -205,8 +223,6 @@ def accept(pending: Pending, case: Case, graph: Graph) -> None:
                 where=pending.address,
                 fix=f"Run `pipeline golden {case.name}` again, look, and accept that.",
             )
-    store.write_golden(case.expected, pending.name, pending.schema, pending.rows)
-    pending.path.unlink(missing_ok=True)
 
 
 def _schema(header: Mapping[str, Any]) -> Schema:

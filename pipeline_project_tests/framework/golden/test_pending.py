@@ -120,11 +120,34 @@ def test_accepting_refuses_a_pending_file_that_is_not_whole(changed: Tree, damag
     assert "orders.ndjson.new: is no whole pending file. Run `pipeline golden five` again." in said.stderr
 
 
-def test_one_refusal_does_not_keep_the_others_from_being_accepted(changed: Tree) -> None:
+def test_of_a_case_all_is_accepted_or_nothing(tree: Tree) -> None:
+    """The rejected rows are sound output, but they come of a table that broke its contract."""
+    folder = tree.accepted()
+    before = (folder / "expected/orders.rejects.ndjson").read_text()
+    tree.write("five/inputs/shop_files/orders.csv", ORDERS.replace("10.00", "-10.00"))
+    tree.run()
+    waiting = tree.store.names()
+    assert waiting == [("five", "orders"), ("five", "orders.rejects")]
+    for selection in ((), ("five",), ("five/orders",)):
+        said = tree.cli("accept", *selection)
+        assert (said.exit_code, said.stdout) == (2, "")
+        assert said.stderr == (
+            "error: five/orders: the new output breaks its contract: rows_valid: 2 of 5 rows rejected, "
+            "above the budget: amount.ge_0 2; nothing of five was accepted. "
+            "Fix the table or its contract; or, if the case is about that, name the checks under expects_checks.\n"
+        )
+        assert (folder / "expected/orders.rejects.ndjson").read_text() == before
+        assert tree.store.names() == waiting
+
+
+def test_one_case_that_is_refused_does_not_keep_others_from_being_accepted(changed: Tree) -> None:
+    changed.case("six", FIVE_ORDERS)
+    changed.run("six")
     changed.write("five/expected/orders.ndjson", "")
     said = changed.cli("accept")
     assert said.exit_code == 2
-    assert "accepted  five/daily_sales" in said.output
+    assert said.stdout.splitlines() == [f"accepted  six/{name}" for name in ("daily_sales", "orders", "orders.rejects")]
+    assert changed.store.names() == [("five", "daily_sales"), ("five", "orders")]
 
 
 def test_accepting_what_is_not_pending(tree: Tree) -> None:
