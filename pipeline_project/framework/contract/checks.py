@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pipeline_project.framework.contract.kinds import misfit
 from pipeline_project.framework.contract.naming import is_builtin
 from pipeline_project.framework.errors import ContractError
 
@@ -110,6 +111,9 @@ def _call(check: Check, arguments: Mapping[str, Any], shown: ibis.Table, column:
     try:
         return function(IbisData(shown, column), **arguments)
     except Exception as error:  # the check is the model author's code: whatever it raises is told by name
+        found = misfit(check, shown[column].type()) if column and is_builtin(check) else None
+        if found is not None:
+            raise _refused(found, where, "Give the column another type, or take the rule away.") from error
         line = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
         raise _refused(f"it cannot be an expression: {type(error).__name__}: {line}", where) from error
 

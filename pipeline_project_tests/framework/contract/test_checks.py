@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dtm
 import re
 from typing import Any, cast
 
@@ -113,6 +114,28 @@ def test_unique_values_eq_is_refused_because_pandera_runs_it_in_python():
 
     with pytest.raises(ContractError, match=r"Model\.amount, check 'unique_values_eq'"):
         Contract.of(Model)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "rule", "told"),
+    [
+        (dt.String, {"gt": 0}, "check 'greater_than': the rule '> 0' needs numbers, and the column holds text"),
+        (dt.String, {"in_range": {"min_value": 0, "max_value": 9}}, "'>= 0 and <= 9' needs numbers, and the column"),
+        (dt.String, {"ge": dtm.date(2026, 1, 1)}, "'>= 2026-01-01' needs dates, and the column holds text"),
+        (dt.Int64, {"ge": "a"}, "the rule '>= a' needs text, and the column holds numbers"),
+        (dt.Date, {"str_startswith": "a"}, "the rule 'startswith a' needs text, and the column holds dates"),
+        (dt.Binary, {"lt": 1.5}, "the rule '< 1.5' needs numbers, and the column holds values of type binary"),
+    ],
+)
+def test_a_rule_for_another_kind_of_values_is_told_in_words(dtype, rule, told):
+    model = type("Model", (pa.DataFrameModel,), {"__annotations__": {"amount": dtype}, "amount": pa.Field(**rule)})
+    with pytest.raises(ContractError) as raised:
+        Contract.of(model)
+    line = str(raised.value)
+    assert "Model.amount, check '" in line
+    assert told in line
+    assert line.endswith("Give the column another type, or take the rule away.")
+    assert "expression" not in line
 
 
 @pytest.mark.parametrize("pattern", ["(?=a)", r"(a)\1", "(?<!a)b"])
