@@ -198,7 +198,7 @@ def _plain(project: Project, reject: Reject, *, unmask: bool = False) -> dict[st
         "first_seen": reject.first_seen.isoformat(),
         "last_seen": reject.last_seen.isoformat(),
         "run": reject.run_id,
-        "row": shown(reject.payload, contract, unmask=unmask),
+        "row": shown(reject.payload, contract, reasons=reject.reasons, unmask=unmask),
     }
 
 

@@ -16,7 +16,7 @@ What a reject's status says:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.classification import mask
@@ -180,7 +180,7 @@ def sample(session: Session, contract: Contract) -> tuple[Mapping[str, Any], ...
     # Of rows that are equal the first is enough.
     first = {(tuple(reasons), payload): (file, line) for reasons, payload, file, line in reversed(found)}
     return tuple(
-        {"reasons": ", ".join(reasons), "source": place(*where), **shown(payload, contract)}
+        {"reasons": ", ".join(reasons), "source": place(*where), **shown(payload, contract, reasons=reasons)}
         for (reasons, payload), where in sorted(first.items(), key=lambda item: item[0])[:SAMPLE]
     )
 
@@ -199,9 +199,18 @@ def place(file: str | None, line: int | None) -> str | None:
     return file if line is None else f"{file or '?'}:{line}"
 
 
-def shown(payload: str, contract: Contract | None, *, unmask: bool = False) -> dict[str, Any]:
-    """A payload for people: values of classified and unknown columns masked, long ones cut."""
+def shown(
+    payload: str, contract: Contract | None, *, reasons: Sequence[str] = (), unmask: bool = False
+) -> dict[str, Any]:
+    """A payload for people: values of classified and unknown columns masked, long ones cut.
+
+    Args:
+        reasons: why the row was rejected. What a failed cast says of it, `amount is no BIGINT`, names columns and
+            types and no value, and is shown.
+    """
     classes = {column.name: column.classification for column in contract.columns} if contract else {}
+    if contract is not None and any(reason.endswith(".cast") for reason in reasons):
+        classes.setdefault("_error", "internal")
     found = json.loads(payload)
     columns = found if isinstance(found, dict) else {"payload": found}
     return {name: cut(value) if unmask else mask(cut(value), classes.get(name)) for name, value in columns.items()}

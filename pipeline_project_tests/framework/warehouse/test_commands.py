@@ -127,6 +127,20 @@ def test_show_masks_unless_asked(built: House) -> None:
     assert "NULL" in output(built, "show", ids(built)["4"])
 
 
+@pytest.mark.parametrize(("reason", "is_shown"), [("csv.cast", True), ("event.json", False)])
+def test_the_column_whose_text_is_of_no_such_type_is_named(house: House, reason: str, is_shown: bool) -> None:
+    """A failed cast names columns and types alone; what is wrong with a document may quote its keys."""
+    payload = """{"k": "one", "name": "ann", "v": "1", "_error": "k is no BIGINT"}"""
+    malformed = f"SELECT '{reason}' AS reason_code, 'p.csv' AS source_file, 2 AS source_line, '{payload}' AS payload"
+    house.build(given("a", Strict, Given(values(COLUMNS), malformed=malformed), max_rejects=RejectBudget(rows=9)))
+    (name,) = ids(house).values()
+    text = output(house, "show", name)
+    assert ("k is no BIGINT" in text) is is_shown
+    assert "ann" not in text
+    (listed,) = json.loads(output(house, "list", "--json"))
+    assert listed["row"] == {"k": "one", "name": "***", "v": "1", "_error": "k is no BIGINT" if is_shown else "***"}
+
+
 def test_what_is_not_in_the_graph_any_more_is_masked(built: House) -> None:
     other = given("other", Strict, Given(values(COLUMNS)))
     found = json.loads(output(built, "list", "--json", nodes=(other,)))
