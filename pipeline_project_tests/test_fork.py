@@ -126,6 +126,16 @@ def test_nothing_of_the_example_is_left(small: Path) -> None:
     assert not (small / NAME / "example").exists()
 
 
+def test_make_says_nothing_of_an_example_that_is_not_there(small: Path, whole: Path) -> None:
+    told = succeed(run(small, "make", "help"))
+    assert "  make run        Install, and run the whole pipeline\n" in told
+    text = (small / "Makefile").read_text()
+    assert [word for word in ("bench", "example", "EXAMPLE", "fork") if word in text + told] == []
+    assert "on the real example data" in succeed(run(whole, "make", "help"))
+    targets = text.partition(".PHONY:")[2].splitlines()[0].split()
+    assert sorted(targets) == sorted(line.split()[1] for line in told.splitlines())
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [

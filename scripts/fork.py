@@ -85,6 +85,7 @@ def remove_example(root: Path) -> list[str]:
     shutil.copytree(overlay, root, dirs_exist_ok=True)
     went = [*remove_tests(root, package), *remove_documents(root)]
     edit_command_line(root / package / "cli.py")
+    edit_makefile(root / "Makefile")
     edit_requirements(root)
     return sorted(went)
 
@@ -151,6 +152,18 @@ def edit_command_line(file: Path) -> None:
     file.write_text("".join(kept), encoding="utf-8")
 
 
+def edit_makefile(file: Path) -> None:
+    """Drop the target that measures the example, and what the others say of it."""
+    text = without_target(file.read_text(encoding="utf-8"), "bench")
+    file.write_text(text.replace(" on the real example data", "", 1), encoding="utf-8")
+
+
+def without_target(makefile: str, target: str) -> str:
+    """The text of a Makefile without one of its targets."""
+    text = re.sub(rf"^{target}:.*\n(?:\t.*\n)+\n", "", makefile, flags=re.M)
+    return re.sub(rf"^(\.PHONY:.*) {target}\b", r"\1", text, flags=re.M)
+
+
 def edit_requirements(root: Path) -> None:
     """Drop the packages that only the example needs from pyproject.toml and, with all that came by them, the lock."""
     file = root / "pyproject.toml"
@@ -213,9 +226,8 @@ def forget_forking(root: Path) -> None:
     kept = re.sub(r"# A fork without.*?\nfi\n\n", "", ci.read_text(encoding="utf-8"), count=1, flags=re.S)
     ci.write_text(kept, encoding="utf-8")
     makefile, readme = root / "Makefile", root / "README.md"
-    text = makefile.read_text(encoding="utf-8")
-    text = re.sub(r"^fork:.*\n(?:\t.*\n)+\n", "", text, flags=re.M).replace(" fork ", " ", 1)
-    makefile.write_text(text, encoding="utf-8")
+    text = without_target(makefile.read_text(encoding="utf-8"), "fork")
+    makefile.write_text(re.sub(r"^(?:NAME|EXAMPLE|TO) \?=\n", "", text, flags=re.M), encoding="utf-8")
     text = readme.read_text(encoding="utf-8")
     text = re.sub(r"^## Fork it\n.*?(?=^## )", "", text, flags=re.M | re.S)
     readme.write_text(text, encoding="utf-8")
