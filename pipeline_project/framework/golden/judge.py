@@ -182,6 +182,8 @@ class Judge:
 
     def _reject_rows(self, table: TableDef, contract: Contract) -> TextRows:
         """The table's quarantined rows as text, classified values masked."""
+        from pipeline_project.framework.warehouse.quarantine import names_no_value
+
         found = self.session.connection.execute(
             f"""SELECT CAST(reason_codes AS VARCHAR), source_file, CAST(source_line AS VARCHAR), payload
                 FROM {quote(self.session.catalog)}.quarantine.rejects WHERE table_name = ?
@@ -190,11 +192,13 @@ class Judge:
         ).fetchall()
         open_names = {column.name for column in contract.columns if not is_masked(column.classification)}
         all_open = len(open_names) == len(contract.columns)
+        own_error = any(column.name == "_error" for column in contract.columns)
         rows = []
         for codes, file, line, payload in found:
             values = json.loads(payload)
+            told = {"_error"} if not own_error and names_no_value(codes.strip("[]").split(", ")) else set()
             shown = {
-                name: value if name in open_names or (all_open and name.startswith("_")) else _masked(value)
+                name: value if name in open_names | told or (all_open and name.startswith("_")) else _masked(value)
                 for name, value in values.items()
             }
             rows.append((codes, file, line, json.dumps(shown, ensure_ascii=False, separators=(",", ":"))))

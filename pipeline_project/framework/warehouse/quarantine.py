@@ -16,7 +16,7 @@ What a reject's status says:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.classification import mask
@@ -205,15 +205,19 @@ def shown(
     """A payload for people: values of classified and unknown columns masked, long ones cut.
 
     Args:
-        reasons: why the row was rejected. What a failed cast says of it, `amount is no BIGINT`, names columns and
-            types and no value, and is shown.
+        reasons: why the row was rejected.
     """
     classes = {column.name: column.classification for column in contract.columns} if contract else {}
-    if contract is not None and any(reason.endswith(".cast") for reason in reasons):
+    if contract is not None and names_no_value(reasons):
         classes.setdefault("_error", "internal")
     found = json.loads(payload)
     columns = found if isinstance(found, dict) else {"payload": found}
     return {name: cut(value) if unmask else mask(cut(value), classes.get(name)) for name, value in columns.items()}
+
+
+def names_no_value(reasons: Iterable[str]) -> bool:
+    """Whether a malformed row's `_error` may be shown: a failed cast's, `amount is no BIGINT`, quotes nothing of it."""
+    return any(reason.endswith(".cast") for reason in reasons)
 
 
 def cut(value: Any) -> Any:

@@ -99,6 +99,18 @@ def test_one_table_alone_builds_only_what_it_needs(tree: Tree) -> None:
     assert not result.full
 
 
+def test_a_rejected_text_of_the_wrong_type_is_masked_and_its_column_named(tree: Tree) -> None:
+    files = {
+        "case.yml": "description: x\ntables: [raw_orders]\nexpects_checks:\n  raw_orders: [rows_valid]\n",
+        "inputs/shop_files/orders.csv": ORDERS.replace("2026-03-02", "soon"),
+    }
+    (case,) = tree.run(tree.case("soon", dict(files)).name).cases
+    (rejects,) = case.tables[0].comparisons
+    payload = json.loads(str(rejects.preview[0][-1]))
+    assert payload["_error"] == "ordered_on is no DATE"
+    assert payload["email"].startswith("masked:")
+
+
 def test_new_rejects_fail_and_lost_rejects_fail(tree: Tree) -> None:
     tree.accepted("good", {**FIVE_ORDERS, "inputs/shop_files/orders.csv": ORDERS.replace("-1.00", "1.00")})
     tree.write("good/inputs/shop_files/orders.csv", ORDERS)
