@@ -109,6 +109,8 @@ def _publish(session: Session, build: Build) -> Publication:
             count = staging.stage(session, table, contract, expression, build.landed, relation)
         with session.transaction():
             staged = staging.split(session, table, contract, relation, count, build.landed, existing)
+        if staged.rejected:
+            quarantine.identify(session)
         with session.transaction():
             return _audited(session, build, staged, schema_check)
 

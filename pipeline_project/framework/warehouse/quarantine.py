@@ -1,6 +1,6 @@
 """Rejected rows: kept with their reasons until a later build settles them, or somebody replays or discards them.
 
-A build first collects its rejects in a temporary table (`collect`); when it is known whether the rest is
+A build first collects its rejects in a temporary table (`collect`, `identify`); when it is known whether the rest is
 published, `keep` moves them into `quarantine.rejects`, in the same transaction.
 
 What a reject's status says:
@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.classification import mask
+from pipeline_project.framework.contract.uniqueness import find_suspects
 from pipeline_project.framework.warehouse import ops
 from pipeline_project.framework.warehouse.session import Session
 
@@ -39,11 +40,14 @@ def begin(session: Session) -> None:
     """Start collecting the rejects of one build."""
     session.connection.execute(
         """CREATE OR REPLACE TEMP TABLE __rejects (
-            reason_codes VARCHAR[], payload VARCHAR, source_file VARCHAR, source_line BIGINT, malformed BOOLEAN)"""
+            reject_id VARCHAR, reason_codes VARCHAR[], payload VARCHAR, source_file VARCHAR, source_line BIGINT,
+            malformed BOOLEAN)"""
     )
 
 
-def collect(session: Session, rows_sql: str, *, malformed: bool = False, limit: int | None = None) -> None:
+def collect(
+    session: Session, table: TableDef, rows_sql: str, *, malformed: bool = False, limit: int | None = None
+) -> None:
     """Add rows to the rejects of this build.
 
     Args:
@@ -51,11 +55,33 @@ def collect(session: Session, rows_sql: str, *, malformed: bool = False, limit: 
         malformed: the rows could not be read as the source's columns; the payload is what the connector kept.
         limit: only so many of them, by payload, where it is known already that nothing will be published.
     """
+    place = ", source_file, source_line::VARCHAR" if table.appends else ""
     some = f" ORDER BY payload LIMIT {limit}" if limit is not None else ""
     session.connection.execute(
-        f"INSERT INTO __rejects SELECT reason_codes, payload, source_file, source_line, {malformed} "
-        f"FROM ({rows_sql}){some}"
+        rf"""INSERT INTO __rejects
+             SELECT md5(concat_ws('\x1f', $table, payload{place})), reason_codes, payload, source_file, source_line,
+                    {malformed}
+             FROM ({rows_sql}){some}""",
+        {"table": table.name},
     )
+
+
+def identify(session: Session) -> None:
+    """Give equal rejects ids of their own.
+
+    Outside of the transaction that collected them: DuckDB reads what a transaction itself wrote in one thread.
+    """
+    suspected = find_suspects(session.connection, "__rejects", ["reject_id"])
+    session.connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE __equal AS
+            SELECT rowid AS row_id, row_number() OVER (PARTITION BY reject_id ORDER BY source_file, source_line) AS ordinal
+            FROM __rejects WHERE {suspected} QUALIFY ordinal > 1"""
+    )
+    session.connection.execute(
+        r"""UPDATE __rejects SET reject_id = md5(concat_ws('\x1f', reject_id, ordinal::VARCHAR))
+            FROM __equal WHERE __rejects.rowid = row_id"""
+    )
+    session.connection.execute("DROP TABLE __equal")
 
 
 def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange | None, *, published: bool) -> None:
@@ -68,28 +94,40 @@ def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange 
     Args:
         published: whether the rest of the build is published. If not, only the first `KEPT_WHEN_FAILED` stay.
     """
-    names = {"table": table.name}
-    if not _concerned(session, table):
-        session.connection.execute("DROP TABLE __rejects")
-        return
-    session.connection.execute(_identified(table, limit=None if published else KEPT_WHEN_FAILED), names)
-    if published:
+    connection = session.connection
+    found, known = connection.execute(
+        f"SELECT EXISTS (FROM __rejects), EXISTS (FROM {rejects(session)} WHERE table_name = ?)", [table.name]
+    ).fetchall()[0]
+    if found and not published:
+        connection.execute(
+            f"""CREATE OR REPLACE TEMP TABLE __rejects AS FROM __rejects
+                ORDER BY payload, source_file, source_line LIMIT {KEPT_WHEN_FAILED}"""
+        )
+    if known and published:
         _settle(session, table, partition)
+    if found:
+        _add(session, table, run, partition, published=published, known=known)
+    connection.execute("DROP TABLE __rejects")
+
+
+def _add(
+    session: Session, table: TableDef, run: Run, partition: PartitionRange | None, *, published: bool, known: bool
+) -> None:
+    """Write the collected rejects; what is remembered of those that the quarantine has already is carried over."""
     # Written anew instead of merged: for many rows MERGE takes several times as long.
-    again = "table_name = $table AND reject_id IN (SELECT reject_id FROM __identified)"
-    session.connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE __known AS
-            SELECT reject_id, first_seen, status, set_aside FROM {rejects(session)} WHERE {again}""",
-        names,
-    )
-    session.connection.execute(f"DELETE FROM {rejects(session)} WHERE {again}", names)
+    again = f"FROM {rejects(session)} WHERE table_name = ? AND reject_id IN (SELECT reject_id FROM __rejects)"
+    before = f"SELECT reject_id, first_seen, status, set_aside {again}"
+    nothing = "SELECT NULL::TIMESTAMPTZ AS first_seen, NULL::VARCHAR AS status, NULL::BOOLEAN AS set_aside"
+    if known:
+        session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __known AS {before}", [table.name])
+        session.connection.execute(f"DELETE {again}", [table.name])
     session.connection.execute(
         f"""
         INSERT INTO {rejects(session)}
         SELECT reject_id, $run, $table, $partition, source_file, source_line, reason_codes, payload,
                coalesce(first_seen, $now), $now, if(status = 'discarded', 'discarded', 'open'),
                $published OR (coalesce(set_aside, false) AND status IN ('open', 'discarded')), malformed
-        FROM __identified LEFT JOIN __known USING (reject_id)
+        FROM __rejects {"LEFT JOIN __known USING (reject_id)" if known else f"CROSS JOIN ({nothing})"}
         """,
         {
             "run": run.id,
@@ -99,35 +137,8 @@ def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange 
             "published": published,
         },
     )
-    for name in ("__known", "__identified", "__rejects"):
-        session.connection.execute(f"DROP TABLE {name}")
-
-
-def _concerned(session: Session, table: TableDef) -> bool:
-    """Whether there is anything to keep or to settle; for most builds there is not, and one question is cheaper."""
-    found = session.connection.execute(
-        f"SELECT EXISTS (FROM __rejects) OR EXISTS (FROM {rejects(session)} WHERE table_name = ?)", [table.name]
-    ).fetchone()
-    return bool(found and found[0])
-
-
-def _identified(table: TableDef, *, limit: int | None) -> str:
-    """SQL that gives every collected reject its id."""
-    place = ", source_file, source_line::VARCHAR" if table.appends else ""
-    some = f"ORDER BY payload, source_file, source_line LIMIT {limit}" if limit is not None else ""
-    # Only rows that repeat need the window; they are few, the others may be millions.
-    return rf"""
-        CREATE OR REPLACE TEMP TABLE __identified AS
-        WITH named AS (SELECT *, md5(concat_ws('\x1f', $table, payload{place})) AS name FROM __rejects {some}),
-             repeated AS (SELECT name FROM named GROUP BY name HAVING count(*) > 1),
-             numbered AS (
-                 SELECT *, 1 AS ordinal FROM named ANTI JOIN repeated USING (name)
-                 UNION ALL
-                 SELECT *, row_number() OVER (PARTITION BY name ORDER BY source_file, source_line)
-                 FROM named SEMI JOIN repeated USING (name))
-        SELECT if(ordinal = 1, name, md5(concat_ws('\x1f', name, ordinal::VARCHAR))) AS reject_id, * EXCLUDE (name, ordinal)
-        FROM numbered
-        """
+    if known:
+        session.connection.execute("DROP TABLE __known")
 
 
 def _settle(session: Session, table: TableDef, partition: PartitionRange | None) -> None:
@@ -145,7 +156,7 @@ def _settle(session: Session, table: TableDef, partition: PartitionRange | None)
     session.connection.execute(
         f"""UPDATE {rejects(session)} SET status = 'resolved'
             WHERE table_name = ? AND status = 'open' AND {evaluated}
-              AND reject_id NOT IN (SELECT reject_id FROM __identified)""",
+              AND reject_id NOT IN (SELECT reject_id FROM __rejects)""",
         [table.name],
     )
 

@@ -158,7 +158,7 @@ def split(
     result = Staged(relation, staged, 0, 0)
     quarantine.begin(session)
     if landed is not None and landed.malformed is not None:
-        _set_malformed_aside(session, landed.malformed, result)
+        _set_malformed_aside(session, table, landed.malformed, result)
     extras = _extras(session, relation, contract)
     broken = contract.broken(session.connection, relation)
     if broken.rejected:
@@ -167,6 +167,7 @@ def split(
         over_budget = not table.max_rejects.tolerates(result.rejected, staged)
         quarantine.collect(
             session,
+            table,
             f"SELECT {contract.reason_codes_sql()} AS reason_codes, {contract.payload_sql()} AS payload, "
             f"{_place(extras)} FROM {relation} WHERE {contract.broken_sql()}",
             limit=quarantine.KEPT_WHEN_FAILED if over_budget else None,
@@ -199,12 +200,13 @@ def _place(extras: Sequence[str]) -> str:
     return f"{file}::VARCHAR AS source_file, {line}::BIGINT AS source_line"
 
 
-def _set_malformed_aside(session: Session, malformed: str, result: Staged) -> None:
+def _set_malformed_aside(session: Session, table: TableDef, malformed: str, result: Staged) -> None:
     counts = session.connection.execute(f"SELECT reason_code, count(*) FROM ({malformed}) GROUP BY ALL").fetchall()
     _add(result.reasons, dict(counts))
     result.rejected += sum(count for _, count in counts)
     quarantine.collect(
         session,
+        table,
         f"SELECT [reason_code] AS reason_codes, payload, source_file, source_line FROM ({malformed})",
         malformed=True,
     )
@@ -240,6 +242,7 @@ def _set_repeats_aside(
         count = _one(session, "SELECT count(*) FROM __losers")
         quarantine.collect(
             session,
+            table,
             f"SELECT ['{REPEAT}'] AS reason_codes, {contract.payload_sql()} AS payload, {_place(extras)} "
             f"FROM {relation} WHERE {among}",
         )
