@@ -59,7 +59,8 @@ def run_golden(
     notes: list[str] = []
     tasks = [partial(_with_notes, project, case, subjects, keep) for case, subjects in chosen]
     sizes = [_size(case) for case, _ in chosen]
-    for result, told in in_order(tasks, sizes, workers):
+    alike = [_computes_in_python(case, project.graph, subjects) for case, subjects in chosen]
+    for result, told in in_order(tasks, sizes, workers, alike):
         results.append(result)
         notes += told
         on_case(result)
@@ -95,6 +96,14 @@ def run_case(
         text = f"{type(error).__name__}: {error}{_place(error, project)}"
         result = dataclasses.replace(base, error=text, traceback="".join(tracebacks.format_exception(error)))
     return dataclasses.replace(result, seconds=time.perf_counter() - started)
+
+
+def _computes_in_python(case: Case, graph: Graph, subjects: Sequence[str]) -> bool:
+    """Whether the case builds a table whose function computes the rows itself: such functions import much."""
+    try:
+        return any(graph.tables[name].engine == "python" for name in build_names(case, graph, subjects))
+    except PipelineError:
+        return False  # told when the case is run
 
 
 def _size(case: Case) -> int:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline_project.framework.errors import GoldenError
 from pipeline_project.framework.golden.result import GoldenResult
 from pipeline_project.framework.golden.run import run_golden
-from pipeline_project.framework.golden.workers import in_order, processors
+from pipeline_project.framework.golden.workers import in_order, processors, shared_out
 from pipeline_project_tests.framework.golden.conftest import FIVE_ORDERS, Tree
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cases share no processes where forking is not safe")
@@ -31,6 +33,31 @@ def test_results_come_in_order_from_other_processes() -> None:
     found = list(in_order(tasks(8), [1, 5, 2, 8, 3, 4, 7, 6], workers=2))
     assert [number for number, _ in found] == list(range(8))
     assert os.getpid() not in {process for _, process in found}
+
+
+def test_tasks_that_are_alike_share_a_process() -> None:
+    alike = [number in (1, 4, 6) for number in range(8)]
+    found = list(in_order(tasks(8), [1] * 8, workers=2, alike=alike))
+    assert [number for number, _ in found] == list(range(8))
+    assert len({process for number, process in found if alike[number]}) == 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 20), st.booleans()), min_size=1, max_size=30), st.integers(min_value=2, max_value=6)
+)
+def test_every_task_is_in_one_share_and_none_is_more_than_one_processs_part(
+    given_tasks: list[tuple[int, bool]], workers: int
+) -> None:
+    sizes, alike = [size for size, _ in given_tasks], [found for _, found in given_tasks]
+    shares = shared_out(sizes, alike, workers)
+    assert sorted(number for share in shares for number in share) == list(range(len(sizes)))
+    for share in shares:
+        assert len(share) == 1 or (
+            all(alike[number] for number in share)
+            and sum(sizes[number] for number in share) * workers <= sum(sizes)
+        )
+    together = [sum(sizes[number] for number in share) for share in shares]
+    assert together == sorted(together, reverse=True)
 
 
 @pytest.mark.parametrize(("count", "workers"), [(8, 1), (3, 2), (0, 2)])
