@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,13 @@ from pipeline_project.framework.compare.sql import Pair, companion, fingerprint,
 
 if TYPE_CHECKING:
     import duckdb
+
+
+_BITS = 12
+"""How many bits of a fingerprint name its bucket: 4,096 sums stay in a processor's cache."""
+_REST = 64 - _BITS
+_KEPT = 100_000
+"""Up to so many fingerprints that are uneven, their rows are set aside once; more could be both tables."""
 
 
 @dataclass
@@ -29,17 +37,27 @@ class Multiset:
     def compare(self) -> Difference:
         """Count every row on both sides; what is left over on one side was removed or added."""
         if self.exact or not all(pair.hashable for pair in self.pairs):
-            return self._compare(self._counted(None))
-        uneven = f"_compare_{uuid.uuid4().hex}"
+            return self._compare(f"({self._counted(None)})")
+        buckets = self._uneven_buckets()
+        if not buckets:
+            return replace(self.base, added=0, removed=0, changed=0, same=self.base.expected_rows)
+        name = uuid.uuid4().hex
+        uneven, counted = f"_compare_{name}", f"_counted_{name}"
         try:
-            self.connection.execute(f"CREATE TEMP TABLE {uneven} AS {self._uneven()}")
-            return self._compare(self._counted(uneven))
+            self.connection.execute(f"CREATE TEMP TABLE {uneven} AS {self._uneven(buckets)}")
+            found = self.connection.execute(f"SELECT count(*) FROM temp.{uneven}").fetchone()
+            if found is None or found[0] > _KEPT:
+                return self._compare(f"({self._counted(uneven)})")
+            # Each question would read both tables again.
+            self.connection.execute(f"CREATE TEMP TABLE {counted} AS {self._counted(uneven)}")
+            return self._compare(f"temp.{counted}")
         finally:
-            self.connection.execute(f"DROP TABLE IF EXISTS temp.{uneven}")
+            for table in (uneven, counted):
+                self.connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
     def _compare(self, counted: str) -> Difference:
         row = self.connection.execute(
-            f"SELECT coalesce(sum(greatest(__e - __a, 0)), 0), coalesce(sum(greatest(__a - __e, 0)), 0) FROM ({counted})"
+            f"SELECT coalesce(sum(greatest(__e - __a, 0)), 0), coalesce(sum(greatest(__a - __e, 0)), 0) FROM {counted}"
         ).fetchone()
         assert row is not None
         removed, added = int(row[0]), int(row[1])
@@ -69,17 +87,36 @@ class Multiset:
             f"GROUP BY {group} HAVING sum(__e) <> sum(__a)"
         )
 
-    def _uneven(self) -> str:
-        """Fingerprints that do not occur equally often on both sides."""
+    @property
+    def _fingerprints(self) -> str:
         return (
-            f"SELECT __h FROM (SELECT {fingerprint(self.pairs, 'e')} AS __h, 1 AS __n FROM ({self.expected}) "
-            f"UNION ALL SELECT {fingerprint(self.pairs, 'a')}, -1 FROM ({self.actual})) GROUP BY __h HAVING sum(__n) <> 0"
+            f"SELECT {fingerprint(self.pairs, 'e')} AS __h, 1 AS __n FROM ({self.expected}) "
+            f"UNION ALL SELECT {fingerprint(self.pairs, 'a')}, -1 FROM ({self.actual})"
+        )
+
+    def _uneven_buckets(self) -> set[int]:
+        """Where fingerprints differ, by their first bits: their sums are the same on both sides elsewhere.
+
+        Most tables are equal, and a few sums take a third of the time of counting every fingerprint.
+        """
+        found = self.connection.execute(
+            f"SELECT __h >> {_REST} AS __b FROM ({self._fingerprints}) GROUP BY __b "
+            f"HAVING sum(__n) <> 0 OR sum(__h::HUGEINT * __n) <> 0"  # a sum alone would not see the fingerprint 0
+        ).fetchall()
+        return {int(row[0]) for row in found}
+
+    def _uneven(self, buckets: Collection[int]) -> str:
+        """Fingerprints that do not occur equally often on both sides; they are in `buckets`."""
+        flags = "".join("1" if bucket in buckets else "0" for bucket in range(1 << _BITS))
+        return (
+            f"SELECT __h FROM ({self._fingerprints}) WHERE get_bit('{flags}'::BIT, (__h >> {_REST})::INTEGER) = 1 "
+            f"GROUP BY __h HAVING sum(__n) <> 0"
         )
 
     def _left_over(self, counted: str, copies: str) -> tuple[RowSample, ...]:
         columns = [*(f"__c{i}" for i in range(len(self.pairs))), "__n"]
         order = ", ".join(f"__c{i}" for i in range(len(self.pairs))) or "__n"
-        rows = self.sampler.rows(columns, f"SELECT *, {copies} AS __n FROM ({counted}) WHERE {copies} > 0", order)
+        rows = self.sampler.rows(columns, f"SELECT *, {copies} AS __n FROM {counted} WHERE {copies} > 0", order)
         return tuple(
             RowSample(
                 {},
