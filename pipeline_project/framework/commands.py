@@ -49,6 +49,10 @@ def run(project: Project, names: tuple[str, ...], upstream: bool, downstream: bo
     sys.exit(summary.exit_code)
 
 
+SHOWN = 3
+"""How many offending rows of a check the command line shows."""
+
+
 class ProgressPrinter:
     """One line a node: place, name, rows, rejects, seconds."""
 
@@ -72,6 +76,9 @@ class ProgressPrinter:
             self.console.print(f"         {progress.error}", markup=False)
             for check in found.checks if found is not None else ():
                 if check.blocks and check.sample_sql:
+                    for row in check.sample[:SHOWN]:
+                        told = ", ".join(f"{name}={value}" for name, value in row.items() if value is not None)
+                        self.console.print(f"         such as {told}", markup=False)
                     self.console.print(f"         {check.name} finds its rows with: {check.sample_sql}", markup=False)
         elif isinstance(progress.node, ExportDef) and found is not None:
             self.console.print(

@@ -106,13 +106,15 @@ def execute(
     summary.seconds = time.perf_counter() - started
     summary.skipped = [name for name in names if name not in summary.publications and name not in summary.errors]
     if not result.success and not summary.errors:
+        name, told = _failure(result)
         raise PipelineError(
-            _failure(result), where=f"run {result.run_id}", fix="Its page in `make dev` has the whole traceback."
+            told, where=name or "the run", fix=f"The page of run {result.run_id} in `make dev` has the whole traceback."
         )
     return summary
 
 
-def _failure(result: object) -> str:
+def _failure(result: object) -> tuple[str | None, str]:
+    """The table whose function raised an exception of its own, if it was one, and the exception with its place."""
     for event in getattr(result, "all_events", ()):
         data = event.event_specific_data
         error = getattr(data, "error", None)
@@ -122,5 +124,5 @@ def _failure(result: object) -> str:
             own = [frame for frame in cause.stack if "site-packages" not in frame and "File " in frame]
             place = re.search(r'File "([^"]+)", line (\d+)', own[-1]) if own else None
             where = f" ({Path(place[1]).name}:{place[2]})" if place else ""
-            return f"{' '.join(cause.message.split())}{where}"
-    return "see the run's page in Dagster"
+            return event.step_key, f"{' '.join(cause.message.split())}{where}"
+    return None, "failed outside of any table"

@@ -28,17 +28,24 @@ Severity = Literal["error", "warn"]
 
 @dataclass(frozen=True)
 class RejectBudget:
-    """How many broken rows a table may set aside and still be published: `rows`, or `ratio` of the staged rows."""
+    """How many broken rows a table may set aside and still be published.
+
+    Up to `rows` of them, or up to `ratio` of the staged rows, whichever is more.
+    """
 
     rows: int = 0
     ratio: float = 0.0
 
     def __post_init__(self) -> None:
         if self.rows < 0 or not 0 <= self.ratio <= 1:
-            raise WiringError(f"{self} is no budget", fix="Give rows >= 0 and a ratio between 0 and 1.")
+            raise WiringError(f"{self!r} is no budget", fix="Give rows >= 0 and a ratio between 0 and 1.")
 
     def tolerates(self, rejected: int, staged: int) -> bool:
         return rejected <= self.rows or rejected <= self.ratio * staged
+
+    def __str__(self) -> str:
+        share = f" or {self.ratio * 100:g}%" if self.ratio else ""
+        return f"{self.rows:,} rows{share}"
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,7 @@ class TableDef(Node):
     keep: KeepFirst | None = None
     references: tuple[Reference, ...] = ()
     engine: Literal["ibis", "python"] = "ibis"
+    may_be_empty: bool = False
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -175,6 +183,7 @@ def table(
     keep: KeepFirst | None = None,
     references: tuple[Reference, ...] | list[Reference] = (),
     engine: Literal["ibis", "python"] = "ibis",
+    may_be_empty: bool = False,
     owner: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], TableDef]:
@@ -192,6 +201,7 @@ def table(
         keep: which of the rows repeating the unique key stays; without it a repeat fails the audit.
         references: foreign keys.
         engine: "ibis" for a lazy expression, "python" for a function that computes rows (a model).
+        may_be_empty: whether no rows at all may replace published ones; else that fails the audit.
         owner: an e-mail address or `team:name`.
 
     Raises:
@@ -228,6 +238,7 @@ def table(
             keep=keep,
             references=tuple(references),
             engine=engine,
+            may_be_empty=may_be_empty,
         )
 
     return decorate
@@ -254,10 +265,23 @@ def export(
 def invariant(
     *, severity: Severity = "error", owner: str | None = None
 ) -> Callable[[Callable[..., Any]], InvariantDef]:
-    """Turn a typed function that returns contradicting rows into a check of its first parameter's table."""
+    """Turn a typed function that returns contradicting rows into a check of its first parameter's table.
+
+    Raises:
+        WiringError: it has no parameter annotated `Table[Contract]`, or says that it returns no Ibis table.
+    """
 
     def decorate(function: Callable[..., Any]) -> InvariantDef:
+        import ibis.expr.types as ir
+
         signature = _read(function)
+        returned = typing.get_type_hints(function).get("return", ir.Table)
+        if returned is not ir.Table:
+            raise WiringError(
+                f"an invariant returns the rows that contradict it, not {getattr(returned, '__name__', returned)}",
+                where=f"{_file(function)}: {function.__name__}",
+                fix="Return an Ibis table: -> ibis.Table.",
+            )
         if not signature.inputs:
             raise WiringError(
                 "an invariant needs a table",

@@ -57,5 +57,6 @@ def test_a_mistake_in_a_tables_function_is_one_line_with_its_place(tmp_path: Pat
     done = run(tmp_path, "raw_demographics", code=tmp_path / "code")
     assert done.returncode == 2, done.stdout
     assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: raw_demographics: ")
     assert f"(raw_demographics.py:{line})" in done.stderr
     assert "no_such_column" in done.stderr

@@ -98,6 +98,20 @@ def test_an_invariant_needs_a_table() -> None:
             raise NotImplementedError
 
 
+def test_an_invariant_returns_rows() -> None:
+    with pytest.raises(WiringError, match="returns the rows that contradict it, not bool"):
+
+        @invariant()
+        def holds(orders: Table[Order]) -> bool:
+            raise NotImplementedError
+
+    @invariant()
+    def unsaid(orders: Table[Order]):  # type: ignore[no-untyped-def]
+        raise NotImplementedError
+
+    assert unsaid.table == "orders"
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../up.html", "a/../../b", "", "."])
 def test_an_export_stays_in_the_output_folder(path: str) -> None:
     def page(orders: Table[Order]) -> str:

@@ -220,7 +220,9 @@ def _audit(session: Session, build: Build, staged: staging.Staged) -> list[Check
             arrived = int(
                 session.connection.execute(f"SELECT count(*) FROM ({session.sql(build.expression)})").fetchall()[0][0]
             )
-    checks.append(verdicts.reconciles(table, staged, upstream_rows, arrived))
+    replaces_all = session.exists(table) and not _keeps_existing(session, build)
+    replaced = session.count(table) if replaces_all and not staged.published else 0
+    checks.append(verdicts.reconciles(table, staged, upstream_rows, arrived, replaced=replaced))
     for reference in table.references:
         # A table may refer to itself, as in an employee's manager.
         other = whole if reference.to == table.name else session.relation(build.upstream[reference.to])

@@ -227,8 +227,8 @@ def shown(
 
 
 def names_no_value(reasons: Iterable[str]) -> bool:
-    """Whether a malformed row's `_error` may be shown: a failed cast's, `amount is no BIGINT`, quotes nothing of it."""
-    return any(reason.endswith(".cast") for reason in reasons)
+    """Whether a malformed row's `_error` may be shown: `amount is no BIGINT`, `expected 6 fields, found 3` quote nothing."""
+    return any(reason.endswith((".cast", ".columns", ".quote", ".encoding")) for reason in reasons)
 
 
 def cut(value: Any) -> Any:

@@ -43,8 +43,8 @@ def rows_valid(table: TableDef, staged: Staged) -> CheckResult:
     if staged.rejected == 0:
         summary = f"all {staged.staged:,} rows keep the contract"
     else:
-        budget = "inside" if tolerated else "above"
-        summary = f"{staged.rejected:,} of {staged.staged:,} rows rejected, {budget} the budget: {listed}"
+        budget = "inside the budget" if tolerated else f"above the budget of {table.max_rejects}"
+        summary = f"{staged.rejected:,} of {staged.staged:,} rows rejected, {budget}: {listed}"
         if staged.first_place:
             summary += f"; the first at {staged.first_place}"
     return CheckResult(
@@ -63,14 +63,21 @@ def rows_valid(table: TableDef, staged: Staged) -> CheckResult:
     )
 
 
-def reconciles(table: TableDef, staged: Staged, upstream_rows: int | None, arrived: int) -> CheckResult:
-    """Whether no row was lost or multiplied.
+def reconciles(
+    table: TableDef, staged: Staged, upstream_rows: int | None, arrived: int, *, replaced: int = 0
+) -> CheckResult:
+    """Whether no row was lost or multiplied, and not the whole table emptied.
 
     Args:
         upstream_rows: rows of the input that the table preserves; None if it declares none.
         arrived: rows the table's expression has over all partitions, to compare with `upstream_rows`.
+        replaced: published rows that the staged ones would take the place of.
     """
     problems = []
+    if replaced and not staged.published and not table.may_be_empty:
+        problems.append(
+            f"no row is left where {replaced:,} are published (if that is right: @table(may_be_empty=True))"
+        )
     if staged.staged != staged.published + staged.rejected:
         problems.append(
             f"{staged.staged:,} staged is not {staged.published:,} published + {staged.rejected:,} rejected"

@@ -127,9 +127,11 @@ def test_show_masks_unless_asked(built: House) -> None:
     assert "NULL" in output(built, "show", ids(built)["4"])
 
 
-@pytest.mark.parametrize(("reason", "is_shown"), [("csv.cast", True), ("event.json", False)])
+@pytest.mark.parametrize(
+    ("reason", "is_shown"), [("csv.cast", True), ("csv.columns", True), ("csv.encoding", True), ("event.json", False)]
+)
 def test_the_column_whose_text_is_of_no_such_type_is_named(house: House, reason: str, is_shown: bool) -> None:
-    """A failed cast names columns and types alone; what is wrong with a document may quote its keys."""
+    """Most errors name columns, types and counts alone; what is wrong with a document may quote its keys."""
     payload = """{"k": "one", "name": "ann", "v": "1", "_error": "k is no BIGINT"}"""
     malformed = f"SELECT '{reason}' AS reason_code, 'p.csv' AS source_file, 2 AS source_line, '{payload}' AS payload"
     house.build(given("a", Strict, Given(values(COLUMNS), malformed=malformed), max_rejects=RejectBudget(rows=9)))

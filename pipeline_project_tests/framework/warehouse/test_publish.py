@@ -148,6 +148,7 @@ def test_broken_rows_above_the_budget_publish_nothing_and_are_kept(house: House)
     source.sql = values(COLUMNS, "1, 1", "2, -2", "3, -3")
     result = house.build(a)
     assert check(result, "a", "rows_valid").blocks
+    assert "2 of 3 rows rejected, above the budget of 1 rows: v.ge_0 2" in str(result.errors["a"])
     assert "pipeline quarantine list --table a" in str(result.errors["a"])
     assert result.errors["a"].exit_code == 1
     assert house.table(a) == [(1, 1)]
@@ -158,7 +159,41 @@ def test_the_budget_is_rows_or_a_share(house: House) -> None:
     rows = [f"{number}, {-1 if number < 10 else 1}" for number in range(100)]
     for budget, blocks in [(RejectBudget(ratio=0.1), False), (RejectBudget(ratio=0.09), True)]:
         a = given("a", Pair, Given(values(COLUMNS, *rows)), max_rejects=budget)
-        assert check(house.build(a), "a", "rows_valid").blocks is blocks
+        found = check(house.build(a), "a", "rows_valid")
+        assert found.blocks is blocks
+        assert (found.summary == "10 of 100 rows rejected, above the budget of 0 rows or 9%: v.ge_0 10") is blocks
+
+
+@pytest.mark.parametrize("emptied", [[], ["1, -1", "2, -2"]])
+def test_nothing_takes_the_place_of_published_rows_unless_that_is_said(house: House, emptied: list[str]) -> None:
+    source = Given(values(COLUMNS))
+    a = given("a", Pair, source, max_rejects=RejectBudget(rows=9))
+    assert check(house.build(a), "a", "reconciles").passed, "the first rows may be none"
+    source.sql = values(COLUMNS, "1, 1", "2, 2")
+    assert house.build(a).ok
+    source.sql = values(COLUMNS, *emptied)
+    found = check(house.build(a), "a", "reconciles")
+    assert found.blocks
+    assert "no row is left where 2 are published" in found.summary
+    assert house.table(a) == [(1, 1), (2, 2)]
+    may = given("a", Pair, source, max_rejects=RejectBudget(rows=9), may_be_empty=True)
+    assert house.build(may).ok
+    assert house.table(a) == []
+
+
+def test_a_day_may_have_no_rows_and_a_stream_no_news(house: House) -> None:
+    source = Given(values("k BIGINT, d DATE", "1, '2026-01-01'", "2, '2026-01-02'"))
+    a = given("a", Dated, source, partitions=DAYS)
+    assert house.build(a).ok
+    source.sql = values("k BIGINT, d DATE", "1, '2026-01-01'")
+    assert house.build(a, partition="2026-01-02").ok
+    assert len(house.table(a)) == 1
+    events = Given(values(COLUMNS, "1, 1"), offsets={0: 1}, incremental=True)
+    b = given("b", Pair, events)
+    assert house.build(b).ok
+    events.sql = values(COLUMNS)
+    assert house.build(b).ok
+    assert house.table(b) == [(1, 1)]
 
 
 def test_malformed_rows_count_and_name_where_they_stood(house: House) -> None:
