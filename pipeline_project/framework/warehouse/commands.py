@@ -206,13 +206,14 @@ def _print_list(found: Sequence[Reject], total: int, codes: Mapping[tuple[str, s
     from rich.console import Console
     from rich.table import Table as Grid
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    # A line a row, however long: names cut into pieces can neither be read nor searched for.
+    console = Console(highlight=False, markup=False, soft_wrap=True, width=500)
     if not found:
         console.print("no rejected rows" if status == "all" else f"no rejected rows that are {status}")
         return
     grid = Grid(box=None, padding=(0, 2, 0, 0))
     for column in ("id", "table", "reasons", "source", "status", "last seen"):
-        grid.add_column(column, overflow="fold")
+        grid.add_column(column, no_wrap=True)
     for reject in found:
         seen = reject.last_seen.strftime("%Y-%m-%d %H:%M")
         grid.add_row(reject.id[:12], reject.table, ", ".join(reject.reasons), reject.place, reject.status, seen)

@@ -101,6 +101,15 @@ def test_list_shows_reasons_and_places_and_no_values(built: House) -> None:
     assert "bob" not in text
 
 
+def test_list_cuts_no_name_in_a_narrow_terminal(house: House) -> None:
+    reasons = ", ".join(["a_long_name_of_a_rule.not_null"] * 4)
+    rows = f"SELECT '{reasons}' AS reason_code, 'a/long/path/of/a/file.csv' AS source_file, 2 AS source_line, '{{}}' AS payload"
+    house.build(given("a", Strict, Given(values(COLUMNS), malformed=rows), max_rejects=RejectBudget(rows=9)))
+    house.leave()
+    shown = CliRunner().invoke(quarantine, ["list"], obj=project(house, LOOSE), env={"COLUMNS": "40"}).output
+    assert f"{reasons}  a/long/path/of/a/file.csv:2" in shown
+
+
 def test_list_narrows(built: House) -> None:
     assert "v.ge_0" not in output(built, "list", "--reason", "name.not_null")
     assert output(built, "list", "--status", "discarded") == "no rejected rows that are discarded\n"
