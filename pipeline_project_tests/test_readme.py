@@ -36,7 +36,8 @@ def name(thing: object) -> str:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_every_path_leads_to_a_file(document: Path) -> None:
-    assert list(documents.missing_paths(document, ROOT)) == []
+    missing = list(documents.missing_paths(document, ROOT))
+    assert not missing, f"{name(document)} names files that are gone: {', '.join(missing)}"
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "console"], ids=name)
