@@ -87,7 +87,7 @@ clean-all: clean ## Remove .venv, the warehouse and Dagster's history as well
 	rm -rf .venv data .dagster
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 .venv/.installed: requirements.lock pyproject.toml scripts/install.sh
 	@sh scripts/install.sh .venv

