@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,12 @@ def test_the_old_name_is_nowhere_but_in_the_licence_and_the_upgrade_notes(
     assert not [name for name in found if "fork" in name]
     assert "make check || status=$?" in found[".ci/run"]
     assert "fork" not in found[".ci/run"]
+
+
+@pytest.mark.parametrize("which", ["whole", "small"])
+def test_a_fork_does_not_describe_itself_as_the_template(which: str, request: pytest.FixtureRequest) -> None:
+    metadata = tomllib.loads((request.getfixturevalue(which) / "pyproject.toml").read_text())["project"]
+    assert metadata["description"] == f"{NAME}: tables, contracts and golden cases"
 
 
 @pytest.mark.slow

@@ -196,6 +196,14 @@ def rename_project(root: Path, name: str) -> None:
     (root / f"{old}_tests").rename(root / f"{name}_tests")
 
 
+def describe(root: Path, name: str) -> None:
+    """Replace the template's description of itself by one that fits until the fork has its own."""
+    file = root / "pyproject.toml"
+    line = f'description = "{name}: tables, contracts and golden cases"'
+    text = file.read_text(encoding="utf-8")
+    file.write_text(re.sub(r"^description = .*$", line, text, count=1, flags=re.M), encoding="utf-8")
+
+
 def fork(name: str, *, example: bool, to: Path | None, source: Path = ROOT) -> str:
     """Make the fork; returns what to tell the user.
 
@@ -218,6 +226,7 @@ def fork(name: str, *, example: bool, to: Path | None, source: Path = ROOT) -> s
     remove(root, TEMPLATE_ONLY)
     forget_forking(root)
     rename_project(root, name)
+    describe(root, name)
     tidied = tidy(root)
     tell = [f"{name} is made in {root}", *(f"  removed with the example: {path}" for path in went)]
     if not tidied:
