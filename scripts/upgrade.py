@@ -1,4 +1,4 @@
-"""Take the framework of a newer checkout of the template: `make upgrade FROM=../pipeline_project`.
+"""Take the framework of a newer checkout of the template: `make upgrade FROM=../template`.
 
 Replaces `framework/` and its tests by those of the other checkout, with this project's package name written
 into them. Nothing else is touched; what else a version asks for stands in UPGRADING.md. Standard library only.
