@@ -224,7 +224,27 @@ def test_the_sample_stays_while_it_is_needed(small: Path, tmp_path: Path) -> Non
     assert (read.returncode, read.stderr.count("\n")) == (2, 1)
     assert read.stderr.startswith(f"drop-sample: {NAME}/transform/orders.py still reads raw_orders.")
     (own / NAME / "transform" / "orders.py").unlink()
+
+    (own / NAME / "extract" / "raw_customers.py").write_text(CUSTOMERS)
+    case = own / "golden" / "both" / "case.yml"
+    case.parent.mkdir()
+    case.write_text("tables: [raw_orders, raw_customers]\n")
+    shared = drop_sample(own)
+    assert (shared.returncode, shared.stderr.count("\n")) == (2, 1)
+    assert "golden/both tests other tables beside raw_orders" in shared.stderr
+    case.unlink()
+    (own / NAME / "extract" / "raw_customers.py").unlink()
     assert texts(own) == before
+
+
+def test_a_location_that_another_table_reads_stays(small: Path, tmp_path: Path) -> None:
+    own = copied(small, tmp_path / NAME)
+    (own / NAME / "extract" / "raw_customers.py").write_text(CUSTOMERS.replace("crm_files", "shop_files"))
+    (own / "sample" / "customers.csv").write_text("customer_id\n1\n")
+    succeed(drop_sample(own))
+    assert [path.name for path in (own / "sample").iterdir()] == ["customers.csv"]
+    assert '"shop_files": "./sample"' in (own / NAME / "settings.py").read_text()
+    assert "PIPELINE_SOURCE_SHOP_FILES" in (own / "README.md").read_text()
 
 
 def test_a_sample_that_is_gone_is_not_dropped_again(small: Path, tmp_path: Path) -> None:
