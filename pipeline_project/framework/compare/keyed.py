@@ -61,7 +61,7 @@ class Keyed:
                     "the rows changed while they were compared", fix="Compare tables, not random values."
                 )
             return replace(self.base, key_problems=problems)
-        changed, columns, tolerance, samples = self._look() if counts[_SUSPECT] else (0, {}, self._unused(), [])
+        changed, columns, tolerance = self._look() if counts[_SUSPECT] else (0, {}, self._unused())
         return replace(
             self.base,
             added=added,
@@ -69,7 +69,7 @@ class Keyed:
             changed=changed,
             same=matched - changed,
             columns=columns,
-            changes=self._changes(samples),
+            changes=self._changes() if changed else (),
             only_actual=self._only(_ADDED, self.actual, "a") if added else (),
             only_expected=self._only(_REMOVED, self.expected, "e") if removed else (),
             tolerance=tolerance,
@@ -133,41 +133,41 @@ class Keyed:
         return f"""(SELECT * FROM temp.{self.found} WHERE status = {_SUSPECT}) AS d
             JOIN {left} AS e ON {self._on("d", "e")} JOIN {right} AS a ON {self._on("d", "a")}"""
 
-    def _look(self) -> tuple[int, dict[str, int], tuple[ToleranceUse, ...], list[Any]]:
-        """Of the suspects: how many changed, per column too, what the tolerances covered, and the first keys."""
+    @property
+    def _changed(self) -> str:
+        return " OR ".join(pair.changed() for pair in self._compared)
+
+    def _look(self) -> tuple[int, dict[str, int], tuple[ToleranceUse, ...]]:
+        """Of the suspects: how many changed, per column too, and what the tolerances covered."""
         pairs = self._compared
-        changed = " OR ".join(pair.changed() for pair in pairs)
-        key = "{" + ", ".join(f"'__k{i}': d.__k{i}" for i in range(len(self.keys))) + "}"
-        select = [f"count_if({changed})", f"min({key}, {max(self.sampler.limit, 1)}) FILTER ({changed})"]
-        select += [f"count_if({pair.changed()})" for pair in pairs]
+        select = [f"count_if({condition})" for condition in (self._changed, *(pair.changed() for pair in pairs))]
         tolerant = [pair for pair in pairs if pair.tolerance is not None and not pair.retyped]
         for pair in tolerant:
             used = f"{pair.inexact()} AND {pair.within()}"
             select += [f"count_if({used})", f"max({pair.distance()}) FILTER ({used})"]
         row = self.connection.execute(f"SELECT {', '.join(select)} FROM {self._suspects}").fetchone()
         assert row is not None
-        cells = dict(zip((pair.name for pair in pairs), row[2:], strict=False))
+        cells = dict(zip((pair.name for pair in pairs), row[1:], strict=False))
         columns = {name: n for name, n in sorted(cells.items(), key=lambda item: (-item[1], item[0])) if n}
-        rest = row[2 + len(pairs) :]
+        rest = row[1 + len(pairs) :]
         uses = [ToleranceUse(p.name, rest[2 * i], rest[2 * i + 1] or 0.0) for i, p in enumerate(tolerant)]
-        return row[0], columns, tuple(uses), row[1] or []
+        return row[0], columns, tuple(uses)
 
     def _unused(self) -> tuple[ToleranceUse, ...]:
         return tuple(ToleranceUse(p.name, 0, 0.0) for p in self.pairs if p.tolerance is not None and not p.retyped)
 
-    def _changes(self, keys: list[Any]) -> tuple[RowChange, ...]:
-        if not keys or not self.sampler.limit:
+    def _changes(self) -> tuple[RowChange, ...]:
+        """The first changed rows by key. They are not asked for by value: DuckDB imports pandas to take a key."""
+        if not self.sampler.limit:
             return ()
-        wanted = " AND ".join(f"d.__k{i} IS NOT DISTINCT FROM s.__key.__k{i}" for i in range(len(self.keys)))
         shown = [pair for pair in self.keys if pair in self.pairs]
         select = [f"CAST({pair.left} AS VARCHAR)" for pair in shown]
         for pair in self._compared:
             select += [pair.changed(), f"CAST({pair.left} AS VARCHAR)", f"CAST({pair.right} AS VARCHAR)"]
         order = ", ".join(f"d.__k{i}" for i in range(len(self.keys)))
         rows = self.connection.execute(
-            f"SELECT {', '.join(select)} FROM {self._suspects} JOIN (SELECT unnest($1) AS __key) AS s ON {wanted} "
-            f"ORDER BY {order}",
-            [keys],
+            f"SELECT {', '.join(select)} FROM {self._suspects} WHERE {self._changed} "
+            f"ORDER BY {order} LIMIT {self.sampler.limit}"
         ).fetchall()
         return tuple(self._change(shown, row) for row in rows)
 
