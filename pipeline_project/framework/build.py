@@ -226,12 +226,8 @@ def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractCont
 
 
 def _versions(session: Session, names: Iterable[str]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        last = session.last_publication(name)
-        if last is not None:
-            found[name] = last.data_version
-    return found
+    found = {name: session.data_version(name) for name in names}
+    return {name: version for name, version in found.items() if version is not None}
 
 
 def _lineage(

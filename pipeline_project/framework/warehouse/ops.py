@@ -130,6 +130,16 @@ def last(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> Rec
     return Record(*known)
 
 
+def last_version(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> str | None:
+    """The data version of the newest publication of `table` that succeeded; None if there is none."""
+    found = connection.execute(
+        f"SELECT max_by(data_version, id) FROM {quoted(catalog)}.ops.publications "
+        "WHERE table_name = ? AND action <> 'failed'",
+        [table],
+    ).fetchone()
+    return found[0] if found else None
+
+
 def offsets(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> dict[int, int]:
     """Partition -> next offset to read, as committed with the rows already published."""
     rows = connection.execute(

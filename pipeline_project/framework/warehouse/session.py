@@ -94,6 +94,13 @@ class Session:
             return ops.last(self.connection, self.real, name)
         return own
 
+    def data_version(self, name: str) -> str | None:
+        """The data version of the newest successful publication, here or (dry runs) in the real warehouse."""
+        own = ops.last_version(self.connection, self.catalog, name)
+        if own is None and self.real is not None and self._real_has_books:
+            return ops.last_version(self.connection, self.real, name)
+        return own
+
     def offsets(self, table: TableDef) -> dict[int, int]:
         """How far `table`'s event log was read, here or (dry runs) in the real warehouse.
 

@@ -51,6 +51,8 @@ def test_a_failure_is_recorded_and_is_not_the_last_publication(house: House) -> 
     source.sql = values(COLUMNS, "1, -1")
     assert not house.build(a).ok
     assert house.session.last_publication("a") == before
+    assert before is not None
+    assert house.session.data_version("a") == before.data_version
     assert house.rows("SELECT action, row_count, staged, rejected FROM ops.publications ORDER BY id") == [
         ("replace", 1, 1, 0),
         ("failed", 1, 1, 1),
@@ -72,6 +74,7 @@ def test_the_newest_is_the_last_published_also_when_the_clock_stands_still_or_go
 
 
 def test_what_was_never_published_has_no_record(house: House) -> None:
+    assert house.session.data_version("a") is None
     assert house.session.last_publication("a") is None
 
 
