@@ -161,6 +161,13 @@ def test_a_statement_that_could_write_elsewhere_is_refused(connection: GuardedCo
         connection.cursor().execute(attack)
 
 
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_before_a_statement_hides_it(connection: GuardedConnection, attack: str) -> None:
+    for hidden in (f";;;;;; /* ; */ {attack}", f"SELECT 1; {attack}"):
+        with pytest.raises((WarehouseError, duckdb.ParserException)):
+            connection.execute(hidden)
+
+
 @pytest.mark.parametrize(
     "attack", [attack for attack in ATTACKS if attack.startswith(("INSERT INTO", "DELETE", "DROP TABLE"))]
 )
