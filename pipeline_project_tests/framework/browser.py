@@ -67,7 +67,7 @@ def assert_is_read_by_everybody(file: Path, told: Iterable[str]) -> None:
 def assert_fits(page: Page) -> None:
     """Nothing is wider than the window; what scrolls inside has a frame of its own that the keyboard can reach."""
     assert page.viewport_size is not None
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
     unreachable = page.evaluate(
         """[...document.querySelectorAll('*')].filter(e => e.scrollWidth > e.clientWidth + 1
             && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX) && e.tabIndex < 0).map(e => e.outerHTML.slice(0, 80))"""
