@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lock import without
-from upgrade import ROOT, Refused, changed_files, dashed, package_of, rename_file, tidy
+from upgrade import ROOT, Refused, changed_files, dashed, package_of, rename_file, tidy, told
 
 TEMPLATE_ONLY = ("scripts/fork.py", "scripts/lock.py", "scripts/fork", "{tests}/test_fork.py")
 EXAMPLE = ("{package}/example", "benchmarks", "golden", "docs/images", "{tests}/example", "{tests}/browser")
@@ -255,12 +255,7 @@ def main() -> int:
     parser.add_argument("--to", type=Path)
     arguments = parser.parse_args()
     to = arguments.to.resolve() if arguments.to else None
-    try:
-        print(fork(arguments.name, example=arguments.example == "yes", to=to))
-    except Refused as error:
-        print(f"fork: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return told("fork", lambda: fork(arguments.name, example=arguments.example == "yes", to=to))
 
 
 if __name__ == "__main__":

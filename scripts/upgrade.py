@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,16 +134,21 @@ def _requirements(root: Path) -> dict[str, str]:
     return {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower(): line for line in lines}
 
 
+def told(program: str, work: Callable[[], str]) -> int:
+    """Print what the work tells and return 0; where it is refused, say why in one line on standard error and return 2."""
+    try:
+        print(work())
+    except Refused as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make upgrade", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("source", type=Path, metavar="FROM", help="a checkout of the template")
     arguments = parser.parse_args()
-    try:
-        print(upgrade(arguments.source.resolve()))
-    except Refused as error:
-        print(f"upgrade: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return told("upgrade", lambda: upgrade(arguments.source.resolve()))
 
 
 if __name__ == "__main__":

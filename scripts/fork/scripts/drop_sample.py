@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import yaml
-from upgrade import ROOT, Refused, package_of
+from upgrade import ROOT, Refused, package_of, told
 
 TABLE = "raw_orders"
 LOCATION = "shop_files"
@@ -113,14 +113,5 @@ def edit(file: Path, *patterns: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def main() -> int:
-    try:
-        print(drop())
-    except Refused as error:
-        print(f"drop-sample: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told("drop-sample", drop))
