@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline_project.framework.build import Progress
     from pipeline_project.framework.execute import RunSummary
     from pipeline_project.framework.project import Project
+    from pipeline_project.framework.results import CheckResult
 
 
 @click.command()
@@ -76,10 +77,7 @@ class ProgressPrinter:
             self.console.print(f"         {progress.error}", markup=False)
             for check in found.checks if found is not None else ():
                 if check.blocks and check.sample_sql:
-                    for row in check.sample[:SHOWN]:
-                        told = ", ".join(f"{name}={value}" for name, value in row.items() if value is not None)
-                        self.console.print(f"         such as {told}", markup=False)
-                    self.console.print(f"         {check.name} finds its rows with: {check.sample_sql}", markup=False)
+                    self._print_rows(check)
         elif isinstance(progress.node, ExportDef) and found is not None:
             self.console.print(
                 f"{place}  {name:<38} {(found.bytes or 0) / 1024:>11,.0f} KB {'':<20} {found.seconds:6.2f} s"
@@ -87,6 +85,12 @@ class ProgressPrinter:
         elif found is not None:
             rejected = f"{found.rejected:,} rejected" if found.rejected else ""
             self.console.print(f"{place}  {name:<38} {found.rows:>11,} rows  {rejected:<18} {found.seconds:6.2f} s")
+
+    def _print_rows(self, check: CheckResult) -> None:
+        for row in check.sample[:SHOWN]:
+            told = ", ".join(f"{column}={value}" for column, value in row.items() if value is not None)
+            self.console.print(f"         such as {told}", markup=False)
+        self.console.print(f"         {check.name} finds its rows with: {check.sample_sql}", markup=False)
 
 
 def print_summary(console: Console, project: Project, summary: RunSummary) -> None:

@@ -169,6 +169,7 @@ class InvariantDef(Node):
 @dataclass(frozen=True)
 class _Signature:
     inputs: dict[str, Model]
+    annotated: Any
     returns: Model | None
     source_parameter: str | None
     run_parameter: str | None
@@ -275,10 +276,10 @@ def invariant(
         import ibis.expr.types as ir
 
         signature = _read(function)
-        returned = typing.get_type_hints(function).get("return", ir.Table)
-        if returned is not ir.Table:
+        if signature.annotated not in (None, ir.Table):
+            told = getattr(signature.annotated, "__name__", signature.annotated)
             raise WiringError(
-                f"an invariant returns the rows that contradict it, not {getattr(returned, '__name__', returned)}",
+                f"an invariant returns the rows that contradict it, not {told}",
                 where=f"{_file(function)}: {function.__name__}",
                 fix="Return an Ibis table: -> ibis.Table.",
             )
@@ -327,7 +328,8 @@ def _read(function: Callable[..., Any]) -> _Signature:
                 where=where,
                 fix="Write name: Table[Contract], source: ibis.Table or run: Run.",
             )
-    return _Signature(inputs, _contract_of(hints.get("return")), source_parameter, run_parameter)
+    returned = hints.get("return")
+    return _Signature(inputs, returned, _contract_of(returned), source_parameter, run_parameter)
 
 
 def _contract_of(hint: Any) -> Model | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_project.framework.classification import CLASSIFICATIONS
+from pipeline_project.framework.golden.case import is_unsaid
 from pipeline_project.framework.tables import ExportDef, InvariantDef, Node, TableDef
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def undescribed(golden: Path) -> Iterator[str]:
     """Cases whose description is still the one that a started case gets."""
     for file in sorted(golden.glob("*/case.yml")):
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-            if re.match(r"description:\W*TODO\b", line):
+            if line.startswith("description:") and is_unsaid(line.removeprefix("description:")):
                 place = f"golden/{file.parent.name}/case.yml:{number}"
                 yield f"{place}: still to be edited: say in the description what this case teaches"
 

@@ -22,6 +22,7 @@ NOW = dtm.datetime(2018, 1, 1, tzinfo=dtm.UTC)
 SEED = 20180511
 UNSAID = "TODO say what this case teaches"
 """The description of a started case, until its author writes one."""
+
 KEYS = (
     "description",
     "owner",
@@ -33,6 +34,11 @@ KEYS = (
     "expects_error",
     "expects_checks",
 )
+
+
+def is_unsaid(description: str) -> bool:
+    """Whether a description is still one to be written."""
+    return re.match(r"\W*TODO\b", description) is not None
 
 
 @dataclass(frozen=True)

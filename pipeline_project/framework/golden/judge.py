@@ -182,24 +182,23 @@ class Judge:
 
     def _reject_rows(self, table: TableDef, contract: Contract) -> TextRows:
         """The table's quarantined rows as text, classified values masked."""
-        from pipeline_project.framework.warehouse.quarantine import names_no_value
+        from pipeline_project.framework.warehouse.quarantine import classes_of
 
         found = self.session.connection.execute(
-            f"""SELECT CAST(reason_codes AS VARCHAR), source_file, CAST(source_line AS VARCHAR), payload
+            f"""SELECT reason_codes, CAST(reason_codes AS VARCHAR), source_file, CAST(source_line AS VARCHAR), payload
                 FROM {quote(self.session.catalog)}.quarantine.rejects WHERE table_name = ?
                 ORDER BY ALL LIMIT {store.MAX_ROWS + 1}""",
             [table.name],
         ).fetchall()
-        open_names = {column.name for column in contract.columns if not is_masked(column.classification)}
-        all_open = len(open_names) == len(contract.columns)
-        own_error = any(column.name == "_error" for column in contract.columns)
+        all_open = not any(is_masked(column.classification) for column in contract.columns)
         rows = []
-        for codes, file, line, payload in found:
-            values = json.loads(payload)
-            told = {"_error"} if not own_error and names_no_value(codes.strip("[]").split(", ")) else set()
+        for reasons, codes, file, line, payload in found:
+            classes = classes_of(contract, reasons)
             shown = {
-                name: value if name in open_names | told or (all_open and name.startswith("_")) else _masked(value)
-                for name, value in values.items()
+                name: _masked(value)
+                if is_masked(classes.get(name)) and not (all_open and name.startswith("_"))
+                else value
+                for name, value in json.loads(payload).items()
             }
             rows.append((codes, file, line, json.dumps(shown, ensure_ascii=False, separators=(",", ":"))))
         return TextRows(Path(f"{table.name}{REJECTS}"), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))

@@ -182,7 +182,7 @@ def _outcome(session: Session, build: Build, staged: staging.Staged, checks: tup
         table=build.table.name,
         stage=build.table.stage,
         action="failed",
-        rows=session.count(build.table) if session.exists(build.table) else 0,
+        rows=_published_rows(session, build.table),
         staged=staged.staged,
         rejected=staged.rejected,
         seconds=0.0,
@@ -195,6 +195,10 @@ def _outcome(session: Session, build: Build, staged: staging.Staged, checks: tup
         partition=str(build.partition) if build.partition else None,
         lineage=build.lineage,
     )
+
+
+def _published_rows(session: Session, table: TableDef) -> int:
+    return session.count(table) if session.exists(table) else 0
 
 
 def _record(session: Session, build: Build, publication: Publication) -> Publication:
@@ -220,8 +224,7 @@ def _audit(session: Session, build: Build, staged: staging.Staged) -> list[Check
             arrived = int(
                 session.connection.execute(f"SELECT count(*) FROM ({session.sql(build.expression)})").fetchall()[0][0]
             )
-    replaces_all = session.exists(table) and not _keeps_existing(session, build)
-    replaced = session.count(table) if replaces_all and not staged.published else 0
+    replaced = 0 if staged.published or _keeps_existing(session, build) else _published_rows(session, table)
     checks.append(verdicts.reconciles(table, staged, upstream_rows, arrived, replaced=replaced))
     for reference in table.references:
         # A table may refer to itself, as in an employee's manager.

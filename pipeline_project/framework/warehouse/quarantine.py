@@ -116,10 +116,12 @@ def _add(
     """Write the collected rejects; what is remembered of those that the quarantine has already is carried over."""
     # Written anew instead of merged: for many rows MERGE takes several times as long.
     again = f"FROM {rejects(session)} WHERE table_name = ? AND reject_id IN (SELECT reject_id FROM __rejects)"
-    before = f"SELECT reject_id, first_seen, status, set_aside {again}"
-    nothing = "SELECT NULL::TIMESTAMPTZ AS first_seen, NULL::VARCHAR AS status, NULL::BOOLEAN AS set_aside"
+    none = "" if known else "LIMIT 0"  # what is known not to be there is not looked for
+    session.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE __known AS SELECT reject_id, first_seen, status, set_aside {again} {none}",
+        [table.name],
+    )
     if known:
-        session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __known AS {before}", [table.name])
         session.connection.execute(f"DELETE {again}", [table.name])
     session.connection.execute(
         f"""
@@ -127,7 +129,7 @@ def _add(
         SELECT reject_id, $run, $table, $partition, source_file, source_line, reason_codes, payload,
                coalesce(first_seen, $now), $now, if(status = 'discarded', 'discarded', 'open'),
                $published OR (coalesce(set_aside, false) AND status IN ('open', 'discarded')), malformed
-        FROM __rejects {"LEFT JOIN __known USING (reject_id)" if known else f"CROSS JOIN ({nothing})"}
+        FROM __rejects LEFT JOIN __known USING (reject_id)
         """,
         {
             "run": run.id,
@@ -137,8 +139,7 @@ def _add(
             "published": published,
         },
     )
-    if known:
-        session.connection.execute("DROP TABLE __known")
+    session.connection.execute("DROP TABLE __known")
 
 
 def _settle(session: Session, table: TableDef, partition: PartitionRange | None) -> None:
@@ -218,17 +219,21 @@ def shown(
     Args:
         reasons: why the row was rejected.
     """
-    classes = {column.name: column.classification for column in contract.columns} if contract else {}
-    if contract is not None and names_no_value(reasons):
-        classes.setdefault("_error", "internal")
+    classes = classes_of(contract, reasons) if contract else {}
     found = json.loads(payload)
     columns = found if isinstance(found, dict) else {"payload": found}
     return {name: cut(value) if unmask else mask(cut(value), classes.get(name)) for name, value in columns.items()}
 
 
-def names_no_value(reasons: Iterable[str]) -> bool:
-    """Whether a malformed row's `_error` may be shown: `amount is no BIGINT`, `expected 6 fields, found 3` quote nothing."""
-    return any(reason.endswith((".cast", ".columns", ".quote", ".encoding")) for reason in reasons)
+def classes_of(contract: Contract, reasons: Iterable[str]) -> dict[str, str | None]:
+    """The classification of every part of a rejected row's payload.
+
+    A malformed row's `_error` may be seen where it quotes nothing: `amount is no BIGINT`, `expected 6 fields, found 3`.
+    """
+    classes = {column.name: column.classification for column in contract.columns}
+    if any(reason.endswith((".cast", ".columns", ".quote", ".encoding")) for reason in reasons):
+        classes.setdefault("_error", "internal")
+    return classes
 
 
 def cut(value: Any) -> Any:

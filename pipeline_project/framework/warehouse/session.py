@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline_project.framework.errors import WarehouseError
 from pipeline_project.framework.tables import TableDef
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import duckdb
     import ibis
     from ibis.backends.duckdb import Backend
+
+T = TypeVar("T")
 
 
 class Session:
@@ -89,17 +91,11 @@ class Session:
 
     def last_publication(self, name: str) -> ops.Record | None:
         """The newest successful publication of a table or export, here or (dry runs) in the real warehouse."""
-        own = ops.last(self.connection, self.catalog, name)
-        if own is None and self.real is not None and self._real_has_books:
-            return ops.last(self.connection, self.real, name)
-        return own
+        return self._from_books(lambda catalog: ops.last(self.connection, catalog, name))
 
     def data_version(self, name: str) -> str | None:
-        """The data version of the newest successful publication, here or (dry runs) in the real warehouse."""
-        own = ops.last_version(self.connection, self.catalog, name)
-        if own is None and self.real is not None and self._real_has_books:
-            return ops.last_version(self.connection, self.real, name)
-        return own
+        """The data version of that publication."""
+        return self._from_books(lambda catalog: ops.last_version(self.connection, catalog, name))
 
     def offsets(self, table: TableDef) -> dict[int, int]:
         """How far `table`'s event log was read, here or (dry runs) in the real warehouse.
@@ -108,10 +104,12 @@ class Session:
         """
         if not self.exists(table):
             return {}
-        own = ops.offsets(self.connection, self.catalog, table.name)
-        if not own and self.real is not None and self._real_has_books:
-            return ops.offsets(self.connection, self.real, table.name)
-        return own
+        return self._from_books(lambda catalog: ops.offsets(self.connection, catalog, table.name))
+
+    def _from_books(self, ask: Callable[[str], T]) -> T:
+        """The answer of this session's books, or of the real warehouse's where these have none."""
+        own = ask(self.catalog)
+        return ask(self.real) if not own and self.real is not None and self._real_has_books else own
 
     @cached_property
     def _real_has_books(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import click
 
 from pipeline_project.framework.compare import render, visible
+from pipeline_project.framework.golden.case import is_unsaid
 from pipeline_project.framework.golden.result import CaseResult, Comparison, GoldenResult, TableResult
 from pipeline_project.framework.golden.store import REJECTS
 
@@ -96,7 +97,7 @@ def summary(result: GoldenResult) -> Iterator[str]:
         yield ""
         yield f"{_head('error')}  {harmless(note)}"
     for case in result.cases:
-        if case.description.startswith("TODO"):
+        if is_unsaid(case.description):
             yield ""
             yield f"{case.name}: its case.yml still says TODO: write what the case teaches, which `make check` asks for"
     counts = result.counts()
