@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dagster as dg
+import duckdb
 
+from pipeline_project.framework.compare.sql import quote
+from pipeline_project.framework.contract import Contract
 from pipeline_project.framework.tables import TableDef
 from pipeline_project.framework.wiring import problems
 from pipeline_project.project import project
@@ -35,3 +38,16 @@ def test_dagster_has_the_checks_of_every_table() -> None:
             wanted = {"schema", "rows_valid", *(reference.name for reference in node.references)}
             wanted |= {invariant.name for invariant in project.graph.invariants_of(node.name)}
             assert {(node.name, name) for name in wanted} <= checks
+
+
+def test_every_table_can_be_profiled() -> None:
+    """Golden cases do not profile what they build, so a type that cannot be would first be met in production."""
+    with duckdb.connect() as connection:
+        for table in project.graph.tables.values():
+            contract = Contract.of(table.model)
+            nulls = ", ".join(
+                f"CAST(NULL AS {type_}) AS {quote(name)}" for name, type_ in contract.duckdb_columns.items()
+            )
+            connection.execute(f"CREATE TABLE {quote(table.name)} AS SELECT {nulls}")
+            for rows in (1, None):
+                assert contract.profile(connection, quote(table.name), rows=rows).rows == 1, table.name

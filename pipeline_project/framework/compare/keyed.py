@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.compare.model import (
@@ -38,7 +37,7 @@ class Keyed:
     pairs: list[Pair]
     base: Difference
     exact: bool
-    found: str = field(default_factory=lambda: f"_compare_{uuid.uuid4().hex}")
+    found: str = "__compare_found"
 
     def compare(self) -> Difference:
         """Match, then count and sample what does not match."""
@@ -107,7 +106,7 @@ class Keyed:
         kept = ", ".join(f"CASE WHEN status <> {_SAME} THEN __k{i} END AS __k{i}" for i in range(len(self.keys)))
         limit = self.base.expected_rows + self.base.actual_rows + 1
         self.connection.execute(f"""
-            CREATE TEMP TABLE {self.found} AS SELECT {kept}, status FROM (
+            CREATE OR REPLACE TEMP TABLE {self.found} AS SELECT {kept}, status FROM (
                 SELECT {keys}, CASE WHEN e.__here IS NULL THEN {_ADDED} WHEN a.__here IS NULL THEN {_REMOVED}
                     WHEN {differs} THEN {_SUSPECT} ELSE {_SAME} END::UTINYINT AS status
                 FROM {left} AS e FULL JOIN {right} AS a ON {self._on("e", "a")} LIMIT {limit})""")

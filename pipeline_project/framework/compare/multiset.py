@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -41,15 +40,14 @@ class Multiset:
         buckets = self._uneven_buckets()
         if not buckets:
             return replace(self.base, added=0, removed=0, changed=0, same=self.base.expected_rows)
-        name = uuid.uuid4().hex
-        uneven, counted = f"_compare_{name}", f"_counted_{name}"
+        uneven, counted = "__compare_uneven", "__compare_counted"
         try:
-            self.connection.execute(f"CREATE TEMP TABLE {uneven} AS {self._uneven(buckets)}")
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {uneven} AS {self._uneven(buckets)}")
             found = self.connection.execute(f"SELECT count(*) FROM temp.{uneven}").fetchone()
             if found is None or found[0] > _KEPT:
                 return self._compare(f"({self._counted(uneven)})")
             # Each question would read both tables again.
-            self.connection.execute(f"CREATE TEMP TABLE {counted} AS {self._counted(uneven)}")
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {counted} AS {self._counted(uneven)}")
             return self._compare(f"temp.{counted}")
         finally:
             for table in (uneven, counted):

@@ -177,10 +177,20 @@ class Contract:
         return auditing.broken(connection, relation, self)
 
     def profile(
-        self, connection: duckdb.DuckDBPyConnection, relation: str, where: str | None = None
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        relation: str,
+        *,
+        where: str | None = None,
+        rows: int | None = None,
     ) -> profile.Profile:
-        """Row count, column profile and content hash of a relation with the contract's columns."""
-        return profile.profile(connection, relation, self, where=where)
+        """Row count, column profile and content hash of a relation with the contract's columns.
+
+        Args:
+            where: SQL that narrows the rows.
+            rows: how many there are, where that is known: few are profiled in one scan.
+        """
+        return profile.profile(connection, relation, self, where=where, rows=rows)
 
     def key_problems(
         self,
@@ -189,9 +199,10 @@ class Contract:
         *,
         where: str | None = None,
         key: tuple[str, ...] | None = None,
+        rows: int | None = None,
     ) -> uniqueness.KeyProblems:
-        """Nulls and repeats of `key` (default: the contract's first), the rows narrowed by the SQL `where`."""
-        return uniqueness.key_problems(connection, relation, self, where=where, key=key)
+        """Nulls and repeats of `key` (default: the contract's first); see `uniqueness.key_problems`."""
+        return uniqueness.key_problems(connection, relation, self, where=where, key=key, rows=rows)
 
 
 @lru_cache(maxsize=1024)

@@ -44,41 +44,53 @@ class Profile:
 
 
 def profile(
-    connection: duckdb.DuckDBPyConnection, relation: str, contract: Contract, *, where: str | None = None
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    contract: Contract,
+    *,
+    where: str | None = None,
+    rows: int | None = None,
 ) -> Profile:
-    """Profile `relation` (a name or a parenthesized query); `where` is SQL that narrows it.
+    """Profile `relation` (a name or a parenthesized query).
 
     One scan, and a second one of the columns that turn out to have few distinct values. Distinct counts are
     exact up to about 16,000 values and estimated to some percent above.
+
+    Args:
+        where: SQL that narrows the rows.
+        rows: how many there are, where that is known: with few rows one scan counts every distinct value.
     """
-    columns = contract.columns
+    columns, small = contract.columns, rows is not None and rows < SAMPLED * ENOUGH
     source = f"{relation} WHERE {where}" if where else relation
     hashed = ", ".join(f"hash({quoted(column.name)}) AS _hash_{index}" for index, column in enumerate(columns))
     row_hash = f"hash({', '.join(f'_hash_{index}' for index in range(len(columns)))})"
     expressions = ["count(*)", f"sum({row_hash})"]
     for index, column in enumerate(columns):
-        expressions += _aggregates(column, f"_hash_{index}")
+        expressions += _aggregates(column, None if small else f"_hash_{index}")
     row = connection.execute(f"SELECT {', '.join(expressions)} FROM (SELECT *, {hashed} FROM {source})").fetchall()[0]
-    rows, total = int(row[0]), row[1] or 0
+    found, total = int(row[0]), row[1] or 0
     values = [row[2 + index * 5 : 7 + index * 5] for index in range(len(columns))]
-    few = [column.name for column, found in zip(columns, values, strict=True) if found[1] < ENOUGH]
-    exact = _count_distinct(connection, source, few)
+    distinct = {column.name: int(numbers[1]) for column, numbers in zip(columns, values, strict=True)}
+    if not small:
+        exact = _count_distinct(connection, source, [name for name, sampled in distinct.items() if sampled < ENOUGH])
+        distinct = {name: exact.get(name, sampled * SAMPLED) for name, sampled in distinct.items()}
     return Profile(
-        rows,
+        found,
         tuple(
-            _column_profile(column, rows, exact.get(column.name), found)
-            for column, found in zip(columns, values, strict=True)
+            _column_profile(column, found, distinct[column.name], numbers)
+            for column, numbers in zip(columns, values, strict=True)
         ),
-        _digest(contract, rows, int(total)),
+        _digest(contract, found, int(total)),
     )
 
 
-def _aggregates(column: Column, hashed: str) -> list[str]:
+def _aggregates(column: Column, hashed: str | None) -> list[str]:
+    """What is asked of a column; its distinct values are sampled by `hashed`, or counted where that is None."""
     name, shown = quoted(column.name), not is_masked(column.classification)
     ordered = shown and _is_ordered(column)
     return [
         f"count({name})",
-        f"count(DISTINCT {hashed}) FILTER ({hashed} & {SAMPLED - 1} = 0)",
+        f"count(DISTINCT {hashed}) FILTER ({hashed} & {SAMPLED - 1} = 0)" if hashed else f"count(DISTINCT {name})",
         f"CAST(min({name}) AS VARCHAR)" if ordered else "NULL",
         f"CAST(max({name}) AS VARCHAR)" if ordered else "NULL",
         _mean(column) if shown else "NULL",
@@ -105,14 +117,14 @@ def _count_distinct(connection: duckdb.DuckDBPyConnection, source: str, names: l
     return dict(zip(names, connection.execute(f"SELECT {counts} FROM {source}").fetchall()[0], strict=True))
 
 
-def _column_profile(column: Column, rows: int, exact: int | None, values: tuple[Any, ...]) -> ColumnProfile:
-    present, sampled, low, high, mean = values
+def _column_profile(column: Column, rows: int, distinct: int, values: tuple[Any, ...]) -> ColumnProfile:
+    present, _, low, high, mean = values
     if present and is_masked(column.classification):
         low = high = mask("a value", column.classification)
     return ColumnProfile(
         name=column.name,
         nulls=rows - int(present),
-        distinct=min(int(sampled) * SAMPLED, int(present)) if exact is None else exact,
+        distinct=min(distinct, int(present)),
         minimum=low,
         maximum=high,
         mean=mean,

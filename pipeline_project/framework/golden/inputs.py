@@ -30,6 +30,8 @@ from pipeline_project.framework.golden.yaml_file import shown
 from pipeline_project.framework.sources.base import Source, Sources
 
 if TYPE_CHECKING:
+    import duckdb
+
     from pipeline_project.framework.graph import Graph
     from pipeline_project.framework.tables import TableDef
 
@@ -86,6 +88,7 @@ class FixtureSources(Sources):
         self._inputs = inputs
         self._folder = folder
         self._tables = _sources(graph)
+        self._converter: duckdb.DuckDBPyConnection | None = None
 
     def resolve(self, name: str) -> str:
         """The address of location `name`; its files are prepared when it is first asked for."""
@@ -114,8 +117,45 @@ class FixtureSources(Sources):
             for topic, partition, file in _events(files):
                 _write_log(target, topic, partition, file)
             return str(target)
-        _copy(files, target, tables)
+        self._copy(files, target, tables)
         return str(target)
+
+    def close(self) -> None:
+        """Close what converted files. Safe to call twice."""
+        if self._converter is not None:
+            self._converter.close()
+            self._converter = None
+
+    def _copy(self, folder: Path, target: Path, tables: list[TableDef]) -> None:
+        for path in sorted(folder.iterdir()):
+            if path.is_dir() and path.suffix == ".zip":
+                with zipfile.ZipFile(target / path.name, "w", zipfile.ZIP_DEFLATED) as archive:
+                    for member in sorted(file for file in path.rglob("*") if file.is_file()):
+                        archive.write(member, member.relative_to(path).as_posix())
+            elif path.is_dir():
+                (target / path.name).mkdir()
+                self._copy(path, target / path.name, tables)
+            elif path.name.endswith(".parquet.csv"):
+                self._write_parquet(path, target / path.stem, _columns(path.stem, tables))
+            else:
+                shutil.copyfile(path, target / path.name)
+
+    def _write_parquet(self, file: Path, target: Path, types: Mapping[str, str]) -> None:
+        """A Parquet file with the CSV's columns in its order; a header `name:TYPE` gives a column another type."""
+        import duckdb
+
+        if self._converter is None:
+            # The dry run's own connection writes no files.
+            self._converter = duckdb.connect(config={"threads": 1})
+            self._converter.execute("SET TimeZone = 'UTC'")
+        rows = read_csv(file)
+        columns = {}
+        for header in rows.columns:
+            name, _, type_ = header.partition(":")
+            columns[header] = type_ or types.get(name, "VARCHAR")
+        table = load(self._converter, rows, columns, "rows")
+        listed = ", ".join(f"{quote(header)} AS {quote(header.partition(':')[0])}" for header in columns)
+        self._converter.execute(f"COPY (SELECT {listed} FROM {table}) TO {literal(str(target))} (FORMAT parquet)")
 
 
 def given_rows(session: object, table: TableDef, file: Path | None, case: Case) -> str:
@@ -136,7 +176,7 @@ def given_rows(session: object, table: TableDef, file: Path | None, case: Case) 
     for column in contract.columns:
         if column.name not in rows.columns and not column.nullable:
             raise rows.error(f"column '{column.name}' is missing and cannot be null", fix="Add it to every row.")
-    return load(session.connection, rows, types)  # type: ignore[attr-defined]
+    return load(session.connection, rows, types, f"__given_{table.name}")  # type: ignore[attr-defined]
 
 
 def _sources(graph: Graph) -> dict[str, TableDef]:
@@ -189,21 +229,6 @@ def _write_log(base: Path, topic: str, partition: int, file: Path) -> None:
         writer.append(events)
 
 
-def _copy(folder: Path, target: Path, tables: list[TableDef]) -> None:
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and path.suffix == ".zip":
-            with zipfile.ZipFile(target / path.name, "w", zipfile.ZIP_DEFLATED) as archive:
-                for member in sorted(file for file in path.rglob("*") if file.is_file()):
-                    archive.write(member, member.relative_to(path).as_posix())
-        elif path.is_dir():
-            (target / path.name).mkdir()
-            _copy(path, target / path.name, tables)
-        elif path.name.endswith(".parquet.csv"):
-            _write_parquet(path, target / path.stem, _columns(path.stem, tables))
-        else:
-            shutil.copyfile(path, target / path.name)
-
-
 def _columns(name: str, tables: list[TableDef]) -> Mapping[str, str]:
     """The columns that the source of a Parquet file serves."""
     from pipeline_project.framework.contract import Contract
@@ -213,19 +238,3 @@ def _columns(name: str, tables: list[TableDef]) -> Mapping[str, str]:
         if table.source is not None and fnmatch.fnmatchcase(name, path.rpartition("/")[2]):
             return table.source.columns or Contract.of(table.model).duckdb_columns
     return {}
-
-
-def _write_parquet(file: Path, target: Path, types: Mapping[str, str]) -> None:
-    """A Parquet file with the CSV's columns in its order; a header `name:TYPE` gives a column another type."""
-    import duckdb
-
-    rows = read_csv(file)
-    columns = {}
-    for header in rows.columns:
-        name, _, type_ = header.partition(":")
-        columns[header] = type_ or types.get(name, "VARCHAR")
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        table = load(connection, rows, columns)
-        listed = ", ".join(f"{quote(header)} AS {quote(header.partition(':')[0])}" for header in columns)
-        connection.execute(f"COPY (SELECT {listed} FROM {table}) TO {literal(str(target))} (FORMAT parquet)")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline_project.framework.build import BuildResult
     from pipeline_project.framework.contract import Contract
     from pipeline_project.framework.project import Project
-    from pipeline_project.framework.results import CheckResult
+    from pipeline_project.framework.results import CheckResult, Publication
     from pipeline_project.framework.tables import TableDef
     from pipeline_project.framework.warehouse.session import Session
 
@@ -47,6 +47,7 @@ class Actual:
     name: str
     relation: str
     schema: Schema
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Judge:
         if failed is not None and not isinstance(failed, AuditFailed):
             return dataclasses.replace(base, problems=(str(failed),), failed=True)
         assert publication is not None
-        return self._judge(base, table, publication.checks, published=failed is None)
+        return self._judge(base, table, publication, published=failed is None)
 
     def _must_fail(self, base: TableResult, text: str) -> TableResult:
         error = self.built.errors.get(base.table)
@@ -108,22 +109,22 @@ class Judge:
         return dataclasses.replace(base, problems=problems, cause=cause, expected_error=shown, stopped_by=kind)
 
     def _judge(
-        self, base: TableResult, table: TableDef, checks: tuple[CheckResult, ...], *, published: bool
+        self, base: TableResult, table: TableDef, publication: Publication, *, published: bool
     ) -> TableResult:
         from pipeline_project.framework.contract import Contract
 
         contract = Contract.of(table.model)
-        problems = self._check_problems(table.name, checks)
+        problems = self._check_problems(table.name, publication.checks)
         comparisons: list[Comparison] = []
         if published:
-            comparison, more = self._rows(table, contract)
+            comparison, more = self._rows(table, contract, publication.rows)
             comparisons.append(comparison)
             problems += more
         else:
-            self._block(table, contract, checks)
+            self._block(table, contract, publication.checks)
             if store.rows_path(self.case.expected, table.name).exists() and not problems:
                 problems += ("nothing was published, as expected, but there is a golden of its rows: delete it",)
-        rejects = self._rejects(table, contract)
+        rejects = self._rejects(table, contract, publication.rejected)
         if rejects is not None:
             comparisons.append(rejects)
         return dataclasses.replace(base, comparisons=tuple(comparisons), problems=problems)
@@ -144,7 +145,7 @@ class Judge:
             problems.append(f"check {name} must fail, but was not reached ({reached})")
         return tuple(problems)
 
-    def _rows(self, table: TableDef, contract: Contract) -> tuple[Comparison, tuple[str, ...]]:
+    def _rows(self, table: TableDef, contract: Contract, count: int) -> tuple[Comparison, tuple[str, ...]]:
         """The published rows against their golden."""
         classes = {column.name: column.classification for column in contract.columns}
         nullable = {column.name: column.nullable for column in contract.columns}
@@ -167,20 +168,21 @@ class Judge:
             for name in raw
             if golden is not None and name in golden.schema.names
         )
-        return self._compare(Actual(table.name, relation, schema), golden), problems
+        return self._compare(Actual(table.name, relation, schema, count), golden), problems
 
-    def _rejects(self, table: TableDef, contract: Contract) -> Comparison | None:
+    def _rejects(self, table: TableDef, contract: Contract, count: int) -> Comparison | None:
         """The rows set aside against their golden; None where there are neither."""
         name = f"{table.name}{REJECTS}"
-        rows = self._reject_rows(table, contract)
+        rows = self._reject_rows(table, contract) if count else ()
         golden = store.read_golden(self.case.expected, name, REJECTS_SCHEMA)
-        if golden is None and not rows.rows:
+        if golden is None and not rows:
             self._drop(name)
             return None
-        relation = load(self.session.connection, rows, REJECTS_SCHEMA.stored_types)
-        return self._compare(Actual(name, relation, REJECTS_SCHEMA), golden)
+        texts = TextRows(Path(name), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))
+        relation = load(self.session.connection, texts, REJECTS_SCHEMA.stored_types, "__rejected")
+        return self._compare(Actual(name, relation, REJECTS_SCHEMA, len(rows)), golden)
 
-    def _reject_rows(self, table: TableDef, contract: Contract) -> TextRows:
+    def _reject_rows(self, table: TableDef, contract: Contract) -> Sequence[Values]:
         """The table's quarantined rows as text, classified values masked."""
         from pipeline_project.framework.warehouse.quarantine import classes_of
 
@@ -201,12 +203,10 @@ class Judge:
                 for name, value in json.loads(payload).items()
             }
             rows.append((codes, file, line, json.dumps(shown, ensure_ascii=False, separators=(",", ":"))))
-        return TextRows(Path(f"{table.name}{REJECTS}"), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))
+        return rows
 
     def _compare(self, actual: Actual, golden: Golden | None) -> Comparison:
-        connection = self.session.connection
-        row = connection.execute(f"SELECT count(*) FROM {actual.relation}").fetchone()
-        count = int(row[0]) if row else 0
+        count = actual.rows
         if count > store.MAX_ROWS:
             raise store.too_large(f"the run gave {count:,} rows", f"{self.case.name}/{actual.name}")
         if golden is None:
@@ -225,7 +225,7 @@ class Judge:
     def _difference(self, actual: Actual, golden: Golden) -> Difference:
         connection = self.session.connection
         masked = set(actual.schema.masked) | set(golden.schema.masked)
-        expected = load(connection, golden.rows, golden.schema.stored_types)
+        expected = load(connection, golden.rows, golden.schema.stored_types, "__expected")
         already = set(golden.schema.masked)
         left = _select(golden.schema, expected, masked - already)
         return compare(
@@ -252,7 +252,10 @@ class Judge:
         where = f"{self.case.name}/{actual.name}"
         lines = tuple(range(1, len(rows) + 1))
         again = load(
-            connection, TextRows(Path(where), actual.schema.names, tuple(rows), lines), actual.schema.stored_types
+            connection,
+            TextRows(Path(where), actual.schema.names, tuple(rows), lines),
+            actual.schema.stored_types,
+            "__written",
         )
         lost = compare(connection, f"FROM {again}", query)
         if not lost.equal:

@@ -35,7 +35,8 @@ def with_returned(graph: Graph, session: Session, files: Mapping[str, Path]) -> 
 def _returning(table: TableDef, session: Session, file: Path) -> TableDef:
     rows = read_rows(file)
     columns = _columns(table, rows)
-    found = session.backend.sql(f"SELECT * FROM {load(session.connection, _renamed(rows, columns), columns)}")
+    loaded = load(session.connection, _renamed(rows, columns), columns, f"__returned_{table.name}")
+    found = session.backend.sql(f"SELECT * FROM {loaded}")
 
     def function(**_: Any) -> Any:
         return found

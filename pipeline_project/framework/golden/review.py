@@ -26,8 +26,8 @@ def difference(pending: Pending, case: Case) -> Difference | None:
         rows = TextRows(pending.path, pending.schema.names, pending.rows, lines)
         return compare(
             connection,
-            f"FROM {load(connection, golden.rows, golden.schema.stored_types)}",
-            f"FROM {load(connection, rows, pending.schema.stored_types)}",
+            f"FROM {load(connection, golden.rows, golden.schema.stored_types, 'golden')}",
+            f"FROM {load(connection, rows, pending.schema.stored_types, 'pending')}",
             key=golden.schema.key,
             tolerances=golden.schema.tolerance,
             volatile=golden.schema.volatile,

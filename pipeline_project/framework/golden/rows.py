@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,17 +126,16 @@ def compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def load(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str]) -> str:
-    """Make a temporary table of the rows, each column cast to its type; returns its quoted name.
+def load(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str], name: str) -> str:
+    """Make a temporary table `name` of the rows, each column cast to its type; returns its quoted name.
 
-    `types` may have columns that the rows do not have: these become null.
+    `types` may have columns that the rows do not have: these become null. A table of that name is replaced.
 
     Raises:
         GoldenError: a value is not of its column's type; names file, line and column.
     """
     import duckdb
 
-    name = uuid.uuid4().hex
     places = {column: place for place, column in enumerate(rows.columns, start=1)}
     casts = ", ".join(
         f"CAST({f'__values[{places[column]}]' if column in places else 'NULL'} AS {type_}) AS {quote(column)}"
@@ -146,11 +144,12 @@ def load(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[s
     source = "SELECT unnest(CAST($1 AS VARCHAR[][])) AS __values"
     try:
         connection.execute(
-            f'CREATE TEMP TABLE "{name}" AS SELECT {casts} FROM ({source})', [[list(row) for row in rows.rows]]
+            f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS SELECT {casts} FROM ({source})",
+            [[list(row) for row in rows.rows]],
         )
     except duckdb.Error:
         raise _wrong_value(connection, rows, types) from None
-    return f'temp."{name}"'
+    return f"temp.{quote(name)}"
 
 
 def _wrong_value(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str]) -> GoldenError:

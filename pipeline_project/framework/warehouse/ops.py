@@ -57,10 +57,9 @@ def prepare(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
     """Create the books if they are missing; raises WarehouseError if another version of them is there."""
     if not missing(connection, catalog):
         return
-    for schema in ("ops", "quarantine"):
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(catalog)}.{schema}")
-    for name, columns in TABLES.items():
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {quoted(catalog)}.{name} ({columns})")
+    schemas = [f"CREATE SCHEMA IF NOT EXISTS {quoted(catalog)}.{schema}" for schema in ("ops", "quarantine")]
+    tables = [f"CREATE TABLE IF NOT EXISTS {quoted(catalog)}.{name} ({columns})" for name, columns in TABLES.items()]
+    connection.execute("; ".join([*schemas, *tables]))
 
 
 def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:

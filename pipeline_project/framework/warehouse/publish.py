@@ -101,14 +101,16 @@ def _publish(session: Session, build: Build) -> Publication:
     schema_check = verdicts.schema(table, [*_schema_problems(build), *_published_problems(session, build)])
     if schema_check.blocks:
         with session.transaction():
-            return _record(session, build, _outcome(session, build, staging.Staged("", 0, 0, 0), (schema_check,)))
+            return _record(
+                session, build, _failed(session, build, _outcome(build, staging.Staged(""), (schema_check,)))
+            )
     expression = staging.narrow(build.expression, table, build.partition)
     existing = _kept_sql(session, build) if _keeps_existing(session, build) else None
     with staging.staging_table(session, table) as relation:
         with session.transaction():
-            count = staging.stage(session, table, contract, expression, build.landed, relation)
+            staged = staging.stage(session, table, contract, expression, build.landed, relation)
         with session.transaction():
-            staged = staging.split(session, table, contract, relation, count, build.landed, existing)
+            staging.split(session, table, contract, staged, build.landed, existing)
         if staged.rejected:
             quarantine.identify(session)
         with session.transaction():
@@ -118,27 +120,27 @@ def _publish(session: Session, build: Build) -> Publication:
 def _audited(session: Session, build: Build, staged: staging.Staged, schema_check: CheckResult) -> Publication:
     """The transaction that publishes, or that records why not."""
     table, contract, relation = build.table, build.contract, staged.relation
-    staging.strip(session, contract, relation)
+    staging.strip(session, contract, staged)
     checks = (schema_check, *_audit(session, build, staged))
-    outcome = _outcome(session, build, staged, checks)
+    outcome = _outcome(build, staged, checks)
     if outcome.failed:
-        outcome = _refuse(session, build, staged, outcome)
+        outcome = _refuse(session, build, staged, _failed(session, build, outcome))
         quarantine.keep(session, table, build.run, build.partition, published=False)
         return _record(session, build, outcome)
     staging.forget_refused(session, table)
     action = _swap(session, build, relation)
     quarantine.keep(session, table, build.run, build.partition, published=True)
-    profile = contract.profile(session.connection, session.relation(table))
     if table.appends and build.landed is not None and build.landed.offsets is not None:
         ops.commit_offsets(session.connection, session.catalog, table.name, build.landed.offsets, build.run)
-    published = dataclasses.replace(
-        outcome,
-        action=action,
-        rows=profile.rows,
-        data_version=profile.content_hash,
-        profile=profile.columns,
-    )
-    return _record(session, build, published)
+    if session.keeps_books:
+        rows = staged.published if action == "replace" else None
+        profile = contract.profile(session.connection, session.relation(table), rows=rows)
+        outcome = dataclasses.replace(
+            outcome, rows=profile.rows, data_version=profile.content_hash, profile=profile.columns
+        )
+    else:
+        outcome = dataclasses.replace(outcome, rows=session.count(table))
+    return _record(session, build, dataclasses.replace(outcome, action=action))
 
 
 def _refuse(session: Session, build: Build, staged: staging.Staged, outcome: Publication) -> Publication:
@@ -176,13 +178,13 @@ def _published_problems(session: Session, build: Build) -> list[str]:
     return [f"the published table has other columns ({', '.join(changed)}); {way}"]
 
 
-def _outcome(session: Session, build: Build, staged: staging.Staged, checks: tuple[CheckResult, ...]) -> Publication:
-    """What is known before publishing: the record of a failure, unless `_publish` goes on."""
+def _outcome(build: Build, staged: staging.Staged, checks: tuple[CheckResult, ...]) -> Publication:
+    """What is known before publishing."""
     return Publication(
         table=build.table.name,
         stage=build.table.stage,
         action="failed",
-        rows=_published_rows(session, build.table),
+        rows=0,
         staged=staged.staged,
         rejected=staged.rejected,
         seconds=0.0,
@@ -197,13 +199,19 @@ def _outcome(session: Session, build: Build, staged: staging.Staged, checks: tup
     )
 
 
+def _failed(session: Session, build: Build, outcome: Publication) -> Publication:
+    """The outcome where nothing is published: the rows of before stay."""
+    return dataclasses.replace(outcome, rows=_published_rows(session, build.table))
+
+
 def _published_rows(session: Session, table: TableDef) -> int:
     return session.count(table) if session.exists(table) else 0
 
 
 def _record(session: Session, build: Build, publication: Publication) -> Publication:
     timed = dataclasses.replace(publication, seconds=time.perf_counter() - build.started)
-    ops.record(session.connection, session.catalog, timed, build.run)
+    if session.keeps_books:
+        ops.record(session.connection, session.catalog, timed, build.run)
     return timed
 
 
@@ -216,7 +224,8 @@ def _audit(session: Session, build: Build, staged: staging.Staged) -> list[Check
     if contract.key:
         # Setting repeats aside proves the key of the staged rows; rows that stay must be compared as well.
         proven = table.keep is not None and not _keeps_existing(session, build)
-        checks.append(verdicts.unique_key(session, contract, whole, target=target, proven=proven))
+        rows = staged.published if whole == staged.relation else None
+        checks.append(verdicts.unique_key(session, contract, whole, target=target, proven=proven, rows=rows))
     upstream_rows, arrived = None, staged.staged
     if table.preserves:
         upstream_rows = session.count(build.upstream[table.preserves])

@@ -30,10 +30,17 @@ class Session:
         connection: writes go to its current database.
         output: the folder of exported files.
         real: the name of an attached catalog that is read where this session has written nothing (dry runs).
+        keeps_books: whether publications are profiled and recorded, for those who ask later.
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, *, output: Path, scratch: Path, real: str | None = None
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        output: Path,
+        scratch: Path,
+        real: str | None = None,
+        keeps_books: bool = True,
     ) -> None:
         import ibis
 
@@ -43,6 +50,7 @@ class Session:
         self.output = output
         self.scratch = scratch
         self.real = real
+        self.keeps_books = keeps_books
         with explained(self.catalog):
             ops.prepare(connection, self.catalog)
 
@@ -94,7 +102,9 @@ class Session:
         return self._from_books(lambda catalog: ops.last(self.connection, catalog, name))
 
     def data_version(self, name: str) -> str | None:
-        """The data version of that publication."""
+        """The data version of that publication; None where no books are kept."""
+        if not self.keeps_books:
+            return None
         return self._from_books(lambda catalog: ops.last_version(self.connection, catalog, name))
 
     def offsets(self, table: TableDef) -> dict[int, int]:

@@ -44,15 +44,17 @@ class Staged:
         published: rows left.
         sample: some of the rejected rows, masked.
         first_place: where the first rejected row stood in its source, as `file:line`, if known.
+        extras: the connector's own columns in the staging table.
     """
 
     relation: str
-    staged: int
-    rejected: int
-    published: int
+    staged: int = 0
+    rejected: int = 0
+    published: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     sample: Sequence[Mapping[str, Any]] = ()
     first_place: str | None = None
+    extras: Sequence[str] = ()
 
 
 def narrow(expression: ibis.Table, table: TableDef, partition: PartitionRange | None) -> ibis.Table:
@@ -106,8 +108,8 @@ def stage(
     expression: ibis.Table,
     landed: Landed | None,
     relation: str,
-) -> int:
-    """Write the labelled rows into the staging table; returns how many arrived.
+) -> Staged:
+    """Write the labelled rows into the staging table and count those that arrived; none is split off yet.
 
     The columns are the contract's, in its order. Further ones, which a contract that is not strict allows, are
     left out: nobody described, classified or audited them.
@@ -117,12 +119,11 @@ def stage(
     if wanted != list(expression.columns):
         expression = expression.select(*wanted)
     rows = _as_declared(session, contract, session.sql(expression))
-    labelled = contract.labelled_sql(rows, wanted[len(names) :])
-    session.connection.execute(f"CREATE OR REPLACE TABLE {relation} AS {labelled}")
-    count = _one(session, f"SELECT count(*) FROM {relation}")
+    extras = wanted[len(names) :]
+    count = _one(session, f"CREATE OR REPLACE TABLE {relation} AS {contract.labelled_sql(rows, extras)}")
     if landed is not None and landed.malformed is not None:
         count += _one(session, f"SELECT count(*) FROM ({landed.malformed})")
-    return count
+    return Staged(relation, count, extras=extras)
 
 
 def _as_declared(session: Session, contract: Contract, rows: str) -> str:
@@ -145,54 +146,45 @@ def split(
     session: Session,
     table: TableDef,
     contract: Contract,
-    relation: str,
-    staged: int,
+    staged: Staged,
     landed: Landed | None,
     existing: str | None,
-) -> Staged:
+) -> None:
     """Collect the rejected rows; leaves the staging table with the good rows.
 
     Args:
+        staged: as `stage` returned it; the rest of it is filled in.
         existing: SQL of the published rows that stay; None if there are none.
     """
-    result = Staged(relation, staged, 0, 0)
+    relation = staged.relation
     quarantine.begin(session)
     if landed is not None and landed.malformed is not None:
-        _set_malformed_aside(session, table, landed.malformed, result)
-    extras = _extras(session, relation, contract)
+        _set_malformed_aside(session, table, landed.malformed, staged)
     broken = contract.broken(session.connection, relation)
     if broken.rejected:
-        _add(result.reasons, broken.counts)
-        result.rejected += broken.rejected
-        over_budget = not table.max_rejects.tolerates(result.rejected, staged)
+        _add(staged.reasons, broken.counts)
+        staged.rejected += broken.rejected
+        over_budget = not table.max_rejects.tolerates(staged.rejected, staged.staged)
         quarantine.collect(
             session,
             table,
             f"SELECT {contract.reason_codes_sql()} AS reason_codes, {contract.payload_sql()} AS payload, "
-            f"{_place(extras)} FROM {relation} WHERE {contract.broken_sql()}",
+            f"{_place(staged.extras)} FROM {relation} WHERE {contract.broken_sql()}",
             limit=quarantine.KEPT_WHEN_FAILED if over_budget else None,
         )
         session.connection.execute(f"DELETE FROM {relation} WHERE {contract.broken_sql()}")
     if table.keep is not None:
-        _set_repeats_aside(session, table, contract, table.keep, relation, extras, existing, result)
-    result.published = _one(session, f"SELECT count(*) FROM {relation}")
-    if result.rejected:
-        result.sample = quarantine.sample(session, contract)
-        result.first_place = quarantine.first_place(session)
-    return result
+        _set_repeats_aside(session, table, contract, table.keep, staged, existing)
+    staged.published = _one(session, f"SELECT count(*) FROM {relation}")
+    if staged.rejected:
+        staged.sample = quarantine.sample(session, contract)
+        staged.first_place = quarantine.first_place(session)
 
 
-def strip(session: Session, contract: Contract, relation: str) -> None:
+def strip(session: Session, contract: Contract, staged: Staged) -> None:
     """Leave the staging table with the contract's columns alone; nothing is copied."""
-    for column in (*contract.mask_columns, *_extras(session, relation, contract)):
-        session.connection.execute(f"ALTER TABLE {relation} DROP COLUMN {quoted(column)}")
-
-
-def _extras(session: Session, relation: str, contract: Contract) -> list[str]:
-    """The connector's own columns in the staging table."""
-    own = {column.name for column in contract.columns}
-    columns = {row[0] for row in session.connection.execute(f"DESCRIBE {relation}").fetchall()}
-    return [column for column in SOURCE_COLUMNS if column in columns and column not in own]
+    for column in (*contract.mask_columns, *staged.extras):
+        session.connection.execute(f"ALTER TABLE {staged.relation} DROP COLUMN {quoted(column)}")
 
 
 def _place(extras: Sequence[str]) -> str:
@@ -200,10 +192,10 @@ def _place(extras: Sequence[str]) -> str:
     return f"{file}::VARCHAR AS source_file, {line}::BIGINT AS source_line"
 
 
-def _set_malformed_aside(session: Session, table: TableDef, malformed: str, result: Staged) -> None:
+def _set_malformed_aside(session: Session, table: TableDef, malformed: str, staged: Staged) -> None:
     counts = session.connection.execute(f"SELECT reason_code, count(*) FROM ({malformed}) GROUP BY ALL").fetchall()
-    _add(result.reasons, dict(counts))
-    result.rejected += sum(count for _, count in counts)
+    _add(staged.reasons, dict(counts))
+    staged.rejected += sum(count for _, count in counts)
     quarantine.collect(
         session,
         table,
@@ -217,10 +209,8 @@ def _set_repeats_aside(
     table: TableDef,
     contract: Contract,
     keep: KeepFirst,
-    relation: str,
-    extras: Sequence[str],
+    staged: Staged,
     existing: str | None,
-    result: Staged,
 ) -> None:
     """Of rows with the same key keep the first; the others are rejected as `unique_key.repeat`.
 
@@ -229,8 +219,9 @@ def _set_repeats_aside(
     those of other partitions are placed by the declared order, and one that would have to go fails the audit,
     for a partition's build does not touch it.
     """
+    relation, extras = staged.relation, staged.extras
     key = ", ".join(quoted(column) for column in contract.key)
-    suspected = find_suspects(session.connection, relation, contract.key)
+    suspected = find_suspects(session.connection, relation, contract.key, rows=staged.staged)
     found = f"SELECT {key} FROM {relation} WHERE {suspected} GROUP BY ALL HAVING count(*) > 1"
     if existing is not None:
         found += f" UNION SELECT {key} FROM {relation} SEMI JOIN {existing} USING ({key})"
@@ -248,8 +239,8 @@ def _set_repeats_aside(
         )
         session.connection.execute(f"DELETE FROM {relation} WHERE {among}")
         session.connection.execute("DROP TABLE __losers")
-        result.rejected += count
-        _add(result.reasons, {REPEAT: count} if count else {})
+        staged.rejected += count
+        _add(staged.reasons, {REPEAT: count} if count else {})
     session.connection.execute("DROP TABLE __repeated")
 
 

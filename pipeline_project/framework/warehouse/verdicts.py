@@ -15,7 +15,7 @@ from pipeline_project.framework.warehouse.staging import Staged
 if TYPE_CHECKING:
     import ibis
 
-    from pipeline_project.framework.contract import Contract, KeyProblems
+    from pipeline_project.framework.contract import Contract
     from pipeline_project.framework.tables import InvariantDef, Reference, TableDef
 
 SAMPLE = 10
@@ -95,7 +95,7 @@ def reconciles(
 
 
 def unique_key(
-    session: Session, contract: Contract, relation: str, *, target: str, proven: bool = False
+    session: Session, contract: Contract, relation: str, *, target: str, proven: bool = False, rows: int | None = None
 ) -> CheckResult:
     """Whether no key of the contract is null or repeats.
 
@@ -103,13 +103,14 @@ def unique_key(
         relation: the whole table as it would be.
         target: its name after publishing, for the SQL that a person runs.
         proven: repeats of the first key were set aside already.
+        rows: how many rows there are, where that is known.
     """
     listed = " and ".join(f"({', '.join(key)})" for key in contract.keys)
     for key in contract.keys:
         nullable = any(contract.column(name).nullable for name in key)
         if proven and key == contract.key and not nullable:
             continue
-        problems = contract_key_problems(session, contract, relation, key)
+        problems = contract.key_problems(session.connection, relation, key=key, rows=rows)
         if problems.nulls or problems.excess:
             sql = problems.sample_sql
             return CheckResult(
@@ -131,13 +132,6 @@ def key_summary(key: Collection[str], nulls: int, excess: int) -> str:
     listed = f"({', '.join(key)})"
     found = [f"{excess:,} rows repeat {listed}"] if excess else []
     return " and ".join([*found, *([f"{listed} is null in {nulls:,} rows"] if nulls else [])])
-
-
-def contract_key_problems(session: Session, contract: Contract, relation: str, key: tuple[str, ...]) -> KeyProblems:
-    """Nulls and repeats of one of the contract's keys."""
-    from pipeline_project.framework.contract import key_problems
-
-    return key_problems(session.connection, relation, contract, key=key)
 
 
 def reference(

@@ -91,6 +91,7 @@ class DryRunWarehouse:
         real: the real warehouse's file; None, or a file that does not exist, means an empty one.
         scratch: the folder in which this dry run makes a folder of its own, removed afterwards.
         in_memory: keep the scratch database in memory (golden cases).
+        keeps_books: whether publications are profiled and recorded; golden cases need neither.
         keep: leave the scratch folder behind for inspection.
         readable: the folders that sources are read from; DuckDB then opens files there and in the scratch folder
             only. None where they are not known: then DuckDB may read any file.
@@ -108,6 +109,7 @@ class DryRunWarehouse:
         options: Options | None = None,
         lock_timeout: float = 30.0,
         in_memory: bool = False,
+        keeps_books: bool = True,
         keep: bool = False,
         readable: Iterable[Path] | None = None,
     ) -> None:
@@ -116,6 +118,7 @@ class DryRunWarehouse:
         self.options = options or Options()
         self.lock_timeout = lock_timeout
         self.in_memory = in_memory
+        self.keeps_books = keeps_books
         self.keep = keep
         self.readable = None if readable is None else tuple(readable)
         self.folder: Path | None = None
@@ -162,7 +165,13 @@ class DryRunWarehouse:
             try:
                 self._attach_real(connection, folder)
                 guard = guarded(connection, readonly_catalogs=("real",))
-                session = Session(guard, output=folder / "output", scratch=folder, real="real")  # type: ignore[arg-type]
+                session = Session(
+                    guard,  # type: ignore[arg-type]
+                    output=folder / "output",
+                    scratch=folder,
+                    real="real",
+                    keeps_books=self.keeps_books,
+                )
                 # Ibis pins UTC when it takes the connection over.
                 connection.execute(f"SET TimeZone = '{options.time_zone}'")
                 guard.lock(None if self.readable is None else (*self.readable, folder))

@@ -102,6 +102,7 @@ def test_counts_are_those_of_python(rows):
     keys = [row[:2] for row in rows if None not in row[:2]]
     with connect() as connection:
         problems = found(connection, rows)
+        assert key_problems(connection, "rows", Contract.of(Lines), rows=len(rows)) == problems
     assert problems.nulls == len(rows) - len(keys)
     assert problems.excess == len(keys) - len(set(keys))
     assert problems.repeated == len({key for key in keys if keys.count(key) > 1})

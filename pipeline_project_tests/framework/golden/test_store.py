@@ -58,7 +58,7 @@ def test_every_type_survives_a_golden_file(tmp_path: Path, type_: str) -> None:
         golden = store.read_golden(tmp_path, "t", schema)
         assert golden is not None
         assert golden.schema == schema
-        again = load(connection, golden.rows, golden.schema.stored_types)
+        again = load(connection, golden.rows, golden.schema.stored_types, "again")
         assert compare(connection, "FROM t", f"FROM {again}").equal
 
 
@@ -182,10 +182,10 @@ def test_a_value_of_the_wrong_type_names_its_line(tmp_path: Path) -> None:
         duckdb.connect() as connection,
         pytest.raises(GoldenError, match=r"t\.ndjson:3: '1\.5x' in column 'id' is no BIGINT"),
     ):
-        load(connection, read_ndjson(path), SCHEMA.stored_types)
+        load(connection, read_ndjson(path), SCHEMA.stored_types, "rows")
 
 
 def test_loading_nothing_makes_an_empty_typed_table() -> None:
     with duckdb.connect() as connection:
-        table = load(connection, TextRows(Path("none"), (), (), ()), {"id": "BIGINT"})
+        table = load(connection, TextRows(Path("none"), (), (), ()), {"id": "BIGINT"}, "none")
         assert connection.execute(f"DESCRIBE {table}").fetchall()[0][:2] == ("id", "BIGINT")

@@ -50,7 +50,7 @@ def snapshot(graph: Graph, landings: Sequence[Case], *, threads: int = 1, time_z
 
     options = Options(threads=threads, time_zone=time_zone)
     with tempfile.TemporaryDirectory(prefix="golden_") as folder, _clock_of(time_zone):
-        warehouse = DryRunWarehouse(None, scratch=Path(folder), options=options, in_memory=True)
+        warehouse = DryRunWarehouse(None, scratch=Path(folder), options=options, in_memory=True, keeps_books=False)
         with warehouse.session() as session:
             for number, case in enumerate(landings):
                 inputs = find_inputs(case, graph)
