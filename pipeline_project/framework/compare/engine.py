@@ -72,7 +72,8 @@ def compare(
         return replace(base, key_problems=problems)
     exact = max(base.expected_rows, base.actual_rows) <= exact_rows
     if keys:
-        return Keyed(connection, sampler, expected, actual, keys, pairs, base, exact).compare()
+        sums = counts[0][2], counts[1][2]
+        return Keyed(connection, sampler, expected, actual, keys, pairs, base, exact, sums).compare()
     if not any(pair.loose for pair in pairs):
         return Multiset(connection, sampler, expected, actual, pairs, base, exact).compare()
     expected, actual, keys = numbered(expected, actual, pairs)
@@ -92,16 +93,24 @@ def _missing(key: Sequence[str], left: Sequence[Column], right: Sequence[Column]
     return tuple(KeyProblem("actual", "missing", 0, ({name: None},)) for name in key if name not in found)
 
 
-def _count(connection: duckdb.DuckDBPyConnection, query: str, keys: Sequence[Pair], side: str) -> tuple[int, int]:
-    """Rows, and rows whose key is null."""
-    null = " OR ".join(f"{pair.key(side)} IS NULL" for pair in keys) or "false"
-    row = connection.execute(f"SELECT count(*), count_if({null}) FROM ({query})").fetchone()
+def _count(
+    connection: duckdb.DuckDBPyConnection, query: str, keys: Sequence[Pair], side: str
+) -> tuple[int, int, int | None]:
+    """Rows, rows whose key is null, and the sum of the keys' hashes."""
+    if not keys:
+        row = connection.execute(f"SELECT count(*), 0, NULL FROM ({query})").fetchone()
+    else:
+        columns = [pair.key(side) for pair in keys]
+        null = " OR ".join(f"{column} IS NULL" for column in columns)
+        row = connection.execute(
+            f"SELECT count(*), count(*) FILTER ({null}), sum(hash({', '.join(columns)})) FROM ({query})"
+        ).fetchone()
     assert row is not None
-    return row[0], row[1]
+    return row[0], row[1], row[2]
 
 
 def _nulls(
-    sampler: Sampler, query: str, keys: Sequence[Pair], side: str, counts: tuple[int, int]
+    sampler: Sampler, query: str, keys: Sequence[Pair], side: str, counts: tuple[int, int, int | None]
 ) -> tuple[KeyProblem, ...]:
     if not counts[1]:
         return ()

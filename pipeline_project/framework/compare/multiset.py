@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,11 +13,12 @@ if TYPE_CHECKING:
     import duckdb
 
 
-_BITS = 12
-"""How many bits of a fingerprint name its bucket: 4,096 sums stay in a processor's cache."""
-_REST = 64 - _BITS
-_KEPT = 100_000
-"""Up to so many fingerprints that are uneven, their rows are set aside once; more could be both tables."""
+_REST = 49
+"""Bits of a fingerprint that are added up; the 15 before them name its bucket."""
+_BUCKETS = 1 << 64 - _REST
+_KEPT = 250_000
+"""Up to so many rows, or fingerprints, of uneven buckets are set aside; more could be both tables."""
+_BUCKET_TABLE, _UNEVEN_TABLE, _COUNTED_TABLE = "__compare_buckets", "__compare_uneven", "__compare_counted"
 
 
 @dataclass
@@ -37,21 +37,27 @@ class Multiset:
         """Count every row on both sides; what is left over on one side was removed or added."""
         if self.exact or not all(pair.hashable for pair in self.pairs):
             return self._compare(f"({self._counted(None)})")
-        buckets = self._uneven_buckets()
-        if not buckets:
-            return replace(self.base, added=0, removed=0, changed=0, same=self.base.expected_rows)
-        uneven, counted = "__compare_uneven", "__compare_counted"
         try:
-            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {uneven} AS {self._uneven(buckets)}")
-            found = self.connection.execute(f"SELECT count(*) FROM temp.{uneven}").fetchone()
-            if found is None or found[0] > _KEPT:
-                return self._compare(f"({self._counted(uneven)})")
+            buckets = self._set_aside(_BUCKET_TABLE, self._uneven_buckets())
+            if not buckets:
+                return replace(self.base, added=0, removed=0, changed=0, same=self.base.expected_rows)
+            among = _BUCKET_TABLE
+            if buckets * (self.base.expected_rows + self.base.actual_rows) > _KEPT * _BUCKETS:
+                among = _UNEVEN_TABLE
+                if self._set_aside(among, self._uneven_fingerprints()) > _KEPT:
+                    return self._compare(f"({self._counted(among)})")
             # Each question would read both tables again.
-            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {counted} AS {self._counted(uneven)}")
-            return self._compare(f"temp.{counted}")
+            self._set_aside(_COUNTED_TABLE, self._counted(among))
+            return self._compare(f"temp.{_COUNTED_TABLE}")
         finally:
-            for table in (uneven, counted):
-                self.connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+            for name in (_BUCKET_TABLE, _UNEVEN_TABLE, _COUNTED_TABLE):
+                self.connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
+
+    def _set_aside(self, name: str, query: str) -> int:
+        """Make a temporary table; returns how many rows it has."""
+        row = self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}").fetchone()
+        assert row is not None
+        return int(row[0])
 
     def _compare(self, counted: str) -> Difference:
         row = self.connection.execute(
@@ -69,13 +75,18 @@ class Multiset:
             only_expected=self._left_over(counted, "__e - __a") if removed else (),
         )
 
-    def _counted(self, uneven: str | None) -> str:
-        """Rows by identity, with how often each side has it, where that differs; `uneven` narrows the rows to look at."""
+    def _counted(self, among: str | None) -> str:
+        """Rows by identity, with how often each side has it, where that differs.
+
+        Args:
+            among: the table of the buckets or fingerprints to look at; None: all rows.
+        """
         sides = []
         for side, query in (("e", self.expected), ("a", self.actual)):
             columns = [f"{name} AS __c{i}" for i, name in enumerate(names(self.pairs, side))]
             counts = ["1 AS __e", "0 AS __a"] if side == "e" else ["0 AS __e", "1 AS __a"]
-            where = f" WHERE {fingerprint(self.pairs, side)} IN (FROM temp.{uneven})" if uneven else ""
+            looked_for = f"({fingerprint(self.pairs, side)}){f' >> {_REST}' if among == _BUCKET_TABLE else ''}"
+            where = f" WHERE ({looked_for}) IN (FROM temp.{among})" if among else ""
             sides.append(f"SELECT {', '.join([*columns, *counts])} FROM ({query}){where}")
         by = [f"__c{i}" for i in range(len(self.pairs))]
         extra = [companion(f"__c{i}", pair.expected.type) for i, pair in enumerate(self.pairs)]
@@ -85,31 +96,27 @@ class Multiset:
             f"GROUP BY {group} HAVING sum(__e) <> sum(__a)"
         )
 
-    @property
-    def _fingerprints(self) -> str:
-        return (
-            f"SELECT {fingerprint(self.pairs, 'e')} AS __h, 1 AS __n FROM ({self.expected}) "
-            f"UNION ALL SELECT {fingerprint(self.pairs, 'a')}, -1 FROM ({self.actual})"
+    def _fingerprints(self, narrowed: str = "") -> str:
+        """SQL: the fingerprints `__h` of both sides, those of the actual one with the sign -1."""
+        sides = (("e", self.expected, 1), ("a", self.actual, -1))
+        return " UNION ALL ".join(
+            f"SELECT __h, {sign} AS __n FROM (SELECT {fingerprint(self.pairs, side)}::UBIGINT AS __h FROM ({query})){narrowed}"
+            for side, query, sign in sides
         )
 
-    def _uneven_buckets(self) -> set[int]:
-        """Where fingerprints differ, by their first bits: their sums are the same on both sides elsewhere.
+    def _uneven_buckets(self) -> str:
+        """SQL: where fingerprints differ, by their first bits: their sums are the same on both sides elsewhere.
 
-        Most tables are equal, and a few sums take a third of the time of counting every fingerprint.
+        Most tables are equal, and a few sums take a third of the time of counting every fingerprint. The bit above
+        those that are added up counts the fingerprints, so that 0 is one as well.
         """
-        found = self.connection.execute(
-            f"SELECT __h >> {_REST} AS __b FROM ({self._fingerprints}) GROUP BY __b "
-            f"HAVING sum(__n) <> 0 OR sum(__h::HUGEINT * __n) <> 0"  # a sum alone would not see the fingerprint 0
-        ).fetchall()
-        return {int(row[0]) for row in found}
+        added = f"((__h & {(1 << _REST) - 1}) | {1 << _REST})::BIGINT * __n"
+        return f"SELECT __h >> {_REST} AS __b FROM ({self._fingerprints()}) GROUP BY __b HAVING sum({added}) <> 0"
 
-    def _uneven(self, buckets: Collection[int]) -> str:
-        """Fingerprints that do not occur equally often on both sides; they are in `buckets`."""
-        flags = "".join("1" if bucket in buckets else "0" for bucket in range(1 << _BITS))
-        return (
-            f"SELECT __h FROM ({self._fingerprints}) WHERE get_bit('{flags}'::BIT, (__h >> {_REST})::INTEGER) = 1 "
-            f"GROUP BY __h HAVING sum(__n) <> 0"
-        )
+    def _uneven_fingerprints(self) -> str:
+        """SQL: fingerprints in those buckets that do not occur equally often on both sides."""
+        fingerprints = self._fingerprints(f" WHERE __h >> {_REST} IN (FROM temp.{_BUCKET_TABLE})")
+        return f"SELECT __h FROM ({fingerprints}) GROUP BY __h HAVING sum(__n) <> 0"
 
     def _left_over(self, counted: str, copies: str) -> tuple[RowSample, ...]:
         columns = [*(f"__c{i}" for i in range(len(self.pairs))), "__n"]

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from pipeline_project.framework.compare import Tolerance, compare
+from pipeline_project.framework.compare import Tolerance, compare, keyed, multiset
 
 FLOATS = [0.0, -0.0, 1.0, 1.05, 2.0, math.nan, math.inf, -math.inf, None]
 VALUES: dict[str, list[Any]] = {
@@ -109,10 +109,25 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-@pytest.mark.parametrize("exact_rows", [10**6, -1], ids=["columns", "fingerprints"])
+@pytest.mark.parametrize(
+    ("exact_rows", "kept"),
+    [(10**6, 10**6), (-1, 10**6), (-1, 2), (-1, 0)],
+    ids=["columns", "fingerprints", "fingerprints, few set aside", "fingerprints, nothing set aside"],
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given=tables())
-def test_agrees_with_a_naive_comparer(connection: duckdb.DuckDBPyConnection, exact_rows: int, given: Tables) -> None:
+def test_agrees_with_a_naive_comparer(
+    connection: duckdb.DuckDBPyConnection, exact_rows: int, kept: int, given: Tables
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (keyed, multiset):
+            patch.setattr(module, "_KEPT", kept)
+        # A few rows are a small share of the real buckets' rows.
+        patch.setattr(multiset, "_BUCKETS", 1)
+        _check(connection, exact_rows, given)
+
+
+def _check(connection: duckdb.DuckDBPyConnection, exact_rows: int, given: Tables) -> None:
     names = [f"c{i}" for i in range(len(given.types))]
     columns = ", ".join(f"{name} {type_}" for name, type_ in zip(names, given.types, strict=True))
     for side, rows in (("expected", given.expected), ("actual", given.actual)):

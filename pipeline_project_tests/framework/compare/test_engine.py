@@ -95,6 +95,18 @@ def test_fingerprints_take_over_for_large_tables(connection: duckdb.DuckDBPyConn
     assert render(difference).endswith("id=77  x  0 -> 9  (+9)")
 
 
+@pytest.mark.parametrize("key", [["d"], []])
+def test_columns_may_be_called_as_the_comparer_calls_its_own(
+    connection: duckdb.DuckDBPyConnection, key: list[str]
+) -> None:
+    names = ("d", "e", "a", "status", "__k0")
+    connection.execute(f"CREATE TABLE old AS SELECT {', '.join(f'i AS {name}' for name in names)} FROM range(3) t(i)")
+    connection.execute("CREATE TABLE new AS SELECT * REPLACE (if(d = 1, 9, e) AS e) FROM old")
+    difference = compare(connection, "FROM old", "FROM new", key=key, exact_rows=-1)
+    found = (difference.changed, difference.removed, difference.added)
+    assert found == ((1, 0, 0) if key else (0, 1, 1))
+
+
 def test_a_heavily_repeated_key_does_not_explode(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET memory_limit = '200MB'")
     query = "SELECT 1 AS id, i AS x FROM range(200000) t(i)"
