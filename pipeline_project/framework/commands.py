@@ -12,6 +12,7 @@ import click
 
 from pipeline_project.framework.partitions import PartitionRange, check_days
 from pipeline_project.framework.tables import ExportDef, TableDef
+from pipeline_project.framework.words import rows_told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +119,7 @@ def print_summary(console: Console, project: Project, summary: RunSummary) -> No
     console.print(
         f"{len(published)} published, {len(summary.errors)} failed, {len(summary.skipped)} skipped "
         f"in {summary.seconds:.1f} s; {passed} of {len(checks)} checks passed, {len(warned)} warned; "
-        f"{rejected:,} rows rejected"
+        f"{rows_told(rejected)} rejected"
     )
     if settings.env == "dry_run":
         console.print("dry run: nothing real was written")

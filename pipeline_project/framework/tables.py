@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pipeline_project.framework.errors import WiringError
 from pipeline_project.framework.partitions import Daily
 from pipeline_project.framework.run import Run
+from pipeline_project.framework.words import rows_told
 
 if typing.TYPE_CHECKING:
     from pandera.ibis import DataFrameModel
@@ -45,7 +46,7 @@ class RejectBudget:
 
     def __str__(self) -> str:
         share = f" or {self.ratio * 100:g}%" if self.ratio else ""
-        return f"{self.rows:,} rows{share}"
+        return f"{rows_told(self.rows)}{share}"
 
 
 @dataclass(frozen=True)

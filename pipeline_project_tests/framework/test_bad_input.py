@@ -155,7 +155,7 @@ def test_inside_the_budget_the_good_rows_are_published_and_the_others_kept(shop:
 def test_duplicate_keys(shop: Shop) -> None:
     (shop.folder / "prices.csv").write_text("product,price\napple,1\napple,2\n")
     text = shop.refused(Csv("files", "prices.csv"))
-    assert "unique_key: 1 rows repeat (product)" in text
+    assert "unique_key: 1 row repeats (product)" in text
 
 
 def test_a_missing_file(shop: Shop) -> None:

@@ -81,7 +81,7 @@ def test_a_dry_run_promises_no_refused_rows_for_its_database_goes(house: House) 
     a = given("a", Keyed, Given(values(COLUMNS, "1, 1", "1, 2")))
     assert "The refused rows are in" in str(house.build(a).errors["a"])
     error = str(dry(house, a)["result"].errors["a"])
-    assert "1 rows repeat (k)" in error
+    assert "1 row repeats (k)" in error
     assert "refused rows" not in error
 
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 
 from pipeline_project.framework.compare.model import CellChange, Difference, KeyProblem, RowSample, SchemaChange
+from pipeline_project.framework.words import rows_told
 
 _WIDTH = 60
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
@@ -115,7 +116,7 @@ def key_problem(problem: KeyProblem) -> str:
     if problem.kind == "missing":
         return f"{problem.side} has no column {', '.join(problem.samples[0])}"
     verb = "has a null key" if problem.kind == "null" else "repeats its key"
-    return f"{problem.side} {verb} in {problem.rows:,} rows: {keys}"
+    return f"{problem.side} {verb} in {rows_told(problem.rows)}: {keys}"
 
 
 def key_text(key: Mapping[str, str | None]) -> str:

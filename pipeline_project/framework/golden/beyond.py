@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline_project.framework.words import rows_told
 import json
 import sys
 from typing import TYPE_CHECKING
@@ -98,9 +99,9 @@ def capture(project: Project, case: str, table: str, where: str, limit: int, max
     if ci:
         raise GoldenError("in CI no case is written", fix="Capture on your machine and commit, or pass --no-ci.")
     captured = run(project, case, table, where, limit, max_rows=max_rows)
-    click.echo(f"wrote  {shown(captured.folder)}: the inputs of {captured.chosen} rows of {table}")
+    click.echo(f"wrote  {shown(captured.folder)}: the inputs of {rows_told(captured.chosen)} of {table}")
     for name, count in captured.rows.items():
-        click.echo(f"  {name}: {count} rows")
+        click.echo(f"  {name}: {rows_told(count)}")
     if captured.masked:
         click.echo(f"  pseudonyms in {', '.join(captured.masked)}")
     for note in captured.notes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.errors import GoldenError
 from pipeline_project.framework.golden import beyond
 from pipeline_project.framework.golden.coverage_command import coverage
@@ -130,7 +131,7 @@ def pending(project: Project, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
     else:
         for each in waiting:
-            note = f"cannot be accepted: {each.refused}" if each.refused else f"{len(each.rows)} rows"
+            note = f"cannot be accepted: {each.refused}" if each.refused else rows_told(len(each.rows))
             click.echo(f"{each.address:<50} {note}")
     sys.exit(3 if waiting else 0)
 
@@ -233,15 +234,17 @@ def prune(project: Project, dry_run: bool, ci: bool) -> None:
 @golden.command()
 @click.argument("name", metavar="CASE")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
+@click.option("--returned", is_flag=True, help="Give what the tables' functions would return, had they a mistake.")
 @click.pass_obj
-def new(project: Project, name: str, tables: tuple[str, ...]) -> None:
+def new(project: Project, name: str, tables: tuple[str, ...], returned: bool) -> None:
     """Start a case: case.yml, and a file for every input that the tables read."""
     from pipeline_project.framework.golden.scaffold import scaffold_case
     from pipeline_project.framework.golden.yaml_file import shown
 
-    for path in scaffold_case(project, name, tables):
+    for path in scaffold_case(project, name, tables, returned=returned):
         click.echo(f"wrote  {shown(path)}")
-    click.echo(f"Fill in the inputs, then: pipeline golden {name}")
+    what = "Add the rows that a mistake would give" if returned else "Fill in the inputs"
+    click.echo(f"{what}, then: pipeline golden {name}")
 
 
 def _store(project: Project) -> PendingStore:

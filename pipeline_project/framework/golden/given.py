@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.compare.sql import quote
 from pipeline_project.framework.errors import GoldenError
 from pipeline_project.framework.golden.case import Case
@@ -58,7 +59,7 @@ def _broken_rules(session: Session, contract: Contract, rows: str) -> str | None
     if not found.rejected:
         return None
     codes = ", ".join(f"{code} {count:,}" for code, count in found.counts.items())
-    return f"rows_valid: {found.rejected:,} of {found.rows:,} rows rejected: {codes}"
+    return f"rows_valid: {found.rejected:,} of {rows_told(found.rows)} rejected: {codes}"
 
 
 def _broken_keys(session: Session, contract: Contract, rows: str) -> str | None:

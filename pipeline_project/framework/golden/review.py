@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.compare import Difference, compare, render, visible
 from pipeline_project.framework.golden import store
 from pipeline_project.framework.golden.case import Case
@@ -46,6 +47,6 @@ def introduce(pending: Pending, case: Case) -> Iterator[str]:
     if found is not None:
         yield render(found, indent="  ")
         return
-    yield f"  new: {len(pending.rows)} rows"
+    yield f"  new: {rows_told(len(pending.rows))}"
     for row in pending.rows[:SHOWN]:
         yield "  + " + "  ".join(f"{n}={visible(v)}" for n, v in zip(pending.schema.names, row, strict=True))

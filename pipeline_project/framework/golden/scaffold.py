@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from pipeline_project.framework.errors import GoldenError
 from pipeline_project.framework.golden.case import UNSAID
-from pipeline_project.framework.golden.table_files import TABLES
+from pipeline_project.framework.golden.rows import NULL
+from pipeline_project.framework.golden.table_files import RETURNED, TABLES
 from pipeline_project.framework.golden.yaml_file import shown
 
 if TYPE_CHECKING:
@@ -24,13 +25,17 @@ tables: [{tables}]
 """
 
 
-def scaffold_case(project: Project, name: str, tables: Sequence[str]) -> list[Path]:
+def scaffold_case(project: Project, name: str, tables: Sequence[str], *, returned: bool = False) -> list[Path]:
     """Write a case for `tables`: every table they read directly is given as a CSV file with its header.
 
     Returns the files written.
 
+    Args:
+        returned: give what the tables' functions would return, had they a mistake: at first a row without a value.
+
     Raises:
-        GoldenError: the case exists, its name is no case's name, or a table is unknown or an export.
+        GoldenError: the case exists, its name is no case's name, a table is unknown or an export, or what a table
+            would return is to be given together with a table that it reads.
     """
     folder = project.golden / name
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
@@ -41,8 +46,12 @@ def scaffold_case(project: Project, name: str, tables: Sequence[str]) -> list[Pa
     for node in nodes:
         if node.name not in project.graph.tables:
             raise GoldenError(f"'{node.name}' is an exported file; golden cases compare tables")
-    files = {folder / "case.yml": _CASE.format(description=UNSAID, tables=", ".join(tables))}
-    files |= dict(_inputs(project, folder, tables))
+    text = _CASE.format(description=UNSAID, tables=", ".join(tables))
+    if returned:
+        _check_apart(project, tables)
+        text += "".join(_expectations(project, tables))
+    files = {folder / "case.yml": text}
+    files |= dict(_returned(project, folder, tables) if returned else _inputs(project, folder, tables))
     try:
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,8 +64,7 @@ def scaffold_case(project: Project, name: str, tables: Sequence[str]) -> list[Pa
 def _inputs(project: Project, folder: Path, tables: Sequence[str]) -> Iterable[tuple[Path, str]]:
     """A header for every upstream table; for a table with a source, a note where its files go."""
     graph = project.graph
-    upstream = [name for table in tables for name in graph.upstream_of(table) if name not in tables]
-    for name in dict.fromkeys(upstream):
+    for name in _upstream(project, tables):
         yield folder / "inputs" / TABLES / f"{name}.csv", _header(graph.tables[name])
     for table in tables:
         source = graph.tables[table].source
@@ -64,6 +72,42 @@ def _inputs(project: Project, folder: Path, tables: Sequence[str]) -> Iterable[t
             path = str(getattr(source, "topic", None) or getattr(source, "path", "")).strip("/")
             ending = ".ndjson" if source.incremental else ".csv" if path.endswith(".parquet") else ""
             yield folder / "inputs" / source.location / f"{path}{ending}", _source_header(graph.tables[table], ending)
+
+
+def _upstream(project: Project, tables: Sequence[str]) -> list[str]:
+    found = [name for table in tables for name in project.graph.upstream_of(table) if name not in tables]
+    return list(dict.fromkeys(found))
+
+
+def _check_apart(project: Project, tables: Sequence[str]) -> None:
+    """Refuse a table that reads another one: of the one nothing is published, so the other is never built."""
+    for name in tables:
+        above = sorted(set(tables) & set(project.graph.closure([name])) - {name})
+        if above:
+            raise GoldenError(
+                f"'{name}' reads '{above[0]}', of which such a case publishes nothing", fix="Start a case for each."
+            )
+
+
+def _returned(project: Project, folder: Path, tables: Sequence[str]) -> Iterable[tuple[Path, str]]:
+    """Per table its header and a row without a value, which breaks every rule of a column that is never null."""
+    for name in tables:
+        header = _header(project.graph.tables[name])
+        nulls = ",".join([NULL] * (header.count(",") + 1))
+        yield folder / "inputs" / RETURNED / f"{name}.csv", f"{header}{nulls}\n"
+
+
+def _expectations(project: Project, tables: Sequence[str]) -> Iterable[str]:
+    """Lines of `case.yml`: what is upstream is empty, and which checks such a row fails."""
+    upstream = _upstream(project, tables)
+    if upstream:
+        yield f"empty: [{', '.join(upstream)}]\n"
+    yield "# The checks that fail, and no others. Nothing is published then; the rows set aside have a golden.\n"
+    yield "expects_checks:\n"
+    for name in tables:
+        # With nothing upstream, a row too many has arrived.
+        wrong = ["rows_valid", *(["reconciles"] if project.graph.tables[name].preserves else [])]
+        yield f"  {name}: [{', '.join(wrong)}]\n"
 
 
 def _header(table: TableDef) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline_project.framework.errors import PipelineError
+from pipeline_project.framework.words import rows_told
 
 if TYPE_CHECKING:
     from pipeline_project.framework.project import Project
@@ -95,7 +96,7 @@ def discard(project: Project, reject_ids: tuple[str, ...], table: str | None, re
             count = books.discard_all(session, books.Wanted(table=project.graph.get(table).name, reason=reason))
         else:
             count = books.discard(session, [reject.id for reject in _chosen(session, reject_ids)])
-    click.echo(f"{count:,} rows discarded{_dry(project)}")
+    click.echo(f"{rows_told(count)} discarded{_dry(project)}")
 
 
 @quarantine.command()
@@ -139,9 +140,10 @@ def _replay_one(project: Project, session: Session, name: str, ids: list[str] | 
     if ids is None:
         malformed, unpublished = books.left_out(session, books.Wanted(table=name))
         if malformed:
-            click.echo(f"  {malformed:,} malformed rows were left out: correct the source, or discard them")
+            click.echo(f"  left out as malformed: {rows_told(malformed)}; correct the source, or discard them")
         if unpublished:
-            click.echo(f"  {unpublished:,} rows of a failed build were left out: pipeline run {name} judges them again")
+            left = rows_told(unpublished)
+            click.echo(f"  left out, of a failed build: {left}; `pipeline run {name}` judges them again")
     below = [node for node in project.graph.downstream([name]) if node != name]
     if done.action == "replay" and below:
         click.echo(f"  built from it: pipeline run {' '.join(below)}")

@@ -11,6 +11,7 @@ from pipeline_project.framework.warehouse.ops import quoted
 from pipeline_project.framework.warehouse.quarantine import cut
 from pipeline_project.framework.warehouse.session import Session
 from pipeline_project.framework.warehouse.staging import Staged
+from pipeline_project.framework.words import rows_told
 
 if TYPE_CHECKING:
     import ibis
@@ -41,10 +42,12 @@ def rows_valid(table: TableDef, staged: Staged) -> CheckResult:
     reasons = dict(sorted(staged.reasons.items(), key=lambda item: (-item[1], item[0])))
     listed = ", ".join(f"{code} {count:,}" for code, count in reasons.items())
     if staged.rejected == 0:
-        summary = f"all {staged.staged:,} rows keep the contract"
+        summary = (
+            "the row keeps the contract" if staged.staged == 1 else f"all {staged.staged:,} rows keep the contract"
+        )
     else:
         budget = "inside the budget" if tolerated else f"above the budget of {table.max_rejects}"
-        summary = f"{staged.rejected:,} of {staged.staged:,} rows rejected, {budget}: {listed}"
+        summary = f"{staged.rejected:,} of {rows_told(staged.staged)} rejected, {budget}: {listed}"
         if staged.first_place:
             summary += f"; the first at {staged.first_place}"
     return CheckResult(
@@ -85,7 +88,7 @@ def reconciles(
     if upstream_rows is not None and upstream_rows != arrived:
         verb = "lost" if arrived < upstream_rows else "multiplied"
         problems.append(
-            f"{table.preserves} has {upstream_rows:,} rows, {arrived:,} arrived: {abs(arrived - upstream_rows):,} {verb}"
+            f"{table.preserves} has {rows_told(upstream_rows)}, {arrived:,} arrived: {abs(arrived - upstream_rows):,} {verb}"
         )
     if upstream_rows is None:
         good = f"{staged.staged:,} staged = {staged.published:,} published + {staged.rejected:,} rejected"
@@ -130,8 +133,8 @@ def unique_key(
 def key_summary(key: Collection[str], nulls: int, excess: int) -> str:
     """What is wrong with a key, in words."""
     listed = f"({', '.join(key)})"
-    found = [f"{excess:,} rows repeat {listed}"] if excess else []
-    return " and ".join([*found, *([f"{listed} is null in {nulls:,} rows"] if nulls else [])])
+    found = [f"{rows_told(excess, 'repeat')} {listed}"] if excess else []
+    return " and ".join([*found, *([f"{listed} is null in {rows_told(nulls)}"] if nulls else [])])
 
 
 def reference(
@@ -156,7 +159,7 @@ def reference(
         declared.name,
         False,
         declared.severity,
-        f"{rows:,} rows have {values:,} ({listed}) that {declared.to} does not have",
+        f"{rows_told(rows, 'have')} {values:,} ({listed}) that {declared.to} does not have",
         failing=rows,
         sample=_short(shown),
         sample_sql=f"SELECT DISTINCT {keys} {orphans_sql(target, declared, other)}",
@@ -198,7 +201,7 @@ def invariant(
         declared.name,
         count == 0,
         declared.severity,
-        first if count == 0 else f"{count:,} rows contradict it: {first}",
+        first if count == 0 else f"{rows_told(count, 'contradict')} it: {first}",
         failing=count,
         sample=_sample(session, sql, hidden) if count else (),
         sample_sql=sql if count else None,

@@ -44,6 +44,7 @@ def test_no_case_at_all(tree: Tree) -> None:
         (["new", "Five!", "orders"], "'Five!' is no name for a case"),
         (["new", "six", "zebra"], "no table named 'zebra'"),
         (["new", "six", "letter"], "'letter' is an exported file"),
+        (["new", "six", "orders", "daily_sales", "--returned"], "'daily_sales' reads 'orders', of which such a case"),
     ],
 )
 def test_wrong_arguments_are_one_line(tree: Tree, args: list[str], message: str) -> None:
@@ -69,6 +70,20 @@ def test_a_new_case_has_a_file_for_every_input(tree: Tree) -> None:
     tree.cli("new", "seven", "raw_orders")
     assert (tree.golden / "seven/inputs/shop_files/orders.csv").read_text() == "order_id,email,ordered_on,amount\n"
     assert tree.run("seven").exit_code == 3
+
+
+def test_a_new_case_of_returned_rows_breaks_every_rule_of_what_is_never_null(tree: Tree) -> None:
+    said = tree.cli("new", "bugs", "orders", "--returned")
+    assert said.exit_code == 0
+    assert (tree.golden / "bugs/inputs/returned/orders.csv").read_text() == (
+        "order_id,email,ordered_on,amount\n\\N,\\N,\\N,\\N\n"
+    )
+    assert tree.cli("bugs").exit_code == 3, "nothing is wrong but that nothing is accepted yet"
+    assert tree.cli("accept", "bugs").exit_code == 0
+    (case,) = tree.run("bugs").cases
+    never_null = {code for table in case.tables for code in table.reasons}
+    assert {"order_id.not_null", "email.not_null", "ordered_on.not_null", "amount.not_null"} <= never_null
+    assert [table.failing for table in case.tables] == [("rows_valid", "reconciles")]
 
 
 def test_a_case_that_does_not_say_what_it_teaches_is_named(tree: Tree) -> None:

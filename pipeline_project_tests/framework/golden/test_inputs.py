@@ -202,7 +202,7 @@ GIVEN = "description: x\ntables: [daily_sales]\n"
         ),
         (
             {"inputs/tables/orders.csv": "order_id,email,ordered_on,amount\n1,a@b,2026-03-01,-1\n"},
-            "the given table breaks its contract: rows_valid: 1 of 1 rows rejected",
+            "the given table breaks its contract: rows_valid: 1 of 1 row rejected",
         ),
         (
             {"inputs/tables/orders.csv": "order_id,email,ordered_on,amount\n" + "1,a@b,2026-03-01,1\n" * 2},

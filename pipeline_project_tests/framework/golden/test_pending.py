@@ -133,7 +133,7 @@ def test_of_a_case_all_is_accepted_or_nothing(tree: Tree) -> None:
         assert (said.exit_code, said.stdout) == (2, "")
         assert said.stderr == (
             "error: five/orders: the new output breaks its contract: rows_valid: 2 of 5 rows rejected, "
-            "above the budget of 1 rows: amount.ge_0 2; nothing of five was accepted. "
+            "above the budget of 1 row: amount.ge_0 2; nothing of five was accepted. "
             "Fix the table or its contract; or, if the case is about that, name the checks under expects_checks.\n"
         )
         assert (folder / "expected/orders.rejects.ndjson").read_text() == before

@@ -182,8 +182,8 @@ def test_replay_says_what_it_leaves_out(house: House) -> None:
     source.sql = values(COLUMNS, "2, 'b', -2")
     [(malformed,)] = house.rejects("reject_id")
     assert not house.build(given("a", Strict, source)).ok
-    assert "1 malformed rows were left out" in output(house, "replay", "--table", "a")
-    assert "1 rows of a failed build were left out: pipeline run a judges them again" in output(
+    assert "left out as malformed: 1 row;" in output(house, "replay", "--table", "a")
+    assert "left out, of a failed build: 1 row; `pipeline run a` judges them again" in output(
         house, "replay", "--table", "a"
     )
     assert "a malformed row cannot be replayed" in error(house, "replay", malformed)
@@ -200,10 +200,10 @@ def test_a_replay_that_breaks_the_table_is_refused(built: House) -> None:
 
 def test_discard(built: House) -> None:
     chosen = ids(built)
-    assert output(built, "discard", chosen["2"]) == "1 rows discarded\n"
+    assert output(built, "discard", chosen["2"]) == "1 row discarded\n"
     assert "the row is discarded, not open" in error(built, "discard", chosen["2"])
-    assert output(built, "discard", "--table", "a", "--reason", "v.ge_0") == "1 rows discarded\n"
-    assert output(built, "discard", "--table", "a") == "1 rows discarded\n"
+    assert output(built, "discard", "--table", "a", "--reason", "v.ge_0") == "1 row discarded\n"
+    assert output(built, "discard", "--table", "a") == "1 row discarded\n"
     assert output(built, "list") == "no rejected rows that are open\n"
 
 

@@ -144,11 +144,11 @@ def test_broken_rows_inside_the_budget_are_set_aside_with_a_warning(house: House
 def test_broken_rows_above_the_budget_publish_nothing_and_are_kept(house: House) -> None:
     source = Given(values(COLUMNS, "1, 1"))
     a = given("a", Pair, source, max_rejects=RejectBudget(rows=1))
-    assert check(house.build(a), "a", "rows_valid").summary == "all 1 rows keep the contract"
+    assert check(house.build(a), "a", "rows_valid").summary == "the row keeps the contract"
     source.sql = values(COLUMNS, "1, 1", "2, -2", "3, -3")
     result = house.build(a)
     assert check(result, "a", "rows_valid").blocks
-    assert "2 of 3 rows rejected, above the budget of 1 rows: v.ge_0 2" in str(result.errors["a"])
+    assert "2 of 3 rows rejected, above the budget of 1 row: v.ge_0 2" in str(result.errors["a"])
     assert "pipeline quarantine list --table a" in str(result.errors["a"])
     assert result.errors["a"].exit_code == 1
     assert house.table(a) == [(1, 1)]
@@ -303,7 +303,7 @@ def test_every_key_of_the_contract_is_checked(house: House) -> None:
     a = given("a", TwoKeys, source)
     assert check(house.build(a), "a", "unique_key").passed
     source.sql = values(COLUMNS, "1, 1", "2, 1")
-    assert "1 rows repeat (v)" in check(house.build(a), "a", "unique_key").summary
+    assert "1 row repeats (v)" in check(house.build(a), "a", "unique_key").summary
 
 
 @pytest.mark.parametrize(("order", "kept"), [(("v",), 1), (("-v",), 3)])

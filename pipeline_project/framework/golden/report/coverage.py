@@ -40,6 +40,8 @@ def gaps(found: Coverage) -> Iterator[str]:
         yield ""
         yield f"no case shows these: write one that breaks the rule, or a reason in golden/{FILE}"
         yield from (f"  {demand.table}  {click.style(demand.name, fg='red')}  ({demand.kind})" for demand in missing)
+        yield "What no input can break while the code is right, a case shows by what wrong code would return:"
+        yield f"  pipeline golden new bug-in-{missing[0].table} {missing[0].table} --returned"
     needless = found.of("needlessly exempt")
     if needless:
         yield ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape as html_escape
 
+from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.compare import CellChange, Difference, RowSample, visible
 from pipeline_project.framework.compare.text import (
     key_problem,
@@ -93,7 +94,7 @@ def preview(comparison: Comparison) -> str:
         f'<tr class="plus"><td class="mark">+</td>{"".join(f"<td>{_value(value)}</td>" for value in row)}</tr>'
         for row in comparison.preview
     )
-    note = f"{comparison.rows:,} rows, and no golden to compare them with"
+    note = f"{rows_told(comparison.rows)}, and no golden to compare them with"
     return _table(["", *comparison.columns], body, note) + _more("new", comparison.rows, len(comparison.preview))
 
 

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import click
 
+from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.golden.report.text import table_lines
 from pipeline_project.framework.golden.result import CaseResult, GoldenResult, TableResult
 
@@ -68,7 +69,7 @@ def headline(table: TableResult) -> str:
     for comparison in table.comparisons:
         found = comparison.difference
         if comparison.status == "missing":
-            return f"{comparison.name}: no golden yet, {comparison.rows} rows"
+            return f"{comparison.name}: no golden yet, {rows_told(comparison.rows)}"
         if found is not None and not found.equal:
             if found.added is None:
                 return f"{comparison.name}: the key is broken"

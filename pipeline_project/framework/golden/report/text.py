@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import click
 
+from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.compare import render, visible
 from pipeline_project.framework.golden.case import is_unsaid
 from pipeline_project.framework.golden.result import CaseResult, Comparison, GoldenResult, TableResult
@@ -74,7 +75,7 @@ def _comparison_lines(comparison: Comparison) -> Iterator[str]:
     elif comparison.difference is not None:
         yield "rows are equal, but the golden has no schema file yet: accepting writes it"
     else:
-        yield f"new: {comparison.rows:,} rows, and no golden to compare them with"
+        yield f"new: {rows_told(comparison.rows)}, and no golden to compare them with"
         yield from _preview(comparison)
 
 
