@@ -88,9 +88,8 @@ class ProgressPrinter:
             self.console.print(f"{place}  {name:<38} {found.rows:>11,} rows  {rejected:<18} {found.seconds:6.2f} s")
 
     def _print_rows(self, check: CheckResult) -> None:
-        for row in check.sample[:SHOWN]:
-            told = ", ".join(f"{column}={value}" for column, value in row.items() if value is not None)
-            self.console.print(f"         such as {told}", markup=False)
+        for row in check.such_as(SHOWN):
+            self.console.print(f"         {row}", markup=False)
         self.console.print(f"         {check.name} finds its rows with: {check.sample_sql}", markup=False)
 
 

@@ -35,6 +35,13 @@ class CheckResult:
     def blocks(self) -> bool:
         return not self.passed and self.severity == "error"
 
+    def such_as(self, limit: int = 3) -> tuple[str, ...]:
+        """Some offending rows as `such as column=value, column=value`; none where the check is not about rows."""
+        if self.passed or self.sample_sql is None:
+            return ()
+        rows = ({name: value for name, value in row.items() if value is not None} for row in self.sample[:limit])
+        return tuple("such as " + ", ".join(f"{name}={value}" for name, value in row.items()) for row in rows)
+
 
 @dataclass(frozen=True)
 class ColumnProfile:

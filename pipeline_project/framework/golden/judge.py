@@ -137,7 +137,9 @@ class Judge:
             # Rows set aside inside the budget are compared themselves, reason by reason.
             told = check.name == "rows_valid" and not check.blocks
             if not check.passed and check.name not in expected and not told:
-                problems.append(f"check {check.name} fails: {check.summary}")
+                # Rows that were set aside are told with their golden.
+                rows = () if check.name == "rows_valid" else check.such_as()
+                problems.append("\n  ".join([f"check {check.name} fails: {check.summary}", *rows]))
             if check.passed and check.name in expected:
                 problems.append(f"check {check.name} must fail, but holds: {check.summary}")
         for name in sorted(expected - known):

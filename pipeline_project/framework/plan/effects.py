@@ -128,4 +128,5 @@ def _check_shifts(before: Mapping[str, bool], publication: Publication) -> Itera
             before="new" if known is None else "passed" if known else "failed",
             after="passed" if check.passed else "failed",
             summary=check.summary,
+            rows=check.such_as(),
         )

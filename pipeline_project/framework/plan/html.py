@@ -201,7 +201,7 @@ def _checks(node: NodePlan) -> Iterator[str]:
                     f"<code>{escape(check.name)}</code>",
                     f'<span class="{check.before}">{check.before}</span>',
                     f'<span class="{check.after}">{check.after}{" (blocks)" if check.blocks else ""}</span>',
-                    escape(check.summary),
+                    "<br>".join(map(escape, [check.summary, *check.rows])),
                 ]
                 for check in node.checks
             ),

@@ -44,13 +44,14 @@ class MetricShift:
 
 @dataclass(frozen=True)
 class CheckShift:
-    """A check whose verdict would change; `before` is "new" for one that was never evaluated."""
+    """A check whose verdict would change; `before` is "new" for one that was never evaluated, `rows` are some it names."""
 
     name: str
     severity: Literal["error", "warn"]
     before: Literal["passed", "failed", "new"]
     after: Literal["passed", "failed"]
     summary: str
+    rows: tuple[str, ...] = ()
 
     @property
     def blocks(self) -> bool:

@@ -58,6 +58,7 @@ def _node(node: NodePlan, style: Style) -> Iterator[str]:
         verdict = f"{check.before} -> {check.after}"
         shown = style(verdict, "fail" if check.blocks else "change" if check.after == "failed" else "create")
         yield f"{INDENT}check   {check.name}: {shown}  {check.summary}"
+        yield from (f"{INDENT}        {row}" for row in check.rows)
     if node.rejects_before != node.rejects_after:
         yield f"{INDENT}rejects {node.rejects_before:,} -> {node.rejects_after:,}"
     if node.built:

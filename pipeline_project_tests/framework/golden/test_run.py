@@ -132,6 +132,18 @@ def test_a_reject_with_another_reason_differs(tree: Tree) -> None:
     assert table.reasons == {"amount.ge_0": 1, "order_id.gt_0": 1}
 
 
+def test_a_check_that_fails_shows_some_of_its_rows(tree: Tree) -> None:
+    (header, first, *_) = ORDERS.splitlines(keepends=True)
+    tree.case(
+        "twice",
+        {
+            "case.yml": "description: x\ntables: [orders]\n",
+            "inputs/tables/raw_orders.csv": f"{header}{first}{first}",
+        },
+    )
+    assert outcome(tree)["orders"].problems[0].endswith("1 row repeats (order_id)\n  such as order_id=1, rows=2")
+
+
 TOO_BAD = ORDERS.replace("10.00", "-10.00")
 """Two broken orders; one is tolerated."""
 

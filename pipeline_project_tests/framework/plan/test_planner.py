@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pipeline_project.framework.errors import PlanError, WarehouseError, Warehou
 from pipeline_project.framework.partitions import PartitionRange
 from pipeline_project.framework.plan.model import NodePlan, Plan
 from pipeline_project.framework.plan.planner import bytes_of, make_plan
+from pipeline_project.framework.plan.text import render
 from pipeline_project_tests.framework.plan.sample import HEAD, ROWS, Sample
 
 ORDERS, SALES, RAW, COUNTS = "transform/orders.py", "load/sales.py", "extract/raw_orders.py", "load/counts.py"
@@ -331,6 +333,9 @@ def test_an_invariant_is_code_of_the_table_it_guards(built: Sample) -> None:
     assert [(check.name, check.before, check.after) for check in node(made, "sales").checks] == [
         ("days_sell_little", "passed", "failed")
     ]
+    (check,) = node(made, "sales").checks
+    assert re.fullmatch(r"such as day=2024-01-\d\d, total=\d+", check.rows[0])
+    assert f"  {check.rows[0]}\n" in render(made)
     assert made.exit_code == 3
 
 

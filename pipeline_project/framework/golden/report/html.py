@@ -160,7 +160,7 @@ def _card(case: CaseResult, table: TableResult, below: list[TableResult]) -> str
 def _body(table: TableResult) -> Iterator[str]:
     if table.problems:
         yield '<ul class="facts">'
-        yield from (f"<li>{escape(problem)}</li>" for problem in table.problems)
+        yield from ("<li>{}</li>".format(escape(problem).replace("\n", "<br>")) for problem in table.problems)
         yield "</ul>"
     for comparison in table.comparisons:
         if comparison.status == "equal":
