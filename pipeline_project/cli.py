@@ -25,7 +25,7 @@ COMMANDS = {
 
 SUMMARIES = {
     "run": "Build tables and publish what passes its audit.",
-    "tables": "List the tables, what they read and what was published last.",
+    "tables": "List the tables, what a row of each is, and what they read.",
     "settings": "List every setting, its value and where it comes from.",
     "quarantine": "List, show, replay or discard rejected rows.",
     "golden": "Run the golden cases; review and accept differences.",

@@ -217,7 +217,7 @@ def _rest(plan: Plan) -> Iterator[str]:
         ),
         ("Nothing calls for a build", [full_name(node) for node in plan.unchanged if not node.built]),
         ("Downstream of a change, not in this plan", plan.not_in_plan),
-        ("Published, but made by no code any more", plan.orphans),
+        ("Published, but made by no code any more; DROP TABLE in DuckDB removes one", plan.orphans),
     ):
         if names:
             yield f"<h2>{escape(title)}</h2>{_chips(f'<code>{escape(name)}</code>' for name in names)}"

@@ -80,7 +80,10 @@ def _rest(plan: Plan, style: Style) -> Iterator[str]:
         ("Built again with the same result", rebuilt),
         ("Nothing calls for a build", untouched),
         ("Downstream of a change, not in this plan", plan.not_in_plan),
-        ("Published, but made by no code any more; a run leaves them alone", plan.orphans),
+        (
+            "Published, but made by no code any more; a run leaves them alone, DROP TABLE in DuckDB removes one",
+            plan.orphans,
+        ),
     ):
         if names:
             yield style(f"{title}: {', '.join(names)}", "dim")
