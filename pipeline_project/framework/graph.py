@@ -163,10 +163,13 @@ def _imported(name: str) -> ModuleType:
     except SyntaxError as error:
         raise WiringError(f"SyntaxError: {error.msg}", where=f"{error.filename}:{error.lineno}") from error
     except Exception as error:  # whatever the code of a table raises is told by its place
+        from pipeline_project.framework.contract.naming import unknown_argument
+
         place = name
         package = Path(str(sys.modules[name.partition(".")[0]].__file__)).parent
         for frame in traceback.extract_tb(error.__traceback__):
             file = Path(frame.filename)
             if file.is_relative_to(package) and not file.is_relative_to(Path(__file__).parent):
                 place = f"{file}:{frame.lineno}"
-        raise WiringError(f"{type(error).__name__}: {' '.join(str(error).split())}", where=place) from error
+        what = unknown_argument(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise WiringError(what, where=place) from error

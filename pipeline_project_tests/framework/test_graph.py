@@ -293,8 +293,13 @@ def test_two_exports_of_one_file() -> None:
         ("x = 1\ny = (\n", 2, "SyntaxError: '(' was never closed"),
         ("import ibis\n\nibis.nothing_like_it\n", 3, "AttributeError: "),
         ("def f():\n    raise ValueError('two\\nlines')\nf()\n", 2, "ValueError: two lines"),
+        (
+            "import pandera.ibis as pa\n\nclass Model(pa.DataFrameModel):\n    price: int = pa.Field(gte=0)\n",
+            4,
+            "pandera.Field has no argument 'gte'. Did you mean gt or ge?",
+        ),
     ],
-    ids=["syntax", "misspelt", "raised"],
+    ids=["syntax", "misspelt", "raised", "no such rule"],
 )
 def test_a_mistake_in_a_tables_file_is_one_line_with_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, place: int, message: str

@@ -125,6 +125,8 @@ def _normalized(check: Check, where: Where) -> dict[str, Any]:
         return arguments
     for name in ("allowed_values", "forbidden_values"):
         if name in check._check_kwargs:
+            if isinstance((check.statistics or {}).get(name), str):
+                raise _refused("one text is taken as its letters", where, "Write a list: isin=[...].")
             # NULL in an IN list makes every other answer unknown; a set's order changes from process to process.
             present = [value for value in check._check_kwargs[name] if value is not None and value == value]
             arguments[name] = sorted(present, key=lambda value: (str(type(value)), str(value)))

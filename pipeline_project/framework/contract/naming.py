@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pipeline_project.framework.errors import did_you_mean
+
 if TYPE_CHECKING:
     from pandera.api.checks import Check
 
@@ -17,6 +19,19 @@ _SHORT = {
     "less_than": ("lt", "<"),
     "less_than_or_equal_to": ("le", "<="),
 }
+
+
+def unknown_argument(error: Exception) -> str | None:
+    """What to say where `pandera.Field` was given an argument that it does not know; None for any other error."""
+    import inspect
+
+    from pandera.ibis import Field
+
+    found = re.search(r"custom check '(\w+)' is not available", str(error))
+    if found is None:
+        return None
+    fix = did_you_mean(found[1], inspect.signature(Field).parameters, "Its arguments: help(pandera.ibis.Field).")
+    return f"pandera.Field has no argument '{found[1]}'. {fix}"
 
 
 def is_builtin(check: Check) -> bool:

@@ -87,6 +87,15 @@ def test_refused_by_name_when_code_loads(function, options, message):
     assert "\n" not in line
 
 
+@pytest.mark.parametrize("argument", ["isin", "notin"])
+def test_one_text_is_no_list_of_values(argument):
+    class Model(pa.DataFrameModel):
+        fruit: dt.String = pa.Field(**{argument: "apple"})
+
+    with pytest.raises(ContractError, match=rf"Model.fruit, check '{argument}': one text is taken as its letters"):
+        Contract.of(Model)
+
+
 ACCEPTED = {
     "column": lambda data: column(data) > 0,
     "table": lambda data: data.table.select(good=column(data) > 0),
