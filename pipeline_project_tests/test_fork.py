@@ -126,12 +126,6 @@ def test_a_fork_with_the_example_passes_its_check(whole: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_fork_without_the_example_passes_its_check(small: Path) -> None:
-    printed = succeed(run(small, "make", "check", f"PYTHON={sys.executable}", "WORKERS=0", f"TESTS={FAST}"))
-    assert " passed" in printed
-
-
-@pytest.mark.slow
 def test_the_table_that_is_left_runs(small: Path) -> None:
     printed = succeed(run(small, sys.executable, "-m", NAME, "run"))
     assert "extract.raw_orders" in printed
@@ -209,7 +203,7 @@ def test_the_sample_goes_with_all_that_names_it(small: Path, tmp_path: Path) -> 
     assert [(file, word) for file in edited for word in words if word in (own / file).read_text()] == []
     assert "1 equal in 1 case" in succeed(run(own, sys.executable, "-m", NAME, "golden"))
     tests = f"{NAME}_tests/test_wiring.py {NAME}_tests/test_readme.py {NAME}_tests/test_makefile.py"
-    succeed(run(own, "make", "lint", "test", f"PYTHON={sys.executable}", "WORKERS=0", f"TESTS={tests}"))
+    succeed(run(own, "make", "check", f"PYTHON={sys.executable}", "WORKERS=0", f"TESTS={tests}"))
 
 
 def test_the_sample_stays_while_it_is_needed(small: Path, tmp_path: Path) -> None:
