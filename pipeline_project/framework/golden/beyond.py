@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline_project.framework.words import rows_told
 import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
+
+from pipeline_project.framework.words import rows_told
 
 if TYPE_CHECKING:
     from pipeline_project.framework.project import Project

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.errors import GoldenError
 from pipeline_project.framework.golden import beyond
 from pipeline_project.framework.golden.coverage_command import coverage
+from pipeline_project.framework.words import rows_told
 
 if TYPE_CHECKING:
     from pipeline_project.framework.golden.pending import PendingStore

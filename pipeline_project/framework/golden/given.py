@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.compare.sql import quote
 from pipeline_project.framework.errors import GoldenError
 from pipeline_project.framework.golden.case import Case
 from pipeline_project.framework.golden.inputs import Inputs, given_rows
 from pipeline_project.framework.warehouse.verdicts import key_summary
+from pipeline_project.framework.words import rows_told
 
 if TYPE_CHECKING:
     from pipeline_project.framework.contract import Contract

@@ -108,9 +108,7 @@ class Judge:
         kind = None if error is None or problems else type(error).__name__
         return dataclasses.replace(base, problems=problems, cause=cause, expected_error=shown, stopped_by=kind)
 
-    def _judge(
-        self, base: TableResult, table: TableDef, publication: Publication, *, published: bool
-    ) -> TableResult:
+    def _judge(self, base: TableResult, table: TableDef, publication: Publication, *, published: bool) -> TableResult:
         from pipeline_project.framework.contract import Contract
 
         contract = Contract.of(table.model)

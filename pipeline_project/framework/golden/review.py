@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.compare import Difference, compare, render, visible
 from pipeline_project.framework.golden import store
 from pipeline_project.framework.golden.case import Case
 from pipeline_project.framework.golden.pending import Pending
 from pipeline_project.framework.golden.rows import TextRows, load
+from pipeline_project.framework.words import rows_told
 
 SHOWN = 20
 

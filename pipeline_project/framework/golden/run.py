@@ -137,7 +137,9 @@ def _run_case(
     names = build_names(case, graph, subjects, inputs)
     with tempfile.TemporaryDirectory(prefix="golden_") as folder:
         # The data is tiny: a second thread would only wait.
-        warehouse = DryRunWarehouse(None, scratch=Path(folder), options=Options(threads=1), in_memory=True, keeps_books=False)
+        warehouse = DryRunWarehouse(
+            None, scratch=Path(folder), options=Options(threads=1), in_memory=True, keeps_books=False
+        )
         with warehouse.session() as session, FixtureSources(inputs, graph, Path(folder) / "sources") as sources:
             publish_given(session, graph, inputs, names)
             built = build(with_returned(graph, session, inputs.returned), names, session, case.run(), sources)

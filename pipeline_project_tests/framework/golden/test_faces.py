@@ -11,8 +11,8 @@ import pytest
 
 from pipeline_project.framework.assets import build_assets, build_resources
 from pipeline_project.framework.golden import pytest_plugin
-from pipeline_project.framework.golden.dagster_job import JOB, TREE, golden_definitions
 from pipeline_project.framework.golden.case import UNSAID
+from pipeline_project.framework.golden.dagster_job import JOB, TREE, golden_definitions
 from pipeline_project_tests.framework.golden.conftest import FIVE_ORDERS, Tree
 from pipeline_project_tests.shop.project import ORDERS
 

@@ -187,7 +187,10 @@ GIVEN = "description: x\ntables: [daily_sales]\n"
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"inputs/tables/order.csv": ""}, "inputs/tables/order.csv: no table named 'order'. Did you mean orders or raw_orders?"),
+        (
+            {"inputs/tables/order.csv": ""},
+            "inputs/tables/order.csv: no table named 'order'. Did you mean orders or raw_orders?",
+        ),
         ({"inputs/tables/orders.txt": ""}, "inputs/tables/orders.txt: is neither .csv nor .ndjson"),
         (
             {"inputs/tables/orders.csv": "order_id\n", "inputs/tables/orders.ndjson": "{}"},

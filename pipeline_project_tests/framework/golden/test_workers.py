@@ -43,7 +43,8 @@ def test_tasks_that_are_alike_share_a_process() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 20), st.booleans()), min_size=1, max_size=30), st.integers(min_value=2, max_value=6)
+    st.lists(st.tuples(st.integers(1, 20), st.booleans()), min_size=1, max_size=30),
+    st.integers(min_value=2, max_value=6),
 )
 def test_every_task_is_in_one_share_and_none_is_more_than_one_processs_part(
     given_tasks: list[tuple[int, bool]], workers: int
@@ -53,8 +54,7 @@ def test_every_task_is_in_one_share_and_none_is_more_than_one_processs_part(
     assert sorted(number for share in shares for number in share) == list(range(len(sizes)))
     for share in shares:
         assert len(share) == 1 or (
-            all(alike[number] for number in share)
-            and sum(sizes[number] for number in share) * workers <= sum(sizes)
+            all(alike[number] for number in share) and sum(sizes[number] for number in share) * workers <= sum(sizes)
         )
     together = [sum(sizes[number] for number in share) for share in shares]
     assert together == sorted(together, reverse=True)

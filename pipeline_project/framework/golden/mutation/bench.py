@@ -103,7 +103,9 @@ def bench(project: Project, case: Case, mutated: Mapping[str, str] | None = None
     inputs = find_inputs(case, graph)
     names = build_names(case, graph, case.subjects, inputs)
     with tempfile.TemporaryDirectory(prefix="golden_") as folder:
-        warehouse = DryRunWarehouse(None, scratch=Path(folder), options=Options(threads=1), in_memory=True, keeps_books=False)
+        warehouse = DryRunWarehouse(
+            None, scratch=Path(folder), options=Options(threads=1), in_memory=True, keeps_books=False
+        )
         with warehouse.session() as session, FixtureSources(inputs, graph, Path(folder) / "sources") as sources:
             publish_given(session, graph, inputs, names)
             recorder = _Recorder(session, mutated or {})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape as html_escape
 
-from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.compare import CellChange, Difference, RowSample, visible
 from pipeline_project.framework.compare.text import (
     key_problem,
@@ -16,6 +15,7 @@ from pipeline_project.framework.compare.text import (
 )
 from pipeline_project.framework.golden.report.text import harmless
 from pipeline_project.framework.golden.result import Comparison
+from pipeline_project.framework.words import rows_told
 
 
 def escape(text: str) -> str:

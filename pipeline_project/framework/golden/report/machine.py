@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import click
 
-from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.golden.report.text import table_lines
 from pipeline_project.framework.golden.result import CaseResult, GoldenResult, TableResult
+from pipeline_project.framework.words import rows_told
 
 _ILLEGAL = {code: f"\\u{code:04x}" for code in [*range(32), 0xFFFE, 0xFFFF] if code not in (9, 10, 13)}
 

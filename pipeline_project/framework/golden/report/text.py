@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from pipeline_project.framework.words import rows_told
 from pipeline_project.framework.compare import render, visible
 from pipeline_project.framework.golden.case import is_unsaid
 from pipeline_project.framework.golden.result import CaseResult, Comparison, GoldenResult, TableResult
 from pipeline_project.framework.golden.store import REJECTS
+from pipeline_project.framework.words import rows_told
 
 _WORDS = {"equal": ("ok", "green"), "missing": ("NEW", "yellow"), "differs": ("FAIL", "red"), "error": ("ERROR", "red")}
 

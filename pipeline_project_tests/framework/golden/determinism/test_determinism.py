@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import shutil
-from pathlib import Path
 from typing import Any
 
 import ibis
-import pytest
 
 from pipeline_project.framework.golden.determinism.run import determinism
 from pipeline_project.framework.graph import Graph
