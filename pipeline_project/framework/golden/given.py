@@ -63,13 +63,9 @@ def _broken_rules(session: Session, contract: Contract, rows: str) -> str | None
 
 
 def _broken_keys(session: Session, contract: Contract, rows: str) -> str | None:
+    count = int(session.connection.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0])
     for key in contract.keys:
-        columns = ", ".join(map(quote, key))
-        missing = " OR ".join(f"{quote(name)} IS NULL" for name in key)
-        row = session.connection.execute(
-            f"""SELECT coalesce(sum(rows - 1) FILTER (NOT missing), 0), coalesce(sum(rows) FILTER (missing), 0)
-                FROM (SELECT count(*) AS rows, {missing} AS missing FROM {rows} GROUP BY {columns})"""
-        ).fetchall()[0]
-        if any(row):
-            return f"unique_key: {key_summary(key, int(row[1]), int(row[0]))}"
+        found = contract.key_problems(session.connection, rows, key=key, rows=count)
+        if not found.sound:
+            return f"unique_key: {key_summary(key, found.nulls, found.excess)}"
     return None

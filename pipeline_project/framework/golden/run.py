@@ -27,6 +27,7 @@ from pipeline_project.framework.golden.workers import in_order
 if TYPE_CHECKING:
     from pipeline_project.framework.graph import Graph
     from pipeline_project.framework.project import Project
+    from pipeline_project.framework.warehouse.warehouse import DryRunWarehouse
 
 
 def run_golden(
@@ -125,21 +126,29 @@ def build_names(case: Case, graph: Graph, subjects: Iterable[str], inputs: Input
     return [name for name in graph.nodes if name in wanted]
 
 
-def _run_case(
-    project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None, notes: list[str]
-) -> CaseResult:
+def case_warehouse(folder: Path, *, threads: int = 1, time_zone: str = "UTC") -> DryRunWarehouse:
+    """An empty warehouse in memory, without books: nobody will ask them.
+
+    Args:
+        folder: for what a dry run puts on the disk.
+        threads: the data is tiny, so that a second one would only wait.
+    """
     from pipeline_project.framework.warehouse.connection import Options
     from pipeline_project.framework.warehouse.warehouse import DryRunWarehouse
 
+    options = Options(threads=threads, time_zone=time_zone)
+    return DryRunWarehouse(None, scratch=folder, options=options, in_memory=True, keeps_books=False)
+
+
+def _run_case(
+    project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None, notes: list[str]
+) -> CaseResult:
     graph = project.graph
     check_case(case, graph)
     inputs = find_inputs(case, graph)
     names = build_names(case, graph, subjects, inputs)
     with tempfile.TemporaryDirectory(prefix="golden_") as folder:
-        # The data is tiny: a second thread would only wait.
-        warehouse = DryRunWarehouse(
-            None, scratch=Path(folder), options=Options(threads=1), in_memory=True, keeps_books=False
-        )
+        warehouse = case_warehouse(Path(folder))
         with warehouse.session() as session, FixtureSources(inputs, graph, Path(folder) / "sources") as sources:
             publish_given(session, graph, inputs, names)
             built = build(with_returned(graph, session, inputs.returned), names, session, case.run(), sources)

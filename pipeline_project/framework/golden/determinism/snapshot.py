@@ -18,7 +18,7 @@ from pipeline_project.framework.golden.case import Case
 from pipeline_project.framework.golden.given import publish_given
 from pipeline_project.framework.golden.inputs import FixtureSources, find_inputs
 from pipeline_project.framework.golden.returned import with_returned
-from pipeline_project.framework.golden.run import build_names
+from pipeline_project.framework.golden.run import build_names, case_warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,12 +45,8 @@ class Snapshot:
 
 def snapshot(graph: Graph, landings: Sequence[Case], *, threads: int = 1, time_zone: str = "UTC") -> Snapshot:
     """Build a case in memory; with several landings, its tables are built once for each, in one database."""
-    from pipeline_project.framework.warehouse.connection import Options
-    from pipeline_project.framework.warehouse.warehouse import DryRunWarehouse
-
-    options = Options(threads=threads, time_zone=time_zone)
     with tempfile.TemporaryDirectory(prefix="golden_") as folder, _clock_of(time_zone):
-        warehouse = DryRunWarehouse(None, scratch=Path(folder), options=options, in_memory=True, keeps_books=False)
+        warehouse = case_warehouse(Path(folder), threads=threads, time_zone=time_zone)
         with warehouse.session() as session:
             for number, case in enumerate(landings):
                 inputs = find_inputs(case, graph)

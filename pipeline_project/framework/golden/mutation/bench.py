@@ -25,7 +25,7 @@ from pipeline_project.framework.golden.inputs import FixtureSources, find_inputs
 from pipeline_project.framework.golden.judge import Judge
 from pipeline_project.framework.golden.result import TableResult
 from pipeline_project.framework.golden.returned import with_returned
-from pipeline_project.framework.golden.run import build_names
+from pipeline_project.framework.golden.run import build_names, case_warehouse
 
 if TYPE_CHECKING:
     import ibis
@@ -96,16 +96,11 @@ class Bench:
 @contextmanager
 def bench(project: Project, case: Case, mutated: Mapping[str, str] | None = None) -> Iterator[Bench]:
     """Build a case in memory, with other SQL for some tables, and keep it open for the time of the block."""
-    from pipeline_project.framework.warehouse.connection import Options
-    from pipeline_project.framework.warehouse.warehouse import DryRunWarehouse
-
     graph = project.graph
     inputs = find_inputs(case, graph)
     names = build_names(case, graph, case.subjects, inputs)
     with tempfile.TemporaryDirectory(prefix="golden_") as folder:
-        warehouse = DryRunWarehouse(
-            None, scratch=Path(folder), options=Options(threads=1), in_memory=True, keeps_books=False
-        )
+        warehouse = case_warehouse(Path(folder))
         with warehouse.session() as session, FixtureSources(inputs, graph, Path(folder) / "sources") as sources:
             publish_given(session, graph, inputs, names)
             recorder = _Recorder(session, mutated or {})
