@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _SAME, _REMOVED, _ADDED, _SUSPECT = range(4)
 _KEPT = 100_000
 """Up to so many suspects are set aside with their columns; more could be both tables."""
+_FOUND_TABLE, _SUSPECT_TABLE = "__compare_found", "__compare_suspects"
 
 
 @dataclass
@@ -49,15 +50,13 @@ class Keyed:
     base: Difference
     exact: bool
     key_sums: tuple[int | None, int | None] | None = None
-    found: str = "__compare_found"
-    looked_at: str = "__compare_suspects"
 
     def compare(self) -> Difference:
         """Match, then count and sample what does not match."""
         try:
             return self._compare()
         finally:
-            for table in (self.found, self.looked_at):
+            for table in (_FOUND_TABLE, _SUSPECT_TABLE):
                 self.connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
     def _compare(self) -> Difference:
@@ -115,12 +114,12 @@ class Keyed:
         left, right, differs = self._sides()
         listed = ", ".join(f"__k{i}" for i in range(len(self.keys)))
         self.connection.execute(f"""
-            CREATE OR REPLACE TEMP TABLE {self.found} AS
+            CREATE OR REPLACE TEMP TABLE {_FOUND_TABLE} AS
             SELECT {", ".join(f"e.__k{i}" for i in range(len(self.keys)))},
                 CASE WHEN {differs} THEN {_SUSPECT} ELSE {_SAME} END::UTINYINT AS status
             FROM {left} AS e JOIN {right} AS a ON {self._on("e", "a")} LIMIT {self.base.expected_rows + 1}""")
         row = self.connection.execute(
-            f"SELECT count(*), count(*) FILTER (status = {_SUSPECT}), sum(hash({listed})) FROM temp.{self.found}"
+            f"SELECT count(*), count(*) FILTER (status = {_SUSPECT}), sum(hash({listed})) FROM temp.{_FOUND_TABLE}"
         ).fetchone()
         assert row is not None
         rows, suspects, key_sum = row
@@ -139,11 +138,11 @@ class Keyed:
         kept = ", ".join(f"CASE WHEN status <> {_SAME} THEN __k{i} END AS __k{i}" for i in range(len(self.keys)))
         limit = self.base.expected_rows + self.base.actual_rows + 1
         self.connection.execute(f"""
-            CREATE OR REPLACE TEMP TABLE {self.found} AS SELECT {kept}, status FROM (
+            CREATE OR REPLACE TEMP TABLE {_FOUND_TABLE} AS SELECT {kept}, status FROM (
                 SELECT {keys}, CASE WHEN e.__here IS NULL THEN {_ADDED} WHEN a.__here IS NULL THEN {_REMOVED}
                     WHEN {differs} THEN {_SUSPECT} ELSE {_SAME} END::UTINYINT AS status
                 FROM {left} AS e FULL JOIN {right} AS a ON {self._on("e", "a")} LIMIT {limit})""")
-        rows = self.connection.execute(f"SELECT status, count(*) FROM temp.{self.found} GROUP BY status").fetchall()
+        rows = self.connection.execute(f"SELECT status, count(*) FROM temp.{_FOUND_TABLE} GROUP BY status").fetchall()
         return dict.fromkeys(range(4), 0) | dict(rows)
 
     def _sides(self) -> tuple[str, str, str]:
@@ -156,7 +155,7 @@ class Keyed:
 
     def _repeats_unmatched(self) -> bool:
         keys = ", ".join(f"__k{i}" for i in range(len(self.keys)))
-        unmatched = f"SELECT status, {keys} FROM temp.{self.found} WHERE status IN ({_ADDED}, {_REMOVED})"
+        unmatched = f"SELECT status, {keys} FROM temp.{_FOUND_TABLE} WHERE status IN ({_ADDED}, {_REMOVED})"
         repeated = f"SELECT 1 FROM ({unmatched}) GROUP BY status, {keys} HAVING count(*) > 1 LIMIT 1"
         return self.connection.execute(repeated).fetchone() is not None
 
@@ -172,7 +171,7 @@ class Keyed:
     def _suspects(self, count: int) -> str:
         """SQL after FROM: the rows to look at, as `d` (the key), `e` and `a`."""
         left, right = self._side(self.expected, "e", ["*"]), self._side(self.actual, "a", ["*"])
-        joined = f"""(SELECT * FROM temp.{self.found} WHERE status = {_SUSPECT}) AS d
+        joined = f"""(SELECT * FROM temp.{_FOUND_TABLE} WHERE status = {_SUSPECT}) AS d
             JOIN {left} AS e ON {self._on("d", "e")} JOIN {right} AS a ON {self._on("d", "a")}"""
         if count > _KEPT:
             return joined
@@ -183,8 +182,8 @@ class Keyed:
             "a": [f"{quote(pair.actual.name)} := {pair.right}" for pair in self.pairs],
         }
         columns = ", ".join(f"struct_pack({', '.join(fields)}) AS {name}" for name, fields in structs.items())
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {self.looked_at} AS SELECT {columns} FROM {joined}")
-        return f"temp.{self.looked_at}"
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {_SUSPECT_TABLE} AS SELECT {columns} FROM {joined}")
+        return f"temp.{_SUSPECT_TABLE}"
 
     @property
     def _changed(self) -> str:
@@ -243,7 +242,7 @@ class Keyed:
         order = ", ".join(f"__k{i}" for i in range(len(self.keys)))
         rows = self.sampler.rows(
             columns,
-            f"SELECT q.*, {', '.join(f'd.__k{i}' for i in range(len(self.keys)))} FROM (SELECT * FROM temp.{self.found} "
+            f"SELECT q.*, {', '.join(f'd.__k{i}' for i in range(len(self.keys)))} FROM (SELECT * FROM temp.{_FOUND_TABLE} "
             f"WHERE status = {status} ORDER BY {order} LIMIT {self.sampler.limit}) AS d "
             f"JOIN {self._side(query, side, ['*'])} AS q ON {self._on('d', 'q')}",
             order,

@@ -23,13 +23,13 @@ _SHORT = {
 
 def unknown_argument(error: Exception) -> str | None:
     """What to say where `pandera.Field` was given an argument that it does not know; None for any other error."""
+    found = re.search(r"custom check '(\w+)' is not available", str(error))
+    if found is None:
+        return None
     import inspect
 
     from pandera.ibis import Field
 
-    found = re.search(r"custom check '(\w+)' is not available", str(error))
-    if found is None:
-        return None
     fix = did_you_mean(found[1], inspect.signature(Field).parameters, "Its arguments: help(pandera.ibis.Field).")
     return f"pandera.Field has no argument '{found[1]}'. {fix}"
 
