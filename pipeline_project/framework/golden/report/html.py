@@ -157,10 +157,14 @@ def _card(case: CaseResult, table: TableResult, below: list[TableResult]) -> str
     return "".join(parts)
 
 
+def _in_lines(problem: str) -> str:
+    return escape(problem).replace("\n", "<br>")
+
+
 def _body(table: TableResult) -> Iterator[str]:
     if table.problems:
         yield '<ul class="facts">'
-        yield from ("<li>{}</li>".format(escape(problem).replace("\n", "<br>")) for problem in table.problems)
+        yield from (f"<li>{_in_lines(problem)}</li>" for problem in table.problems)
         yield "</ul>"
     for comparison in table.comparisons:
         if comparison.status == "equal":
