@@ -11,7 +11,7 @@ from pipeline_project.framework.compare.model import Column, CompareError, Diffe
 from pipeline_project.framework.compare.multiset import Multiset, numbered
 from pipeline_project.framework.compare.samples import Sampler
 from pipeline_project.framework.compare.schema import describe, match, schema_changes
-from pipeline_project.framework.compare.sql import Pair, check_tolerance, quote
+from pipeline_project.framework.compare.sql import Pair, check_tolerance, quote, sum_of_hashes
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,7 +62,7 @@ def compare(
             check_tolerance(pair.expected, pair.tolerance, key=pair in keys)
         if pair.volatile and pair in keys:
             raise CompareError("the key cannot be volatile", where=pair.name)
-    counts = _count(connection, expected, keys, "e"), _count(connection, actual, keys, "a")
+    counts = _count(connection, expected, actual, keys)
     base = Difference(key=tuple(key or ()), expected_rows=counts[0][0], actual_rows=counts[1][0], schema=changes)
     sampler = Sampler(connection, frozenset(masked), max_samples)
     problems = _missing(key or (), left, right)
@@ -72,7 +72,7 @@ def compare(
         return replace(base, key_problems=problems)
     exact = max(base.expected_rows, base.actual_rows) <= exact_rows
     if keys:
-        sums = counts[0][2], counts[1][2]
+        sums = (counts[0][2], counts[1][2]) if all(pair.hashable for pair in keys) else None
         return Keyed(connection, sampler, expected, actual, keys, pairs, base, exact, sums).compare()
     if not any(pair.loose for pair in pairs):
         return Multiset(connection, sampler, expected, actual, pairs, base, exact).compare()
@@ -94,19 +94,19 @@ def _missing(key: Sequence[str], left: Sequence[Column], right: Sequence[Column]
 
 
 def _count(
-    connection: duckdb.DuckDBPyConnection, query: str, keys: Sequence[Pair], side: str
-) -> tuple[int, int, int | None]:
-    """Rows, rows whose key is null, and the sum of the keys' hashes."""
-    if not keys:
-        row = connection.execute(f"SELECT count(*), 0, NULL FROM ({query})").fetchone()
-    else:
-        columns = [pair.key(side) for pair in keys]
-        null = " OR ".join(f"{column} IS NULL" for column in columns)
-        row = connection.execute(
-            f"SELECT count(*), count(*) FILTER ({null}), sum(hash({', '.join(columns)})) FROM ({query})"
-        ).fetchone()
-    assert row is not None
-    return row[0], row[1], row[2]
+    connection: duckdb.DuckDBPyConnection, expected: str, actual: str, keys: Sequence[Pair]
+) -> list[tuple[int, int, int | None]]:
+    """Of each side: rows, rows whose key is null, and the sum of the keys' hashes."""
+    sides = []
+    for i, (side, query) in enumerate((("e", expected), ("a", actual))):
+        select = "count(*), 0, NULL"
+        if keys:
+            columns = [pair.key(side) for pair in keys]
+            null = " OR ".join(f"{column} IS NULL" for column in columns)
+            select = f"count(*), count(*) FILTER ({null}), {sum_of_hashes(columns)}"
+        sides.append(f"SELECT {i} AS __side, {select} FROM ({query})")
+    rows = connection.execute(" UNION ALL ".join(sides)).fetchall()
+    return [(row[1], row[2], row[3]) for row in sorted(rows, key=lambda row: row[0])]
 
 
 def _nulls(

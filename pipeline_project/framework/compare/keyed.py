@@ -1,13 +1,15 @@
 """Rows matched by key: one narrow join finds the rows that differ, a second look at those tells how.
 
-Most tables that are compared have the same keys, each once. An inner join shows that in half the time of a full one:
-it has as many rows as each side then, and the hashes of its keys add up to those of each side.
+Most tables that are compared have the same keys, each once. An inner join shows that in half the time of a full one.
+Where the hashes of both sides' keys add up to the same, both have every key equally often, m times; the join has the
+sum of all m * m rows then, which is that of all m, the rows of a side, only where every m is 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.framework.compare.model import (
@@ -26,9 +28,12 @@ from pipeline_project.framework.compare.sql import Pair, companion, fingerprint,
 if TYPE_CHECKING:
     import duckdb
 
-_SAME, _REMOVED, _ADDED, _SUSPECT = range(4)
+_SAME, _REMOVED, _ADDED, _SUSPECT = 0, 1, 2, 4
+"""The status of a row. What a suspect may differ in is a bit per group of columns: 4, 8, 16, or a sum of them."""
 _KEPT = 100_000
 """Up to so many suspects are set aside with their columns; more could be both tables."""
+_LONG = {"VARCHAR", "JSON", "BLOB", "BIT"}
+"""Types whose values take longest to read: not read again where other columns differ only."""
 _FOUND_TABLE, _SUSPECT_TABLE = "__compare_found", "__compare_suspects"
 
 
@@ -38,7 +43,7 @@ class Keyed:
 
     Attributes:
         keys: may hold nulls only where `base.key` is empty (a numbered multiset).
-        key_sums: what the hashes of each side's keys add up to; None where nobody asked.
+        key_sums: what the hashes of each side's keys add up to; None where different keys may have one hash.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -60,9 +65,11 @@ class Keyed:
                 self.connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
     def _compare(self) -> Difference:
-        counts = self._match_one_to_one() or self._match()
-        matched = counts[_SAME] + counts[_SUSPECT]
-        removed, added = counts[_REMOVED], counts[_ADDED]
+        counts = self._match_one_to_one()
+        if counts is None:
+            counts = self._match()
+        removed, added = counts.pop(_REMOVED, 0), counts.pop(_ADDED, 0)
+        matched = sum(counts.values())
         fits = matched + removed == self.base.expected_rows and matched + added == self.base.actual_rows
         if not fits or ((removed or added) and self._repeats_unmatched()):
             problems = self._duplicates("expected", self.expected) + self._duplicates("actual", self.actual)
@@ -71,12 +78,13 @@ class Keyed:
                     "the rows changed while they were compared", fix="Compare tables, not random values."
                 )
             return replace(self.base, key_problems=problems)
-        if counts[_SUSPECT]:
-            suspects = self._suspects(counts[_SUSPECT])
-            changed, columns, tolerance = self._look(suspects)
-            changes = self._changes(suspects) if changed else ()
+        pairs = self._pairs_of(counts)
+        if pairs:
+            suspects = self._suspects(matched - counts.get(_SAME, 0), pairs)
+            changed, columns, tolerance = self._look(suspects, pairs)
+            changes = self._changes(suspects, pairs) if changed else ()
         else:
-            changed, columns, tolerance, changes = 0, {}, self._unused(), ()
+            changed, columns, tolerance, changes = 0, {}, self._uses({}), ()
         return replace(
             self.base,
             added=added,
@@ -111,21 +119,13 @@ class Keyed:
         """Rows per status where every row has exactly one partner; None where some have not, or more."""
         if self.key_sums is None or self.key_sums[0] != self.key_sums[1]:
             return None
-        left, right, differs = self._sides()
-        listed = ", ".join(f"__k{i}" for i in range(len(self.keys)))
+        left, right, status = self._sides()
         self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE {_FOUND_TABLE} AS
-            SELECT {", ".join(f"e.__k{i}" for i in range(len(self.keys)))},
-                CASE WHEN {differs} THEN {_SUSPECT} ELSE {_SAME} END::UTINYINT AS status
+            SELECT {", ".join(f"e.__k{i}" for i in range(len(self.keys)))}, ({status})::UTINYINT AS status
             FROM {left} AS e JOIN {right} AS a ON {self._on("e", "a")} LIMIT {self.base.expected_rows + 1}""")
-        row = self.connection.execute(
-            f"SELECT count(*), count(*) FILTER (status = {_SUSPECT}), sum(hash({listed})) FROM temp.{_FOUND_TABLE}"
-        ).fetchone()
-        assert row is not None
-        rows, suspects, key_sum = row
-        if rows != self.base.expected_rows or rows != self.base.actual_rows or key_sum != self.key_sums[0]:
-            return None
-        return {_SAME: rows - suspects, _SUSPECT: suspects, _ADDED: 0, _REMOVED: 0}
+        found = self._statuses()
+        return found if sum(found.values()) == self.base.expected_rows == self.base.actual_rows else None
 
     def _match(self) -> dict[int, int]:
         """Give every row a status; returns rows per status. The limit stops a join that repeated keys would let explode.
@@ -133,25 +133,48 @@ class Keyed:
         With unique keys the join has at most `expected_rows + actual_rows` rows, and matched plus removed rows are
         the expected ones; a key that repeats breaks that, or is among the unmatched rows.
         """
-        left, right, differs = self._sides()
+        left, right, status = self._sides()
         keys = ", ".join(f"coalesce(e.__k{i}, a.__k{i}) AS __k{i}" for i in range(len(self.keys)))
         kept = ", ".join(f"CASE WHEN status <> {_SAME} THEN __k{i} END AS __k{i}" for i in range(len(self.keys)))
         limit = self.base.expected_rows + self.base.actual_rows + 1
         self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE {_FOUND_TABLE} AS SELECT {kept}, status FROM (
                 SELECT {keys}, CASE WHEN e.__here IS NULL THEN {_ADDED} WHEN a.__here IS NULL THEN {_REMOVED}
-                    WHEN {differs} THEN {_SUSPECT} ELSE {_SAME} END::UTINYINT AS status
+                    ELSE {status} END::UTINYINT AS status
                 FROM {left} AS e FULL JOIN {right} AS a ON {self._on("e", "a")} LIMIT {limit})""")
+        return self._statuses()
+
+    def _statuses(self) -> dict[int, int]:
         rows = self.connection.execute(f"SELECT status, count(*) FROM temp.{_FOUND_TABLE} GROUP BY status").fetchall()
-        return dict.fromkeys(range(4), 0) | dict(rows)
+        return dict(rows)
+
+    @cached_property
+    def _groups(self) -> list[list[Pair]]:
+        """Columns that a status tells apart: those compared by value, the long ones, the others."""
+        groups: list[list[Pair]] = [[], [], []]
+        for pair in self._compared:
+            by_value = self.exact or not pair.hashable
+            groups[0 if by_value else 1 if pair.expected.type in _LONG else 2].append(pair)
+        return groups
+
+    def _pairs_of(self, statuses: Collection[int]) -> list[Pair]:
+        """The columns in which rows of these statuses may differ, in the table's order."""
+        groups = [group for i, group in enumerate(self._groups) if any(status & _SUSPECT << i for status in statuses)]
+        return [pair for pair in self._compared if any(pair in group for group in groups)]
 
     def _sides(self) -> tuple[str, str, str]:
-        """Both sides with what a match needs, and whether a row `e` and a row `a` may differ."""
-        hashed = [] if self.exact else [pair for pair in self._compared if pair.hashable]
-        plain = [pair for pair in self._compared if pair not in hashed]
-        left = self._side(self.expected, "e", [f"{fingerprint(hashed, 'e')} AS __hash", *names(plain, "e")])
-        right = self._side(self.actual, "a", [f"{fingerprint(hashed, 'a')} AS __hash", *names(plain, "a")])
-        return left, right, " OR ".join(["e.__hash <> a.__hash", *(pair.inexact() for pair in plain)])
+        """Both sides with what a match needs, and the status of a row `e` matched with a row `a`."""
+        by_value, *hashed = self._groups
+        columns: dict[str, list[str]] = {"e": names(by_value, "e"), "a": names(by_value, "a")}
+        differs = [" OR ".join(pair.inexact() for pair in by_value)]
+        for i, group in enumerate(hashed):
+            if group:
+                for side, listed in columns.items():
+                    listed.append(f"{fingerprint(group, side)} AS __hash{i}")
+            differs.append(f"e.__hash{i} <> a.__hash{i}" if group else "")
+        bits = [f"CASE WHEN {differ} THEN {_SUSPECT << i} ELSE 0 END" for i, differ in enumerate(differs) if differ]
+        status = " + ".join(bits) or f"{_SAME}"
+        return self._side(self.expected, "e", columns["e"]), self._side(self.actual, "a", columns["a"]), status
 
     def _repeats_unmatched(self) -> bool:
         keys = ", ".join(f"__k{i}" for i in range(len(self.keys)))
@@ -168,31 +191,27 @@ class Keyed:
             return ()
         return (KeyProblem(side, "duplicate", int(row[1]), tuple(self.sampler.rows(columns, repeated, by))),)
 
-    def _suspects(self, count: int) -> str:
-        """SQL after FROM: the rows to look at, as `d` (the key), `e` and `a`."""
+    def _suspects(self, count: int, pairs: list[Pair]) -> str:
+        """SQL after FROM: the rows to look at, as `d` (the key), `e` and `a`, with the key and these columns."""
         left, right = self._side(self.expected, "e", ["*"]), self._side(self.actual, "a", ["*"])
-        joined = f"""(SELECT * FROM temp.{_FOUND_TABLE} WHERE status = {_SUSPECT}) AS d
+        joined = f"""(SELECT * FROM temp.{_FOUND_TABLE} WHERE status >= {_SUSPECT}) AS d
             JOIN {left} AS e ON {self._on("d", "e")} JOIN {right} AS a ON {self._on("d", "a")}"""
         if count > _KEPT:
             return joined
         # Both tables are read once for them; each becomes a struct, whose fields are named like a table's columns.
+        read = [pair for pair in self.pairs if pair in self.keys or pair in pairs]
         structs = {
             "d": [f"__k{i} := d.__k{i}" for i in range(len(self.keys))],
-            "e": [f"{quote(pair.expected.name)} := {pair.left}" for pair in self.pairs],
-            "a": [f"{quote(pair.actual.name)} := {pair.right}" for pair in self.pairs],
+            "e": [f"{quote(pair.expected.name)} := {pair.left}" for pair in read],
+            "a": [f"{quote(pair.actual.name)} := {pair.right}" for pair in read],
         }
         columns = ", ".join(f"struct_pack({', '.join(fields)}) AS {name}" for name, fields in structs.items())
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {_SUSPECT_TABLE} AS SELECT {columns} FROM {joined}")
         return f"temp.{_SUSPECT_TABLE}"
 
-    @property
-    def _changed(self) -> str:
-        return " OR ".join(pair.changed() for pair in self._compared)
-
-    def _look(self, suspects: str) -> tuple[int, dict[str, int], tuple[ToleranceUse, ...]]:
+    def _look(self, suspects: str, pairs: list[Pair]) -> tuple[int, dict[str, int], tuple[ToleranceUse, ...]]:
         """Of the suspects: how many changed, per column too, and what the tolerances covered."""
-        pairs = self._compared
-        select = [f"count_if({condition})" for condition in (self._changed, *(pair.changed() for pair in pairs))]
+        select = [f"count_if({condition})" for condition in (_any_changed(pairs), *(pair.changed() for pair in pairs))]
         tolerant = [pair for pair in pairs if pair.tolerance is not None and not pair.retyped]
         for pair in tolerant:
             used = f"{pair.inexact()} AND {pair.within()}"
@@ -202,31 +221,33 @@ class Keyed:
         cells = dict(zip((pair.name for pair in pairs), row[1:], strict=False))
         columns = {name: n for name, n in sorted(cells.items(), key=lambda item: (-item[1], item[0])) if n}
         rest = row[1 + len(pairs) :]
-        uses = [ToleranceUse(p.name, rest[2 * i], rest[2 * i + 1] or 0.0) for i, p in enumerate(tolerant)]
-        return row[0], columns, tuple(uses)
+        used_by = {pair.name: (rest[2 * i], rest[2 * i + 1] or 0.0) for i, pair in enumerate(tolerant)}
+        return row[0], columns, self._uses(used_by)
 
-    def _unused(self) -> tuple[ToleranceUse, ...]:
-        return tuple(ToleranceUse(p.name, 0, 0.0) for p in self.pairs if p.tolerance is not None and not p.retyped)
+    def _uses(self, found: Mapping[str, tuple[int, float]]) -> tuple[ToleranceUse, ...]:
+        """What every tolerance covered, those that covered nothing as well."""
+        tolerant = (pair.name for pair in self.pairs if pair.tolerance is not None and not pair.retyped)
+        return tuple(ToleranceUse(name, *found.get(name, (0, 0.0))) for name in tolerant)
 
-    def _changes(self, suspects: str) -> tuple[RowChange, ...]:
+    def _changes(self, suspects: str, pairs: list[Pair]) -> tuple[RowChange, ...]:
         """The first changed rows by key. They are not asked for by value: DuckDB imports pandas to take a key."""
         if not self.sampler.limit:
             return ()
         shown = [pair for pair in self.keys if pair in self.pairs]
         select = [f"CAST({pair.left} AS VARCHAR)" for pair in shown]
-        for pair in self._compared:
+        for pair in pairs:
             select += [pair.changed(), f"CAST({pair.left} AS VARCHAR)", f"CAST({pair.right} AS VARCHAR)"]
         order = ", ".join(f"d.__k{i}" for i in range(len(self.keys)))
         rows = self.connection.execute(
-            f"SELECT {', '.join(select)} FROM {suspects} WHERE {self._changed} "
+            f"SELECT {', '.join(select)} FROM {suspects} WHERE {_any_changed(pairs)} "
             f"ORDER BY {order} LIMIT {self.sampler.limit}"
         ).fetchall()
-        return tuple(self._change(shown, row) for row in rows)
+        return tuple(self._change(shown, pairs, row) for row in rows)
 
-    def _change(self, shown: list[Pair], row: tuple[Any, ...]) -> RowChange:
+    def _change(self, shown: list[Pair], pairs: list[Pair], row: tuple[Any, ...]) -> RowChange:
         key = {pair.name: self.sampler.text(pair.name, value) for pair, value in zip(shown, row, strict=False)}
         cells: list[CellChange] = []
-        for i, pair in enumerate(self._compared):
+        for i, pair in enumerate(pairs):
             changed, left, right = row[len(shown) + 3 * i : len(shown) + 3 * i + 3]
             if changed:
                 hidden = pair.name in self.sampler.masked
@@ -248,3 +269,7 @@ class Keyed:
             order,
         )
         return tuple(RowSample({name: row.get(name) for name in self.base.key}, row) for row in rows)
+
+
+def _any_changed(pairs: list[Pair]) -> str:
+    return " OR ".join(pair.changed() for pair in pairs)

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     import duckdb
 
 
-_REST = 49
-"""Bits of a fingerprint that are added up; the 15 before them name its bucket."""
+_REST = 50
+"""Bits of a fingerprint that are added up; the 14 before them name its bucket."""
 _BUCKETS = 1 << 64 - _REST
+_COUNT = 1 << _REST
+"""The bit above those that are added up counts fingerprints, so that 0 is one as well."""
 _KEPT = 250_000
 """Up to so many rows, or fingerprints, of uneven buckets are set aside; more could be both tables."""
 _BUCKET_TABLE, _UNEVEN_TABLE, _COUNTED_TABLE = "__compare_buckets", "__compare_uneven", "__compare_counted"
@@ -41,13 +43,13 @@ class Multiset:
             buckets = self._set_aside(_BUCKET_TABLE, self._uneven_buckets())
             if not buckets:
                 return replace(self.base, added=0, removed=0, changed=0, same=self.base.expected_rows)
-            among = _BUCKET_TABLE
-            if buckets * (self.base.expected_rows + self.base.actual_rows) > _KEPT * _BUCKETS:
-                among = _UNEVEN_TABLE
-                if self._set_aside(among, self._uneven_fingerprints()) > _KEPT:
-                    return self._compare(f"({self._counted(among)})")
-            # Each question would read both tables again.
-            self._set_aside(_COUNTED_TABLE, self._counted(among))
+            if self._mixed_buckets() * (self.base.expected_rows + self.base.actual_rows) > _KEPT * _BUCKETS:
+                if self._set_aside(_UNEVEN_TABLE, self._uneven_fingerprints()) > _KEPT:
+                    return self._compare(f"({self._counted(_UNEVEN_TABLE)})")
+                self._set_aside(_COUNTED_TABLE, self._counted(_UNEVEN_TABLE))
+            else:
+                # Each question would read both tables again.
+                self._set_aside(_COUNTED_TABLE, self._counted(_BUCKET_TABLE))
             return self._compare(f"temp.{_COUNTED_TABLE}")
         finally:
             for name in (_BUCKET_TABLE, _UNEVEN_TABLE, _COUNTED_TABLE):
@@ -85,9 +87,17 @@ class Multiset:
         for side, query in (("e", self.expected), ("a", self.actual)):
             columns = [f"{name} AS __c{i}" for i, name in enumerate(names(self.pairs, side))]
             counts = ["1 AS __e", "0 AS __a"] if side == "e" else ["0 AS __e", "1 AS __a"]
-            looked_for = f"({fingerprint(self.pairs, side)}){f' >> {_REST}' if among == _BUCKET_TABLE else ''}"
-            where = f" WHERE ({looked_for}) IN (FROM temp.{among})" if among else ""
-            sides.append(f"SELECT {', '.join([*columns, *counts])} FROM ({query}){where}")
+            source = f"({query})"
+            if among:
+                source = f"(SELECT *, {fingerprint(self.pairs, side)} AS __h FROM ({query})) AS q"
+            if among == _UNEVEN_TABLE:
+                source += f" WHERE __h IN (FROM temp.{_UNEVEN_TABLE})"
+            elif among:
+                source += (
+                    f" JOIN temp.{_BUCKET_TABLE} AS b ON q.__h >> {_REST} = b.__b "
+                    "WHERE b.__alone IS NULL OR b.__alone = q.__h"
+                )
+            sides.append(f"SELECT {', '.join([*columns, *counts])} FROM {source}")
         by = [f"__c{i}" for i in range(len(self.pairs))]
         extra = [companion(f"__c{i}", pair.expected.type) for i, pair in enumerate(self.pairs)]
         group = ", ".join([*by, *(sql for sql in extra if sql)]) or "()"
@@ -96,27 +106,36 @@ class Multiset:
             f"GROUP BY {group} HAVING sum(__e) <> sum(__a)"
         )
 
-    def _fingerprints(self, narrowed: str = "") -> str:
-        """SQL: the fingerprints `__h` of both sides, those of the actual one with the sign -1."""
-        sides = (("e", self.expected, 1), ("a", self.actual, -1))
-        return " UNION ALL ".join(
-            f"SELECT __h, {sign} AS __n FROM (SELECT {fingerprint(self.pairs, side)}::UBIGINT AS __h FROM ({query})){narrowed}"
-            for side, query, sign in sides
-        )
+    def _fingerprints(self) -> list[str]:
+        """SQL of each side: its fingerprints `__h`."""
+        sides = (("e", self.expected), ("a", self.actual))
+        return [f"SELECT {fingerprint(self.pairs, side)}::UBIGINT AS __h FROM ({query})" for side, query in sides]
 
     def _uneven_buckets(self) -> str:
         """SQL: where fingerprints differ, by their first bits: their sums are the same on both sides elsewhere.
 
-        Most tables are equal, and a few sums take a third of the time of counting every fingerprint. The bit above
-        those that are added up counts the fingerprints, so that 0 is one as well.
+        Most tables are equal, and a few sums take a third of the time of counting every fingerprint. Where a sum
+        and the XOR of a bucket agree, they are the one fingerprint that is left over: `__alone`.
         """
-        added = f"((__h & {(1 << _REST) - 1}) | {1 << _REST})::BIGINT * __n"
-        return f"SELECT __h >> {_REST} AS __b FROM ({self._fingerprints()}) GROUP BY __b HAVING sum({added}) <> 0"
+        both = " UNION ALL ".join(
+            f"SELECT __h, __h >> {_REST} AS __b, {sign}((__h & {_COUNT - 1}) | {_COUNT})::BIGINT AS __n FROM ({side})"
+            for side, sign in zip(self._fingerprints(), ("", "-"), strict=True)
+        )
+        alone = f"CASE WHEN abs(sum(__n)) = (bit_xor(__h) & {_COUNT - 1}) | {_COUNT} THEN bit_xor(__h) END AS __alone"
+        return f"SELECT __b, {alone} FROM ({both}) GROUP BY __b HAVING sum(__n) <> 0"
+
+    def _mixed_buckets(self) -> int:
+        """How many of the uneven buckets do not tell what is left over."""
+        row = self.connection.execute(f"SELECT count(*) - count(__alone) FROM temp.{_BUCKET_TABLE}").fetchone()
+        assert row is not None
+        return int(row[0])
 
     def _uneven_fingerprints(self) -> str:
         """SQL: fingerprints in those buckets that do not occur equally often on both sides."""
-        fingerprints = self._fingerprints(f" WHERE __h >> {_REST} IN (FROM temp.{_BUCKET_TABLE})")
-        return f"SELECT __h FROM ({fingerprints}) GROUP BY __h HAVING sum(__n) <> 0"
+        within = f"WHERE __h >> {_REST} IN (SELECT __b FROM temp.{_BUCKET_TABLE})"
+        expected, actual = self._fingerprints()
+        both = f"SELECT __h, 1 AS __n FROM ({expected}) {within} UNION ALL SELECT __h, -1 FROM ({actual}) {within}"
+        return f"SELECT __h FROM ({both}) GROUP BY __h HAVING sum(__n) <> 0"
 
     def _left_over(self, counted: str, copies: str) -> tuple[RowSample, ...]:
         columns = [*(f"__c{i}" for i in range(len(self.pairs))), "__n"]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline_project.framework.compare import Tolerance, compare, keyed, multiset
 
-FLOATS = [0.0, -0.0, 1.0, 1.05, 2.0, math.nan, math.inf, -math.inf, None]
+FLOATS = [0.0, -0.0, 1.0, 1.05, 2.0, math.nan, math.copysign(math.nan, -1), math.inf, -math.inf, None]
 VALUES: dict[str, list[Any]] = {
     "BIGINT": [0, 1, 2, -(2**63), 2**63 - 1, None],
     "DOUBLE": FLOATS,
@@ -110,20 +110,29 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @pytest.mark.parametrize(
-    ("exact_rows", "kept"),
-    [(10**6, 10**6), (-1, 10**6), (-1, 2), (-1, 0)],
-    ids=["columns", "fingerprints", "fingerprints, few set aside", "fingerprints, nothing set aside"],
+    ("exact_rows", "kept", "rest"),
+    [(10**6, 10**6, 50), (-1, 10**6, 50), (-1, 10**6, 62), (-1, 2, 50), (-1, 2, 62), (-1, 0, 62)],
+    ids=[
+        "columns",
+        "fingerprints",
+        "four buckets",
+        "few set aside",
+        "four buckets, few set aside",
+        "nothing set aside",
+    ],
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given=tables())
 def test_agrees_with_a_naive_comparer(
-    connection: duckdb.DuckDBPyConnection, exact_rows: int, kept: int, given: Tables
+    connection: duckdb.DuckDBPyConnection, exact_rows: int, kept: int, rest: int, given: Tables
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for module in (keyed, multiset):
             patch.setattr(module, "_KEPT", kept)
         # A few rows are a small share of the real buckets' rows.
         patch.setattr(multiset, "_BUCKETS", 1)
+        patch.setattr(multiset, "_REST", rest)
+        patch.setattr(multiset, "_COUNT", 1 << rest)
         _check(connection, exact_rows, given)
 
 

@@ -107,6 +107,38 @@ def test_columns_may_be_called_as_the_comparer_calls_its_own(
     assert found == ((1, 0, 0) if key else (0, 1, 1))
 
 
+@pytest.mark.parametrize("exact_rows", [10**6, -1])
+def test_a_repeated_key_does_not_hide_behind_one_that_is_missing(
+    connection: duckdb.DuckDBPyConnection, exact_rows: int
+) -> None:
+    """As many rows match as either side has."""
+    old, new = "SELECT unnest([1, 1]) AS id, 5 AS n", "SELECT unnest([1, 2]) AS id, 5 AS n"
+    difference = compare(connection, old, new, key=("id",), exact_rows=exact_rows)
+    assert [(problem.side, problem.kind, problem.rows) for problem in difference.key_problems] == [
+        ("expected", "duplicate", 2)
+    ]
+
+
+def test_lists_that_hash_alike_are_different_keys(connection: duckdb.DuckDBPyConnection) -> None:
+    """DuckDB has one hash for [] and [NULL]: as many rows match as either side has, and the hashes add up."""
+    old, new = "SELECT unnest([[], [NULL], [0]]) AS id", "SELECT unnest([[], [], [0]]) AS id"
+    difference = compare(connection, old, new, key=("id",))
+    assert [(problem.side, problem.kind) for problem in difference.key_problems] == [("actual", "duplicate")]
+
+
+def test_rows_that_differ_in_different_columns(connection: duckdb.DuckDBPyConnection) -> None:
+    """Numbers, texts and lists are told apart while rows are matched; each must be looked at where it differs."""
+    connection.execute(
+        "CREATE TABLE old AS SELECT range AS id, range AS n, range::VARCHAR AS t, [range] AS l FROM range(9)"
+    )
+    connection.execute(
+        "CREATE TABLE new AS SELECT id, if(id=1, 0, n) AS n, if(id IN (1, 2), '', t) AS t, if(id=3, [], l) AS l FROM old"
+    )
+    difference = compare(connection, "FROM old", "FROM new", key=("id",), exact_rows=-1)
+    assert (difference.changed, difference.columns) == (3, {"t": 2, "l": 1, "n": 1})
+    assert [[cell.column for cell in change.cells] for change in difference.changes] == [["n", "t"], ["t"], ["l"]]
+
+
 def test_a_heavily_repeated_key_does_not_explode(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET memory_limit = '200MB'")
     query = "SELECT 1 AS id, i AS x FROM range(200000) t(i)"
