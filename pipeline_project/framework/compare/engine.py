@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline_project.framework.compare.keyed import Keyed
-from pipeline_project.framework.compare.model import Column, CompareError, Difference, KeyProblem, Side, Tolerance
+from pipeline_project.framework.compare.model import Column, CompareError, Difference, KeyProblem, Tolerance
 from pipeline_project.framework.compare.multiset import Multiset, numbered
 from pipeline_project.framework.compare.samples import Sampler
 from pipeline_project.framework.compare.schema import describe, match, schema_changes
-from pipeline_project.framework.compare.sql import Pair, check_tolerance, quote, sum_of_hashes
+from pipeline_project.framework.compare.sql import Pair, check_tolerance
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,18 +62,15 @@ def compare(
             check_tolerance(pair.expected, pair.tolerance, key=pair in keys)
         if pair.volatile and pair in keys:
             raise CompareError("the key cannot be volatile", where=pair.name)
-    counts = _count(connection, expected, actual, keys)
-    base = Difference(key=tuple(key or ()), expected_rows=counts[0][0], actual_rows=counts[1][0], schema=changes)
-    sampler = Sampler(connection, frozenset(masked), max_samples)
+    rows = _count(connection, expected, actual)
+    base = Difference(key=tuple(key or ()), expected_rows=rows[0], actual_rows=rows[1], schema=changes)
     problems = _missing(key or (), left, right)
-    if not problems:
-        problems = _nulls(sampler, expected, keys, "e", counts[0]) + _nulls(sampler, actual, keys, "a", counts[1])
     if problems:
         return replace(base, key_problems=problems)
-    exact = max(base.expected_rows, base.actual_rows) <= exact_rows
+    sampler = Sampler(connection, frozenset(masked), max_samples)
+    exact = max(rows) <= exact_rows
     if keys:
-        sums = (counts[0][2], counts[1][2]) if all(pair.hashable for pair in keys) else None
-        return Keyed(connection, sampler, expected, actual, keys, pairs, base, exact, sums).compare()
+        return Keyed(connection, sampler, expected, actual, keys, pairs, base, exact).compare()
     if not any(pair.loose for pair in pairs):
         return Multiset(connection, sampler, expected, actual, pairs, base, exact).compare()
     expected, actual, keys = numbered(expected, actual, pairs)
@@ -93,29 +90,10 @@ def _missing(key: Sequence[str], left: Sequence[Column], right: Sequence[Column]
     return tuple(KeyProblem("actual", "missing", 0, ({name: None},)) for name in key if name not in found)
 
 
-def _count(
-    connection: duckdb.DuckDBPyConnection, expected: str, actual: str, keys: Sequence[Pair]
-) -> list[tuple[int, int, int | None]]:
-    """Of each side: rows, rows whose key is null, and the sum of the keys' hashes."""
-    sides = []
-    for i, (side, query) in enumerate((("e", expected), ("a", actual))):
-        select = "count(*), 0, NULL"
-        if keys:
-            columns = [pair.key(side) for pair in keys]
-            null = " OR ".join(f"{column} IS NULL" for column in columns)
-            select = f"count(*), count(*) FILTER ({null}), {sum_of_hashes(columns)}"
-        sides.append(f"SELECT {i} AS __side, {select} FROM ({query})")
-    rows = connection.execute(" UNION ALL ".join(sides)).fetchall()
-    return [(row[1], row[2], row[3]) for row in sorted(rows, key=lambda row: row[0])]
-
-
-def _nulls(
-    sampler: Sampler, query: str, keys: Sequence[Pair], side: str, counts: tuple[int, int, int | None]
-) -> tuple[KeyProblem, ...]:
-    if not counts[1]:
-        return ()
-    names = [pair.expected.name if side == "e" else pair.actual.name for pair in keys]
-    null = " OR ".join(f"{quote(name)} IS NULL" for name in names)
-    samples = sampler.rows(names, f"SELECT * FROM ({query}) WHERE {null}", ", ".join(map(quote, names)))
-    name: Side = "expected" if side == "e" else "actual"
-    return (KeyProblem(name, "null", counts[1], tuple(samples)),)
+def _count(connection: duckdb.DuckDBPyConnection, expected: str, actual: str) -> tuple[int, int]:
+    """The rows of each side."""
+    row = connection.execute(
+        f"SELECT (SELECT count(*) FROM ({expected})), (SELECT count(*) FROM ({actual}))"
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1]

@@ -23,7 +23,7 @@ from pipeline_project.framework.compare.model import (
     ToleranceUse,
 )
 from pipeline_project.framework.compare.samples import Sampler, delta
-from pipeline_project.framework.compare.sql import Pair, companion, fingerprint, names, quote
+from pipeline_project.framework.compare.sql import Pair, companion, fingerprint, names, quote, sum_of_hashes
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,7 +43,6 @@ class Keyed:
 
     Attributes:
         keys: may hold nulls only where `base.key` is empty (a numbered multiset).
-        key_sums: what the hashes of each side's keys add up to; None where different keys may have one hash.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -54,7 +53,6 @@ class Keyed:
     pairs: list[Pair]
     base: Difference
     exact: bool
-    key_sums: tuple[int | None, int | None] | None = None
 
     def compare(self) -> Difference:
         """Match, then count and sample what does not match."""
@@ -71,8 +69,8 @@ class Keyed:
         removed, added = counts.pop(_REMOVED, 0), counts.pop(_ADDED, 0)
         matched = sum(counts.values())
         fits = matched + removed == self.base.expected_rows and matched + added == self.base.actual_rows
-        if not fits or ((removed or added) and self._repeats_unmatched()):
-            problems = self._duplicates("expected", self.expected) + self._duplicates("actual", self.actual)
+        if not fits or ((removed or added) and self._unmatched_by_their_key()):
+            problems = self._problems()
             if not problems:
                 raise CompareError(
                     "the rows changed while they were compared", fix="Compare tables, not random values."
@@ -117,7 +115,7 @@ class Keyed:
 
     def _match_one_to_one(self) -> dict[int, int] | None:
         """Rows per status where every row has exactly one partner; None where some have not, or more."""
-        if self.key_sums is None or self.key_sums[0] != self.key_sums[1]:
+        if self.base.expected_rows != self.base.actual_rows or not self._same_key_sums():
             return None
         left, right, status = self._sides()
         self.connection.execute(f"""
@@ -126,6 +124,17 @@ class Keyed:
             FROM {left} AS e JOIN {right} AS a ON {self._on("e", "a")} LIMIT {self.base.expected_rows + 1}""")
         found = self._statuses()
         return found if sum(found.values()) == self.base.expected_rows == self.base.actual_rows else None
+
+    def _same_key_sums(self) -> bool:
+        """Whether the keys' hashes add up to the same on both sides. To ask takes longer than to match a few rows."""
+        if self.exact or not all(pair.hashable for pair in self.keys):
+            return False
+        sums = " UNION ALL ".join(
+            f"SELECT {sum_of_hashes([pair.key(side) for pair in self.keys])} FROM ({query})"
+            for side, query in (("e", self.expected), ("a", self.actual))
+        )
+        row = self.connection.execute(f"SELECT count(DISTINCT s) FROM ({sums}) AS t(s)").fetchone()
+        return row == (1,)
 
     def _match(self) -> dict[int, int]:
         """Give every row a status; returns rows per status. The limit stops a join that repeated keys would let explode.
@@ -176,20 +185,40 @@ class Keyed:
         status = " + ".join(bits) or f"{_SAME}"
         return self._side(self.expected, "e", columns["e"]), self._side(self.actual, "a", columns["a"]), status
 
-    def _repeats_unmatched(self) -> bool:
+    def _unmatched_by_their_key(self) -> bool:
+        """Whether a row without a partner has a null in its key, or shares its key with another."""
         keys = ", ".join(f"__k{i}" for i in range(len(self.keys)))
+        null = " OR ".join(f"__k{i} IS NULL" for i in range(len(self.keys))) if self.base.key else "false"
         unmatched = f"SELECT status, {keys} FROM temp.{_FOUND_TABLE} WHERE status IN ({_ADDED}, {_REMOVED})"
-        repeated = f"SELECT 1 FROM ({unmatched}) GROUP BY status, {keys} HAVING count(*) > 1 LIMIT 1"
-        return self.connection.execute(repeated).fetchone() is not None
+        bad = f"SELECT 1 FROM ({unmatched}) GROUP BY status, {keys} HAVING count(*) > 1 OR {null} LIMIT 1"
+        return self.connection.execute(bad).fetchone() is not None
 
-    def _duplicates(self, side: Side, query: str) -> tuple[KeyProblem, ...]:
-        columns = [pair.expected.name if side == "expected" else pair.actual.name for pair in self.keys]
+    def _problems(self) -> tuple[KeyProblem, ...]:
+        """Why the key cannot match rows: nulls in it, else that it repeats."""
+        sides: tuple[tuple[Side, str], ...] = (("expected", self.expected), ("actual", self.actual))
+        nulls = [problem for side in sides if self.base.key for problem in self._nulls(*side)]
+        return tuple(nulls or [problem for side in sides for problem in self._duplicates(*side)])
+
+    def _key_columns(self, side: Side) -> list[str]:
+        return [getattr(pair, side).name for pair in self.keys]
+
+    def _nulls(self, side: Side, query: str) -> list[KeyProblem]:
+        columns = self._key_columns(side)
+        null = f"FROM ({query}) WHERE " + " OR ".join(f"{quote(name)} IS NULL" for name in columns)
+        row = self.connection.execute(f"SELECT count(*) {null}").fetchone()
+        if row is None or not row[0]:
+            return []
+        samples = self.sampler.rows(columns, f"SELECT * {null}", ", ".join(map(quote, columns)))
+        return [KeyProblem(side, "null", int(row[0]), tuple(samples))]
+
+    def _duplicates(self, side: Side, query: str) -> list[KeyProblem]:
+        columns = self._key_columns(side)
         by = ", ".join(map(quote, columns))
         repeated = f"SELECT {by}, count(*) AS __n FROM ({query}) GROUP BY {by} HAVING count(*) > 1"
         row = self.connection.execute(f"SELECT count(*), sum(__n) FROM ({repeated})").fetchone()
         if row is None or not row[0]:
-            return ()
-        return (KeyProblem(side, "duplicate", int(row[1]), tuple(self.sampler.rows(columns, repeated, by))),)
+            return []
+        return [KeyProblem(side, "duplicate", int(row[1]), tuple(self.sampler.rows(columns, repeated, by)))]
 
     def _suspects(self, count: int, pairs: list[Pair]) -> str:
         """SQL after FROM: the rows to look at, as `d` (the key), `e` and `a`, with the key and these columns."""

@@ -122,8 +122,16 @@ def test_a_repeated_key_does_not_hide_behind_one_that_is_missing(
 def test_lists_that_hash_alike_are_different_keys(connection: duckdb.DuckDBPyConnection) -> None:
     """DuckDB has one hash for [] and [NULL]: as many rows match as either side has, and the hashes add up."""
     old, new = "SELECT unnest([[], [NULL], [0]]) AS id", "SELECT unnest([[], [], [0]]) AS id"
-    difference = compare(connection, old, new, key=("id",))
+    difference = compare(connection, old, new, key=("id",), exact_rows=-1)
     assert [(problem.side, problem.kind) for problem in difference.key_problems] == [("actual", "duplicate")]
+
+
+def test_rows_without_a_key_may_hold_nulls(connection: duckdb.DuckDBPyConnection) -> None:
+    """With a tolerance they are matched on the other columns, which are no key."""
+    old, new = "SELECT NULL AS name, unnest([1.0, 2.0]::DOUBLE[]) AS x", "SELECT NULL AS name, 1.05::DOUBLE AS x"
+    difference = compare(connection, old, new, tolerances={"x": Tolerance(abs=0.1)})
+    assert (difference.key_problems, difference.removed, difference.same) == ((), 1, 1)
+    assert [row.values for row in difference.only_expected] == [{"name": None, "x": "2.0"}]
 
 
 def test_rows_that_differ_in_different_columns(connection: duckdb.DuckDBPyConnection) -> None:
