@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = (sys.executable, "-W", "ignore")
 HEAD = ("best", "median", "ratio", "CPU", "peak memory")
-"""Of what `Series.cells` returns: wall clock, ratio of the bests, least processor time, most memory."""
+"""Of what `Series.cells` returns: wall clock, ratio of the bests or by rounds, least processor time, most memory."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,24 @@ class Series:
     def cpu(self) -> float:
         return min(run.cpu for run in self.runs)
 
-    def cells(self, against: Series) -> list[str]:
-        """A row under `HEAD`."""
+    def cells(self, against: Series, *, by_round: bool = False) -> list[str]:
+        """A row under `HEAD`.
+
+        Args:
+            by_round: the ratio is the median of the ratios of the first runs, the second runs, and so on. For what
+                takes tenths of a second: the best of either side is luck, and in a round the machine is the same.
+        """
         memory = f"{self.peak_mb / 1000:.1f} GB"
         if self.failure:
             return [self.failure, "", "", "", memory]
-        ratio = "" if against.failure else f"{self.best / against.best:.2f}x"
+        ratio = "" if against.failure else f"{self._ratio(against, by_round):.2f}x"
         return [seconds(self.best), seconds(self.median), ratio, seconds(self.cpu), memory]
+
+    def _ratio(self, against: Series, by_round: bool) -> float:
+        if not by_round:
+            return self.best / against.best
+        rounds = zip(self.runs, against.runs, strict=True)
+        return statistics.median(ours.seconds / theirs.seconds for ours, theirs in rounds)
 
 
 def child(

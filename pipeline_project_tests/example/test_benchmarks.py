@@ -65,11 +65,12 @@ def test_a_process_that_fails_or_takes_too_long_is_told_as_such():
     assert slow.failure.startswith("not finished after")
 
 
-def test_ratios_are_of_the_best_runs():
+def test_ratios_are_of_the_best_runs_or_of_the_rounds():
     def series(*seconds: float, failure: str | None = None) -> Series:
         return Series(tuple(Measured(each, 500, 1.0, failure) for each in seconds))
 
     base = series(2.0, 4.0, 3.0)
     assert series(3.0, 9.0, 5.0).cells(base) == ["3.00 s", "5.00 s", "1.50x", "1.00 s", "0.5 GB"]
+    assert series(3.0, 9.0, 5.0).cells(base, by_round=True)[2] == "1.67x"
     assert series(1.0, failure="more than 8 GB").cells(base)[0] == "more than 8 GB"
     assert series(3.0).cells(series(1.0, failure="failed"))[2] == ""
