@@ -7,7 +7,7 @@ How equal is decided, in this order:
 
 1. Schema: names, order and exact types. Columns that both sides have are still compared.
 2. The key is present, not null and unique on both sides; if not, that is the difference.
-3. Rows are matched on the key with a full join, columns compared with `IS DISTINCT FROM`: NaN equals NaN,
+3. Rows are matched on the key, columns compared with `IS DISTINCT FROM`: NaN equals NaN,
    NULL is not '', a TIMESTAMPTZ is its instant. Stricter than DuckDB's own equality in two places:
    -0.0 is not 0.0 (a tolerance of 0 forgives it), and an interval of one month is not one of 30 days.
    Without a key the tables are compared as multisets.
