@@ -14,9 +14,11 @@ endif
 HISTORY := $(or $(DAGSTER_HOME),$(CURDIR)/.dagster)$(if $(filter dry_run,$(PIPELINE_ENV)),/dry_run)
 
 PORT ?= 3000
-# One more than the cores, for the test of the UI waits for Dagster more than it computes.
+# One more than the cores, for some tests wait for servers more than they compute.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 TESTS ?=
+# A browser and the whole of Dagster take a third of the processor's time: for what is to be merged, not for each change.
+MARKED := -m "not ui"
 ARGS ?=
 NAME ?=
 EXAMPLE ?=
@@ -41,10 +43,11 @@ dev: $(READY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history 
 	    -W 'ignore:Function `dev_command` is superseded' \
 	    -m dagster dev --workspace "$(CURDIR)/workspace.yaml" --port $(PORT)
 
-check: lint types layers test ## Lint, types, import layers, tests: what CI runs
+check: MARKED :=
+check: lint types layers test ## Lint, types, import layers, all tests: what CI runs
 
-test: $(READY) ## All tests, or TESTS="path ..." only
-	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+test: $(READY) ## All tests but those marked `ui`, or TESTS="path ..." only
+	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
 
 lint: $(READY) ## Ruff: rules and format
 	$(PYTHON) -m ruff check .

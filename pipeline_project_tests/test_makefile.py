@@ -19,7 +19,7 @@ NEEDED = ("Makefile", "pyproject.toml", "requirements.lock", "scripts/install.sh
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "TESTS")}
     return subprocess.run(
         ["make", "--no-print-directory", *arguments],
         cwd=folder,
@@ -46,6 +46,16 @@ def test_help_tells_what_each_target_is_for(target: str) -> None:
 
 def test_without_a_target_it_runs_what_ci_runs() -> None:
     assert make(ROOT, "-n", "PYTHON=python").stdout == make(ROOT, "-n", "check", "PYTHON=python").stdout
+
+
+def test_only_check_runs_the_tests_of_the_ui() -> None:
+    def pytests(*arguments: str) -> list[str]:
+        lines = make(ROOT, "-n", "PYTHON=python", *arguments).stdout.splitlines()
+        return [line.partition(" --dist worksteal")[2].strip() for line in lines if " -m pytest " in line]
+
+    assert pytests("check") == [""]
+    assert pytests("test") == ['-m "not ui"']
+    assert pytests("test", "TESTS=pipeline_project_tests/browser") == ["pipeline_project_tests/browser"]
 
 
 def test_ci_runs_check() -> None:
