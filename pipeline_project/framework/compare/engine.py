@@ -50,9 +50,13 @@ def compare(
         exact_rows: see EXACT_ROWS.
 
     Raises:
-        CompareError: a tolerance, volatile or key column that the expected side does not have or cannot have.
+        CompareError: a tolerance, volatile or key column that the expected side does not have or cannot have; a
+            column whose name begins with `__`, as those of the comparer's own do.
     """
     left, right = describe(connection, expected), describe(connection, actual)
+    for column in (*left, *right):
+        if column.name.startswith("__"):
+            raise CompareError("names that begin with __ are the comparer's own", where=column.name, fix="Rename it.")
     _check_names({"key": key or (), "tolerance": tolerances or {}, "volatile": volatile}, left)
     changes = schema_changes(expected_columns or left, actual_columns or right)
     pairs = [Pair(e, a, (tolerances or {}).get(e.name), e.name in volatile) for e, a in match(left, right)]

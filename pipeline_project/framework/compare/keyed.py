@@ -2,7 +2,8 @@
 
 Most tables that are compared have the same keys, each once. An inner join shows that in half the time of a full one.
 Where the hashes of both sides' keys add up to the same, both have every key equally often, m times; the join has the
-sum of all m * m rows then, which is that of all m, the rows of a side, only where every m is 1.
+sum of all m * m rows then, which is that of all m, the rows of a side, only where every m is 1. Nulls match nothing,
+so that there must be none.
 """
 
 from __future__ import annotations
@@ -126,15 +127,21 @@ class Keyed:
         return found if sum(found.values()) == self.base.expected_rows == self.base.actual_rows else None
 
     def _same_key_sums(self) -> bool:
-        """Whether the keys' hashes add up to the same on both sides. To ask takes longer than to match a few rows."""
+        """Whether the keys' hashes add up to the same on both sides, without a null, which would match no row.
+
+        To ask takes longer than to match a few rows.
+        """
         if self.exact or not all(pair.hashable for pair in self.keys):
             return False
-        sums = " UNION ALL ".join(
-            f"SELECT {sum_of_hashes([pair.key(side) for pair in self.keys])} FROM ({query})"
-            for side, query in (("e", self.expected), ("a", self.actual))
-        )
-        row = self.connection.execute(f"SELECT count(DISTINCT s) FROM ({sums}) AS t(s)").fetchone()
-        return row == (1,)
+        sides = []
+        for side, query in (("e", self.expected), ("a", self.actual)):
+            keys = [pair.key(side) for pair in self.keys]
+            null = " OR ".join(f"{key} IS NULL" for key in keys)
+            sides.append(f"SELECT {sum_of_hashes(keys)} AS total, count_if({null}) AS nulls FROM ({query})")
+        row = self.connection.execute(
+            f"SELECT count(DISTINCT total) = 1 AND sum(nulls) = 0 FROM ({' UNION ALL '.join(sides)})"
+        ).fetchone()
+        return row == (True,)
 
     def _match(self) -> dict[int, int]:
         """Give every row a status; returns rows per status. The limit stops a join that repeated keys would let explode.

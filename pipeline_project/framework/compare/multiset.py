@@ -81,23 +81,19 @@ class Multiset:
         """Rows by identity, with how often each side has it, where that differs.
 
         Args:
-            among: the table of the buckets or fingerprints to look at; None: all rows.
+            among: the table of the buckets or of the fingerprints to look at; None: all rows.
         """
         sides = []
         for side, query in (("e", self.expected), ("a", self.actual)):
             columns = [f"{name} AS __c{i}" for i, name in enumerate(names(self.pairs, side))]
-            counts = ["1 AS __e", "0 AS __a"] if side == "e" else ["0 AS __e", "1 AS __a"]
-            source = f"({query})"
-            if among:
-                source = f"(SELECT *, {fingerprint(self.pairs, side)} AS __h FROM ({query})) AS q"
+            columns += ["1 AS __e", "0 AS __a"] if side == "e" else ["0 AS __e", "1 AS __a"]
+            rows = f"SELECT {', '.join([*columns, f'{fingerprint(self.pairs, side)} AS __h'])} FROM ({query})"
             if among == _UNEVEN_TABLE:
-                source += f" WHERE __h IN (FROM temp.{_UNEVEN_TABLE})"
-            elif among:
-                source += (
-                    f" JOIN temp.{_BUCKET_TABLE} AS b ON q.__h >> {_REST} = b.__b "
-                    "WHERE b.__alone IS NULL OR b.__alone = q.__h"
-                )
-            sides.append(f"SELECT {', '.join([*columns, *counts])} FROM {source}")
+                rows = f"FROM ({rows}) WHERE __h IN (FROM temp.{_UNEVEN_TABLE})"
+            elif among == _BUCKET_TABLE:
+                on = f"q.__h >> {_REST} = b.__b WHERE b.__alone IS NULL OR b.__alone = q.__h"
+                rows = f"SELECT q.* FROM ({rows}) AS q JOIN temp.{_BUCKET_TABLE} AS b ON {on}"
+            sides.append(rows)
         by = [f"__c{i}" for i in range(len(self.pairs))]
         extra = [companion(f"__c{i}", pair.expected.type) for i, pair in enumerate(self.pairs)]
         group = ", ".join([*by, *(sql for sql in extra if sql)]) or "()"

@@ -95,16 +95,28 @@ def test_fingerprints_take_over_for_large_tables(connection: duckdb.DuckDBPyConn
     assert render(difference).endswith("id=77  x  0 -> 9  (+9)")
 
 
+@pytest.mark.parametrize("exact_rows", [10**6, -1])
 @pytest.mark.parametrize("key", [["d"], []])
+@pytest.mark.parametrize("changed", ["e", "a", "q", "b", "status"])
 def test_columns_may_be_called_as_the_comparer_calls_its_own(
-    connection: duckdb.DuckDBPyConnection, key: list[str]
+    connection: duckdb.DuckDBPyConnection, changed: str, key: list[str], exact_rows: int
 ) -> None:
-    names = ("d", "e", "a", "status", "__k0")
-    connection.execute(f"CREATE TABLE old AS SELECT {', '.join(f'i AS {name}' for name in names)} FROM range(3) t(i)")
-    connection.execute("CREATE TABLE new AS SELECT * REPLACE (if(d = 1, 9, e) AS e) FROM old")
-    difference = compare(connection, "FROM old", "FROM new", key=key, exact_rows=-1)
+    connection.execute(f"CREATE TABLE old AS SELECT i AS d, i AS {changed} FROM range(3) t(i)")
+    connection.execute(f"CREATE TABLE new AS SELECT * REPLACE (if(d = 1, 9, {changed}) AS {changed}) FROM old")
+    difference = compare(connection, "FROM old", "FROM new", key=key, exact_rows=exact_rows)
     found = (difference.changed, difference.removed, difference.added)
     assert found == ((1, 0, 0) if key else (0, 1, 1))
+
+
+@pytest.mark.parametrize("key", [["d"], []])
+@pytest.mark.parametrize("name", ["__k0", "__here", "__h"])
+def test_names_with_two_underscores_first_are_refused(
+    connection: duckdb.DuckDBPyConnection, name: str, key: list[str]
+) -> None:
+    """Where they met the comparer's own, a difference could stay unseen."""
+    old, new = f"SELECT 1 AS d, 2 AS {name}", f"SELECT 1 AS d, 3 AS {name}"
+    with pytest.raises(CompareError, match=rf"{name}: names that begin with __ are the comparer's own"):
+        compare(connection, old, new, key=key)
 
 
 @pytest.mark.parametrize("exact_rows", [10**6, -1])
@@ -116,6 +128,16 @@ def test_a_repeated_key_does_not_hide_behind_one_that_is_missing(
     difference = compare(connection, old, new, key=("id",), exact_rows=exact_rows)
     assert [(problem.side, problem.kind, problem.rows) for problem in difference.key_problems] == [
         ("expected", "duplicate", 2)
+    ]
+
+
+def test_repeated_keys_do_not_hide_behind_nulls(connection: duckdb.DuckDBPyConnection) -> None:
+    """Two keys that match twice each are as many rows as there are, with the nulls that match nothing."""
+    rows = "SELECT unnest([0, 0, NULL, NULL]) AS id"
+    difference = compare(connection, rows, rows, key=("id",), exact_rows=-1)
+    assert [(each.side, each.kind, each.rows) for each in difference.key_problems] == [
+        ("expected", "null", 2),
+        ("actual", "null", 2),
     ]
 
 
