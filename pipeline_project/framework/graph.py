@@ -163,7 +163,7 @@ def _imported(name: str) -> ModuleType:
     except SyntaxError as error:
         raise WiringError(f"SyntaxError: {error.msg}", where=f"{error.filename}:{error.lineno}") from error
     except Exception as error:  # whatever the code of a table raises is told by its place
-        from pipeline_project.framework.contract.naming import unknown_argument
+        from pipeline_project.framework.contract.naming import wrong_argument
 
         place = name
         package = Path(str(sys.modules[name.partition(".")[0]].__file__)).parent
@@ -171,5 +171,5 @@ def _imported(name: str) -> ModuleType:
             file = Path(frame.filename)
             if file.is_relative_to(package) and not file.is_relative_to(Path(__file__).parent):
                 place = f"{file}:{frame.lineno}"
-        what = unknown_argument(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"
+        what = wrong_argument(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise WiringError(what, where=place) from error

@@ -298,8 +298,13 @@ def test_two_exports_of_one_file() -> None:
             4,
             "pandera.Field has no argument 'gte'. Did you mean gt or ge?",
         ),
+        (
+            "import pandera.ibis as pa\n\nclass Model(pa.DataFrameModel):\n    x: str = pa.Field(str_matches='[a')\n",
+            4,
+            "'[a' is no regular expression: unterminated character set",
+        ),
     ],
-    ids=["syntax", "misspelt", "raised", "no such rule"],
+    ids=["syntax", "misspelt", "raised", "no such rule", "no regular expression"],
 )
 def test_a_mistake_in_a_tables_file_is_one_line_with_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, place: int, message: str

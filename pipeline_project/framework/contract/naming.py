@@ -21,8 +21,10 @@ _SHORT = {
 }
 
 
-def unknown_argument(error: Exception) -> str | None:
-    """What to say where `pandera.Field` was given an argument that it does not know; None for any other error."""
+def wrong_argument(error: Exception) -> str | None:
+    """What to say of an argument of `pandera.Field` that it does not know or cannot use; None for any other error."""
+    if isinstance(error, re.error):
+        return f"{error.pattern!r} is no regular expression: {error}"
     found = re.search(r"custom check '(\w+)' is not available", str(error))
     if found is None:
         return None
