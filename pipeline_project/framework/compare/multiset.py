@@ -43,13 +43,13 @@ class Multiset:
             buckets = self._set_aside(_BUCKET_TABLE, self._uneven_buckets())
             if not buckets:
                 return replace(self.base, added=0, removed=0, changed=0, same=self.base.expected_rows)
+            among = _BUCKET_TABLE
             if self._mixed_buckets() * (self.base.expected_rows + self.base.actual_rows) > _KEPT * _BUCKETS:
-                if self._set_aside(_UNEVEN_TABLE, self._uneven_fingerprints()) > _KEPT:
-                    return self._compare(f"({self._counted(_UNEVEN_TABLE)})")
-                self._set_aside(_COUNTED_TABLE, self._counted(_UNEVEN_TABLE))
-            else:
-                # Each question would read both tables again.
-                self._set_aside(_COUNTED_TABLE, self._counted(_BUCKET_TABLE))
+                among = _UNEVEN_TABLE
+                if self._set_aside(among, self._uneven_fingerprints()) > _KEPT:
+                    return self._compare(f"({self._counted(among)})")
+            # Each question would read both tables again.
+            self._set_aside(_COUNTED_TABLE, self._counted(among))
             return self._compare(f"temp.{_COUNTED_TABLE}")
         finally:
             for name in (_BUCKET_TABLE, _UNEVEN_TABLE, _COUNTED_TABLE):
@@ -105,7 +105,7 @@ class Multiset:
     def _fingerprints(self) -> list[str]:
         """SQL of each side: its fingerprints `__h`."""
         sides = (("e", self.expected), ("a", self.actual))
-        return [f"SELECT {fingerprint(self.pairs, side)}::UBIGINT AS __h FROM ({query})" for side, query in sides]
+        return [f"SELECT {fingerprint(self.pairs, side)} AS __h FROM ({query})" for side, query in sides]
 
     def _uneven_buckets(self) -> str:
         """SQL: where fingerprints differ, by their first bits: their sums are the same on both sides elsewhere.

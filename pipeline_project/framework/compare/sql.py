@@ -155,7 +155,7 @@ def fingerprint(pairs: list[Pair], side: str) -> str:
         if not pair.volatile:
             extra = f"signbit({value})" if is_float(column.type) else companion(value, column.type)
             parts += [extra] if extra else []
-    return f"hash({', '.join(parts)})" if parts else "0"
+    return f"hash({', '.join(parts)})" if parts else "0::UBIGINT"
 
 
 def sum_of_hashes(columns: list[str]) -> str:
