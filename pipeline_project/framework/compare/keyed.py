@@ -106,13 +106,17 @@ class Keyed:
             if pair not in self.keys or pair.loose or companion("x", pair.expected.type) is not None
         ]
 
+    def _key_names(self, of: str = "") -> list[str]:
+        """The matched key's columns, of one relation where it has to be said."""
+        return [f"{of}__k{i}" for i in range(len(self.keys))]
+
     def _side(self, query: str, side: str, columns: Sequence[str]) -> str:
         keys = [f"{pair.key(side)} AS __k{i}" for i, pair in enumerate(self.keys)]
         return f"(SELECT {', '.join([*keys, 'true AS __here', *columns])} FROM ({query}))"
 
     def _on(self, left: str, right: str) -> str:
         same = "IS NOT DISTINCT FROM" if not self.base.key else "="
-        return " AND ".join(f"{left}.__k{i} {same} {right}.__k{i}" for i in range(len(self.keys)))
+        return " AND ".join(f"{left}.{key} {same} {right}.{key}" for key in self._key_names())
 
     def _match_one_to_one(self) -> dict[int, int] | None:
         """Rows per status where every row has exactly one partner; None where some have not, or more."""
@@ -121,7 +125,7 @@ class Keyed:
         left, right, status = self._sides()
         self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE {_FOUND_TABLE} AS
-            SELECT {", ".join(f"e.__k{i}" for i in range(len(self.keys)))}, ({status})::UTINYINT AS status
+            SELECT {", ".join(self._key_names("e."))}, ({status})::UTINYINT AS status
             FROM {left} AS e JOIN {right} AS a ON {self._on("e", "a")} LIMIT {self.base.expected_rows + 1}""")
         found = self._statuses()
         return found if sum(found.values()) == self.base.expected_rows == self.base.actual_rows else None
@@ -150,8 +154,8 @@ class Keyed:
         the expected ones; a key that repeats breaks that, or is among the unmatched rows.
         """
         left, right, status = self._sides()
-        keys = ", ".join(f"coalesce(e.__k{i}, a.__k{i}) AS __k{i}" for i in range(len(self.keys)))
-        kept = ", ".join(f"CASE WHEN status <> {_SAME} THEN __k{i} END AS __k{i}" for i in range(len(self.keys)))
+        keys = ", ".join(f"coalesce(e.{key}, a.{key}) AS {key}" for key in self._key_names())
+        kept = ", ".join(f"CASE WHEN status <> {_SAME} THEN {key} END AS {key}" for key in self._key_names())
         limit = self.base.expected_rows + self.base.actual_rows + 1
         self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE {_FOUND_TABLE} AS SELECT {kept}, status FROM (
@@ -180,22 +184,23 @@ class Keyed:
 
     def _sides(self) -> tuple[str, str, str]:
         """Both sides with what a match needs, and the status of a row `e` matched with a row `a`."""
-        by_value, *hashed = self._groups
-        columns: dict[str, list[str]] = {"e": names(by_value, "e"), "a": names(by_value, "a")}
-        differs = [" OR ".join(pair.inexact() for pair in by_value)]
-        for i, group in enumerate(hashed):
-            if group:
-                for side, listed in columns.items():
-                    listed.append(f"{fingerprint(group, side)} AS __hash{i}")
-            differs.append(f"e.__hash{i} <> a.__hash{i}" if group else "")
-        bits = [f"CASE WHEN {differ} THEN {_SUSPECT << i} ELSE 0 END" for i, differ in enumerate(differs) if differ]
+        columns: dict[str, list[str]] = {"e": [], "a": []}
+        bits = []
+        for i, group in enumerate(self._groups):
+            if not group:
+                continue
+            by_value = i == 0
+            for side, listed in columns.items():
+                listed += names(group, side) if by_value else [f"{fingerprint(group, side)} AS __hash{i}"]
+            differs = " OR ".join(pair.inexact() for pair in group) if by_value else f"e.__hash{i} <> a.__hash{i}"
+            bits.append(f"CASE WHEN {differs} THEN {_SUSPECT << i} ELSE 0 END")
         status = " + ".join(bits) or f"{_SAME}"
         return self._side(self.expected, "e", columns["e"]), self._side(self.actual, "a", columns["a"]), status
 
     def _unmatched_by_their_key(self) -> bool:
         """Whether a row without a partner has a null in its key, or shares its key with another."""
-        keys = ", ".join(f"__k{i}" for i in range(len(self.keys)))
-        null = " OR ".join(f"__k{i} IS NULL" for i in range(len(self.keys))) if self.base.key else "false"
+        keys = ", ".join(self._key_names())
+        null = " OR ".join(f"{key} IS NULL" for key in self._key_names()) if self.base.key else "false"
         unmatched = f"SELECT status, {keys} FROM temp.{_FOUND_TABLE} WHERE status IN ({_ADDED}, {_REMOVED})"
         bad = f"SELECT 1 FROM ({unmatched}) GROUP BY status, {keys} HAVING count(*) > 1 OR {null} LIMIT 1"
         return self.connection.execute(bad).fetchone() is not None
@@ -237,7 +242,7 @@ class Keyed:
         # Both tables are read once for them; each becomes a struct, whose fields are named like a table's columns.
         read = [pair for pair in self.pairs if pair in self.keys or pair in pairs]
         structs = {
-            "d": [f"__k{i} := d.__k{i}" for i in range(len(self.keys))],
+            "d": [f"{key} := d.{key}" for key in self._key_names()],
             "e": [f"{quote(pair.expected.name)} := {pair.left}" for pair in read],
             "a": [f"{quote(pair.actual.name)} := {pair.right}" for pair in read],
         }
@@ -273,7 +278,7 @@ class Keyed:
         select = [f"CAST({pair.left} AS VARCHAR)" for pair in shown]
         for pair in pairs:
             select += [pair.changed(), f"CAST({pair.left} AS VARCHAR)", f"CAST({pair.right} AS VARCHAR)"]
-        order = ", ".join(f"d.__k{i}" for i in range(len(self.keys)))
+        order = ", ".join(self._key_names("d."))
         rows = self.connection.execute(
             f"SELECT {', '.join(select)} FROM {suspects} WHERE {_any_changed(pairs)} "
             f"ORDER BY {order} LIMIT {self.sampler.limit}"
@@ -296,10 +301,10 @@ class Keyed:
     def _only(self, status: int, query: str, side: str) -> tuple[RowSample, ...]:
         columns = [row[0] for row in self.connection.execute(f"DESCRIBE SELECT * FROM ({query})").fetchall()]
         columns = [name for name in columns if not name.startswith("__nth")]
-        order = ", ".join(f"__k{i}" for i in range(len(self.keys)))
+        order = ", ".join(self._key_names())
         rows = self.sampler.rows(
             columns,
-            f"SELECT q.*, {', '.join(f'd.__k{i}' for i in range(len(self.keys)))} FROM (SELECT * FROM temp.{_FOUND_TABLE} "
+            f"SELECT q.*, {', '.join(self._key_names('d.'))} FROM (SELECT * FROM temp.{_FOUND_TABLE} "
             f"WHERE status = {status} ORDER BY {order} LIMIT {self.sampler.limit}) AS d "
             f"JOIN {self._side(query, side, ['*'])} AS q ON {self._on('d', 'q')}",
             order,
