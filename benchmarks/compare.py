@@ -8,10 +8,10 @@ from typing import Any
 
 import duckdb
 
+from assay.compare import compare as compare_rows
+from assay.warehouse.connection import Options as SessionOptions
 from benchmarks.measure import HEAD, Measured, Series, child, table
 from benchmarks.options import Options
-from pipeline_project.framework.compare import compare as compare_rows
-from pipeline_project.framework.warehouse.connection import Options as SessionOptions
 
 ROWS = 1_000_000
 CHANGED = 1_000

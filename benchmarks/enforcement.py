@@ -141,11 +141,11 @@ def publish_keyed(database: str) -> dict[str, Any]:
 
 
 def _publish(database: str, definition: Any) -> dict[str, Any]:
-    from pipeline_project.framework.contract import Contract
-    from pipeline_project.framework.run import Run
-    from pipeline_project.framework.warehouse.publish import Build
-    from pipeline_project.framework.warehouse.publish import publish as publish_table
-    from pipeline_project.framework.warehouse.warehouse import DuckDBWarehouse
+    from assay.contract import Contract
+    from assay.tables.run import Run
+    from assay.warehouse.publish import Build
+    from assay.warehouse.publish import publish as publish_table
+    from assay.warehouse.warehouse import DuckDBWarehouse
 
     folder = Path(database).parent
     contract = Contract.of(definition.model)

@@ -6,7 +6,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from pipeline_project.framework import KeepFirst, RejectBudget, public, table
+from assay import KeepFirst, RejectBudget, public, table
 from pipeline_project.transform.promotions import Promotions
 
 

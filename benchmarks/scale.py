@@ -89,10 +89,10 @@ def build(
         **{f"PIPELINE_SOURCE_{name.upper()}": address for name, address in addresses.items()},
         **(environment or {}),
     )
-    from pipeline_project.framework.build import Progress
-    from pipeline_project.framework.build import build as build_tables
-    from pipeline_project.framework.run import Run
-    from pipeline_project.framework.warehouse.warehouse import DuckDBWarehouse
+    from assay.build import Progress
+    from assay.build import build as build_tables
+    from assay.tables.run import Run
+    from assay.warehouse.warehouse import DuckDBWarehouse
     from pipeline_project.project import project
 
     settings, graph = project.settings(), project.graph

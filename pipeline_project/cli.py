@@ -7,19 +7,19 @@ from importlib import import_module
 
 import click
 
-from pipeline_project.framework.errors import PipelineError
+from assay.errors import PipelineError
 
 COMMANDS = {
-    "run": "pipeline_project.framework.commands:run",
-    "tables": "pipeline_project.framework.commands:tables",
-    "settings": "pipeline_project.framework.commands:settings",
-    "quarantine": "pipeline_project.framework.warehouse.commands:quarantine",
-    "golden": "pipeline_project.framework.golden.commands:golden",
-    "plan": "pipeline_project.framework.plan.commands:plan",
-    "apply": "pipeline_project.framework.plan.commands:apply",
+    "run": "assay.commands:run",
+    "tables": "assay.commands:tables",
+    "settings": "assay.commands:settings",
+    "quarantine": "assay.warehouse.quarantine.quarantine_command:quarantine",
+    "golden": "assay.golden.golden_command:golden",
+    "plan": "assay.plan.plan_commands:plan",
+    "apply": "assay.plan.plan_commands:apply",
     "why": "pipeline_project.load.why:why",
-    "new-table": "pipeline_project.framework.scaffold.commands:new_table",
-    "new-source": "pipeline_project.framework.scaffold.commands:new_source",
+    "new-table": "assay.scaffold.new_commands:new_table",
+    "new-source": "assay.scaffold.new_commands:new_source",
 }
 """Subcommand -> where it stands. Imported only when called: `pipeline --help` needs neither Ibis nor Dagster."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from pipeline_project.framework.assets import build_assets, build_resources
-from pipeline_project.framework.golden.dagster_job import golden_definitions
-from pipeline_project.framework.jobs import daily_schedule, event_log_sensors, project_jobs
+from assay.orchestration.assets import build_assets, build_resources
+from assay.orchestration.golden_job import golden_definitions
+from assay.orchestration.jobs import daily_schedule, event_log_sensors, project_jobs
 from pipeline_project.project import project
 
 defs = dg.Definitions.merge(

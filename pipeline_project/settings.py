@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from pipeline_project.framework.settings import BaseSettings
+from assay.settings import BaseSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 """The folder with `pyproject.toml`; relative paths in settings count from here."""

@@ -11,14 +11,14 @@ import ibis.expr.datatypes as dt
 import pyarrow as pa
 import pytest
 
-from pipeline_project.framework.build import build_node
-from pipeline_project.framework.contract import Contract
-from pipeline_project.framework.errors import AuditFailed
-from pipeline_project.framework.results import CheckResult, Publication
-from pipeline_project.framework.run import Run
-from pipeline_project.framework.sources.base import Sources
-from pipeline_project.framework.warehouse.connection import Options, connect
-from pipeline_project.framework.warehouse.session import Session
+from assay.build import build_node
+from assay.contract import Contract
+from assay.errors import AuditFailed
+from assay.sources.base import Sources
+from assay.tables.results import CheckResult, Publication
+from assay.tables.run import Run
+from assay.warehouse.connection import Options, connect
+from assay.warehouse.session import Session
 from pipeline_project.project import project
 
 Row = dict[str, Any]

@@ -350,6 +350,6 @@ def test_an_upgrade_from_itself_is_refused(small: Path, source: str) -> None:
 
 
 def _version() -> str:
-    from pipeline_project.framework import __version__
+    from assay import __version__
 
     return __version__

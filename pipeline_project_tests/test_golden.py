@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_project.framework.golden.pytest_plugin import golden_difference, golden_gaps, golden_nodes, golden_orphans
+from assay.testing.goldens import golden_difference, golden_gaps, golden_nodes, golden_orphans
 from pipeline_project.project import project
 
 NODES = golden_nodes(project)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dagster as dg
 import duckdb
 
-from pipeline_project.framework.compare.sql import quote
-from pipeline_project.framework.contract import Contract
-from pipeline_project.framework.tables import TableDef
-from pipeline_project.framework.wiring import problems
+from assay.compare.sql import quote
+from assay.contract import Contract
+from assay.scaffold.unsaid import problems
+from assay.tables.declare import TableDef
 from pipeline_project.project import project
 
 

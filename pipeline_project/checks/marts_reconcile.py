@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 from pandera.typing.ibis import Table
 
-from pipeline_project.framework import invariant
+from assay import invariant
 from pipeline_project.load.campaign_performance import CampaignPerformance
 from pipeline_project.load.department_weekly_sales import DepartmentWeeklySales
 from pipeline_project.transform.redemptions import Redemptions

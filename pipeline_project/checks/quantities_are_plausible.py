@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis.expr.types as ir
 from pandera.typing.ibis import Table
 
-from pipeline_project.framework import invariant
+from assay import invariant
 from pipeline_project.transform.purchases import Purchases
 
 SOLD_BY_THE_THOUSAND = ("FUEL", "COUPON/MISC ITEMS")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_project.framework.errors import SourceError
-from pipeline_project.framework.sources.base import Sources
+from assay.errors import SourceError
+from assay.sources.base import Sources
 
 if TYPE_CHECKING:
     from pipeline_project.example.server import DemoServer

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline_project.framework.errors import SourceError
-from pipeline_project.framework.sources import LogWriter
+from assay.errors import SourceError
+from assay.sources import LogWriter
 
 TOPIC = "redemptions"
 

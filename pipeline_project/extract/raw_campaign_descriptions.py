@@ -7,8 +7,8 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from pipeline_project.framework import public, table
-from pipeline_project.framework.sources import HtmlTable
+from assay import public, table
+from assay.sources import HtmlTable
 
 
 class RawCampaignDescriptions(pa.DataFrameModel):

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from pipeline_project.framework import public, table
+from assay import public, table
 from pipeline_project.load.departments import department_of
 from pipeline_project.transform.campaigns import Campaigns
 from pipeline_project.transform.coupons import Coupons

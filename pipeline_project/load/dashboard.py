@@ -6,7 +6,7 @@ from string import Template
 
 from pandera.typing.ibis import Table
 
-from pipeline_project.framework import Run, export
+from assay import Run, export
 from pipeline_project.load.campaign_performance import CampaignPerformance
 from pipeline_project.load.department_weekly_sales import DepartmentWeeklySales
 from pipeline_project.transform.redemption_contributions import RedemptionContributions

@@ -6,7 +6,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from pipeline_project.framework import public, table
+from assay import public, table
 from pipeline_project.load.departments import department_of
 from pipeline_project.transform.purchases import Purchases
 from pipeline_project.transform.shop_calendar import monday_of

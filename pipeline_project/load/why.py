@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_project.framework.errors import PipelineError, WarehouseError
+from assay.errors import PipelineError, WarehouseError
 
 if TYPE_CHECKING:
-    from pipeline_project.framework.project import Project
-    from pipeline_project.framework.warehouse.session import Session
+    from assay.project import Project
+    from assay.warehouse.session import Session
 
 KEYS = ("household_id", "campaign_id")
 WIDEST_BAR = 20
@@ -25,7 +25,7 @@ def why(project: Project, household: int, campaign: int) -> None:
 
     Each line adds its part to the margin, the log odds of the probability; together they are exactly the margin.
     """
-    from pipeline_project.framework.warehouse.warehouse import DuckDBWarehouse
+    from assay.warehouse.warehouse import DuckDBWarehouse
 
     settings = project.settings()
     if not settings.warehouse.exists():

@@ -9,9 +9,9 @@ import ibis.expr.types as ir
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
+from assay import internal, public, table
 from pipeline_project.extract.raw_campaign_descriptions import RawCampaignDescriptions
 from pipeline_project.extract.raw_campaigns import RawCampaigns
-from pipeline_project.framework import internal, public, table
 
 
 class Campaigns(pa.DataFrameModel):

@@ -6,8 +6,8 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
+from assay import KeepFirst, Reference, RejectBudget, public, table
 from pipeline_project.extract.raw_coupons import RawCoupons
-from pipeline_project.framework import KeepFirst, Reference, RejectBudget, public, table
 
 
 class Coupons(pa.DataFrameModel):

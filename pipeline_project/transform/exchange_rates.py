@@ -6,8 +6,8 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
+from assay import RejectBudget, public, table
 from pipeline_project.extract.raw_exchange_rates import RawExchangeRates
-from pipeline_project.framework import RejectBudget, public, table
 
 
 class ExchangeRates(pa.DataFrameModel):

@@ -6,8 +6,8 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
+from assay import public, table
 from pipeline_project.extract.raw_products import RawProducts
-from pipeline_project.framework import public, table
 
 
 class Products(pa.DataFrameModel):

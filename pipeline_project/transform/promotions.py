@@ -6,8 +6,8 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
+from assay import KeepFirst, RejectBudget, public, table
 from pipeline_project.extract.raw_promotions import RawPromotions
-from pipeline_project.framework import KeepFirst, RejectBudget, public, table
 
 NOT_PROMOTED = "0"
 """The code for "not on display" and "not in the mailer"."""

@@ -6,8 +6,8 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
+from assay import Reference, internal, personal, public, table
 from pipeline_project.extract.raw_demographics import RawDemographics
-from pipeline_project.framework import Reference, internal, personal, public, table
 from pipeline_project.transform.products import Products
 from pipeline_project.transform.promotions import NOT_PROMOTED, Promotions
 from pipeline_project.transform.transactions import Transactions

@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from pipeline_project.framework import internal, public, table
+from assay import internal, public, table
 from pipeline_project.transform.campaigns import Campaigns
 from pipeline_project.transform.coupons import Coupons
 from pipeline_project.transform.purchases import Purchases

@@ -8,7 +8,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from pipeline_project.framework import Run, public, table
+from assay import Run, public, table
 from pipeline_project.transform.redemption_scores import RedemptionScores
 
 

@@ -6,7 +6,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from pipeline_project.framework import Run, internal, public, table
+from assay import Run, internal, public, table
 from pipeline_project.transform.redemption_features import RedemptionFeatures
 
 

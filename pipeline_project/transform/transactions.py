@@ -9,8 +9,8 @@ import ibis.expr.types as ir
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
+from assay import daily, internal, public, table
 from pipeline_project.extract.raw_transactions import RawTransactions
-from pipeline_project.framework import daily, internal, public, table
 from pipeline_project.transform.shop_calendar import SHOP_ZONE, as_utc, shop_date, week_of
 
 

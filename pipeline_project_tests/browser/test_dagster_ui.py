@@ -11,8 +11,8 @@ import duckdb
 import pytest
 
 from pipeline_project_tests.browser.server import DevServer, running
-from pipeline_project_tests.framework.browser import chromium, needs_browser
 from pipeline_project_tests.repository import ROOT
+from tests.browser import chromium, needs_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from assay.errors import SourceError
+from assay.sources import EventLog
 from pipeline_project.example.demo import DemoSources
-from pipeline_project.framework.errors import SourceError
-from pipeline_project.framework.sources import EventLog
 from pipeline_project.settings import Settings
 
 EVENTS = EventLog("retail_events", "redemptions")

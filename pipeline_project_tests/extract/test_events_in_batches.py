@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline_project.framework.golden.determinism.run import determinism
-from pipeline_project.framework.graph import Graph
+from assay.lab.determinism.vary import determinism
+from assay.tables.graph import Graph
 from pipeline_project.project import project
-from pipeline_project_tests.framework.golden.conftest import Tree, with_graph
+from tests.golden.conftest import Tree, with_graph
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from assay.sources.base import Sources
 from pipeline_project.example.demo import DemoSources
-from pipeline_project.framework.sources.base import Sources
 from pipeline_project.settings import Settings
 from pipeline_project_tests.bench import Bench, day
 

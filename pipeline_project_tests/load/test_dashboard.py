@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_project.framework.results import CheckResult, Publication
+from assay.tables.results import CheckResult, Publication
 from pipeline_project_tests.bench import Bench
-from pipeline_project_tests.framework.browser import (
+from pipeline_project_tests.transform.households import households
+from tests.browser import (
     WIDTHS,
     assert_fits,
     assert_readable_aloud,
@@ -21,7 +22,6 @@ from pipeline_project_tests.framework.browser import (
     needs_browser,
     silent_page,
 )
-from pipeline_project_tests.transform.households import households
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline_project.framework.errors import PipelineError, WarehouseError
-from pipeline_project.framework.project import Project
-from pipeline_project.framework.settings import BaseSettings
+from assay.errors import PipelineError, WarehouseError
+from assay.project import Project
+from assay.settings import BaseSettings
 from pipeline_project.load.why import why
 from pipeline_project.project import project
 from pipeline_project_tests.bench import Bench

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from pipeline_project.framework import Run
-from pipeline_project.framework.results import Publication
+from assay import Run
+from assay.tables.results import Publication
 from pipeline_project.load.page.text import breakable, count, moment
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from pipeline_project.framework import Run
+from assay import Run
 from pipeline_project.load.page import charts
 from pipeline_project.load.page.facts import Facts, Rows
 from pipeline_project.load.page.text import count, money, table

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline_project.framework.project import Project
-from pipeline_project.framework.settings import BaseSettings
-from pipeline_project.framework.sources.base import Sources
+from assay.project import Project
+from assay.settings import BaseSettings
+from assay.sources.base import Sources
 from pipeline_project.settings import ROOT, load_settings
 
 

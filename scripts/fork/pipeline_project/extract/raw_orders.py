@@ -7,8 +7,8 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from pipeline_project.framework import RejectBudget, internal, personal, public, table
-from pipeline_project.framework.sources import Csv
+from assay import RejectBudget, internal, personal, public, table
+from assay.sources import Csv
 
 
 class RawOrders(pa.DataFrameModel):

@@ -1,0 +1,240 @@
+"""Build one table (read, call, publish, report) or a graph of them in order. Knows no Dagster.
+
+Golden runs and plans call `build`; a Dagster asset's body calls `build_node`: one code path is tested and run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from assay.errors import AuditFailed, PipelineError, WiringError
+from assay.tables.code_version import code_version
+from assay.tables.declare import ExportDef, TableDef
+from assay.tables.lineage import column_lineage
+from assay.tables.results import Publication
+from assay.warehouse import ops
+from assay.warehouse.dry.scratch import scratch_folder
+from assay.warehouse.failures import explained
+from assay.warehouse.publish import Build, publish
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import ibis
+
+    from assay.sources.base import Landed, Sources
+    from assay.tables.graph import Graph
+    from assay.tables.run import Run
+    from assay.warehouse.session import Session
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A node starts, is done, failed, or is skipped because an upstream failed."""
+
+    kind: Literal["start", "done", "failed", "skipped"]
+    node: TableDef | ExportDef
+    publication: Publication | None = None
+    error: PipelineError | None = None
+
+
+@dataclass
+class BuildResult:
+    """What a graph of builds did.
+
+    Attributes:
+        publications: by node name, failed audits included.
+        errors: by node name.
+        skipped: nodes not built because something upstream failed -> that upstream's name.
+    """
+
+    publications: dict[str, Publication] = field(default_factory=dict)
+    errors: dict[str, PipelineError] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return not self.errors
+
+
+def build(
+    graph: Graph,
+    names: Iterable[str],
+    session: Session,
+    run: Run,
+    sources: Sources,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> BuildResult:
+    """Build exactly the nodes `names`, upstream first; what is downstream of a failure is skipped."""
+    result = BuildResult()
+    wanted = {graph.get(name).name for name in names}
+    for node in graph:
+        if node.name not in wanted:
+            continue
+        broken = next(
+            (name for name in graph.upstream_of(node.name) if name in result.errors or name in result.skipped), None
+        )
+        if broken is not None:
+            result.skipped[node.name] = result.skipped.get(broken, broken)
+            on_progress(Progress("skipped", node))
+            continue
+        on_progress(Progress("start", node))
+        try:
+            publication = build_node(node, graph, session, run, sources)
+        except PipelineError as error:
+            failed = error.publication if isinstance(error, AuditFailed) else None
+            if failed is not None:
+                result.publications[node.name] = failed
+            result.errors[node.name] = error
+            on_progress(Progress("failed", node, failed, error))
+        else:
+            result.publications[node.name] = publication
+            on_progress(Progress("done", node, publication))
+    return result
+
+
+def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: Run, sources: Sources) -> Publication:
+    """Build one node from what is published upstream.
+
+    Raises:
+        AuditFailed: a blocking check failed; nothing was published.
+        PipelineError: the source or the warehouse failed; nothing was published.
+    """
+    started = time.perf_counter()
+    try:
+        with explained(f"{node.stage}.{node.name} ({node.file})"):
+            publication = (
+                _build_table(node, graph, session, run, sources, started)
+                if isinstance(node, TableDef)
+                else _build_export(node, graph, session, run, started)
+            )
+    except AuditFailed as error:
+        if error.publication is not None:
+            run.publications.append(error.publication)
+        raise
+    run.publications.append(publication)
+    return publication
+
+
+def _build_table(
+    table: TableDef, graph: Graph, session: Session, run: Run, sources: Sources, started: float
+) -> Publication:
+    from assay.contract import Contract
+
+    contract = Contract.of(table.model)
+    upstream = {name: graph.tables[name] for name in graph.upstream_of(table.name)}
+    inputs = {name: session.read(graph.tables[name]) for name in table.inputs}
+    with ExitStack() as stack:
+        arguments: dict[str, Any] = dict(inputs)
+        landed = None
+        if table.source is not None:
+            folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
+            folder.mkdir()
+            stack.enter_context(session.temporary_tables())
+            landed = _land(table, contract.duckdb_columns, session, sources, folder)
+            arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)
+        if table.run_parameter:
+            arguments[table.run_parameter] = run
+        rows = stack.enter_context(_as_expression(table, table.function(**arguments), session))
+        partition = run.partition if table.partitions is not None else None
+        return publish(
+            session,
+            Build(
+                table=table,
+                contract=contract,
+                expression=rows,
+                run=run,
+                upstream=upstream,
+                invariants=graph.invariants_of(table.name),
+                partition=partition,
+                landed=landed,
+                code_version=code_version(table, *graph.invariants_of(table.name)),
+                upstream_versions=_versions(session, table.inputs),
+                lineage=_lineage(table, rows, inputs),
+                started=started,
+            ),
+        )
+
+
+def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, started: float) -> Publication:
+    arguments: dict[str, Any] = {name: session.read(graph.tables[name]) for name in node.inputs}
+    if node.run_parameter:
+        arguments[node.run_parameter] = run
+    content = node.function(**arguments)
+    data = content.encode() if isinstance(content, str) else content
+    if not isinstance(data, bytes):
+        raise WiringError(
+            f"'{node.name}' returned {type(content).__name__}", where=str(node.file), fix="Return str or bytes."
+        )
+    path = session.write_file(node.path, data)
+    import hashlib
+
+    publication = Publication(
+        table=node.name,
+        stage=node.stage,
+        action="replace",
+        rows=0,
+        staged=0,
+        rejected=0,
+        seconds=time.perf_counter() - started,
+        data_version=hashlib.sha256(data).hexdigest()[:16],
+        code_version=code_version(node),
+        checks=(),
+        upstream_versions=_versions(session, node.inputs),
+        bytes=len(data),
+        path=str(path),
+    )
+    with session.transaction():
+        ops.record(session.connection, session.catalog, publication, run)
+    return publication
+
+
+def _land(table: TableDef, columns: Mapping[str, str], session: Session, sources: Sources, folder: Path) -> Landed:
+    from assay.sources.base import Landing
+
+    assert table.source is not None
+    return table.source.land(
+        Landing(
+            table=table.name,
+            base=sources.resolve(table.source.location),
+            columns=table.source.columns or columns,
+            connection=session.connection,
+            scratch=folder,
+            offsets=session.offsets(table) if table.appends else {},
+            transport=sources.transport,
+        )
+    )
+
+
+def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractContextManager[ibis.Table]:
+    import ibis.expr.types as ir
+
+    if isinstance(rows, ir.Table):
+        return nullcontext(rows)
+    if table.engine == "python":
+        return session.registered(rows, f"__rows_{table.name}")
+    raise WiringError(
+        f"'{table.name}' returned {type(rows).__name__}, not an Ibis table",
+        where=str(table.file),
+        fix='Return an expression, or declare @table(engine="python").',
+    )
+
+
+def _versions(session: Session, names: Iterable[str]) -> dict[str, str]:
+    found = {name: session.data_version(name) for name in names}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def _lineage(
+    table: TableDef, rows: ibis.Table, inputs: Mapping[str, ibis.Table]
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    if table.engine == "python":
+        # Rows computed in Python: every column may depend on every input column.
+        pairs = tuple((name, column) for name, source in inputs.items() for column in source.columns)
+        return dict.fromkeys(rows.columns, pairs)
+    return {column: tuple(pairs) for column, pairs in column_lineage(rows, inputs).items()}

@@ -1,0 +1,213 @@
+"""`Contract`: a Pandera model, read once, and the expressions and SQL that enforce it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from assay.contract import auditing, masking, payload, profile, rules, uniqueness
+from assay.contract.columns import Column, SchemaProblem, schema_problems
+from assay.errors import ContractError
+
+if TYPE_CHECKING:
+    import duckdb
+    import ibis
+    import ibis.expr.datatypes as dt
+    from pandera.ibis import DataFrameModel
+
+BITS = 63
+"""Rules per mask column. The 64th bit of a UBIGINT stays free: its literal would make DuckDB compute in 128 bits."""
+
+_contracts: dict[type, Contract] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Contract:
+    """What a table promises, read from a `pandera.ibis.DataFrameModel`.
+
+    Attributes:
+        name: the model's name.
+        file: where the model stands.
+        model: the model itself.
+        columns: in the model's order.
+        keys: combinations of columns that must not repeat and must not be null; the table's own first.
+        row_rules: in bit order: rule `i` is bit `i % 63` of `_broken_{i // 63}`.
+        table_rules: rules that return one value for the whole table.
+        strict: whether columns beyond the contract's are a problem.
+        ordered: whether the order of columns matters.
+    """
+
+    name: str
+    file: str
+    model: type[DataFrameModel]
+    columns: tuple[Column, ...]
+    keys: tuple[tuple[str, ...], ...]
+    row_rules: tuple[rules.RowRule, ...]
+    table_rules: tuple[rules.TableRule, ...]
+    strict: bool
+    ordered: bool
+    description: str | None
+    rows: ibis.Table = field(repr=False)
+
+    @classmethod
+    def of(cls, model: type[DataFrameModel]) -> Contract:
+        """The contract of `model`; read once, without running a query.
+
+        Raises:
+            ContractError: something in the model cannot be enforced in the database; names file, model and field.
+        """
+        from assay.contract.reading import read
+
+        with _lock:
+            if model not in _contracts:
+                _contracts[model] = read(model)
+            return _contracts[model]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that name a row: the first of `keys`; empty if the contract declares none."""
+        return self.keys[0] if self.keys else ()
+
+    @property
+    def unclassified(self) -> tuple[str, ...]:
+        """Columns that nobody classified; they count as personal until somebody does."""
+        return tuple(column.name for column in self.columns if column.classification is None)
+
+    @cached_property
+    def schema(self) -> ibis.Schema:
+        """Column names and Ibis types, in order."""
+        return self.rows.schema()
+
+    @cached_property
+    def duckdb_columns(self) -> dict[str, str]:
+        """Column names and DuckDB types, in order."""
+        return {column.name: column.sql_type for column in self.columns}
+
+    @cached_property
+    def mask_columns(self) -> tuple[str, ...]:
+        """The columns that `label` adds; at least one."""
+        return tuple(f"_broken_{number}" for number in range(max(1, -(-len(self.row_rules) // BITS))))
+
+    def column(self, name: str) -> Column:
+        """The column called `name`; raises KeyError if there is none."""
+        return {column.name: column for column in self.columns}[name]
+
+    def schema_problems(self, schema: Mapping[str, dt.DataType]) -> tuple[SchemaProblem, ...]:
+        """Where `schema` (names to Ibis types) is not the contract's: missing, extra, retyped, reordered columns."""
+        return schema_problems(self.columns, dict(schema.items()), strict=self.strict, ordered=self.ordered)
+
+    def label(self, expression: ibis.Table) -> ibis.Table:
+        """`expression` with the mask columns added: bit `i` is set where row rule `i` is broken.
+
+        Raises:
+            ContractError: a column of the contract is missing or has another type.
+        """
+        import ibis
+
+        problems = [
+            problem for problem in self.schema_problems(expression.schema()) if problem.kind in ("missing", "type")
+        ]
+        if problems:
+            raise ContractError(
+                "; ".join(map(str, problems)),
+                where=f"{self.file}: {self.name}",
+                fix="Change the table or its contract.",
+            )
+        masks: dict[str, Any] = {}
+        for number, name in enumerate(self.mask_columns):
+            mask: Any = ibis.literal(0)
+            for bit, rule in enumerate(self.row_rules[number * BITS : (number + 1) * BITS]):
+                flag = rules.bind(rule.broken, self.rows, expression).cast("int64") << bit
+                mask = flag if bit == 0 else mask | flag
+            masks[name] = mask.cast("uint64")
+        return expression.mutate(**masks)
+
+    def labelled_sql(self, rows: str, beside: Sequence[str] = ()) -> str:
+        """SQL: what `label` makes of `rows`, a SELECT of the contract's columns and then of those named in `beside`.
+
+        The rules are compiled once for all rows: with them a table's expression takes several times as long.
+        """
+        return f"WITH __rows AS NOT MATERIALIZED ({rows}) {_compiled_label(self, tuple(beside))}"
+
+    def codes(self, masks: Sequence[int]) -> tuple[str, ...]:
+        """The codes of the rules whose bits are set in `masks`, in rule order."""
+        return tuple(
+            rule.code for index, rule in enumerate(self.row_rules) if masks[index // BITS] >> (index % BITS) & 1
+        )
+
+    def broken_sql(self) -> str:
+        """SQL over a labelled relation: whether the row broke any rule."""
+        return "(" + " OR ".join(f"{name} <> 0" for name in self.mask_columns) + ")"
+
+    def bit_sql(self, index: int) -> str:
+        """SQL over a labelled relation: whether the row broke row rule number `index`."""
+        return f"{self.mask_columns[index // BITS]} & {1 << (index % BITS)} <> 0"
+
+    def reason_codes_sql(self) -> str:
+        """SQL over a labelled relation: the codes of the broken rules as VARCHAR[], in rule order."""
+        flags = [
+            f"CASE WHEN {self.bit_sql(index)} THEN {payload.literal(rule.code)} END"
+            for index, rule in enumerate(self.row_rules)
+        ]
+        if not flags:
+            return "CAST([] AS VARCHAR[])"
+        return f"CAST([code FOR code IN [{', '.join(flags)}] IF code IS NOT NULL] AS VARCHAR[])"
+
+    def payload_sql(self) -> str:
+        """SQL over the contract's columns: the row as JSON text, every value as lossless text, missing ones as null.
+
+        The session's time zone must be UTC for instants to be written in UTC; they are lossless in any zone.
+        """
+        return payload.to_payload(self.columns)
+
+    def from_payload_sql(self, payload_column: str = "payload") -> list[str]:
+        """SQL expressions, one per column and named like it, that read `payload_sql` back from `payload_column`."""
+        return payload.from_payload(self.columns, payload_column)
+
+    def masked_rows(self, connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Mapping[str, Any], ...]:
+        """The rows of `sql`; values of personal, secret, unclassified and unknown columns are `***`."""
+        return masking.masked_rows(connection, sql, self.columns)
+
+    def broken(self, connection: duckdb.DuckDBPyConnection, relation: str) -> auditing.Broken:
+        """How many rows of a labelled relation broke which rules; one scan of the mask columns alone."""
+        return auditing.broken(connection, relation, self)
+
+    def profile(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        relation: str,
+        *,
+        where: str | None = None,
+        rows: int | None = None,
+    ) -> profile.Profile:
+        """Row count, column profile and content hash of a relation with the contract's columns.
+
+        Args:
+            where: SQL that narrows the rows.
+            rows: how many there are, where that is known: few are profiled in one scan.
+        """
+        return profile.profile(connection, relation, self, where=where, rows=rows)
+
+    def key_problems(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        relation: str,
+        *,
+        where: str | None = None,
+        key: tuple[str, ...] | None = None,
+        rows: int | None = None,
+    ) -> uniqueness.KeyProblems:
+        """Nulls and repeats of `key` (default: the contract's first); see `uniqueness.key_problems`."""
+        return uniqueness.key_problems(connection, relation, self, where=where, key=key, rows=rows)
+
+
+@lru_cache(maxsize=1024)
+def _compiled_label(contract: Contract, beside: tuple[str, ...]) -> str:
+    import ibis
+
+    rows = ibis.table({**contract.schema, **dict.fromkeys(beside, "string")}, name="__rows")
+    return str(ibis.to_sql(contract.label(rows), dialect="duckdb"))

@@ -1,0 +1,111 @@
+"""Rules: Pandera's checks as boolean expressions over a contract's rows.
+
+A rule's expression is what Pandera's own Ibis check function returns, bound to the contract's unbound
+table; `Contract.label` binds it to real rows. Missing values follow Pandera: a check ignores them unless it
+says `ignore_na=False`, and a column that is not nullable has a rule of its own against them. As in Pandera,
+NaN counts as missing in a floating-point column. (Inside a model's own expression NaN is what it is to DuckDB:
+equal to itself and greater than every number.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from assay.contract.checks import Where, judge
+from assay.contract.naming import code_of, description_of, is_builtin
+
+if TYPE_CHECKING:
+    import ibis
+    import ibis.expr.types as ir
+    from pandera.api.checks import Check
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A rule about one row.
+
+    Attributes:
+        code: stable and readable, such as `quantity.ge_0`; unique in the contract.
+        column: the column it is about; None for a rule about several.
+        description: for people.
+        broken: true where the row breaks the rule, never null; over the contract's unbound rows.
+    """
+
+    code: str
+    column: str | None
+    description: str
+    broken: ir.BooleanValue = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class TableRule:
+    """A rule about the table as a whole, such as a share or a total; its code is the name of a check."""
+
+    code: str
+    column: str | None
+    description: str
+    holds: ir.BooleanScalar = field(compare=False, repr=False)
+    rows: ibis.Table = field(compare=False, repr=False)
+
+    def expression(self, table: ibis.Table) -> ir.BooleanScalar:
+        """The verdict on `table`, as an expression: a boolean scalar."""
+        return bind(self.holds, self.rows, table)
+
+
+def bind(expression: Any, rows: ibis.Table, table: ibis.Table) -> Any:
+    """`expression` over the contract's unbound `rows`, as the same expression over `table`."""
+    return expression.op().replace({rows.op(): table.op()}).to_expr()
+
+
+def not_null(rows: ibis.Table, column: str) -> RowRule:
+    """The rule of a column that is not nullable."""
+    return RowRule(f"{column}.not_null", column, f"{column} is not null", is_missing(rows[column]))
+
+
+def is_missing(column: ir.Column) -> ir.BooleanValue:
+    """Null, or NaN in a floating-point column: what Pandera takes for missing."""
+    missing = column.isnull()
+    # DuckDB's isnan(NULL) is NULL, and FALSE OR NULL is NULL: only ask it where there is a value.
+    return missing | column.isnan().fill_null(False) if column.type().is_floating() else missing
+
+
+def of_column(
+    rows: ibis.Table, column: str, checks: list[Check], own_names: Collection[str], where: Where
+) -> Iterator[RowRule | TableRule]:
+    """The rules that a column's checks stand for.
+
+    Args:
+        own_names: names of the model's own checks that stand for one column only, and so can be a code as they are.
+    """
+    import ibis.expr.types as ir
+
+    for check in checks:
+        predicate = judge(check, rows, column, where)
+        code = code_of(check, column, own_name=check.name in own_names)
+        text = description_of(check, column)
+        if isinstance(predicate, ir.BooleanScalar):
+            yield TableRule(code.replace(".", "_"), column, text, predicate, rows)
+        elif check.ignore_na:
+            present = ~is_missing(rows[column])
+            yield RowRule(code, column, text, present & ~predicate.fill_null(False))
+        elif is_builtin(check):
+            # To DuckDB NaN is greater than 0; to Pandera it satisfies no comparison.
+            yield RowRule(code, column, text, is_missing(rows[column]) | ~predicate.fill_null(False))
+        else:
+            yield RowRule(code, column, text, ~predicate.fill_null(False))
+
+
+def of_rows(rows: ibis.Table, checks: list[Check], where: Where) -> Iterator[RowRule | TableRule]:
+    """The rules that dataframe checks stand for."""
+    import ibis.expr.types as ir
+
+    for check in checks:
+        predicate = judge(check, rows, None, where)
+        code, text = code_of(check, None, own_name=True), description_of(check, None)
+        if isinstance(predicate, ir.BooleanScalar):
+            yield TableRule(code, None, text, predicate, rows)
+        else:
+            # A comparison with a missing value is unknown, and Pandera's Ibis backend lets unknown pass.
+            yield RowRule(code, None, text, ~predicate.fill_null(check.ignore_na))

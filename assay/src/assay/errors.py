@@ -1,0 +1,111 @@
+"""Errors a person can act on: what is wrong, where, and what to do.
+
+Every failure the project foresees is a `PipelineError`. The command line prints it as one line on
+standard error, without a traceback, and leaves with the error's `exit_code`. An exception that is not
+a `PipelineError` is a defect of the framework and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assay.tables.results import CheckResult, Publication
+
+
+class PipelineError(Exception):
+    """What is wrong, where, and what to do, in one line.
+
+    Args:
+        what: the fact, a short sentence without a full stop.
+        where: the file, table, column, source or row it is about.
+        fix: what the reader can do next.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.fix = fix
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.what}" if self.where else self.what
+        if self.fix:
+            line = f"{line.rstrip('.')}. {self.fix}"
+        return " ".join(line.split())
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """What to do about an unknown name: the near ones, else those it is a part of, else `otherwise`."""
+    import difflib
+
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=3) or [other for other in names if name and name in other][:3]
+    return f"Did you mean {' or '.join(near)}?" if near else otherwise
+
+
+class SettingsError(PipelineError):
+    """An environment variable is unknown or malformed."""
+
+
+class ContractError(PipelineError):
+    """A contract cannot be enforced inside the database, or is incomplete. Raised when code loads."""
+
+
+class WiringError(PipelineError):
+    """Tables do not fit together: an unknown upstream, another contract, a cycle. Raised when code loads."""
+
+
+class SourceError(PipelineError):
+    """A source is missing, malformed or does not answer. Nothing was published."""
+
+
+class SourceUnavailable(SourceError):
+    """A source does not answer, or not to its end. It may be whole in a moment, so Dagster tries again."""
+
+
+class SourceChanged(SourceError):
+    """A source has other columns than its table's contract, or of other types."""
+
+
+class WarehouseError(PipelineError):
+    """The warehouse cannot be opened, read or written."""
+
+
+class WarehouseLocked(WarehouseError):
+    """Another process holds the warehouse's file."""
+
+
+class AuditFailed(PipelineError):
+    """The data broke a blocking rule. Nothing was published; the previous version stays.
+
+    Attributes:
+        checks: every check evaluated for the table.
+        publication: what would have been published, with action "failed".
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        fix: str | None = None,
+        checks: tuple[CheckResult, ...] = (),
+        publication: Publication | None = None,
+    ) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.checks = checks
+        self.publication = publication
+
+
+class GoldenError(PipelineError):
+    """A golden case cannot be read or run. (A difference is a result, not an error.)"""
+
+
+class PlanError(PipelineError):
+    """A plan cannot be made, read or applied."""

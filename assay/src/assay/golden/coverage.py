@@ -1,0 +1,218 @@
+"""What the golden cases show: does every rule and check fail somewhere, and is every table's output compared?
+
+A rule that no case breaks may as well be mistyped. What there is to show is read off the graph; what is shown is what
+a run of the cases found in tables that came out as expected. What cannot or need not be shown stands with its reason
+in `golden/exemptions.yml`, table -> name -> reason; an exemption of something that a case does show is an error too.
+
+Not asked for is what no input can bring about, because it is decided by the code alone and so by every case that
+passes: `schema` of a table without a source, and `reconciles` of one that preserves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from assay.errors import SourceChanged, did_you_mean
+from assay.golden.result import GoldenResult, TableResult
+from assay.golden.yaml_file import read
+
+if TYPE_CHECKING:
+    from assay.golden.result import CaseResult
+    from assay.tables.declare import TableDef
+    from assay.tables.graph import Graph
+
+FILE = "exemptions.yml"
+GOLDEN = "golden"
+"""Stands for the comparison of a table's rows, beside the names of its rules and checks."""
+UNCOVERED = 3
+
+Kind = Literal["golden", "row rule", "table rule", "key", "schema", "rows", "reference", "invariant", "reconciles"]
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Something of a table that a case has to show.
+
+    Attributes:
+        name: a row rule's reason code, a check's name, or `golden`.
+        cases: those that show it; `exempt`: the written reason why none has to.
+    """
+
+    table: str
+    name: str
+    kind: Kind
+    cases: tuple[str, ...] = ()
+    exempt: str | None = None
+
+    @property
+    def status(self) -> Literal["covered", "exempt", "uncovered", "needlessly exempt"]:
+        if self.cases:
+            return "needlessly exempt" if self.exempt else "covered"
+        return "exempt" if self.exempt else "uncovered"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Everything that is asked for, table by table in topological order.
+
+    Attributes:
+        uncounted: CASE/TABLE that did not come out as expected, and so show nothing.
+        exit_code: 0 all is shown or exempt, 3 something is not; 1 or 2 where cases differ or cannot run.
+    """
+
+    demands: tuple[Demand, ...]
+    uncounted: tuple[str, ...] = ()
+    run_code: int = 0
+
+    def of(self, *statuses: str) -> tuple[Demand, ...]:
+        """The demands with one of these statuses."""
+        return tuple(demand for demand in self.demands if demand.status in statuses)
+
+    @property
+    def exit_code(self) -> int:
+        if self.run_code in (1, 2):
+            return self.run_code
+        return UNCOVERED if self.of("uncovered", "needlessly exempt") else self.run_code
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        counts = {"covered": 0, "exempt": 0, "uncovered": 0, "needlessly exempt": 0}
+        for demand in self.demands:
+            counts[demand.status] += 1
+        return {
+            "version": 1,
+            "exit_code": self.exit_code,
+            "counts": counts,
+            "uncounted": list(self.uncounted),
+            "demands": [
+                {
+                    "table": demand.table,
+                    "name": demand.name,
+                    "kind": demand.kind,
+                    "status": demand.status,
+                    "cases": list(demand.cases),
+                    "reason": demand.exempt,
+                }
+                for demand in self.demands
+            ],
+        }
+
+
+def coverage(graph: Graph, result: GoldenResult, golden: Path) -> Coverage:
+    """What `result`, a run of all cases in the folder `golden`, shows of `graph`.
+
+    Raises:
+        GoldenError: `exemptions.yml` is malformed, or exempts what is not asked for.
+    """
+    asked = [demand for table in graph.tables.values() for demand in demands(graph, table)]
+    reasons = read_exemptions(golden / FILE, asked)
+    shown = _Shown()
+    for case in result.cases:
+        shown.add(case)
+    return Coverage(
+        tuple(
+            Demand(
+                demand.table,
+                demand.name,
+                demand.kind,
+                tuple(sorted(shown.by_name.get((demand.table, demand.name), ()))),
+                reasons.get((demand.table, demand.name)),
+            )
+            for demand in asked
+        ),
+        tuple(shown.uncounted),
+        result.exit_code,
+    )
+
+
+def demands(graph: Graph, table: TableDef) -> Iterator[Demand]:
+    """What cases have to show of a table."""
+    from assay.contract import Contract
+    from assay.warehouse.staging import REPEAT
+
+    contract = Contract.of(table.model)
+    yield Demand(table.name, GOLDEN, "golden")
+    if table.source is not None:
+        yield Demand(table.name, "schema", "schema")
+    for rule in contract.row_rules:
+        yield Demand(table.name, rule.code, "row rule")
+    if table.source is not None and not contract.row_rules:
+        # Only values that are none of their column can be rejected here.
+        yield Demand(table.name, "rows_valid", "rows")
+    if table.keep is not None:
+        yield Demand(table.name, REPEAT, "key")
+    if len(contract.keys) > (1 if table.keep is not None else 0):
+        yield Demand(table.name, "unique_key", "key")
+    if table.preserves is not None:
+        yield Demand(table.name, "reconciles", "reconciles")
+    for reference in table.references:
+        yield Demand(table.name, reference.name, "reference")
+    for table_rule in contract.table_rules:
+        yield Demand(table.name, table_rule.code, "table rule")
+    for invariant in graph.invariants_of(table.name):
+        yield Demand(table.name, invariant.name, "invariant")
+
+
+def read_exemptions(path: Path, asked: Collection[Demand]) -> dict[tuple[str, str], str]:
+    """(table, name) -> reason; empty if there is no file.
+
+    Raises:
+        GoldenError: the file is malformed, a reason is missing, or nothing of that name is asked for.
+    """
+    if not path.exists():
+        return {}
+    source = read(path)
+    known: dict[str, list[str]] = {}
+    for demand in asked:
+        known.setdefault(demand.table, []).append(demand.name)
+    found = {}
+    for table in source.values:
+        if table not in known:
+            raise source.error(
+                f"no table named '{table}'", table, fix=did_you_mean(str(table), known, "`pipeline tables` lists them.")
+            )
+        for name, reason in source.mapping(table).items():
+            if name not in known[table]:
+                fix = did_you_mean(str(name), known[table], "`pipeline golden coverage --all` lists what is asked for.")
+                raise source.error(f"nobody asks '{table}' for '{name}'", table, name, fix=fix)
+            if not isinstance(reason, str) or not reason.strip():
+                raise source.error(f"'{name}' is exempt without a reason", table, name, fix="Say why no case shows it.")
+            found[table, name] = " ".join(reason.split())
+    return found
+
+
+@dataclass
+class _Shown:
+    """What the cases show, by table and name."""
+
+    by_name: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    uncounted: list[str] = field(default_factory=list)
+
+    def add(self, case: CaseResult) -> None:
+        if case.error:
+            self.uncounted.append(case.name)
+        for table in case.tables:
+            if table.status != "equal":
+                self.uncounted.append(table.address)
+                continue
+            for name in _names(table):
+                self.by_name.setdefault((table.table, name), set()).add(case.name)
+
+
+def _names(table: TableResult) -> Iterator[str]:
+    yield from table.reasons
+    yield from table.failing
+    if any(comparison.name == table.table for comparison in table.comparisons):
+        yield GOLDEN
+    # An event stream has no columns of its own: each event is judged alone.
+    if table.stopped_by == SourceChanged.__name__ or any(code.endswith(".fields") for code in table.reasons):
+        yield "schema"
+
+
+def tables_of(found: Coverage) -> Mapping[str, tuple[Demand, ...]]:
+    """The demands by table, in order."""
+    names = dict.fromkeys(demand.table for demand in found.demands)
+    return {name: tuple(demand for demand in found.demands if demand.table == name) for name in names}

@@ -1,0 +1,240 @@
+"""A case's inputs: files that become what the sources would have served, and upstream tables given directly.
+
+inputs/<location>/<path>                 a file, as it is
+inputs/<location>/<path>.parquet.csv     CSV that becomes a real Parquet file
+inputs/<location>/<name>.zip/<member>    a folder that becomes a zip archive
+inputs/<location>/<topic>.ndjson         one event a line, becomes an event log of one partition
+inputs/<location>/<topic>/<n>.ndjson     the same, partition by partition
+inputs/<location>/<page>                 what an HTTP source answers (see `sources/fixtures.py`)
+inputs/tables/<table>.csv or .ndjson     an upstream table
+inputs/returned/<table>.csv or .ndjson   what a table's function would return (see `returned.py`)
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import shutil
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.compare.sql import literal, quote
+from assay.errors import GoldenError
+from assay.golden.case import Case
+from assay.golden.rows import load, read_csv
+from assay.golden.table_files import RETURNED, TABLES, given_files, returned_files
+from assay.golden.yaml_file import shown
+from assay.sources.base import Source, Sources
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from assay.tables.declare import TableDef
+    from assay.tables.graph import Graph
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a case brings.
+
+    Attributes:
+        given: upstream tables that are not built: name -> file, or None where `case.yml` gives it as empty.
+        returned: tables whose function is not called: name -> file with its rows.
+        locations: names of the locations with files.
+    """
+
+    case: Case
+    given: Mapping[str, Path | None]
+    returned: Mapping[str, Path]
+    locations: tuple[str, ...]
+
+
+def find_inputs(case: Case, graph: Graph) -> Inputs:
+    """The case's inputs; raises GoldenError for a file that no source and no table would read."""
+    given: dict[str, Path | None] = dict.fromkeys(case.empty)
+    returned: dict[str, Path] = {}
+    locations = []
+    sources = _sources(graph)
+    known = {table.source.location for table in sources.values() if table.source}
+    for folder in sorted(case.inputs.iterdir()) if case.inputs.is_dir() else []:
+        if folder.name == TABLES:
+            given |= given_files(case, folder, graph)
+        elif folder.name == RETURNED:
+            returned = returned_files(case, folder, graph)
+        elif folder.name not in known:
+            close = difflib.get_close_matches(folder.name, known | {TABLES, RETURNED}, n=1)
+            hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(known))}, {TABLES}, {RETURNED}."
+            raise GoldenError("is no location of a source", where=shown(folder), fix=hint)
+        else:
+            _check_files(folder, _readers(sources.values(), folder.name))
+            locations.append(folder.name)
+    return Inputs(case, given, returned, tuple(locations))
+
+
+class FixtureSources(Sources):
+    """Serves a case's inputs where the real sources would be.
+
+    Args:
+        inputs: the case's inputs.
+        graph: tells which source reads which file, with which columns.
+        folder: an empty folder for converted files.
+    """
+
+    def __init__(self, inputs: Inputs, graph: Graph, folder: Path) -> None:
+        super().__init__({})
+        self._inputs = inputs
+        self._folder = folder
+        self._tables = _sources(graph)
+        self._converter: duckdb.DuckDBPyConnection | None = None
+
+    def resolve(self, name: str) -> str:
+        """The address of location `name`; its files are prepared when it is first asked for."""
+        if name not in self._inputs.locations:
+            readers = [table.name for table in _readers(self._tables.values(), name)]
+            raise self._inputs.case.error(
+                f"{', '.join(readers)} reads the location '{name}', of which the case has nothing",
+                "tables",
+                fix=f"Add inputs/{name}/, or give the table: inputs/{TABLES}/{readers[0]}.csv or empty: [{readers[0]}].",
+            )
+        if name not in self.locations:
+            self.locations[name] = self._prepare(name)
+        return self.locations[name]
+
+    def _prepare(self, name: str) -> str:
+        tables = _readers(self._tables.values(), name)
+        files = self._inputs.case.inputs / name
+        if any(table.source is not None and hasattr(table.source, "http") for table in tables):
+            from assay.sources.fixtures import FixtureTransport
+
+            self.transport = FixtureTransport(self._inputs.case.inputs)
+            return FixtureTransport.address(name)
+        target = self._folder / name
+        target.mkdir(parents=True)
+        if any(table.source is not None and table.source.incremental for table in tables):
+            for topic, partition, file in _events(files):
+                _write_log(target, topic, partition, file)
+            return str(target)
+        self._copy(files, target, tables)
+        return str(target)
+
+    def close(self) -> None:
+        """Close what converted files. Safe to call twice."""
+        if self._converter is not None:
+            self._converter.close()
+            self._converter = None
+
+    def _copy(self, folder: Path, target: Path, tables: list[TableDef]) -> None:
+        for path in sorted(folder.iterdir()):
+            if path.is_dir() and path.suffix == ".zip":
+                with zipfile.ZipFile(target / path.name, "w", zipfile.ZIP_DEFLATED) as archive:
+                    for member in sorted(file for file in path.rglob("*") if file.is_file()):
+                        archive.write(member, member.relative_to(path).as_posix())
+            elif path.is_dir():
+                (target / path.name).mkdir()
+                self._copy(path, target / path.name, tables)
+            elif path.name.endswith(".parquet.csv"):
+                self._write_parquet(path, target / path.stem, _columns(path.stem, tables))
+            else:
+                shutil.copyfile(path, target / path.name)
+
+    def _write_parquet(self, file: Path, target: Path, types: Mapping[str, str]) -> None:
+        """A Parquet file with the CSV's columns in its order; a header `name:TYPE` gives a column another type."""
+        import duckdb
+
+        if self._converter is None:
+            # The dry run's own connection writes no files.
+            self._converter = duckdb.connect(config={"threads": 1})
+            self._converter.execute("SET TimeZone = 'UTC'")
+        rows = read_csv(file)
+        columns = {}
+        for header in rows.columns:
+            name, _, type_ = header.partition(":")
+            columns[header] = type_ or types.get(name, "VARCHAR")
+        table = load(self._converter, rows, columns, "rows")
+        listed = ", ".join(f"{quote(header)} AS {quote(header.partition(':')[0])}" for header in columns)
+        self._converter.execute(f"COPY (SELECT {listed} FROM {table}) TO {literal(str(target))} (FORMAT parquet)")
+
+
+def given_rows(session: object, table: TableDef, file: Path | None, case: Case) -> str:
+    """The rows of a given table as a typed temporary table; returns its quoted name."""
+    from assay.contract import Contract
+    from assay.golden.rows import TextRows, read_rows
+
+    contract = Contract.of(table.model)
+    types = contract.duckdb_columns
+    rows = read_rows(file) if file else TextRows(case.folder / "case.yml", tuple(types), (), ())
+    if not rows.columns:
+        rows = TextRows(rows.path, tuple(types), (), ())
+    for name in rows.columns:
+        if name not in types:
+            close = difflib.get_close_matches(name, types, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"Columns: {', '.join(types)}."
+            raise rows.error(f"'{table.name}' has no column '{name}'", fix=hint)
+    for column in contract.columns:
+        if column.name not in rows.columns and not column.nullable:
+            raise rows.error(f"column '{column.name}' is missing and cannot be null", fix="Add it to every row.")
+    return load(session.connection, rows, types, f"__given_{table.name}")  # type: ignore[attr-defined]
+
+
+def _sources(graph: Graph) -> dict[str, TableDef]:
+    return {name: table for name, table in graph.tables.items() if table.source is not None}
+
+
+def _readers(tables: Iterable[TableDef], location: str) -> list[TableDef]:
+    return [table for table in tables if table.source is not None and table.source.location == location]
+
+
+def _check_files(folder: Path, tables: Iterable[TableDef]) -> None:
+    """Every file must be read by some source: a misspelt name would silently test nothing."""
+    patterns = [pattern for table in tables for pattern in _patterns(table.source)]
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = file.relative_to(folder).as_posix()
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+            raise GoldenError(
+                "no source reads this file", where=shown(file), fix=f"Sources here read {', '.join(patterns)}."
+            )
+
+
+def _patterns(source: Source | None) -> Iterator[str]:
+    """The names of input files that a source would read, as patterns."""
+    path = str(getattr(source, "topic", None) or getattr(source, "path", "*")).strip("/")
+    if source is not None and source.incremental:
+        yield from (f"{path}.ndjson", f"{path}/*.ndjson")
+    elif hasattr(source, "http"):
+        yield from (path, f"{path}.*", f"{path}/*")
+    else:
+        yield from (path, f"{path}.csv", f"{path}/*")
+
+
+def _events(folder: Path) -> Iterator[tuple[str, int, Path]]:
+    """Topic, partition and file of every input of an event log."""
+    for file in sorted(folder.rglob("*.ndjson")):
+        if file.parent == folder:
+            yield file.stem, 0, file
+        elif file.stem.isdecimal():
+            yield file.parent.name, int(file.stem), file
+        else:
+            raise GoldenError("is no partition", where=shown(file), fix="Name it 0.ndjson, 1.ndjson and so on.")
+
+
+def _write_log(base: Path, topic: str, partition: int, file: Path) -> None:
+    """A real event log of the file's lines, whatever they hold: an event may be broken on purpose."""
+    from assay.sources.logwriter import LogWriter
+
+    events = [line for line in file.read_bytes().splitlines() if line.strip()]
+    with LogWriter(base, topic, partition) as writer:
+        writer.append(events)
+
+
+def _columns(name: str, tables: list[TableDef]) -> Mapping[str, str]:
+    """The columns that the source of a Parquet file serves."""
+    from assay.contract import Contract
+
+    for table in tables:
+        path = str(getattr(table.source, "path", ""))
+        if table.source is not None and fnmatch.fnmatchcase(name, path.rpartition("/")[2]):
+            return table.source.columns or Contract.of(table.model).duckdb_columns
+    return {}

@@ -1,0 +1,309 @@
+"""Judging one built table of a case: its rows, its rejected rows, its checks and errors against what is expected."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.compare import Column, Difference, compare, describe
+from assay.compare.samples import mask
+from assay.compare.sql import literal, quote
+from assay.contract.classification import is_masked
+from assay.errors import AuditFailed, GoldenError
+from assay.golden import store
+from assay.golden.case import Case
+from assay.golden.pending import PendingStore, fingerprints
+from assay.golden.result import Comparison, TableResult
+from assay.golden.rows import TextRows, load
+from assay.golden.store import REJECTS, Golden, Schema, Values
+
+if TYPE_CHECKING:
+    from assay.build import BuildResult
+    from assay.contract import Contract
+    from assay.project import Project
+    from assay.tables.declare import TableDef
+    from assay.tables.results import CheckResult, Publication
+    from assay.warehouse.session import Session
+
+PREVIEW = 10
+REJECTS_SCHEMA = Schema(
+    (
+        Column("reason_codes", "VARCHAR[]", nullable=False),
+        Column("source_file", "VARCHAR", nullable=True),
+        Column("source_line", "BIGINT", nullable=True),
+        Column("payload", "JSON", nullable=False),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Actual:
+    """What a run gave for one golden: a relation of the session, and how it would be accepted."""
+
+    name: str
+    relation: str
+    schema: Schema
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges the tables of one case that has been built."""
+
+    project: Project
+    case: Case
+    session: Session
+    built: BuildResult
+    names: Sequence[str]
+    keep: PendingStore | None
+    notes: list[str]
+
+    def table(self, table: TableDef) -> TableResult:
+        """The verdict on one table under test, or one that must fail."""
+        from assay.tables.code_version import source_location
+
+        file, line = source_location(table)
+        root = self.project.root
+        publication = self.built.publications.get(table.name)
+        base = TableResult(
+            case=self.case.name,
+            table=table.name,
+            stage=table.stage,
+            file=file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file),
+            line=line,
+            seconds=publication.seconds if publication else 0.0,
+        )
+        if publication is not None:
+            reasons = {code: count for check in publication.checks for code, count in check.reasons.items()}
+            failing = tuple(check.name for check in publication.checks if not check.passed)
+            base = dataclasses.replace(base, reasons=reasons, failing=failing)
+        if table.name in self.case.expects_error:
+            return self._must_fail(base, self.case.expects_error[table.name])
+        cause = self.built.skipped.get(table.name)
+        if cause is not None:
+            error = self.built.errors[cause]
+            text = f"not built, because {cause} failed: {error}"
+            return dataclasses.replace(base, problems=(text,), failed=not isinstance(error, AuditFailed), cause=cause)
+        failed = self.built.errors.get(table.name)
+        if failed is not None and not isinstance(failed, AuditFailed):
+            return dataclasses.replace(base, problems=(str(failed),), failed=True)
+        assert publication is not None
+        return self._judge(base, table, publication, published=failed is None)
+
+    def _must_fail(self, base: TableResult, text: str) -> TableResult:
+        error = self.built.errors.get(base.table)
+        cause = self.built.skipped.get(base.table)
+        problems: tuple[str, ...] = ()
+        if cause is not None:
+            problems = (f"not built, because {cause} failed: {self.built.errors[cause]}",)
+        elif error is None:
+            problems = (f"was published, but must fail with: {text}",)
+        elif text not in str(error):
+            problems = (f"must fail with: {text}", f"failed with: {error}")
+        shown = None if error is None or problems else str(error)
+        kind = None if error is None or problems else type(error).__name__
+        return dataclasses.replace(base, problems=problems, cause=cause, expected_error=shown, stopped_by=kind)
+
+    def _judge(self, base: TableResult, table: TableDef, publication: Publication, *, published: bool) -> TableResult:
+        from assay.contract import Contract
+
+        contract = Contract.of(table.model)
+        problems = self._check_problems(table.name, publication.checks)
+        comparisons: list[Comparison] = []
+        if published:
+            comparison, more = self._rows(table, contract, publication.rows)
+            comparisons.append(comparison)
+            problems += more
+        else:
+            self._block(table, contract, publication.checks)
+            if store.rows_path(self.case.expected, table.name).exists() and not problems:
+                problems += ("nothing was published, as expected, but there is a golden of its rows: delete it",)
+        rejects = self._rejects(table, contract, publication.rejected)
+        if rejects is not None:
+            comparisons.append(rejects)
+        return dataclasses.replace(base, comparisons=tuple(comparisons), problems=problems)
+
+    def _check_problems(self, table: str, checks: Sequence[CheckResult]) -> tuple[str, ...]:
+        expected = set(self.case.expects_checks.get(table, ()))
+        known = {check.name for check in checks}
+        problems = []
+        for check in checks:
+            # Rows set aside inside the budget are compared themselves, reason by reason.
+            told = check.name == "rows_valid" and not check.blocks
+            if not check.passed and check.name not in expected and not told:
+                # Rows that were set aside are told with their golden.
+                rows = () if check.name == "rows_valid" else check.such_as()
+                problems.append("\n  ".join([f"check {check.name} fails: {check.summary}", *rows]))
+            if check.passed and check.name in expected:
+                problems.append(f"check {check.name} must fail, but holds: {check.summary}")
+        for name in sorted(expected - known):
+            reached = f"reached: {', '.join(known)}" if known else "none was reached"
+            problems.append(f"check {name} must fail, but was not reached ({reached})")
+        return tuple(problems)
+
+    def _rows(self, table: TableDef, contract: Contract, count: int) -> tuple[Comparison, tuple[str, ...]]:
+        """The published rows against their golden."""
+        classes = {column.name: column.classification for column in contract.columns}
+        nullable = {column.name: column.nullable for column in contract.columns}
+        relation = self.session.relation(table)
+        columns = tuple(
+            Column(column.name, column.type, nullable.get(column.name))
+            for column in describe(self.session.connection, f"FROM {relation}")
+        )
+        masked = tuple(column.name for column in columns if is_masked(classes.get(column.name)))
+        golden = store.read_golden(self.case.expected, table.name, Schema(columns, contract.key, masked=masked))
+        schema = Schema(columns, contract.key, masked=masked)
+        if golden is not None:
+            kept = {name: given for name, given in golden.schema.tolerance.items() if name in schema.names}
+            volatile = tuple(name for name in golden.schema.volatile if name in schema.names)
+            schema = dataclasses.replace(schema, tolerance=kept, volatile=volatile)
+        raw = sorted(set(masked) - set(golden.schema.masked)) if golden is not None else []
+        problems = tuple(
+            f"column {name} is classified as {classes.get(name) or 'nothing'}, but its golden holds plain values: "
+            f"accept again, or classify it"
+            for name in raw
+            if golden is not None and name in golden.schema.names
+        )
+        return self._compare(Actual(table.name, relation, schema, count), golden), problems
+
+    def _rejects(self, table: TableDef, contract: Contract, count: int) -> Comparison | None:
+        """The rows set aside against their golden; None where there are neither."""
+        name = f"{table.name}{REJECTS}"
+        rows = self._reject_rows(table, contract) if count else ()
+        golden = store.read_golden(self.case.expected, name, REJECTS_SCHEMA)
+        if golden is None and not rows:
+            self._drop(name)
+            return None
+        texts = TextRows(Path(name), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))
+        relation = load(self.session.connection, texts, REJECTS_SCHEMA.stored_types, "__rejected")
+        return self._compare(Actual(name, relation, REJECTS_SCHEMA, len(rows)), golden)
+
+    def _reject_rows(self, table: TableDef, contract: Contract) -> Sequence[Values]:
+        """The table's quarantined rows as text, classified values masked."""
+        from assay.warehouse.quarantine.keep import classes_of
+
+        found = self.session.connection.execute(
+            f"""SELECT reason_codes, CAST(reason_codes AS VARCHAR), source_file, CAST(source_line AS VARCHAR), payload
+                FROM {quote(self.session.catalog)}.quarantine.rejects WHERE table_name = ?
+                ORDER BY ALL LIMIT {store.MAX_ROWS + 1}""",
+            [table.name],
+        ).fetchall()
+        all_open = not any(is_masked(column.classification) for column in contract.columns)
+        rows = []
+        for reasons, codes, file, line, payload in found:
+            classes = classes_of(contract, reasons)
+            shown = {
+                name: _masked(value)
+                if is_masked(classes.get(name)) and not (all_open and name.startswith("_"))
+                else value
+                for name, value in json.loads(payload).items()
+            }
+            rows.append((codes, file, line, json.dumps(shown, ensure_ascii=False, separators=(",", ":"))))
+        return rows
+
+    def _compare(self, actual: Actual, golden: Golden | None) -> Comparison:
+        count = actual.rows
+        if count > store.MAX_ROWS:
+            raise store.too_large(f"the run gave {count:,} rows", f"{self.case.name}/{actual.name}")
+        if golden is None:
+            rows = self._text_rows(actual)
+            pending = self._keep(actual, rows)
+            preview = tuple(rows[:PREVIEW])
+            return Comparison(actual.name, "missing", None, count, actual.schema.names, preview, pending)
+        difference = self._difference(actual, golden)
+        if difference.equal and golden.pinned:
+            self._drop(actual.name)
+            return Comparison(actual.name, "equal", difference, count, actual.schema.names)
+        status = "missing" if difference.equal else "differs"
+        pending = self._keep(actual, self._text_rows(actual))
+        return Comparison(actual.name, status, difference, count, actual.schema.names, (), pending)  # type: ignore[arg-type]
+
+    def _difference(self, actual: Actual, golden: Golden) -> Difference:
+        connection = self.session.connection
+        masked = set(actual.schema.masked) | set(golden.schema.masked)
+        expected = load(connection, golden.rows, golden.schema.stored_types, "__expected")
+        already = set(golden.schema.masked)
+        left = _select(golden.schema, expected, masked - already)
+        return compare(
+            connection,
+            left,
+            _select(actual.schema, actual.relation, masked),
+            key=golden.schema.key,
+            tolerances=golden.schema.tolerance,
+            volatile=golden.schema.volatile,
+            expected_columns=golden.schema.columns,
+            actual_columns=actual.schema.columns,
+        )
+
+    def _text_rows(self, actual: Actual) -> list[Values]:
+        """The rows as text, sorted by the key; proven to read back as the same values."""
+        connection = self.session.connection
+        query = _select(actual.schema, actual.relation, set(actual.schema.masked))
+        order = ", ".join(f"q.{quote(name)}" for name in actual.schema.key or actual.schema.names)
+        texts = ", ".join(f"CAST(q.{quote(name)} AS VARCHAR)" for name in actual.schema.names)
+        found = connection.execute(f"SELECT {texts} FROM ({query}) AS q ORDER BY {order}").fetchall()
+        rows = [tuple(row) for row in found]
+        if len(store.rows_text(actual.schema, rows).encode()) > store.MAX_BYTES:
+            raise store.too_large("the run gave too much text", f"{self.case.name}/{actual.name}")
+        where = f"{self.case.name}/{actual.name}"
+        lines = tuple(range(1, len(rows) + 1))
+        again = load(
+            connection,
+            TextRows(Path(where), actual.schema.names, tuple(rows), lines),
+            actual.schema.stored_types,
+            "__written",
+        )
+        lost = compare(connection, f"FROM {again}", query)
+        if not lost.equal:
+            raise GoldenError("its values cannot be written as text and read back", where=where, fix="Cast the column.")
+        return rows
+
+    def _keep(self, actual: Actual, rows: Sequence[Values], refused: str | None = None) -> Path | None:
+        if self.keep is None:
+            return None
+        graph = self.project.graph
+        from assay.golden.run import build_names
+
+        table = actual.name.removesuffix(REJECTS)
+        moved = fingerprints(self.case, graph, build_names(self.case, graph, [table]), actual.name)
+        try:
+            return self.keep.keep(self.case.name, actual.name, moved, actual.schema, rows, refused)
+        except GoldenError as error:
+            self.notes.append(str(error))
+            return None
+
+    def _block(self, table: TableDef, contract: Contract, checks: Sequence[CheckResult]) -> None:
+        """Nothing was published: what `accept` would say about it is kept in the place of new output."""
+        reason = "; ".join(f"{check.name}: {check.summary}" for check in checks if check.blocks)
+        expected = set(self.case.expects_checks.get(table.name, ()))
+        if all(check.name in expected for check in checks if check.blocks):
+            self._drop(table.name)
+            return
+        columns = tuple(Column(column.name, column.sql_type, column.nullable) for column in contract.columns)
+        self._keep(Actual(table.name, "", Schema(columns, contract.key)), (), reason)
+
+    def _drop(self, name: str) -> None:
+        if self.keep is not None:
+            try:
+                self.keep.drop(self.case.name, name)
+            except GoldenError as error:
+                self.notes.append(str(error))
+
+
+def _select(schema: Schema, relation: str, masked: set[str]) -> str:
+    columns = [f"{_masked_sql(name)} AS {quote(name)}" if name in masked else quote(name) for name in schema.names]
+    return f"SELECT {', '.join(columns)} FROM {relation}"
+
+
+def _masked_sql(name: str) -> str:
+    """The SQL of `compare.samples.mask`."""
+    text = f"CAST({quote(name)} AS VARCHAR)"
+    return f"CASE WHEN {quote(name)} IS NOT NULL THEN {literal('masked:')} || left(sha256({text}), 12) END"
+
+
+def _masked(value: object) -> str | None:
+    return None if value is None else mask(value if isinstance(value, str) else json.dumps(value))

@@ -1,0 +1,188 @@
+"""Rows as text, from CSV or NDJSON written by people, and into typed DuckDB tables, with the line of every complaint."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.compare.sql import quote
+from assay.errors import GoldenError
+from assay.golden.yaml_file import shown
+
+if TYPE_CHECKING:
+    import duckdb
+
+NULL = "\\N"
+"""What stands for null in a CSV file; an empty value is the empty text."""
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """Rows of text and null: `rows[i]` stands on line `lines[i]` of `path`."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    lines: tuple[int, ...]
+
+    def error(self, what: str, row: int | None = None, fix: str | None = None) -> GoldenError:
+        """An error about a row, by its index, or about the file."""
+        line = "" if row is None else f":{self.lines[row]}"
+        return GoldenError(what, where=shown(self.path) + line, fix=fix)
+
+
+def read_rows(path: Path) -> TextRows:
+    """Read a `.csv` or `.ndjson` file; raises GoldenError naming file and line."""
+    return read_csv(path) if path.suffix == ".csv" else read_ndjson(path)
+
+
+def read_csv(path: Path) -> TextRows:
+    """A CSV file with a header, `,` and `"`; `\\N` is null."""
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    rows: list[tuple[str | None, ...]] = []
+    lines: list[int] = []
+    header: list[str] = []
+    begins = 1
+    try:
+        for values in reader:
+            line, begins = begins, reader.line_num + 1
+            if not values:
+                continue
+            if not header:
+                header = values
+                continue
+            if len(values) != len(header):
+                raise GoldenError(
+                    f"has {len(values)} values, the header has {len(header)}", where=f"{shown(path)}:{line}"
+                )
+            rows.append(tuple(None if value == NULL else value for value in values))
+            lines.append(line)
+    except csv.Error as error:
+        raise GoldenError(f"is no CSV: {error}", where=f"{shown(path)}:{begins}") from None
+    if not header:
+        raise GoldenError("has no header", where=f"{shown(path)}:1", fix="The first line names the columns.")
+    _check_names(header, path)
+    return TextRows(path, tuple(header), tuple(rows), tuple(lines))
+
+
+def read_ndjson(path: Path, *, columns: Sequence[str] = ()) -> TextRows:
+    """One JSON object a line. With `columns`, every object has exactly these; else the first one names them."""
+    from assay.sources.strict_json import JsonError, loads
+
+    rows: list[tuple[str | None, ...]] = []
+    lines: list[int] = []
+    names = tuple(columns)
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{shown(path)}:{number}"
+        try:
+            found = loads(line)
+        except JsonError as error:
+            raise GoldenError(str(error), where=where, fix="Every line is one JSON object.") from None
+        if not isinstance(found, dict):
+            raise GoldenError("is no JSON object", where=where, fix='Write {"column": "value"}.')
+        names = names or tuple(found)
+        if set(found) != set(names):
+            wrong = sorted(set(found) ^ set(names))
+            verb = "is missing" if wrong[0] in names else "is unknown"
+            raise GoldenError(f"column '{wrong[0]}' {verb}", where=where, fix=f"Columns: {', '.join(names)}.")
+        rows.append(tuple(as_text(found[name]) for name in names))
+        lines.append(number)
+    _check_names(names, path)
+    return TextRows(path, names, tuple(rows), tuple(lines))
+
+
+def as_text(value: Any) -> str | None:
+    """A parsed JSON value as the text to cast; numbers as they were written, objects and lists as compact JSON."""
+    from assay.sources.strict_json import Number
+
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return str(value)
+    return compact(value) if not isinstance(value, Number) else str(value)
+
+
+def compact(value: Any) -> str:
+    """A parsed JSON value as JSON without spaces, numbers as they were written."""
+    import json
+
+    from assay.sources.strict_json import Number
+
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, dict):
+        parts = (f"{json.dumps(key, ensure_ascii=False)}:{compact(part)}" for key, part in value.items())
+        return "{" + ",".join(parts) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(compact, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def load(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str], name: str) -> str:
+    """Make a temporary table `name` of the rows, each column cast to its type; returns its quoted name.
+
+    `types` may have columns that the rows do not have: these become null. A table of that name is replaced.
+
+    Raises:
+        GoldenError: a value is not of its column's type; names file, line and column.
+    """
+    import duckdb
+
+    places = {column: place for place, column in enumerate(rows.columns, start=1)}
+    casts = ", ".join(
+        f"CAST({f'__values[{places[column]}]' if column in places else 'NULL'} AS {type_}) AS {quote(column)}"
+        for column, type_ in types.items()
+    )
+    source = "SELECT unnest(CAST($1 AS VARCHAR[][])) AS __values"
+    try:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS SELECT {casts} FROM ({source})",
+            [[list(row) for row in rows.rows]],
+        )
+    except duckdb.Error:
+        raise _wrong_value(connection, rows, types) from None
+    return f"temp.{quote(name)}"
+
+
+def _wrong_value(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str]) -> GoldenError:
+    """The first value, by line, that is not of its column's type."""
+    import duckdb
+
+    wrong: list[tuple[int, str, str]] = []
+    for name, type_ in types.items():
+        values = [row[rows.columns.index(name)] for row in rows.rows] if name in rows.columns else []
+        query = f"SELECT list_transform($1::VARCHAR[], lambda x: x IS NOT NULL AND TRY_CAST(x AS {type_}) IS NULL)"
+        try:
+            (flags,) = connection.execute(query, [values]).fetchall()[0]
+        except duckdb.Error:
+            return rows.error(f"column '{name}' has the unknown type {type_}")
+        wrong += [(index, name, str(values[index])) for index, flag in enumerate(flags) if flag][:1]
+    if not wrong:
+        return rows.error("its values do not fit the columns")
+    index, name, value = min(wrong, key=lambda found: found[0])
+    return rows.error(f"'{value[:60]}' in column '{name}' is no {types[name]}", index)
+
+
+def _check_names(names: Sequence[str], path: Path) -> None:
+    folded = [name.casefold() for name in names]
+    for name in names:
+        if folded.count(name.casefold()) > 1:
+            raise GoldenError(f"names the column '{name}' twice", where=f"{shown(path)}:1")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise GoldenError("is no UTF-8 text", where=f"{shown(path)}:{line}") from None
+    except OSError as error:
+        raise GoldenError(f"cannot be read: {error.strerror}", where=shown(path)) from None

@@ -1,0 +1,193 @@
+"""Running cases: the real tables on fixture sources in an in-memory dry run, then every table under test compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+import traceback as tracebacks
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.build import BuildResult, build
+from assay.errors import GoldenError, PipelineError
+from assay.golden.case import Case, check_case, read_cases, selected_tables
+from assay.golden.given import publish_given
+from assay.golden.inputs import FixtureSources, Inputs, find_inputs
+from assay.golden.judge import Judge
+from assay.golden.orphans import find_orphans
+from assay.golden.pending import PendingStore
+from assay.golden.result import CaseResult, GoldenResult, TableResult
+from assay.golden.returned import with_returned
+from assay.golden.table_files import TABLES
+from assay.golden.workers import in_order
+
+if TYPE_CHECKING:
+    from assay.project import Project
+    from assay.tables.graph import Graph
+    from assay.warehouse.warehouse import DryRunWarehouse
+
+
+def run_golden(
+    project: Project,
+    selection: Sequence[str] = (),
+    *,
+    keep: PendingStore | None = None,
+    on_case: Callable[[CaseResult], None] = lambda result: None,
+    workers: int = 1,
+) -> GoldenResult:
+    """Run all cases, or those selected (CASE or CASE/TABLE, patterns allowed).
+
+    Args:
+        keep: where new output waits for a decision; None keeps none.
+        on_case: called with every case's result as soon as it and those before it are there.
+        workers: how many processes may share the cases.
+
+    Raises:
+        GoldenError: a case cannot be read, or the selection matches nothing.
+    """
+    started = time.perf_counter()
+    cases = read_cases(project.golden, selection)
+    chosen = [(case, selected_tables(case, selection) if selection else case.subjects) for case in cases]
+    chosen = [(case, subjects) for case, subjects in chosen if subjects]
+    if selection and not chosen:
+        raise GoldenError(f"no table under test is called {' or '.join(selection)}", fix="Write CASE/TABLE.")
+    for case, _ in chosen:
+        check_case(case, project.graph)
+    results: list[CaseResult] = []
+    notes: list[str] = []
+    tasks = [partial(_with_notes, project, case, subjects, keep) for case, subjects in chosen]
+    sizes = [_size(case) for case, _ in chosen]
+    alike = [_computes_in_python(case, project.graph, subjects) for case, subjects in chosen]
+    for result, told in in_order(tasks, sizes, workers, alike):
+        results.append(result)
+        notes += told
+        on_case(result)
+    full = not selection
+    orphans = find_orphans(project.golden, cases, keep.folder if keep else None) if full else ()
+    return GoldenResult(tuple(results), orphans, tuple(notes), time.perf_counter() - started, full)
+
+
+def _with_notes(
+    project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None
+) -> tuple[CaseResult, list[str]]:
+    notes: list[str] = []
+    return run_case(project, case, subjects, keep=keep, notes=notes), notes
+
+
+def run_case(
+    project: Project,
+    case: Case,
+    subjects: Collection[str] | None = None,
+    *,
+    keep: PendingStore | None = None,
+    notes: list[str] | None = None,
+) -> CaseResult:
+    """Run one case, or some of its tables; an error of the case is part of the result, never raised."""
+    started = time.perf_counter()
+    wanted = case.subjects if subjects is None else tuple(subjects)
+    base = CaseResult(case.name, case.description, case.owner)
+    try:
+        result = _run_case(project, case, wanted, keep, notes if notes is not None else [])
+    except PipelineError as error:
+        result = dataclasses.replace(base, error=str(error))
+    except Exception as error:  # noqa: BLE001 - a table's own code may raise anything; it is told, with its traceback
+        text = f"{type(error).__name__}: {error}{_place(error, project)}"
+        result = dataclasses.replace(base, error=text, traceback="".join(tracebacks.format_exception(error)))
+    return dataclasses.replace(result, seconds=time.perf_counter() - started)
+
+
+def _computes_in_python(case: Case, graph: Graph, subjects: Sequence[str]) -> bool:
+    """Whether the case builds a table whose function computes the rows itself: such functions import much."""
+    try:
+        return any(graph.tables[name].engine == "python" for name in build_names(case, graph, subjects))
+    except PipelineError:
+        return False  # told when the case is run
+
+
+def _size(case: Case) -> int:
+    """About how long a case takes: the tables under test, and again as many if all of it comes from sources."""
+    given = case.empty or (case.inputs / TABLES).is_dir()
+    return len(case.subjects) * (1 if given else 2)
+
+
+def build_names(case: Case, graph: Graph, subjects: Iterable[str], inputs: Inputs | None = None) -> list[str]:
+    """The tables to build for some subjects, in order: everything upstream of them that is not given."""
+    given = (inputs or find_inputs(case, graph)).given
+    wanted: set[str] = set()
+    stack = list(subjects)
+    while stack:
+        name = stack.pop()
+        if name not in wanted and name not in given:
+            wanted.add(name)
+            stack.extend(graph.upstream_of(name))
+    return [name for name in graph.nodes if name in wanted]
+
+
+def case_warehouse(folder: Path, *, threads: int = 1, time_zone: str = "UTC") -> DryRunWarehouse:
+    """An empty warehouse in memory, without books: nobody will ask them.
+
+    Args:
+        folder: for what a dry run puts on the disk.
+        threads: the data is tiny, so that a second one would only wait.
+    """
+    from assay.warehouse.connection import Options
+    from assay.warehouse.warehouse import DryRunWarehouse
+
+    options = Options(threads=threads, time_zone=time_zone)
+    return DryRunWarehouse(None, scratch=folder, options=options, in_memory=True, keeps_books=False)
+
+
+def _run_case(
+    project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None, notes: list[str]
+) -> CaseResult:
+    graph = project.graph
+    check_case(case, graph)
+    inputs = find_inputs(case, graph)
+    names = build_names(case, graph, subjects, inputs)
+    with tempfile.TemporaryDirectory(prefix="golden_") as folder:
+        warehouse = case_warehouse(Path(folder))
+        with warehouse.session() as session, FixtureSources(inputs, graph, Path(folder) / "sources") as sources:
+            publish_given(session, graph, inputs, names)
+            built = build(with_returned(graph, session, inputs.returned), names, session, case.run(), sources)
+            judge = Judge(project, case, session, built, names, keep, notes)
+            tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
+    return CaseResult(
+        case.name,
+        case.description,
+        case.owner,
+        tables=tuple(_with_causes(tables, graph)),
+        built=_evidence(built),
+    )
+
+
+def _with_causes(tables: list[TableResult], graph: Graph) -> list[TableResult]:
+    """Tables that differ below one that differs name the first such table as their cause."""
+    found: list[TableResult] = []
+    wrong = [table.table for table in tables if table.status in ("differs", "error")]
+    for table in tables:
+        above = set(graph.closure([table.table])) - {table.table}
+        cause = next((name for name in wrong if name in above), None)
+        follows = cause is not None and table.cause is None and table.status in ("differs", "error")
+        found.append(dataclasses.replace(table, cause=cause) if follows else table)
+    return found
+
+
+def _evidence(built: BuildResult) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    return {
+        name: (
+            tuple(sorted({code for check in found.checks for code in check.reasons})),
+            tuple(check.name for check in found.checks if not check.passed),
+        )
+        for name, found in built.publications.items()
+    }
+
+
+def _place(error: Exception, project: Project) -> str:
+    """The last line of the project's own stages that the exception passed through."""
+    frames = tracebacks.extract_tb(error.__traceback__)
+    stages = [str(Path("/") / project.package / stage) + "/" for stage in project.stages]
+    own = [frame for frame in frames if any(stage in frame.filename for stage in stages)]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""

@@ -1,0 +1,173 @@
+"""Writing a captured case, and running it once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.compare.sql import quote
+from assay.contract.classification import is_masked
+from assay.errors import GoldenError
+from assay.golden.case import UNSAID
+from assay.golden.rows import NULL
+from assay.golden.table_files import TABLES
+from assay.golden.yaml_file import shown
+from assay.lab.capture.cut import Cut
+from assay.lab.capture.pseudonyms import Pseudonyms, salted
+
+if TYPE_CHECKING:
+    from assay.project import Project
+    from assay.tables.declare import TableDef
+
+MAX_BYTES = 256 * 1024
+_CASE = """\
+description: {description}
+# Captured from real rows; classified columns hold pseudonyms.
+tables: [{table}]
+"""
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What was written.
+
+    Attributes:
+        chosen: rows of the table itself that were chosen; they are not written, the case computes them.
+        rows: rows written, by upstream table.
+        masked: classified columns, as table.column.
+    """
+
+    folder: Path
+    chosen: int
+    rows: dict[str, int]
+    masked: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def capture(project: Project, name: str, table_name: str, where: str, limit: int, *, max_rows: int = 200) -> Captured:
+    """Cut a case out of the real warehouse: chosen rows of a table, and the upstream rows they come from.
+
+    Args:
+        where: an SQL condition over the table's columns. It is written nowhere: it may name a person.
+        limit: how many rows to choose, by the table's key.
+        max_rows: how many rows of each upstream table are taken at most.
+
+    Raises:
+        GoldenError: the case exists, the table reads no other table, nothing is chosen, or too much belongs to it.
+        WarehouseError: the warehouse cannot be opened, or a table was never published.
+    """
+    from assay.warehouse.connection import Options, connect
+
+    table = _checked(project, name, table_name)
+    settings = project.settings()
+    if not settings.warehouse.exists():
+        raise GoldenError("there is no warehouse to capture from", fix="Run the pipeline first: pipeline run.")
+    options = Options(settings.memory_limit, settings.threads)
+    with connect(settings.warehouse, options, lock_timeout=settings.lock_timeout, read_only=True) as connection:
+        # The condition is a person's text: it reads the warehouse and nothing else.
+        connection.execute("SET enable_external_access = false")
+        catalog = connection.execute("SELECT current_database()").fetchall()[0][0]
+        _check_published(connection, catalog, project, table)
+        cut = Cut(connection, catalog, project.graph, max_rows)
+        chosen = cut.choose(table, where, limit)
+        if not chosen:
+            raise GoldenError("no row is chosen", where=table.name, fix="Widen --where.")
+        cut.follow(table)
+        pseudonyms = Pseudonyms(_salt(connection, catalog, cut.taken))
+        upstream = project.graph.upstream_of(table.name)
+        files = {each: _file(project.graph.tables[each], cut, pseudonyms) for each in upstream}
+    folder = project.golden / name
+    _write(folder, table.name, {each: (suffix, text) for each, (suffix, text, _) in files.items()})
+    masked = tuple(f"{each}.{column}" for each in upstream for column in _masked(project.graph.tables[each]))
+    return Captured(folder, chosen, {each: count for each, (_, _, count) in files.items()}, masked, tuple(cut.notes))
+
+
+def _checked(project: Project, name: str, table_name: str) -> TableDef:
+    folder = project.golden / name
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise GoldenError(f"'{name}' is no name for a case", fix="Use lower case, digits, _ and -.")
+    if folder.exists():
+        raise GoldenError("the case exists", where=shown(folder), fix="Choose another name.")
+    node = project.graph.get(table_name)
+    if node.name not in project.graph.tables:
+        raise GoldenError(f"'{node.name}' is an exported file; golden cases compare tables")
+    table = project.graph.tables[node.name]
+    if table.source is not None:
+        below = project.graph.downstream([table.name])[1:2]
+        hint = f"Capture from what reads it: --from {below[0]}." if below else "Write its files by hand."
+        raise GoldenError(f"'{table.name}' is made from a source's files, which are not kept", fix=hint)
+    return table
+
+
+def _check_published(connection: Any, catalog: str, project: Project, table: TableDef) -> None:
+    found = connection.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?", [catalog]
+    ).fetchall()
+    for each in (table.name, *project.graph.upstream_of(table.name)):
+        if (project.graph.tables[each].stage, each) not in found:
+            raise GoldenError(f"'{each}' was never published", fix=f"Build it first: pipeline run {each}.")
+
+
+def _salt(connection: Any, catalog: str, names: Sequence[str]) -> str:
+    """Known to who has the data: the hashes of the tables' contents."""
+    from assay.warehouse import ops
+
+    records = [ops.last(connection, catalog, name) for name in sorted(names)]
+    return salted([record.data_version if record else "" for record in records])
+
+
+def _masked(table: TableDef) -> list[str]:
+    from assay.contract import Contract
+
+    return [column.name for column in Contract.of(table.model).columns if is_masked(column.classification)]
+
+
+def _file(table: TableDef, cut: Cut, pseudonyms: Pseudonyms) -> tuple[str, str, int]:
+    """Suffix, text and number of rows of a table's input file."""
+    from assay.contract import Contract
+
+    contract = Contract.of(table.model)
+    types, hidden = contract.duckdb_columns, set(_masked(table))
+    order = ", ".join(quote(column) for column in contract.key or tuple(types))
+    texts = ", ".join(f"CAST({quote(column)} AS VARCHAR)" for column in types)
+    cut.connection.execute("SET TimeZone = 'UTC'")
+    found = cut.connection.execute(f"SELECT {texts} FROM {cut.place(table.name)} ORDER BY {order}").fetchall()
+    rows = [
+        [pseudonyms.of(value, type_) if column in hidden else value
+         for value, (column, type_) in zip(row, types.items(), strict=True)]
+        for row in found
+    ]  # fmt: skip
+    if hidden & set(contract.key or types):
+        # Sorted by their real values, pseudonyms would tell the order of those.
+        rows.sort(key=lambda row: [(value is None, value) for value in row])
+    if any(value == NULL for row in rows for value in row):
+        lines = (json.dumps(dict(zip(types, row, strict=True)), ensure_ascii=False) for row in rows)
+        return ".ndjson", "".join(f"{line}\n" for line in lines), len(rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(types)
+    writer.writerows([[NULL if value is None else value for value in row] for row in rows])
+    return ".csv", text.getvalue(), len(rows)
+
+
+def _write(folder: Path, table: str, files: dict[str, tuple[str, str]]) -> None:
+    size = sum(len(text.encode()) for _, text in files.values())
+    if size > MAX_BYTES:
+        raise GoldenError(
+            f"{size // 1024:,} KB of input belong to the chosen rows; a case has at most {MAX_BYTES // 1024} KB",
+            fix="Choose fewer rows: narrow --where, lower --limit or --max-rows.",
+        )
+    inputs = folder / "inputs" / TABLES
+    try:
+        inputs.mkdir(parents=True)
+        for name, (suffix, text) in files.items():
+            (inputs / f"{name}{suffix}").write_text(text, encoding="utf-8")
+        (folder / "case.yml").write_text(_CASE.format(description=UNSAID, table=table), encoding="utf-8")
+    except OSError as error:
+        raise GoldenError(f"cannot be written: {error.strerror}", where=shown(folder)) from None

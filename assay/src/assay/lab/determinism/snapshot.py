@@ -1,0 +1,103 @@
+"""Everything a run of a case gave, kept apart from the run's own database."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.build import BuildResult, build
+from assay.compare.sql import quote
+from assay.golden.case import Case
+from assay.golden.given import publish_given
+from assay.golden.inputs import FixtureSources, find_inputs
+from assay.golden.returned import with_returned
+from assay.golden.run import build_names, case_warehouse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from assay.tables.graph import Graph
+    from assay.warehouse.session import Session
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The built tables of a run, upstream first.
+
+    Attributes:
+        rows: published rows by table.
+        rejects: reason codes and payload of rows set aside, sorted, without their places in the source.
+        verdicts: what else a table says: which checks failed, or which error stopped it.
+    """
+
+    names: tuple[str, ...]
+    rows: Mapping[str, pa.Table] = field(default_factory=dict)
+    rejects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    verdicts: Mapping[str, str] = field(default_factory=dict)
+
+
+def snapshot(graph: Graph, landings: Sequence[Case], *, threads: int = 1, time_zone: str = "UTC") -> Snapshot:
+    """Build a case in memory; with several landings, its tables are built once for each, in one database."""
+    with tempfile.TemporaryDirectory(prefix="golden_") as folder, _clock_of(time_zone):
+        warehouse = case_warehouse(Path(folder), threads=threads, time_zone=time_zone)
+        with warehouse.session() as session:
+            for number, case in enumerate(landings):
+                inputs = find_inputs(case, graph)
+                names = build_names(case, graph, case.subjects, inputs)
+                with FixtureSources(inputs, graph, Path(folder) / f"sources_{number}") as sources:
+                    if number == 0:
+                        publish_given(session, graph, inputs, names)
+                    built = build(with_returned(graph, session, inputs.returned), names, session, case.run(), sources)
+            return _taken(session, graph, names, built)
+
+
+def _taken(session: Session, graph: Graph, names: Sequence[str], built: BuildResult) -> Snapshot:
+    rows: dict[str, Any] = {}
+    rejects: dict[str, tuple[str, ...]] = {}
+    verdicts: dict[str, str] = {}
+    for name in names:
+        table = graph.tables[name]
+        if session.exists(table):
+            rows[name] = session.connection.execute(f"FROM {session.relation(table)}").to_arrow_table()
+        rejects[name] = _rejects(session, name)
+        publication = built.publications.get(name)
+        failing = sorted(check.name for check in publication.checks if not check.passed) if publication else []
+        error = type(built.errors[name]).__name__ if name in built.errors else ""
+        verdicts[name] = ", ".join([*failing, *filter(None, [error, "skipped" if name in built.skipped else ""])])
+    return Snapshot(tuple(names), rows, rejects, verdicts)
+
+
+def _rejects(session: Session, name: str) -> tuple[str, ...]:
+    found = session.connection.execute(
+        f"SELECT CAST(reason_codes AS VARCHAR), payload FROM {quote(session.catalog)}.quarantine.rejects "
+        "WHERE table_name = ?",
+        [name],
+    ).fetchall()
+    texts = []
+    for codes, payload in found:
+        values = {key: value for key, value in json.loads(payload).items() if not key.startswith("_")}
+        texts.append(f"{codes} {json.dumps(values, sort_keys=True)}")
+    return tuple(sorted(texts))
+
+
+@contextmanager
+def _clock_of(time_zone: str) -> Iterator[None]:
+    """The process's own time zone, for code that asks Python and not the database."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = time_zone
+    time.tzset()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = before
+        time.tzset()

@@ -1,0 +1,80 @@
+"""A case's inputs in another order, or only the first part of its events: what a run must not depend on."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.golden.case import Case
+from assay.golden.records import read_records
+from assay.golden.rows import compact
+
+if TYPE_CHECKING:
+    from assay.tables.graph import Graph
+
+
+def shuffled(case: Case, graph: Graph, folder: Path) -> Case:
+    """The case with the rows of its files in another order, in `folder`.
+
+    Order is meaning in an event log (an event's offset) and unknown in a page or an archive: these stay.
+    """
+    copied = _copy(case, folder)
+    logs = _log_folders(copied, graph)
+    for path in sorted(path for path in copied.inputs.rglob("*") if path.is_file()):
+        if not any(path.is_relative_to(log) for log in logs):
+            _shuffle(path, random.Random(f"{case.seed} {path.relative_to(copied.inputs).as_posix()}"))
+    return copied
+
+
+def first_events(case: Case, graph: Graph, folder: Path) -> Case | None:
+    """The case with the first half of each partition of its event logs; None if no log has two events."""
+    copied = _copy(case, folder)
+    halved = False
+    for log in _log_folders(copied, graph):
+        for path in sorted(log.rglob("*.ndjson")):
+            lines = path.read_bytes().splitlines(keepends=True)
+            halved = halved or len(lines) > 1
+            path.write_bytes(b"".join(lines[: -(-len(lines) // 2)]))
+    return copied if halved else None
+
+
+def _copy(case: Case, folder: Path) -> Case:
+    target = folder / case.name
+    if case.inputs.is_dir():
+        shutil.copytree(case.inputs, target / "inputs")
+    else:
+        target.mkdir(parents=True)
+    return dataclasses.replace(case, folder=target)
+
+
+def _log_folders(case: Case, graph: Graph) -> list[Path]:
+    locations = {table.source.location for table in graph.tables.values() if table.source and table.source.incremental}
+    return [case.inputs / name for name in sorted(locations) if (case.inputs / name).is_dir()]
+
+
+def _shuffle(path: Path, chance: random.Random) -> None:
+    if path.suffix == ".json":
+        _shuffle_json(path, chance)
+        return
+    file = read_records(path)
+    if file is not None:
+        records = list(file.records)
+        chance.shuffle(records)
+        file.write(records)
+
+
+def _shuffle_json(path: Path, chance: random.Random) -> None:
+    from assay.sources.strict_json import JsonError, loads
+
+    try:
+        found = loads(path.read_text(encoding="utf-8"))
+    except (JsonError, UnicodeDecodeError):
+        return
+    lists: list[Any] = [found, *(found.values() if isinstance(found, dict) else ())]
+    for items in lists:
+        if isinstance(items, list):
+            chance.shuffle(items)
+    path.write_text(compact(found), encoding="utf-8")

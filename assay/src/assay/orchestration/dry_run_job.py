@@ -1,0 +1,84 @@
+"""The `dry_run` job: the plan in Dagster's UI. It records a run with the plan as metadata, and no materialization."""
+
+# Dagster looks at the op's annotations as they are; as texts it would not know them.
+from typing import Any
+
+import dagster as dg
+
+from assay.errors import PipelineError
+from assay.plan.model import Plan
+from assay.plan.planner import REMOVED_LIMIT, make_plan
+from assay.plan.text import full_name, headline, render
+from assay.project import Project
+from assay.tables.partitions import PartitionRange
+
+DRY_RUN = "dry_run"
+
+
+class DryRunConfig(dg.Config):
+    """What to plan; the defaults plan everything that calls for a build."""
+
+    tables: list[str] = []
+    partition: str | None = None
+    removed_limit: float = REMOVED_LIMIT
+
+
+def dry_run_job(project: Project) -> dg.JobDefinition:
+    """The job that plans `project` from the UI, or by `dagster job execute -j dry_run`.
+
+    The run fails where the plan's exit code is 1 or 3; changes alone are a success.
+    """
+
+    @dg.op(name="plan", out=dg.Out(dg.Nothing), description="What a run would change; nothing real is written.")
+    def plan(context: dg.OpExecutionContext, config: DryRunConfig) -> None:
+        try:
+            partition = PartitionRange.parse(config.partition) if config.partition else None
+            made = make_plan(project, config.tables, partition=partition, removed_limit=config.removed_limit)
+        except PipelineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        context.log.info(render(made))
+        if made.exit_code in (1, 3):
+            raise dg.Failure(made.footer, metadata=plan_metadata(made), allow_retries=False)
+        context.add_output_metadata(plan_metadata(made))
+
+    @dg.job(
+        name=DRY_RUN,
+        executor_def=dg.in_process_executor,
+        description="What would a run change? Builds in front of the read-only warehouse and shows the difference.",
+    )
+    def job() -> None:
+        plan()
+
+    return job
+
+
+def plan_metadata(plan: Plan) -> dict[str, Any]:
+    """The plan as a step's metadata: the line, the loss, the tables, the whole text and the proof."""
+    found: dict[str, Any] = {"plan": plan.footer}
+    if plan.destructive:
+        lines = [f"- **{full_name(node)}** {each.detail}" for node in plan.destructive for each in node.destructive]
+        found["destructive"] = dg.MetadataValue.md("\n".join(lines))
+    records = [
+        dg.TableRecord(
+            {
+                "table": full_name(node),
+                "what": headline(node),
+                "why": "; ".join(f"{reason.kind}: {reason.detail}" for reason in node.reasons) or (node.error or ""),
+                "rows": "" if node.rows_after is None else f"{node.rows_before or 0:,} -> {node.rows_after:,}",
+                **_counts(node.difference),
+            }
+        )
+        for node in plan.nodes
+        if node.action != "none"
+    ]
+    if records:
+        names = ["table", "what", "why", "rows", "added", "removed", "changed"]
+        found["tables"] = dg.TableMetadataValue(records, dg.TableSchema([dg.TableColumn(name) for name in names]))
+    found["details"] = dg.MetadataValue.md(f"```\n{render(plan)}\n```")
+    found["proof"] = plan.proof
+    return found
+
+
+def _counts(difference: Any) -> dict[str, str]:
+    names = ("added", "removed", "changed")
+    return {name: "" if difference is None else f"{getattr(difference, name) or 0:,}" for name in names}

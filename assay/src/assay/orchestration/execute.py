@@ -1,0 +1,128 @@
+"""Run the `pipeline` job in this process, on the project's Dagster instance, so that the UI's history is whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.build import Progress
+from assay.errors import PipelineError
+from assay.orchestration.progress import listening
+from assay.tables.results import Publication
+
+if TYPE_CHECKING:
+    from assay.project import Project
+    from assay.tables.partitions import PartitionRange
+
+
+@dataclass
+class RunSummary:
+    """What one run did.
+
+    Attributes:
+        publications: by name, failed audits included, in the order they ran.
+        errors: by name.
+        skipped: names not built because something upstream failed.
+    """
+
+    run_id: str
+    seconds: float = 0.0
+    publications: dict[str, Publication] = field(default_factory=dict)
+    errors: dict[str, PipelineError] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 data broke a rule, 2 something else failed."""
+        return max((error.exit_code for error in self.errors.values()), default=0)
+
+
+def dagster_home(root: Path, *, dry: bool) -> Path:
+    """The folder of Dagster's history, made if missing: DAGSTER_HOME, else `.dagster`; dry runs have their own in it."""
+    home = Path(os.environ.get("DAGSTER_HOME") or root / ".dagster")
+    if dry:
+        home = home / "dry_run"
+    home.mkdir(parents=True, exist_ok=True)
+    config, wanted = home / "dagster.yaml", root / "dagster.yaml"
+    if not config.exists() and wanted.exists():
+        # A link, as `make dev` makes one: a copy would go stale. One that leads nowhere is renewed.
+        config.unlink(missing_ok=True)
+        config.symlink_to(wanted)
+    return home
+
+
+def execute(
+    project: Project,
+    names: Sequence[str],
+    *,
+    partition: PartitionRange | None,
+    on_progress: Callable[[Progress], None],
+) -> RunSummary:
+    """Build the nodes `names` through Dagster's `pipeline` job; errors of the data are in the summary.
+
+    Raises:
+        PipelineError: settings are wrong, or the run failed outside of any node.
+    """
+    import dagster as dg
+
+    from assay.orchestration import history
+    from assay.orchestration.jobs import PIPELINE
+
+    settings = project.settings()
+    home = dagster_home(project.root, dry=settings.env == "dry_run")
+    started = time.perf_counter()
+    defs = project.dagster_definitions()
+    summary = RunSummary("")
+
+    def listen(progress: Progress) -> None:
+        if progress.publication is not None:
+            summary.publications[progress.node.name] = progress.publication
+        if progress.error is not None:
+            summary.errors[progress.node.name] = progress.error
+        elif progress.kind == "done":
+            summary.errors.pop(progress.node.name, None)
+        on_progress(progress)
+
+    tags = {}
+    if partition is not None:
+        tags = {
+            "dagster/asset_partition_range_start": partition.start.isoformat(),
+            "dagster/asset_partition_range_end": partition.end.isoformat(),
+        }
+    with history.instance(home) as instance, listening(listen):
+        result = defs.resolve_job_def(PIPELINE).execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(name) for name in names],
+            tags=tags,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+    summary.run_id = result.run_id
+    summary.seconds = time.perf_counter() - started
+    summary.skipped = [name for name in names if name not in summary.publications and name not in summary.errors]
+    if not result.success and not summary.errors:
+        name, told = _failure(result)
+        raise PipelineError(
+            told, where=name or "the run", fix=f"The page of run {result.run_id} in `make dev` has the whole traceback."
+        )
+    return summary
+
+
+def _failure(result: object) -> tuple[str | None, str]:
+    """The table whose function raised an exception of its own, if it was one, and the exception with its place."""
+    for event in getattr(result, "all_events", ()):
+        data = event.event_specific_data
+        error = getattr(data, "error", None)
+        if event.is_failure and error is not None:
+            cause = error.cause or error
+            # The last frame of the project's own code says where; Dagster's are about Dagster.
+            own = [frame for frame in cause.stack if "site-packages" not in frame and "File " in frame]
+            place = re.search(r'File "([^"]+)", line (\d+)', own[-1]) if own else None
+            where = f" ({Path(place[1]).name}:{place[2]})" if place else ""
+            return event.step_key, f"{' '.join(cause.message.split())}{where}"
+    return None, "failed outside of any table"

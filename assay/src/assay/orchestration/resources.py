@@ -1,0 +1,120 @@
+"""The warehouse and the sources as Dagster resources, opened when a run needs them and closed at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+from pydantic import Field, PrivateAttr
+
+from assay.settings import BaseSettings
+from assay.sources.base import Sources
+from assay.tables.partitions import PartitionRange
+from assay.tables.run import Run
+from assay.warehouse.connection import connect
+from assay.warehouse.warehouse import DryRunWarehouse, DuckDBWarehouse
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from assay.project import Project
+    from assay.warehouse.session import Session
+
+
+class WarehouseResource(DuckDBResource):
+    """A `DuckDBResource` that reads settings when a run starts, waits for the file, and publishes audited tables.
+
+    A plain `@asset` uses it like any `DuckDBResource`, with `get_connection()`. Tables of the framework use
+    `session()`: one connection for the whole run, opened at the first table and closed when the run ends, so
+    that nothing holds the file between runs. In the `dry_run` environment the session is a dry run's.
+    """
+
+    database: str = Field(default="", description="Path of the DuckDB file; empty: PIPELINE_WAREHOUSE.")
+    _stack: ExitStack | None = PrivateAttr(default=None)
+    _session: Any = PrivateAttr(default=None)
+    _run: Any = PrivateAttr(default=None)
+
+    @classmethod
+    def read_settings(cls) -> BaseSettings:
+        """The project's settings; `for_project` provides it."""
+        raise NotImplementedError("use WarehouseResource.for_project(project)")
+
+    @classmethod
+    def for_project(cls, project: Project) -> WarehouseResource:
+        """The resource of `project`, whose settings are read when a run sets it up."""
+        bound = type("Warehouse", (cls,), {"read_settings": staticmethod(project.settings), "__doc__": cls.__doc__})
+        resource: WarehouseResource = bound()
+        return resource
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseResource]:
+        """Dagster's set-up and tear-down of one run."""
+        with ExitStack() as stack:
+            self._stack = stack
+            try:
+                yield self
+            finally:
+                self._stack = self._session = self._run = None
+
+    def warehouse(self) -> DuckDBWarehouse | DryRunWarehouse:
+        """The warehouse that settings describe; raises SettingsError."""
+        settings = self.read_settings()
+        if self.database:
+            from pathlib import Path
+
+            settings = settings.model_copy(update={"warehouse": Path(self.database)})
+        return DryRunWarehouse.of(settings) if settings.env == "dry_run" else DuckDBWarehouse.of(settings)
+
+    def session(self) -> Session:
+        """This run's session, opened on first use; raises WarehouseLocked or WarehouseError."""
+        if self._session is None:
+            assert self._stack is not None, "session() is for the body of an asset"
+            self._session = self._stack.enter_context(self.warehouse().session())
+        session: Session = self._session
+        return session
+
+    def run(self, run_id: str, partition: PartitionRange | None) -> Run:
+        """This run's clock, seed and list of publications; one object for all of its tables."""
+        if self._run is None:
+            self._run = Run.start(id=run_id)
+        import dataclasses
+
+        run: Run = dataclasses.replace(self._run, partition=partition)
+        return run
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of its own, closed at the end of the block, for plain assets."""
+        warehouse = self.warehouse()
+        if isinstance(warehouse, DryRunWarehouse):
+            yield self.session().connection
+            return
+        connection = connect(warehouse.path, warehouse.options, lock_timeout=warehouse.lock_timeout)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def sources_resource(project: Project) -> dg.ResourceDefinition:
+    """The project's sources, opened when a run first needs them and closed at its end."""
+
+    @dg.resource(description="Where sources are found; demo servers live as long as the run.")
+    def sources(_: dg.InitResourceContext) -> Iterator[Callable[[], Sources]]:
+        opened: list[Sources] = []
+
+        def get() -> Sources:
+            if not opened:
+                opened.append(project.sources(project.settings()))
+            return opened[0]
+
+        try:
+            yield get
+        finally:
+            for source in opened:
+                source.close()
+
+    return sources

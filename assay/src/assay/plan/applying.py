@@ -1,0 +1,152 @@
+"""Applying a kept plan: refuse if anything moved, run exactly its nodes, and compare the result with the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from assay.errors import PlanError
+from assay.plan.kept import AGAIN, Expected, KeptPlan
+from assay.plan.published import Books, read_books
+from assay.plan.work import environment
+from assay.tables.code_version import code_version
+from assay.tables.declare import TableDef
+from assay.tables.partitions import PartitionRange
+from assay.warehouse.connection import Options, connect
+
+if TYPE_CHECKING:
+    from assay.build import Progress
+    from assay.orchestration.execute import RunSummary
+    from assay.project import Project
+    from assay.tables.results import Publication
+
+Execute = Callable[..., "RunSummary"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One node of the plan, planned against done; `problems` is empty where the result is the plan."""
+
+    planned: Expected
+    rows: int | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What applying did; `exit_code` is 0 if every result is as planned, 3 if a check failed, else 1."""
+
+    outcomes: tuple[Outcome, ...]
+    run_exit_code: int
+    seconds: float
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether every table is exactly what the plan showed."""
+        return not any(outcome.problems for outcome in self.outcomes)
+
+    @property
+    def exit_code(self) -> int:
+        """As documented on the class."""
+        if self.as_planned:
+            return 0
+        return 3 if self.run_exit_code == 1 else 1
+
+
+def apply_plan(
+    project: Project, kept: KeptPlan, *, on_progress: Callable[[Progress], None], execute: Execute | None = None
+) -> Applied:
+    """Run the plan's nodes for real, and say whether each came out as planned.
+
+    Args:
+        execute: runs nodes; the default is the project's Dagster job in this process.
+
+    Raises:
+        PlanError: the plan must not or cannot be applied: it would fail, or what it was made from moved.
+    """
+    settings = project.settings()
+    if settings.env == "dry_run":
+        raise PlanError("applying writes, and PIPELINE_ENV is dry_run", fix="Unset it, or set the plan's environment.")
+    if kept.exit_code in (1, 3):
+        raise PlanError(f"the plan would not get through ({kept.footer})", fix="Mend what fails, then plan again.")
+    moved = list(what_moved(project, kept))
+    if moved:
+        raise PlanError(f"moved since the plan was made: {'; '.join(moved)}", fix=AGAIN)
+    if not kept.build:
+        return Applied((), 0, 0.0)
+    if execute is None:
+        from assay.orchestration.execute import execute as through_dagster
+
+        execute = through_dagster
+    partition = PartitionRange.parse(kept.partition) if kept.partition else None
+    summary = execute(project, [node.name for node in kept.build], partition=partition, on_progress=on_progress)
+    outcomes = tuple(_outcome(node, summary) for node in kept.build)
+    return Applied(outcomes, summary.exit_code, summary.seconds)
+
+
+def what_moved(project: Project, kept: KeptPlan) -> Iterator[str]:
+    """Everything that is not as it was when the plan was made, one short text each."""
+    settings = project.settings()
+    then, now = kept.fingerprints.environment, environment(settings)
+    for name in sorted({*then, *now}):
+        if then.get(name) != now.get(name):
+            yield f"{name} ({then.get(name)} -> {now.get(name)})"
+    for name, version in kept.fingerprints.code.items():
+        node = project.graph.nodes.get(name)
+        if node is None:
+            yield f"table {name} is gone from the code"
+        elif code_version(node, *project.graph.invariants_of(name)) != version:
+            yield f"the code of {name} ({node.file.name})"
+    books = _books(settings)
+    for name, known in kept.fingerprints.real.items():
+        published = books.data_version(name)
+        if published != known:
+            yield f"the published {name} ({_version(known)} -> {_version(published)})"
+    yield from _moved_sources(project, kept, settings)
+
+
+def _moved_sources(project: Project, kept: KeptPlan, settings: Any) -> Iterator[str]:
+    with project.sources(settings) as sources:
+        for name, version in kept.fingerprints.sources.items():
+            node = project.graph.nodes.get(name)
+            if not isinstance(node, TableDef) or node.source is None:
+                continue  # told with the code already
+            if node.source.fingerprint(sources.resolve(node.source.location), sources.transport) != version:
+                yield f"the source of {name} ({node.source.location})"
+
+
+def _books(settings: Any) -> Books:
+    if not settings.warehouse.exists():
+        return Books({}, {})
+    connection = connect(settings.warehouse, Options(), lock_timeout=settings.lock_timeout, read_only=True)
+    try:
+        catalog = connection.execute("SELECT current_database()").fetchall()[0][0]
+        return read_books(connection, catalog)
+    finally:
+        connection.close()
+
+
+def _outcome(planned: Expected, summary: RunSummary) -> Outcome:
+    done: Publication | None = summary.publications.get(planned.name)
+    error = summary.errors.get(planned.name)
+    if error is not None:
+        return Outcome(planned, None, (str(error),))
+    if done is None:
+        return Outcome(planned, None, ("was not built",))
+    return Outcome(planned, done.rows, tuple(_differences(planned, done)))
+
+
+def _differences(planned: Expected, done: Publication) -> Sequence[str]:
+    found = []
+    if planned.rows is not None and done.rows != planned.rows:
+        found.append(f"planned {planned.rows:,} rows, got {done.rows:,}")
+    if done.rejected != planned.rejected:
+        found.append(f"planned {planned.rejected:,} rejects, got {done.rejected:,}")
+    if done.data_version != planned.data_version:
+        found.append("its content is not what the plan showed")
+    return found
+
+
+def _version(version: str | None) -> str:
+    return version[:8] if version else "none"

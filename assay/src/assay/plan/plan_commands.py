@@ -1,0 +1,163 @@
+"""`pipeline plan` and `pipeline apply`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from assay.errors import PipelineError, PlanError
+from assay.tables.partitions import PartitionRange
+
+if TYPE_CHECKING:
+    from assay.plan.applying import Applied
+    from assay.plan.model import Plan
+    from assay.project import Project
+
+COLOURS = {"danger": "red", "fail": "red", "change": "yellow", "create": "green"}
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[TABLE]...")
+@click.option("--upstream/--no-upstream", default=False, help="Also plan everything the tables depend on.")
+@click.option("--downstream/--no-downstream", default=False, help="Also plan everything that depends on them.")
+@click.option("--partition", "partition_text", metavar="DAY|START..END", help="Only these days of partitioned tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write the plan as one HTML page.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep the plan for `pipeline apply`.")
+@click.option(
+    "--removed-limit",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="The share of a table's rows whose removal is told as destructive.",
+)
+@click.pass_obj
+def plan(
+    project: Project,
+    names: tuple[str, ...],
+    upstream: bool,
+    downstream: bool,
+    partition_text: str | None,
+    as_json: bool,
+    html: Path | None,
+    out: Path | None,
+    removed_limit: float,
+) -> None:
+    """Show what a run would change, without writing; without TABLE, everything that calls for a build.
+
+    Exit codes: 0 nothing changes, 2 changes, 1 error, 3 a blocking check would fail.
+    """
+    with _exit_code_1():
+        from assay.plan.kept import to_json
+        from assay.plan.planner import make_plan
+
+        partition = PartitionRange.parse(partition_text) if partition_text else None
+        chosen = _chosen(project, names, upstream, downstream)
+        made = make_plan(
+            project,
+            chosen,
+            partition=partition,
+            removed_limit=removed_limit,
+            on_node=lambda node: _progress(f"{node.stage}.{node.name}"),
+        )
+        _progress("")
+        if out is not None:
+            _write(out, to_json(made))
+        if html is not None:
+            from assay.report.plan_page import render_page
+
+            _write(html, render_page(made))
+    click.echo(to_json(made) if as_json else _text(made), nl=False)
+    if out is not None and not as_json:
+        click.echo(f"Kept: pipeline apply {out}")
+    sys.exit(made.exit_code)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def apply(project: Project, file: Path) -> None:
+    """Run exactly what the kept plan FILE shows, or refuse if code, sources or tables moved since.
+
+    Exit codes: 0 the result is the plan, 1 refused or another result, 3 a blocking check failed.
+    """
+    with _exit_code_1():
+        from rich.console import Console
+
+        from assay.commands import ProgressPrinter
+        from assay.plan.applying import apply_plan
+        from assay.plan.kept import read_plan
+
+        kept = read_plan(file)
+        if kept.build:
+            click.echo(f"Applying the plan of {kept.created_at}. {kept.footer}")
+        printer = ProgressPrinter(Console(highlight=False, soft_wrap=True), len(kept.build))
+        applied = apply_plan(project, kept, on_progress=printer)
+    _report(applied)
+    sys.exit(applied.exit_code)
+
+
+def _chosen(project: Project, names: tuple[str, ...], upstream: bool, downstream: bool) -> list[str]:
+    chosen = list(names)
+    if chosen and upstream:
+        chosen = project.graph.closure(chosen)
+    if chosen and downstream:
+        chosen = project.graph.downstream(chosen)
+    return chosen
+
+
+def _text(made: Plan) -> str:
+    from assay.plan.text import render
+
+    def style(text: str, kind: str) -> str:
+        return click.style(text, fg=COLOURS.get(kind), bold=kind in ("danger", "fail"), dim=kind == "dim")
+
+    return render(made, style)
+
+
+def _report(applied: Applied) -> None:
+    click.echo()
+    for outcome in applied.outcomes:
+        name = f"{outcome.planned.stage}.{outcome.planned.name}"
+        if outcome.problems:
+            click.echo(f"{click.style('not as planned', fg='red', bold=True)}  {name}: {'; '.join(outcome.problems)}")
+        else:
+            rows = f"  {outcome.rows:,} rows" if outcome.planned.rows is not None else ""
+            click.echo(f"{click.style('as planned', fg='green')}  {name}{rows}")
+    if not applied.outcomes:
+        click.echo("Nothing to apply: the plan changes nothing.")
+    elif applied.as_planned:
+        click.echo(f"Applied in {applied.seconds:.1f} s: the result is the plan.")
+    else:
+        click.echo(f"Applied in {applied.seconds:.1f} s: the result is NOT the plan.")
+
+
+def _write(path: Path, text: str) -> None:
+    from assay.warehouse.session import write_atomically
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise PlanError(f"cannot be written: {error.strerror}", where=str(path)) from None
+
+
+def _progress(name: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{f'  planning {name}' if name else ''}", nl=False, err=True)
+
+
+@contextlib.contextmanager
+def _exit_code_1() -> Iterator[None]:
+    """A foreseen error leaves with 1: 2 says that the plan has changes."""
+    try:
+        yield
+    except PipelineError as error:
+        _progress("")
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        sys.exit(1)

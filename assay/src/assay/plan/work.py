@@ -1,0 +1,196 @@
+"""One plan in the making: node by node, why it is built, what building it gives, and how that differs from today."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from assay import __version__
+from assay.build import build_node
+from assay.compare import Difference, compare
+from assay.contract import Contract
+from assay.contract.classification import is_masked
+from assay.errors import AuditFailed, PipelineError
+from assay.plan import effects
+from assay.plan.model import Action, Fingerprints, NodePlan
+from assay.plan.published import Books, read_books
+from assay.plan.reasons import reasons
+from assay.tables.code_version import code_version
+from assay.tables.declare import ExportDef, TableDef
+from assay.warehouse.session import Session, qualified
+
+if TYPE_CHECKING:
+    from assay.project import Project
+    from assay.settings import BaseSettings
+    from assay.sources.base import Sources
+    from assay.tables.results import Publication
+    from assay.tables.run import Run
+
+Node = TableDef | ExportDef
+
+
+def environment(settings: BaseSettings) -> dict[str, str]:
+    """What must be the same when a plan is applied."""
+    import duckdb
+
+    env = "dev" if settings.env == "dry_run" else settings.env
+    return {
+        "env": env,
+        "warehouse": str(settings.warehouse.resolve()),
+        "duckdb": duckdb.__version__,
+        "framework": __version__,
+    }
+
+
+@dataclass
+class Work:
+    """Plans nodes, upstream first; `nodes` holds what was planned."""
+
+    project: Project
+    settings: BaseSettings
+    session: Session
+    sources: Sources
+    run: Run
+    wanted: set[str]
+    removed_limit: float
+    nodes: dict[str, NodePlan] = field(default_factory=dict)
+    changed: dict[str, str] = field(default_factory=dict)
+    source_versions: dict[str, str] = field(default_factory=dict)
+    scratch_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        assert self.session.real is not None
+        self.books: Books = read_books(self.session.connection, self.session.real)
+
+    def add(self, node: Node) -> None:
+        """Plan `node`, whose upstream was planned before."""
+        published = self.books.published.get(node.name)
+        base = NodePlan(
+            name=node.name,
+            stage=node.stage,
+            kind="table" if isinstance(node, TableDef) else "file",
+            code_version=self._code_version(node),
+            rows_before=published.rows if published and published.exists else None,
+            rows_after=published.rows if published and published.exists else None,
+            rejects_before=published.rejected if published else 0,
+            rejects_after=published.rejected if published else 0,
+            data_version_before=published.data_version if published else None,
+        )
+        broken = next((name for name in self.project.graph.upstream_of(node.name) if self._is_broken(name)), None)
+        if broken is not None:
+            self.nodes[node.name] = dataclasses.replace(base, action="skip", error=f"{broken} would fail")
+            return
+        try:
+            planned = self._plan(node, base)
+        except AuditFailed as error:
+            planned = self._failed(base, error)
+        except PipelineError as error:
+            planned = dataclasses.replace(base, action="fail", error=str(error))
+        self.nodes[node.name] = planned
+        if planned.built and planned.data_version is not None and planned.data_version != base.data_version_before:
+            self.changed[node.name] = planned.data_version
+
+    def fingerprints(self, considered: Sequence[Node]) -> Fingerprints:
+        """What the plan was computed from."""
+        read = {name for node in considered for name in self.project.graph.upstream_of(node.name)}
+        return Fingerprints(
+            code={node.name: self._code_version(node) for node in considered},
+            sources=self.source_versions,
+            real={name: self.books.data_version(name) for name in sorted(read | {node.name for node in considered})},
+            environment=environment(self.settings),
+        )
+
+    def _code_version(self, node: Node) -> str:
+        return code_version(node, *self.project.graph.invariants_of(node.name))
+
+    def _is_broken(self, name: str) -> bool:
+        return name in self.nodes and self.nodes[name].action in ("fail", "skip")
+
+    def _plan(self, node: Node, base: NodePlan) -> NodePlan:
+        why = reasons(
+            node,
+            self.books,
+            code=base.code_version,
+            source=self._fingerprint(node),
+            changed=self.changed,
+            today=self.run.now.date(),
+            partition=self.run.partition,
+            requested=self.wanted,
+        )
+        if not why:
+            return base
+        base = dataclasses.replace(base, reasons=why)
+        try:
+            publication = build_node(node, self.project.graph, self.session, self.run, self.sources)
+        except AuditFailed as error:
+            return self._failed(base, error)
+        if publication.source_version is not None:
+            self.source_versions[node.name] = publication.source_version
+        return self._built(node, base, publication)
+
+    def _fingerprint(self, node: Node) -> str | None:
+        """The source's fingerprint, where it can make a difference: a table built anyway tells it by building."""
+        published = self.books.published.get(node.name)
+        if not isinstance(node, TableDef) or node.source is None or published is None or not published.exists:
+            return None
+        found = node.source.fingerprint(self.sources.resolve(node.source.location), self.sources.transport)
+        self.source_versions[node.name] = found
+        return found
+
+    def _built(self, node: Node, base: NodePlan, publication: Publication) -> NodePlan:
+        published = self.books.published.get(node.name)
+        standing = (node.stage, node.name) in self.books.tables if isinstance(node, TableDef) else published is not None
+        seen = dataclasses.replace(
+            base,
+            action=cast("Action", publication.action) if standing else "create",
+            rows_after=publication.rows if isinstance(node, TableDef) else None,
+            checks=effects.check_shifts(published, publication),
+            rejects_after=publication.rejected,
+            seconds=publication.seconds,
+            bytes=publication.bytes,
+            data_version=publication.data_version,
+            partition=publication.partition,
+        )
+        difference = self._compare(node, base, publication) if isinstance(node, TableDef) and standing else None
+        if difference is None:
+            return seen
+        return dataclasses.replace(
+            seen,
+            difference=difference,
+            destructive=effects.destructive(difference, self.removed_limit),
+            rows_before=difference.expected_rows,
+            shifts=effects.shifts(published, publication) if published else (),
+        )
+
+    def _compare(self, table: TableDef, base: NodePlan, publication: Publication) -> Difference | None:
+        """Published rows against planned rows; None where the content hashes already say that they are equal."""
+        contract = Contract.of(table.model)
+        here = {column.name: column for column in contract.columns}
+        there = [column.name for column in self.books.tables[table.stage, table.name]]
+        if publication.data_version == base.data_version_before and there == list(here):
+            return None
+        assert self.session.real is not None
+        real = f"SELECT * FROM {qualified(self.session.real, table.stage, table.name)}"
+        planned = f"SELECT * FROM {qualified(self.session.catalog, table.stage, table.name)}"
+        masked = {name for name, column in here.items() if is_masked(column.classification)}
+        masked |= {name for name in there if name not in here}
+        connection = self.session.connection
+        key = contract.key if set(contract.key) <= set(there) else ()
+        found = compare(connection, real, planned, key=key, masked=masked)
+        # A key that does not hold on one side matches no rows: counted as multisets they can still be told apart.
+        return compare(connection, real, planned, masked=masked) if found.key_problems else found
+
+    def _failed(self, base: NodePlan, error: AuditFailed) -> NodePlan:
+        published = self.books.published.get(base.name)
+        publication = error.publication
+        shifts = effects.check_shifts(published, publication) if publication else ()
+        return dataclasses.replace(
+            base,
+            action="fail",
+            checks=shifts,
+            error=error.what,
+            seconds=publication.seconds if publication else 0.0,
+            rejects_after=publication.rejected if publication else base.rejects_after,
+        )

@@ -1,0 +1,52 @@
+"""A project: its stages, settings and sources put together, without Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.settings import BaseSettings
+from assay.sources.base import Sources
+from assay.tables.graph import Graph
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the command line, the golden runner, the planner and Dagster's definitions are made from.
+
+    Attributes:
+        package: the import name, e.g. `pipeline_project`.
+        stages: folders of the package that hold nodes, upstream first, `checks` last.
+        root: the folder with `pyproject.toml` and `golden/`.
+        settings: reads the environment; raises SettingsError.
+        sources: opens the sources for a run.
+    """
+
+    package: str
+    stages: tuple[str, ...]
+    root: Path
+    settings: Callable[[], BaseSettings]
+    sources: Callable[[BaseSettings], Sources]
+
+    @cached_property
+    def graph(self) -> Graph:
+        """All tables, exports and invariants; imports the stage folders on first use."""
+        return Graph.load(self.package, self.stages)
+
+    def dagster_definitions(self) -> dg.Definitions:
+        """The Dagster definitions of the project's `definitions.py`, for commands that run jobs."""
+        from importlib import import_module
+
+        defs: dg.Definitions = import_module(f"{self.package}.definitions").defs
+        return defs
+
+    @property
+    def golden(self) -> Path:
+        """The folder of the golden cases."""
+        return self.root / "golden"

@@ -1,0 +1,107 @@
+"""`pipeline new-table` and `pipeline new-source`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from assay.project import Project
+    from assay.scaffold.start import Started
+
+KINDS = ("csv", "ndjson", "parquet", "page", "api", "events")
+
+key_option = click.option("--key", multiple=True, metavar="COLUMN", help="No two rows share it; repeat for several.")
+
+
+@click.command("new-table")
+@click.argument("name")
+@click.option("--stage", required=True, help="The folder it stands in, such as transform.")
+@click.option("--from", "upstream", multiple=True, metavar="TABLE", help="A table it reads; repeat for several.")
+@click.option("--expression", metavar="CODE", help="Ibis code over those tables; default: their columns, joined.")
+@key_option
+@click.pass_obj
+def new_table(
+    project: Project, name: str, stage: str, upstream: tuple[str, ...], expression: str | None, key: tuple[str, ...]
+) -> None:
+    """Start a table made from tables: its one file, with every line to edit marked, and a golden case.
+
+    \b
+    pipeline new-table basket_sizes --stage transform --from transactions \\
+        --expression 'transactions.group_by("basket_id").agg(products=_.product_id.nunique())'
+    """
+    from assay.scaffold import start
+
+    names = [part for text in upstream for part in text.replace(",", " ").split()]
+    _tell(project, name, start.new_table(project, name, stage=stage, upstream=names, expression=expression, key=key))
+
+
+@click.command("new-source")
+@click.argument("name")
+@click.option("--kind", required=True, type=click.Choice(KINDS), help="What the source is.")
+@click.option("--location", required=True, help="The name under which settings know the folder, site, API or log.")
+@click.option("--path", required=True, help="The file, page, resource or topic at that location.")
+@click.option("--address", help="Where a new location is: a folder such as ./data/shop, or a URL.")
+@click.option("--sample", type=click.Path(path_type=Path, dir_okay=False), help="A file to infer columns from.")
+@click.option("--items", help="For an API: the field that holds the list of items; default: data.")
+@key_option
+@click.pass_obj
+def new_source(
+    project: Project,
+    name: str,
+    kind: str,
+    location: str,
+    path: str,
+    address: str | None,
+    sample: Path | None,
+    items: str | None,
+    key: tuple[str, ...],
+) -> None:
+    """Start a table that reads a file, page, API or event log: its one file and a golden case.
+
+    No row of the sample is kept; the golden case gets made-up ones from you.
+
+    \b
+    pipeline new-source raw_orders --kind csv --location shop_files --path orders.csv --sample orders.csv
+    """
+    from assay.scaffold import start
+
+    _tell(
+        project,
+        name,
+        start.new_source(
+            project,
+            name,
+            kind=kind,
+            location=location,
+            path=path,
+            address=address,
+            sample=sample,
+            items=items,
+            key=key,
+        ),
+    )
+
+
+def _tell(project: Project, name: str, started: Started) -> None:
+    for verb, paths in (("wrote", started.written), ("changed", started.changed)):
+        for path in paths:
+            shown = path.relative_to(project.root) if path.is_relative_to(project.root) else path
+            click.echo(f"{verb:<8} {shown}")
+    click.echo("\nStill yours to decide:")
+    for line in started.missing:
+        click.echo(f"  {line}")
+    if any(path.name == "settings.py" for path in started.changed):
+        click.echo("  README.md: the new setting's row in its table; `make check` shows how it reads")
+    click.echo(f"\nNext:  fill in the rows of golden/{name}/inputs")
+    steps = {
+        f"pipeline golden {name}": "the rows that come out",
+        f"pipeline golden accept {name}": "once they are right",
+        "pipeline golden coverage": "the rules that no case breaks yet",
+        "make check": "what is still missing",
+    }
+    width = max(map(len, steps))
+    for command, why in steps.items():
+        click.echo(f"       {command:<{width}}  {why}")

@@ -1,0 +1,147 @@
+"""Writes the Python of a new table's file, marking each line that its author must decide on."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assay.scaffold.columns import Draft
+from assay.scaffold.unsaid import EDIT
+
+if TYPE_CHECKING:
+    import ibis.expr.datatypes as dt
+
+    from assay.tables.declare import TableDef
+
+FRAMEWORK = __name__.rsplit(".", 2)[0]
+SIMPLE = re.compile(r"(Int|UInt|Float)\d+|String|Boolean|Date|Time|Binary")
+
+
+@dataclass(frozen=True)
+class File:
+    """What a new table's file says.
+
+    Attributes:
+        code: the expression that the function returns.
+        source: the connector as code, e.g. `Csv("shop_files", "orders.csv")`; None for a table of tables.
+        key: columns that name a row; empty asks the author.
+        preserves: the upstream table none of whose rows may be lost or multiplied.
+        inferred_from: what the columns were read off, for people.
+    """
+
+    name: str
+    columns: Sequence[Draft]
+    code: str
+    upstream: Sequence[TableDef] = ()
+    source: str | None = None
+    key: Sequence[str] = ()
+    preserves: str | None = None
+    inferred_from: str = "the expression"
+
+    @property
+    def model(self) -> str:
+        return "".join(part.capitalize() for part in self.name.split("_"))
+
+
+def render(file: File) -> str:
+    """The file's text, formatted as the project formats where Ruff is installed."""
+    parts = [
+        f'"""One row per {file.name}."""',
+        f'# {EDIT} state the grain in the line above, as in "One row per order."',
+        "",
+        *_imports(file),
+        "",
+        "",
+        *_contract(file),
+        "",
+        "",
+        *_function(file),
+    ]
+    return _formatted("\n".join(parts) + "\n")
+
+
+def annotation(dtype: dt.DataType) -> str:
+    """The type as a contract's annotation."""
+    import ibis.expr.datatypes as dt
+
+    name = type(dtype).__name__
+    if isinstance(dtype, dt.Decimal):
+        return f"dt.Decimal({dtype.precision}, {dtype.scale})"
+    if isinstance(dtype, dt.Timestamp):
+        zone = f'timezone="{dtype.timezone}", ' if dtype.timezone else ""
+        return f"dt.Timestamp({zone}scale={6 if dtype.scale is None else dtype.scale})"
+    if SIMPLE.fullmatch(name):
+        return f"dt.{name}"
+    return f"types.exact({_string(str(dtype.copy(nullable=True)))})"
+
+
+def _imports(file: File) -> list[str]:
+    annotations = [annotation(column.dtype) for column in file.columns]
+    whole = ["import pandera.ibis as pa", "from pandera.typing.ibis import Table"]
+    if any(text.startswith("dt.") for text in annotations):
+        whole.insert(0, "import ibis.expr.datatypes as dt")
+    if file.source is not None or re.search(r"\bibis\.", file.code):
+        whole.insert(0, "import ibis")
+    if re.search(r"(?<![\w.])_(?=[.\[])", file.code):
+        whole.insert(-1, "from ibis import _")
+    classes = sorted({column.classification for column in file.columns})
+    own = [f"from {FRAMEWORK} import {', '.join([*classes, 'table'])}"]
+    own += [f"from {table.model.__module__} import {table.model.__name__}" for table in file.upstream]
+    if file.source is not None:
+        own.append(f"from {FRAMEWORK}.sources import {file.source.partition('(')[0]}")
+    if any(text.startswith("types.") for text in annotations):
+        own.append(f"from {FRAMEWORK}.contract import types")
+    return ["from __future__ import annotations", "", *whole, "", *sorted(set(own))]
+
+
+def _contract(file: File) -> Iterable[str]:
+    yield f"class {file.model}(pa.DataFrameModel):"
+    yield f"    # {EDIT} names, types and nulls are inferred from {file.inferred_from}; add rules, such as ge=0"
+    for column in file.columns:
+        if column.description is None:
+            yield f"    # {EDIT} say what {column.name} means, and whether it is public, internal, personal or secret"
+        nullable = column.nullable and column.name not in file.key  # a key names every row, so it is never null
+        arguments = ["nullable=True"] if nullable else []
+        arguments += [f"metadata={column.classification}", f"description={_string(column.description or '')}"]
+        yield f"    {column.name}: {annotation(column.dtype)} = pa.Field({', '.join(arguments)})"
+    yield ""
+    yield "    class Config:"
+    yield "        strict = True"
+    if file.key:
+        yield f"        unique = {json.dumps(list(file.key))}"
+    else:
+        yield f'        # {EDIT} name the columns that no two rows share, as in unique = ["order_id"], or delete this line'
+
+
+def _function(file: File) -> Iterable[str]:
+    parameters = [f"{table.name}: Table[{table.model.__name__}]" for table in file.upstream]
+    if file.source is not None:
+        yield f"@table(source={file.source})"
+        parameters = ["source: ibis.Table"]
+    else:
+        yield f'@table(preserves="{file.preserves}")' if file.preserves else "@table()"
+    yield f"def {file.name}({', '.join(parameters)}) -> Table[{file.model}]:"
+    yield f'    """{file.model}."""'
+    yield f"    # {EDIT} say in the line above what the table is for; it is shown in Dagster"
+    yield f"    return {file.code}"
+
+
+def _string(text: str) -> str:
+    """A Python string in double quotes."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _formatted(text: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--quiet", "--line-length", "120", "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout if done.returncode == 0 else text

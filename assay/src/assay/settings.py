@@ -1,0 +1,121 @@
+"""Typed settings: what the framework needs to know of its surroundings, and how variables become values.
+
+Nothing here looks at the environment by itself; a project's `settings.py` hands it over, once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+import pydantic
+
+from assay.errors import SettingsError
+
+
+class BaseSettings(pydantic.BaseModel):
+    """The framework's settings. Each field is the variable `PIPELINE_<FIELD>`; its description documents it."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    prefix: ClassVar[str] = "PIPELINE_"
+    default_locations: ClassVar[Mapping[str, str]] = {}
+
+    env: Literal["dev", "prod", "dry_run"] = pydantic.Field(
+        "dev", description="Which environment runs: dev, prod, or dry_run (nothing real is written)."
+    )
+    warehouse: Path = pydantic.Field(Path("data/warehouse.duckdb"), description="The warehouse's DuckDB file.")
+    output: Path = pydantic.Field(Path("data"), description="The folder of exported files, such as the dashboard.")
+    scratch: Path | None = pydantic.Field(
+        None, description="The folder for temporary files and dry runs; default: beside the warehouse."
+    )
+    scratch_limit: str = pydantic.Field(
+        "50GB",
+        pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$",
+        description="How much disk a run may spill and a dry run may fill.",
+    )
+    keep_scratch: bool = pydantic.Field(False, description="Keep a dry run's scratch database for inspection.")
+    memory_limit: str | None = pydantic.Field(
+        None,
+        pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$",
+        description="DuckDB's memory limit, such as 4GB; default: DuckDB's own.",
+    )
+    threads: int | None = pydantic.Field(None, ge=1, description="DuckDB's threads; default: all cores.")
+    lock_timeout: float = pydantic.Field(
+        30.0, ge=0, description="Seconds to wait for another process that holds the warehouse."
+    )
+    sources: Mapping[str, str] = pydantic.Field(
+        default_factory=dict,
+        description="Locations by name, each set by PIPELINE_SOURCE_<LOCATION>; ./ and ../ count from the project.",
+    )
+
+    @property
+    def locations(self) -> dict[str, str]:
+        """Every location with its address: the defaults, overridden by the environment."""
+        return {**self.default_locations, **self.sources}
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Where temporary files go; the folder may not exist yet."""
+        return self.scratch or self.warehouse.parent / "scratch"
+
+    @classmethod
+    def variables(cls) -> dict[str, tuple[str, str]]:
+        """Every variable with its default and description, for the README and `pipeline settings`."""
+        found = {
+            f"{cls.prefix}{name.upper()}": (
+                "" if field.default is None else str(field.default),
+                field.description or "",
+            )
+            for name, field in cls.model_fields.items()
+            if name != "sources"
+        }
+        for location, address in cls.default_locations.items():
+            found[f"{cls.prefix}SOURCE_{location.upper()}"] = (address, f"Where '{location}' is found.")
+        return found
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], *, root: Path) -> Self:
+        """Settings from variables; relative paths count from `root`.
+
+        Raises:
+            SettingsError: a variable with the prefix is unknown or malformed; one line, naming it.
+        """
+        values: dict[str, object] = {}
+        sources: dict[str, str] = {}
+        known = cls.variables()
+        for variable, text in environ.items():
+            if not variable.startswith(cls.prefix):
+                continue
+            if variable not in known:
+                close = difflib.get_close_matches(variable, known, n=1)
+                fix = f"Did you mean {close[0]}?" if close else "`pipeline settings` lists all variables."
+                raise SettingsError("unknown setting", where=variable, fix=fix)
+            if not text.strip():
+                raise SettingsError("is set, but empty", where=variable, fix="Unset it, or give it a value.")
+            name = variable.removeprefix(cls.prefix).lower()
+            if name.startswith("source_"):
+                sources[name.removeprefix("source_")] = text
+            else:
+                values[name] = text
+        try:
+            settings = cls.model_validate({**values, "sources": sources})
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            variable = f"{cls.prefix}{str(first['loc'][0]).upper()}"
+            raise SettingsError(
+                f"'{values.get(str(first['loc'][0]))}' is not valid: {first['msg']}",
+                where=variable,
+                fix=known[variable][1],
+            ) from None
+        absolute = {
+            name: root / value.expanduser()
+            for name in ("warehouse", "output", "scratch")
+            if (value := getattr(settings, name))
+        }
+        locations = {
+            name: str(root / address) if address.startswith(("./", "../")) else address
+            for name, address in settings.locations.items()
+        }
+        return settings.model_copy(update={**absolute, "sources": locations})

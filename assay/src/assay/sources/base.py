@@ -1,0 +1,131 @@
+"""What every connector offers, and where sources are found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from assay.errors import SourceError
+
+if TYPE_CHECKING:
+    import duckdb
+    import httpx
+
+
+@dataclass(frozen=True)
+class Landing:
+    """What the framework hands a connector for one build.
+
+    Attributes:
+        table: the table being built, for messages.
+        base: the resolved location: a folder, a base URL, an event log's folder or `kafka://...`.
+        columns: column name -> DuckDB type, in order; what the source must serve, from the contract
+            unless the source declares its own.
+        connection: the build's DuckDB connection; temporary tables of it live as long as the build.
+        scratch: an empty folder for this build's temporary files; removed afterwards.
+        offsets: for event logs: partition -> next offset to read, as last committed.
+        transport: replaces the network for HTTP sources (golden cases); None means the real one.
+    """
+
+    table: str
+    base: str
+    columns: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection
+    scratch: Path
+    offsets: Mapping[int, int]
+    transport: httpx.BaseTransport | None = None
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What a connector found.
+
+    Attributes:
+        sql: a SELECT over the landed rows on the landing's connection, with exactly the landing's columns
+            in order, and optionally `_source_file VARCHAR` and `_source_line BIGINT` after them, which are
+            kept for rejected rows and never published.
+        fingerprint: changes when, and only when, the source's content may have changed.
+        malformed: a SELECT of rows that could not even be read as the columns (a shifted CSV line), with
+            columns `reason_code, source_file, source_line, payload` (payload: JSON text); None if there are none.
+        offsets: for event logs: partition -> next offset after these rows, committed with them.
+        bytes: how much was read, if known.
+    """
+
+    sql: str
+    fingerprint: str
+    malformed: str | None = None
+    offsets: Mapping[int, int] | None = None
+    bytes: int | None = None
+
+
+class Source(Protocol):
+    """A connector: a frozen dataclass, declared in a table's file.
+
+    Attributes:
+        location: the name under which settings know the folder, site or log.
+        incremental: whether each landing brings only what is new (event logs).
+        columns: what the source serves, where that is not the table's contract.
+    """
+
+    @property
+    def location(self) -> str: ...
+    @property
+    def incremental(self) -> bool: ...
+    @property
+    def columns(self) -> Mapping[str, str] | None: ...
+
+    def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
+        """The fingerprint `land` would report, without landing; for plans."""
+        ...
+
+    def lag(self, base: str, offsets: Mapping[int, int]) -> int:
+        """How many events an incremental source has beyond `offsets`; 0 for sources that are read whole."""
+        return 0
+
+    def land(self, landing: Landing) -> Landed:
+        """Read the source. Raises SourceError naming source, table, column and row."""
+        ...
+
+
+class ReadWhole:
+    """What sources share that bring all their rows at every landing."""
+
+    incremental: ClassVar[bool] = False
+
+    def lag(self, base: str, offsets: Mapping[int, int]) -> int:
+        """Never anything: there is no "beyond" what was read."""
+        return 0
+
+
+class Sources:
+    """Resolves the names of locations to folders and addresses.
+
+    Args:
+        locations: name -> folder path, base URL or event log address.
+        transport: replaces the network for HTTP sources.
+    """
+
+    def __init__(self, locations: Mapping[str, str], transport: httpx.BaseTransport | None = None) -> None:
+        self.locations = dict(locations)
+        self.transport = transport
+
+    def resolve(self, name: str) -> str:
+        """The address of location `name`; raises SourceError if settings know none of that name."""
+        try:
+            return self.locations[name]
+        except KeyError:
+            known = ", ".join(sorted(self.locations)) or "none"
+            raise SourceError(
+                f"no location named '{name}' (known: {known})", fix=f"Set PIPELINE_SOURCE_{name.upper()}."
+            ) from None
+
+    def close(self) -> None:
+        """Release what resolving opened, such as demo servers. Safe to call twice."""
+
+    def __enter__(self) -> Sources:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,55 @@
+"""Comparing the columns a source serves with those the table expects, and saying what moved."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from assay.errors import SourceChanged
+
+
+def check_names(found: Sequence[str], expected: Sequence[str], *, where: str, fix: str | None = None) -> None:
+    """Raise SourceChanged unless `found` holds exactly the `expected` names, in any order."""
+    repeated = sorted({name for name in found if found.count(name) > 1})
+    if repeated:
+        raise SourceChanged(f"column {_list(repeated)} appears more than once", where=where, fix=fix or _ASK)
+    missing = [name for name in expected if name not in found]
+    added = [name for name in found if name not in expected]
+    problems = []
+    for name in list(missing):
+        if (near := _renamed(name, missing, added)) is not None:
+            problems.append(f"expected column '{name}', found '{near}' (renamed?)")
+            missing.remove(name)
+            added.remove(near)
+    if missing:
+        problems.append(f"missing column {_list(missing)}")
+    if added:
+        problems.append(f"unexpected column {_list(added)}")
+    if problems:
+        raise SourceChanged("; ".join(problems), where=where, fix=fix or _ASK)
+
+
+def check_types(found: Mapping[str, str], expected: Mapping[str, str], *, where: str) -> None:
+    """Raise SourceChanged unless every expected column has exactly the expected type."""
+    wrong = [
+        f"column '{name}' is {found[name]}, expected {kind}" for name, kind in expected.items() if found[name] != kind
+    ]
+    if wrong:
+        raise SourceChanged(
+            "; ".join(wrong), where=where, fix="Change the contract or the source's `columns`, or ask its owner."
+        )
+
+
+_ASK = "Adapt the table's contract (or the source's `columns`) if the change is meant, else ask the source's owner."
+
+
+def _renamed(name: str, missing: Sequence[str], added: Sequence[str]) -> str | None:
+    near = difflib.get_close_matches(name.lower(), [other.lower() for other in added], n=1, cutoff=0.6)
+    if near:
+        return next(other for other in added if other.lower() == near[0])
+    return added[0] if len(missing) == len(added) == 1 else None
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

@@ -1,0 +1,92 @@
+"""Event logs as sources: each landing brings what was appended since the last, in order, exactly once.
+
+The framework commits the returned offsets in the transaction that publishes the rows. A landing only reads, so
+one that fails or is killed changes nothing, and the next brings the same events again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from assay.sources.base import Landed, Landing
+from assay.sources.casts import normal_types
+from assay.sources.eventlog import TopicReader
+from assay.sources.objects import NoRow, RowReader
+from assay.sources.rows import TextRows
+from assay.sources.strict_json import JsonError, loads
+
+if TYPE_CHECKING:
+    import httpx
+
+    from assay.sources.kafka import KafkaLog
+
+PARTITION_COLUMN = "event_partition"
+OFFSET_COLUMN = "event_offset"
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """The new events of a topic: of the embedded log, or of Kafka where the location is `kafka://host:port`.
+
+    A table that declares the columns `event_partition` (INTEGER) or `event_offset` (BIGINT) gets them filled with
+    where each event stood. Events that do not fit become malformed rows with the reasons `event.json`,
+    `event.fields` or `event.cast`; their file is `topic/partition` and their line is the offset.
+
+    Args:
+        location: the name under which settings know the log.
+        topic: the topic.
+        columns: name -> DuckDB type of every field of an event, where that is not the contract.
+        limit: the most events one landing brings; the rest waits for the next.
+    """
+
+    location: str
+    topic: str
+    columns: Mapping[str, str] | None = field(default=None, hash=False)
+    limit: int = 1_000_000
+    incremental: ClassVar[bool] = True
+
+    def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
+        with self._log(base) as log:
+            return _mark(log.ends())
+
+    def lag(self, base: str, offsets: Mapping[int, int]) -> int:
+        """How many events wait behind the committed `offsets`."""
+        with self._log(base) as log:
+            return log.lag(offsets)
+
+    def land(self, landing: Landing) -> Landed:
+        types = normal_types(landing.connection, landing.columns)
+        fields = {name: kind for name, kind in types.items() if name not in (PARTITION_COLUMN, OFFSET_COLUMN)}
+        # Where each column comes from: a field of the event, its partition or its offset.
+        own = {PARTITION_COLUMN: len(fields), OFFSET_COLUMN: len(fields) + 1}
+        order = [own[name] if name in own else list(fields).index(name) for name in types]
+        reader, rows, size = RowReader(fields), TextRows(landing, "event.cast"), 0
+        with self._log(landing.base) as log:
+            for event in log.read(landing.offsets, self.limit):
+                size += len(event.payload)
+                place = f"{self.topic}/{event.partition}"
+                try:
+                    texts = reader.read(loads(event.payload))
+                except (JsonError, NoRow) as error:
+                    kind = error.kind if isinstance(error, NoRow) else "json"
+                    payload = {"_event": event.payload.decode("utf-8", "backslashreplace"), "_error": str(error)}
+                    rows.reject(f"event.{kind}", place, event.offset, payload)
+                    continue
+                texts += (str(event.partition), str(event.offset))
+                rows.add([texts[position] for position in order], place, event.offset)
+            return rows.landed(_mark(log.reached), offsets=dict(log.reached), bytes=size)
+
+    def _log(self, base: str) -> TopicReader | KafkaLog:
+        if base.startswith("kafka://"):
+            from assay.sources.kafka import KafkaLog
+
+            return KafkaLog(base, self.topic)
+        return TopicReader(base, self.topic)
+
+
+def _mark(offsets: Mapping[int, int]) -> str:
+    text = ",".join(f"{partition}:{offset}" for partition, offset in sorted(offsets.items()))
+    return hashlib.sha256(text.encode()).hexdigest()

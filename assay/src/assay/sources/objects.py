@@ -1,0 +1,92 @@
+"""JSON objects as rows: lines of NDJSON files, items of API pages, events of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from types import NoneType
+from typing import Any
+
+from assay.sources.strict_json import Number, dumps
+
+
+class NoRow(ValueError):
+    """Why an object is no row of the expected columns; names fields and types, never values.
+
+    Attributes:
+        kind: `fields` (wrong ones) or `cast` (a value of another JSON type).
+    """
+
+    def __init__(self, kind: str, error: str) -> None:
+        super().__init__(error)
+        self.kind = kind
+
+
+class RowReader:
+    """Turns parsed objects into the texts that are cast to the columns' types.
+
+    A JSON string may hold a value of any type, since that is how decimals and dates travel. A number or boolean
+    is never turned into text, nor a list or object into anything but a nested type.
+
+    Args:
+        types: column name -> DuckDB type as DuckDB spells it.
+    """
+
+    def __init__(self, types: Mapping[str, str]) -> None:
+        self.types = dict(types)
+        self._names = self.types.keys()
+        self._columns = [(name, kind, _is_nested(kind), kind.startswith("DECIMAL")) for name, kind in types.items()]
+
+    def read(self, item: Any) -> list[str | None]:
+        """The item's texts in the columns' order; raises NoRow unless it has exactly those fields, of fitting types."""
+        if not isinstance(item, dict):
+            raise NoRow("fields", "is no JSON object")
+        if item.keys() != self._names:
+            problems = [f"missing field '{name}'" for name in self._names if name not in item]
+            problems += [f"unexpected field '{name}'" for name in item if name not in self._names]
+            raise NoRow("fields", "; ".join(problems))
+        texts: list[str | None] = []
+        for name, kind, nested, decimal in self._columns:
+            value = item[name]
+            found = type(value)
+            if value is None:
+                texts.append(None)
+            elif found is str and (not nested or kind == "JSON"):
+                texts.append(value)
+            elif found is Number and kind != "VARCHAR" and not nested:
+                texts.append(_plain(value) if decimal else value)
+            elif found is bool and kind == "BOOLEAN":
+                texts.append("true" if value else "false")
+            elif found in (list, dict) and nested:
+                texts.append(dumps(value))
+            else:
+                raise NoRow("cast", f"{name} is no {kind}")
+        return texts
+
+    def read_all(self, items: Sequence[Any]) -> list[list[str | None]] | None:
+        """The texts of all items, column by column; None if they are to be read one by one.
+
+        The quick way for items that are all as they should be, with nothing to convert.
+        """
+        if any(type(item) is not dict or item.keys() != self._names for item in items):
+            return None
+        columns: list[list[str | None]] = []
+        for name, kind, nested, decimal in self._columns:
+            texts = [item[name] for item in items]
+            found = set(map(type, texts)) - {NoneType}
+            if nested or (kind == "VARCHAR" and found - {str}) or found - {str, Number}:
+                return None
+            if decimal and Number in found:
+                texts = [text and _plain(text) for text in texts]
+            columns.append(texts)
+        return columns
+
+
+def _is_nested(kind: str) -> bool:
+    return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "JSON"))
+
+
+def _plain(text: str) -> str:
+    """A JSON number without an exponent; any other text as it is."""
+    exponent = type(text) is Number and ("e" in text or "E" in text)
+    return format(Decimal(text), "f") if exponent else text

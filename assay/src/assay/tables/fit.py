@@ -1,0 +1,111 @@
+"""Whether what a table declares fits its contract and its upstream's. Checked when code loads, without a query."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from assay.errors import WiringError
+from assay.tables.declare import ExportDef, InvariantDef, Reference, TableDef
+
+if TYPE_CHECKING:
+    from assay.contract import Contract
+
+RESERVED_STAGES = ("ops", "quarantine", "real", "temp", "system", "information_schema", "pg_catalog")
+"""Schemas and catalogs of the warehouse that are not for tables."""
+RESERVED_COLUMNS = ("_source_file", "_source_line", "rowid")
+FIXED_CHECKS = ("schema", "rows_valid", "unique_key", "reconciles")
+
+
+def check_table(table: TableDef, tables: Mapping[str, TableDef], invariants: Iterable[InvariantDef]) -> None:
+    """Raise WiringError, naming the table's file and what to write, at the first thing that does not fit."""
+    for what, fix in _problems(table, tables, invariants):
+        raise WiringError(what, where=f"{table.file}: {table.name}", fix=fix)
+
+
+def check_exports(exports: Iterable[ExportDef]) -> None:
+    """Raise WiringError if two exports write the same file."""
+    seen: dict[str, ExportDef] = {}
+    for export in exports:
+        other = seen.setdefault(export.path, export)
+        if other is not export:
+            raise WiringError(
+                f"'{other.name}' ({other.file}) writes '{export.path}' as well",
+                where=f"{export.file}: {export.name}",
+                fix="Give one of them another path.",
+            )
+
+
+def _problems(
+    table: TableDef, tables: Mapping[str, TableDef], invariants: Iterable[InvariantDef]
+) -> Iterator[tuple[str, str]]:
+    from assay.contract import Contract
+
+    contract = Contract.of(table.model)
+    if table.stage in RESERVED_STAGES:
+        yield f"the warehouse uses the schema '{table.stage}' itself", "Rename the stage's folder."
+    if table.name.startswith("__"):
+        yield "names beginning with __ are the framework's", "Rename the function."
+    if table.name in table.inputs:
+        yield "the table reads itself", "Read its upstream; what was published before is not an input."
+    for column in contract.columns:
+        if column.name.lower() in RESERVED_COLUMNS or column.name.startswith("__"):
+            yield f"a column cannot be named '{column.name}': the framework uses it", "Rename the column."
+    yield from _partition_problems(table, contract)
+    yield from _keep_problems(table, contract)
+    for reference in table.references:
+        yield from _reference_problems(reference, contract, Contract.of(tables[reference.to].model))
+    names = Counter([*FIXED_CHECKS, *(reference.name for reference in table.references)])
+    names.update(rule.code for rule in contract.table_rules)
+    names.update(invariant.name for invariant in invariants)
+    for name, count in names.items():
+        if count > 1:
+            yield f"two of its checks are named '{name}'", "Rename one of them."
+
+
+def _partition_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:
+    if table.partitions is None:
+        return
+    name = table.partitions.column
+    column = next((column for column in contract.columns if column.name == name), None)
+    if column is None:
+        yield f"its partition column '{name}' is no column of {contract.name}", "Name a DATE column."
+    elif not column.dtype.is_date() or column.nullable:
+        kind = f"nullable {column.sql_type}" if column.nullable else column.sql_type
+        yield (
+            f"its partition column '{name}' is {kind}",
+            "Make it a DATE that is not null: a row without a day belongs to no partition.",
+        )
+
+
+def _keep_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:
+    if table.keep is None:
+        return
+    if not contract.key:
+        yield f"keep= needs a key, and {contract.name} has none", "Declare unique = [...] in the contract's Config."
+    known = {column.name for column in contract.columns}
+    for name in table.keep.order_by:
+        if name.removeprefix("-") not in known:
+            yield f"keep= orders by '{name}', which is no column of {contract.name}", "Name columns of the contract."
+
+
+def _reference_problems(reference: Reference, contract: Contract, target: Contract) -> Iterator[tuple[str, str]]:
+    from assay.contract.columns import same_type
+
+    others = reference.to_columns or reference.columns
+    own = {column.name: column for column in contract.columns}
+    there = {column.name: column for column in target.columns}
+    for name, other in zip(reference.columns, others, strict=True):
+        if name not in own:
+            yield f"it refers to {reference.to} by '{name}', which is no column of {contract.name}", "Name its columns."
+        elif other not in there:
+            yield (
+                f"it refers to '{other}' of {reference.to}, which is no column of {target.name}",
+                "Name the target's columns with to_columns=(...).",
+            )
+        elif not same_type(own[name].dtype, there[other].dtype):
+            yield (
+                f"'{name}' is {own[name].sql_type}, but '{other}' of {reference.to} is {there[other].sql_type}",
+                "Give both the same type.",
+            )

@@ -1,0 +1,37 @@
+"""The run a table is built in: its clock, seed and identity, injected so that a run can be repeated."""
+
+from __future__ import annotations
+
+import datetime as dtm
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assay.tables.partitions import PartitionRange
+
+if TYPE_CHECKING:
+    from assay.tables.results import Publication
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the pipeline.
+
+    Attributes:
+        id: names the run in the warehouse, the quarantine and Dagster.
+        now: the run's moment, an aware datetime in UTC; frozen in golden cases.
+        seed: for everything random.
+        partition: the days to build of partitioned tables; None means all of them.
+        publications: what this run has published so far, in order.
+    """
+
+    id: str
+    now: dtm.datetime
+    seed: int = 20180511
+    partition: PartitionRange | None = None
+    publications: list[Publication] = field(default_factory=list, compare=False)
+
+    @classmethod
+    def start(cls, *, id: str | None = None, partition: PartitionRange | None = None) -> Run:
+        """A run that begins now."""
+        return cls(id=id or str(uuid.uuid4()), now=dtm.datetime.now(dtm.UTC), partition=partition)

@@ -1,0 +1,150 @@
+"""Opening a DuckDB file: pinned session options, and waiting for whoever holds it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.errors import WarehouseError, WarehouseLocked
+from assay.warehouse.failures import first_line
+
+if TYPE_CHECKING:
+    import duckdb
+
+_HELD = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+
+
+@dataclass(frozen=True)
+class Options:
+    """DuckDB's limits for one session; None leaves DuckDB's own default.
+
+    `time_zone` is UTC in every run; only the check that nothing depends on it uses another.
+    """
+
+    memory_limit: str | None = None
+    threads: int | None = None
+    temp_folder: Path | None = None
+    temp_limit: str | None = None
+    time_zone: str = "UTC"
+
+    def config(self) -> dict[str, str | bool | int | float | list[str]]:
+        """The options as `duckdb.connect` takes them."""
+        config: dict[str, str | bool | int | float | list[str]] = {
+            # Order is no property of a table; keeping it would cost memory and a thread barrier.
+            "preserve_insertion_order": False,
+            # A name that is no table must be an error, never a Python variable of that name.
+            "python_enable_replacements": False,
+        }
+        if self.memory_limit:
+            config["memory_limit"] = self.memory_limit
+        if self.threads:
+            config["threads"] = self.threads
+        if self.temp_folder:
+            config["temp_directory"] = str(self.temp_folder)
+        if self.temp_limit:
+            config["max_temp_directory_size"] = self.temp_limit
+        return config
+
+
+def connect(
+    database: Path | None,
+    options: Options,
+    *,
+    lock_timeout: float,
+    read_only: bool = False,
+    open_database: Callable[..., duckdb.DuckDBPyConnection] | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """Open `database` (None: in memory) in UTC, waiting up to `lock_timeout` seconds for another process.
+
+    Raises:
+        WarehouseLocked: another process still holds the file; the message names it.
+        WarehouseError: the file is no DuckDB database, is damaged, or cannot be read or created.
+    """
+    import duckdb
+
+    opener = open_database or duckdb.connect
+    if database is not None and not read_only:
+        _make_folder(database.parent, "PIPELINE_WAREHOUSE")
+    if options.temp_folder:
+        _make_folder(options.temp_folder, "PIPELINE_SCRATCH")
+    connection = waiting(
+        lambda: opener(":memory:" if database is None else str(database), read_only=read_only, config=options.config()),
+        database,
+        lock_timeout,
+    )
+    # Dates of instants follow the session's zone: without this a laptop and a server disagree.
+    connection.execute(f"SET TimeZone = '{options.time_zone}'")
+    return connection
+
+
+def waiting(
+    attempt: Callable[[], duckdb.DuckDBPyConnection], database: Path | None, lock_timeout: float
+) -> duckdb.DuckDBPyConnection:
+    """Call `attempt` until no other process holds `database`; translate DuckDB's errors."""
+    import duckdb
+
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        try:
+            return attempt()
+        except duckdb.IOException as error:
+            if "Could not set lock" not in str(error):
+                raise _unreadable(database, error) from None
+            if time.monotonic() >= deadline:
+                raise WarehouseLocked(
+                    f"{_holder(str(error))} holds it, and still did after {lock_timeout:g} s",
+                    where=str(database),
+                    fix="Wait for it to end, end it, or raise PIPELINE_LOCK_TIMEOUT.",
+                ) from None
+            time.sleep(0.05)
+        except (duckdb.Error, RuntimeError) as error:
+            raise _unreadable(database, error) from None
+
+
+def _make_folder(folder: Path, setting: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WarehouseError(
+            f"the folder cannot be created: {error.strerror}", where=str(folder), fix=f"Set {setting} to another place."
+        ) from None
+
+
+_REASONS = (
+    ("not a valid DuckDB database", "is no DuckDB database", "Set PIPELINE_WAREHOUSE to another file."),
+    ("Is a directory", "is a folder, not a file", "Set PIPELINE_WAREHOUSE to a file."),
+    ("database does not exist", "does not exist", "Run the pipeline first: pipeline run."),
+    ("Cannot open file", "cannot be opened", "Check the path and who may write there, or set PIPELINE_WAREHOUSE."),
+    ("different configuration", "is open in this process already, with other options", "Close that session first."),
+    ("version number", "was written by another version of DuckDB", "Install the DuckDB that wrote it."),
+    ("orrupt", "is damaged", "Restore it from a backup, or move it away: the next run builds a new one."),
+    ("enough bytes", "is cut off", "Restore it from a backup, or move it away: the next run builds a new one."),
+)
+"""What stands in DuckDB's message, what it means, and what to do."""
+
+
+def _unreadable(database: Path | None, error: Exception) -> WarehouseError:
+    message = first_line(error)
+    _, what, fix = next(
+        (reason for reason in _REASONS if reason[0] in message),
+        ("", "cannot be opened", "Check the file, or set PIPELINE_WAREHOUSE to another one."),
+    )
+    return WarehouseError(f"{what} ({message})", where=str(database or "in-memory warehouse"), fix=fix)
+
+
+def process_name(pid: int | str, otherwise: str = "") -> str:
+    """A process as a person can find it: its number and the beginning of its command line."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        words = [otherwise]
+    return f"process {pid} ({' '.join(words).strip()[:120]})"
+
+
+def _holder(message: str) -> str:
+    match = _HELD.search(message)
+    return process_name(match["pid"], match["program"]) if match else "another process"

@@ -1,0 +1,77 @@
+"""DuckDB's errors as one clear line: what failed, for which table, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from assay.errors import PipelineError, SourceError, WarehouseError
+
+if TYPE_CHECKING:
+    import duckdb
+
+_FULL = ("no space left", "file too large", "disk quota", "could not write", "failed to offload", "out of disk")
+_DAMAGED = ("corrupt database file", "could not read enough bytes", "checksum", "deserialize")
+STAYS = "Nothing was published; the previous version stays."
+
+
+@contextmanager
+def explained(where: str) -> Iterator[None]:
+    """Raise a PipelineError in place of the DuckDB errors that data, disks and memory cause inside the block.
+
+    Errors of the SQL itself (an unknown column, a syntax error) pass through: they are defects of code, and
+    their traceback says whose.
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        found = explain(error, where)
+        if found is None:
+            raise
+        raise found from error
+
+
+def explain(error: duckdb.Error, where: str) -> PipelineError | None:
+    """The clear form of `error`; None if it is a defect of code."""
+    import duckdb
+
+    line = first_line(error)
+    text = line.lower()
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return WarehouseError(
+            f"out of memory or of disk for temporary files: {line}",
+            where=where,
+            fix=f"Raise PIPELINE_MEMORY_LIMIT or PIPELINE_SCRATCH_LIMIT, or free the disk. {STAYS}",
+        )
+    if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException | duckdb.InvalidInputException):
+        return SourceError(
+            f"a value cannot be computed: {line}", where=where, fix=f"Use try_cast where a value may not fit. {STAYS}"
+        )
+    if isinstance(error, duckdb.IOException | duckdb.TransactionException | duckdb.FatalException):
+        if any(mark in text for mark in _FULL):
+            return WarehouseError(
+                f"the disk is full or cannot be written: {line}", where=where, fix=f"Free the disk. {STAYS}"
+            )
+        if any(mark in text for mark in _DAMAGED):
+            return WarehouseError(
+                f"the warehouse's file is damaged: {line}", where=where, fix="Restore it from a backup."
+            )
+        if isinstance(error, duckdb.IOException):
+            return WarehouseError(
+                f"reading or writing failed: {line}", where=where, fix=f"Check the file and the disk. {STAYS}"
+            )
+        if isinstance(error, duckdb.FatalException):
+            return WarehouseError(
+                f"the database stopped after an error: {line}", where=where, fix=f"Run again. {STAYS}"
+            )
+    return None
+
+
+def first_line(error: Exception) -> str:
+    """DuckDB's message without its context lines and its doubled prefixes."""
+    line = re.sub(r"\s+", " ", str(error).strip().partition("\n")[0])
+    return line.removeprefix("TransactionContext Error: ")

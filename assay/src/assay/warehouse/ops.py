@@ -1,0 +1,174 @@
+"""The warehouse's own books, schema `ops`: what was published when, from what, and how far streams were read."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from assay.errors import WarehouseError
+from assay.tables.results import Publication
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from assay.tables.run import Run
+
+TABLES = {
+    "ops.publications": """
+        id BIGINT NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, stage VARCHAR NOT NULL,
+        partition VARCHAR, action VARCHAR NOT NULL, row_count BIGINT NOT NULL, staged BIGINT NOT NULL,
+        rejected BIGINT NOT NULL, seconds DOUBLE NOT NULL, data_version VARCHAR NOT NULL,
+        code_version VARCHAR NOT NULL, upstream_versions VARCHAR NOT NULL, source_version VARCHAR,
+        checks VARCHAR NOT NULL, profile VARCHAR NOT NULL, published_at TIMESTAMPTZ NOT NULL""",
+    "ops.offsets": """
+        table_name VARCHAR NOT NULL, partition INTEGER NOT NULL, next_offset BIGINT NOT NULL, run_id VARCHAR NOT NULL""",
+    "quarantine.rejects": """
+        reject_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, partition VARCHAR,
+        source_file VARCHAR, source_line BIGINT, reason_codes VARCHAR[] NOT NULL, payload VARCHAR NOT NULL,
+        first_seen TIMESTAMPTZ NOT NULL, last_seen TIMESTAMPTZ NOT NULL, status VARCHAR NOT NULL,
+        set_aside BOOLEAN NOT NULL, malformed BOOLEAN NOT NULL""",
+}
+"""The books: `schema.table` and its columns. `id` counts publications; clocks may stand still or go back."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """The newest successful publication of a table, as the books have it."""
+
+    run_id: str
+    table: str
+    partition: str | None
+    rows: int
+    rejected: int
+    seconds: float
+    data_version: str
+    code_version: str
+    upstream_versions: Mapping[str, str]
+    source_version: str | None
+    checks: tuple[Mapping[str, Any], ...]
+    profile: tuple[Mapping[str, Any], ...]
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    """Create the books if they are missing; raises WarehouseError if another version of them is there."""
+    if not missing(connection, catalog):
+        return
+    schemas = [f"CREATE SCHEMA IF NOT EXISTS {quoted(catalog)}.{schema}" for schema in ("ops", "quarantine")]
+    tables = [f"CREATE TABLE IF NOT EXISTS {quoted(catalog)}.{name} ({columns})" for name, columns in TABLES.items()]
+    connection.execute("; ".join([*schemas, *tables]))
+
+
+def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
+    """Books that `catalog` does not have; raises WarehouseError if it has them in another shape."""
+    # duckdb_columns() would say more, but describes every system view as well, which takes ten times as long.
+    rows = connection.execute(
+        """SELECT schema_name || '.' || table_name, column_count FROM duckdb_tables()
+           WHERE database_name = ? AND schema_name IN ('ops', 'quarantine')""",
+        [catalog],
+    ).fetchall()
+    found: dict[str, int] = dict(rows)
+    for name, columns in TABLES.items():
+        if found.get(name, len(columns.split(","))) != len(columns.split(",")):
+            raise WarehouseError(
+                "was written by another version of this framework",
+                where=f"{catalog}.{name}",
+                fix="Move the warehouse's file away: the next run builds a new one. UPGRADING.md tells more.",
+            )
+    return [name for name in TABLES if name not in found]
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def record(connection: duckdb.DuckDBPyConnection, catalog: str, publication: Publication, run: Run) -> None:
+    """Write `publication` into the books, in the transaction that publishes it."""
+    books = f"{quoted(catalog)}.ops.publications"
+    connection.execute(
+        f"INSERT INTO {books} SELECT (SELECT coalesce(max(id), 0) + 1 FROM {books}), {', '.join('?' * 16)}",
+        [
+            run.id,
+            publication.table,
+            publication.stage,
+            publication.partition,
+            publication.action,
+            publication.rows,
+            publication.staged,
+            publication.rejected,
+            publication.seconds,
+            publication.data_version,
+            publication.code_version,
+            as_json(publication.upstream_versions),
+            publication.source_version,
+            as_json([dataclasses.asdict(check) for check in publication.checks]),
+            as_json([dataclasses.asdict(column) for column in publication.profile]),
+            run.now,
+        ],
+    )
+
+
+def last(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> Record | None:
+    """The newest publication of `table` that succeeded; None if there is none."""
+    row = connection.execute(
+        f"""SELECT run_id, table_name, partition, row_count, rejected, seconds, data_version, code_version,
+                   upstream_versions, source_version, checks, profile
+            FROM {quoted(catalog)}.ops.publications WHERE table_name = ? AND action <> 'failed'
+            ORDER BY id DESC LIMIT 1""",
+        [table],
+    ).fetchone()
+    if row is None:
+        return None
+    known: list[Any] = list(row)
+    known[8] = json.loads(known[8])
+    known[10:] = [tuple(json.loads(text)) for text in known[10:]]
+    return Record(*known)
+
+
+def last_version(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> str | None:
+    """The data version of the newest publication of `table` that succeeded; None if there is none."""
+    found = connection.execute(
+        f"SELECT max_by(data_version, id) FROM {quoted(catalog)}.ops.publications "
+        "WHERE table_name = ? AND action <> 'failed'",
+        [table],
+    ).fetchone()
+    return found[0] if found else None
+
+
+def offsets(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> dict[int, int]:
+    """Partition -> next offset to read, as committed with the rows already published."""
+    rows = connection.execute(
+        f"SELECT partition, next_offset FROM {quoted(catalog)}.ops.offsets WHERE table_name = ?", [table]
+    ).fetchall()
+    return dict(rows)
+
+
+def commit_offsets(
+    connection: duckdb.DuckDBPyConnection, catalog: str, table: str, offsets: Mapping[int, int], run: Run
+) -> None:
+    """Move `table`'s offsets forward, in the transaction that publishes the events they brought."""
+    connection.execute(f"DELETE FROM {quoted(catalog)}.ops.offsets WHERE table_name = ?", [table])
+    if offsets:
+        connection.executemany(
+            f"INSERT INTO {quoted(catalog)}.ops.offsets VALUES (?, ?, ?, ?)",
+            [[table, partition, offset, run.id] for partition, offset in sorted(offsets.items())],
+        )
+
+
+def as_json(value: Any) -> str:
+    """`value` as JSON that any parser reads: JSON has no NaN, no bytes, and only text as keys."""
+    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)

@@ -1,0 +1,337 @@
+"""Stage, audit, publish: in one transaction the new version appears whole, or the old one stays.
+
+A reader never sees rows that were not audited. When a blocking check fails, only the rejected rows and the
+record of the failure are committed; where the check's rows can only be found among the refused ones, these are
+kept beside the table until its next build.
+
+The staging table, which no reader knows, is written and split in transactions of its own: DuckDB writes a table
+again in full when rows are deleted in the transaction that created it, and marks a few bits when they are deleted
+later. What publishes, records and quarantines is one transaction. A crash before it leaves a staging table that
+the next session drops.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assay.contract.classification import is_masked
+from assay.errors import AuditFailed
+from assay.tables.results import CheckResult, Publication
+from assay.warehouse import ops, staging, verdicts
+from assay.warehouse.failures import explained
+from assay.warehouse.quarantine import keep as quarantine
+from assay.warehouse.session import Session, qualified
+
+if TYPE_CHECKING:
+    import ibis
+
+    from assay.contract import Contract
+    from assay.sources.base import Landed
+    from assay.tables.declare import InvariantDef, TableDef
+    from assay.tables.partitions import PartitionRange
+    from assay.tables.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """One table's new version, computed but not yet written.
+
+    Attributes:
+        expression: the rows, lazily, with the contract's columns.
+        upstream: the tables the node and its invariants read, by name.
+        partition: the days to replace; None replaces everything.
+    """
+
+    table: TableDef
+    contract: Contract
+    expression: ibis.Table
+    run: Run
+    upstream: Mapping[str, TableDef]
+    invariants: tuple[InvariantDef, ...] = ()
+    partition: PartitionRange | None = None
+    landed: Landed | None = None
+    code_version: str = ""
+    upstream_versions: Mapping[str, str] = field(default_factory=dict)
+    lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def where(self) -> str:
+        return f"{self.table.stage}.{self.table.name}"
+
+
+def publish(session: Session, build: Build) -> Publication:
+    """Write, audit and publish one table.
+
+    Raises:
+        AuditFailed: a blocking check failed; its `checks` and `publication` tell which. The previous version stays.
+        SourceError, WarehouseError: the rows could not be read or written. The previous version stays.
+    """
+    with explained(f"{build.where} ({build.table.file})"):
+        publication = _publish(session, build)
+    if publication.failed:
+        raise failure(publication, build.where, dry=session.dry)
+    return publication
+
+
+def failure(publication: Publication, where: str, *, dry: bool = False) -> AuditFailed:
+    """The error for a publication with blocking checks; a dry run's refused rows go with its scratch database."""
+    blocking = [check for check in publication.checks if check.blocks]
+    fix = "Nothing was published; the previous version stays."
+    refused = f"{staging.REFUSED}{publication.table}"
+    if not dry and any(refused in (check.sample_sql or "") for check in blocking):
+        fix += f" The refused rows are in {publication.stage}.{refused} until the next build."
+    if any(check.name == "rows_valid" for check in blocking):
+        fix += f" See the rows: pipeline quarantine list --table {publication.table}."
+    return AuditFailed(
+        "; ".join(f"{check.name}: {check.summary}" for check in blocking),
+        where=where,
+        fix=fix,
+        checks=publication.checks,
+        publication=publication,
+    )
+
+
+def _publish(session: Session, build: Build) -> Publication:
+    table, contract = build.table, build.contract
+    schema_check = verdicts.schema(table, [*_schema_problems(build), *_published_problems(session, build)])
+    if schema_check.blocks:
+        with session.transaction():
+            return _record(
+                session, build, _failed(session, build, _outcome(build, staging.Staged(""), (schema_check,)))
+            )
+    expression = staging.narrow(build.expression, table, build.partition)
+    existing = _kept_sql(session, build) if _keeps_existing(session, build) else None
+    with staging.staging_table(session, table) as relation:
+        with session.transaction():
+            staged = staging.stage(session, table, contract, expression, build.landed, relation)
+        with session.transaction():
+            staging.split(session, table, contract, staged, build.landed, existing)
+        if staged.rejected:
+            quarantine.identify(session)
+        with session.transaction():
+            return _audited(session, build, staged, schema_check)
+
+
+def _audited(session: Session, build: Build, staged: staging.Staged, schema_check: CheckResult) -> Publication:
+    """The transaction that publishes, or that records why not."""
+    table, contract, relation = build.table, build.contract, staged.relation
+    staging.strip(session, contract, staged)
+    checks = (schema_check, *_audit(session, build, staged))
+    outcome = _outcome(build, staged, checks)
+    if outcome.failed:
+        outcome = _refuse(session, build, staged, _failed(session, build, outcome))
+        quarantine.keep(session, table, build.run, build.partition, published=False)
+        return _record(session, build, outcome)
+    staging.forget_refused(session, table)
+    action = _swap(session, build, relation)
+    quarantine.keep(session, table, build.run, build.partition, published=True)
+    if table.appends and build.landed is not None and build.landed.offsets is not None:
+        ops.commit_offsets(session.connection, session.catalog, table.name, build.landed.offsets, build.run)
+    if session.keeps_books:
+        rows = staged.published if action == "replace" else None
+        profile = contract.profile(session.connection, session.relation(table), rows=rows)
+        outcome = dataclasses.replace(
+            outcome, rows=profile.rows, data_version=profile.content_hash, profile=profile.columns
+        )
+    else:
+        outcome = dataclasses.replace(outcome, rows=session.count(table))
+    return _record(session, build, dataclasses.replace(outcome, action=action))
+
+
+def _refuse(session: Session, build: Build, staged: staging.Staged, outcome: Publication) -> Publication:
+    """Publish nothing; keep the rows where a failed check's SQL would otherwise look for them in vain."""
+    target = qualified(session.catalog, build.table.stage, build.table.name)
+    staging.forget_refused(session, build.table)
+    if not any(not check.passed and target in (check.sample_sql or "") for check in outcome.checks):
+        session.connection.execute(f"DROP TABLE {staged.relation}")
+        return outcome
+    shown = _whole(session, build, staging.keep_refused(session, build.table, staged.relation))
+    checks = tuple(
+        dataclasses.replace(check, sample_sql=check.sample_sql and check.sample_sql.replace(target, shown))
+        for check in outcome.checks
+    )
+    return dataclasses.replace(outcome, checks=checks)
+
+
+def _schema_problems(build: Build) -> list[str]:
+    """Where the expression's columns are not the contract's."""
+    columns = {name: dtype for name, dtype in build.expression.schema().items() if name not in staging.SOURCE_COLUMNS}
+    return [str(problem) for problem in build.contract.schema_problems(columns)]
+
+
+def _published_problems(session: Session, build: Build) -> list[str]:
+    """Where published rows that stay have other columns than the contract, so that nothing can be added to them."""
+    if not _keeps_existing(session, build):
+        return []
+    described = session.connection.execute(f"DESCRIBE {session.relation(build.table)}").fetchall()
+    published = {row[0]: row[1] for row in described}
+    if published == build.contract.duckdb_columns:
+        return []
+    wanted = build.contract.duckdb_columns
+    changed = [name for name in {**published, **wanted} if published.get(name) != wanted.get(name)]
+    way = "ALTER it by hand" if build.table.appends else f"build all of it: pipeline run {build.table.name}"
+    return [f"the published table has other columns ({', '.join(changed)}); {way}"]
+
+
+def _outcome(build: Build, staged: staging.Staged, checks: tuple[CheckResult, ...]) -> Publication:
+    """What is known before publishing."""
+    return Publication(
+        table=build.table.name,
+        stage=build.table.stage,
+        action="failed",
+        rows=0,
+        staged=staged.staged,
+        rejected=staged.rejected,
+        seconds=0.0,
+        data_version="",
+        code_version=build.code_version,
+        checks=checks,
+        upstream_versions=build.upstream_versions,
+        source_version=build.landed.fingerprint if build.landed else None,
+        bytes=build.landed.bytes if build.landed else None,
+        partition=str(build.partition) if build.partition else None,
+        lineage=build.lineage,
+    )
+
+
+def _failed(session: Session, build: Build, outcome: Publication) -> Publication:
+    """The outcome where nothing is published: the rows of before stay."""
+    return dataclasses.replace(outcome, rows=_published_rows(session, build.table))
+
+
+def _published_rows(session: Session, table: TableDef) -> int:
+    return session.count(table) if session.exists(table) else 0
+
+
+def _record(session: Session, build: Build, publication: Publication) -> Publication:
+    timed = dataclasses.replace(publication, seconds=time.perf_counter() - build.started)
+    if session.keeps_books:
+        ops.record(session.connection, session.catalog, timed, build.run)
+    return timed
+
+
+def _audit(session: Session, build: Build, staged: staging.Staged) -> list[CheckResult]:
+    """Every check but `schema`, on the staged rows as they would stand after publishing."""
+    table, contract = build.table, build.contract
+    target = qualified(session.catalog, table.stage, table.name)
+    whole = _whole(session, build, staged.relation)
+    checks = [verdicts.rows_valid(table, staged)]
+    if contract.key:
+        # Setting repeats aside proves the key of the staged rows; rows that stay must be compared as well.
+        proven = table.keep is not None and not _keeps_existing(session, build)
+        rows = staged.published if whole == staged.relation else None
+        checks.append(verdicts.unique_key(session, contract, whole, target=target, proven=proven, rows=rows))
+    upstream_rows, arrived = None, staged.staged
+    if table.preserves:
+        upstream_rows = session.count(build.upstream[table.preserves])
+        if build.partition is not None:
+            arrived = int(
+                session.connection.execute(f"SELECT count(*) FROM ({session.sql(build.expression)})").fetchall()[0][0]
+            )
+    replaced = 0 if staged.published or _keeps_existing(session, build) else _published_rows(session, table)
+    checks.append(verdicts.reconciles(table, staged, upstream_rows, arrived, replaced=replaced))
+    for reference in table.references:
+        # A table may refer to itself, as in an employee's manager.
+        other = whole if reference.to == table.name else session.relation(build.upstream[reference.to])
+        checks.append(verdicts.reference(session, contract, staged.relation, reference, other, target=target))
+    return checks + spanning(session, table, contract, build.invariants, build.upstream, whole)
+
+
+def spanning(
+    session: Session,
+    table: TableDef,
+    contract: Contract,
+    invariants: tuple[InvariantDef, ...],
+    upstream: Mapping[str, TableDef],
+    whole: str,
+) -> list[CheckResult]:
+    """The checks of the table as a whole: its contract's table-level rules, and invariants.
+
+    Args:
+        whole: SQL of the table as it would be after publishing.
+    """
+    if not contract.table_rules and not invariants:
+        return []
+    name = f"__whole_{table.name}"
+    session.connection.execute(f"CREATE OR REPLACE TEMP VIEW {ops.quoted(name)} AS SELECT * FROM {whole}")
+    rows = session.backend.sql(f"SELECT * FROM {ops.quoted(name)}")
+    checks = verdicts.table_rules(session, contract, rows)
+    checks += [_invariant(session, table, declared, rows, upstream) for declared in invariants]
+    session.connection.execute(f"DROP VIEW {ops.quoted(name)}")
+    target = qualified(session.catalog, table.stage, table.name)
+    return [
+        dataclasses.replace(check, sample_sql=_after_publishing(check.sample_sql, name, target)) for check in checks
+    ]
+
+
+def _after_publishing(sql: str | None, view: str, target: str) -> str | None:
+    """The SQL that a person can run later: the published table in place of the one that is being audited."""
+    return None if sql is None else re.sub(rf'"{re.escape(view)}"|\b{re.escape(view)}\b', lambda _: target, sql)
+
+
+def _invariant(
+    session: Session, table: TableDef, declared: InvariantDef, whole: ibis.Table, upstream: Mapping[str, TableDef]
+) -> CheckResult:
+    from assay.contract import Contract
+    from assay.tables.lineage import column_lineage
+
+    inputs = {name: whole if name == table.name else session.read(upstream[name]) for name in declared.inputs}
+    contradicting = declared.function(**inputs)
+    classes = {
+        (name, column.name): column.classification
+        for name, model in declared.inputs.items()
+        for column in Contract.of(model).columns
+    }
+    sources = column_lineage(contradicting, inputs)
+    hidden = {column for column, pairs in sources.items() if any(is_masked(classes.get(pair)) for pair in pairs)}
+    return verdicts.invariant(session, declared, contradicting, hidden)
+
+
+def _whole(session: Session, build: Build, relation: str) -> str:
+    """The table as it would be after publishing: the staged rows, and the existing ones that stay."""
+    if not _keeps_existing(session, build):
+        return relation
+    return f"(SELECT * FROM {relation} UNION ALL BY NAME FROM {_kept_sql(session, build)})"
+
+
+def _kept_sql(session: Session, build: Build) -> str:
+    """The published rows that stay."""
+    existing = session.relation(build.table)
+    return existing if build.table.appends else f"(SELECT * FROM {existing} WHERE NOT ({_in_partition(build)}))"
+
+
+def _keeps_existing(session: Session, build: Build) -> bool:
+    return (build.table.appends or build.partition is not None) and session.exists(build.table)
+
+
+def _in_partition(build: Build) -> str:
+    assert build.partition is not None
+    assert build.table.partitions is not None
+    column = ops.quoted(build.table.partitions.column)
+    # A partition column is never null: the contract says so, and the graph refuses one that does not.
+    return f"{column} BETWEEN DATE '{build.partition.start}' AND DATE '{build.partition.end}'"
+
+
+def _swap(session: Session, build: Build, relation: str) -> str:
+    """Make the staged rows the published ones; returns what was done."""
+    table = build.table
+    target = qualified(session.catalog, table.stage, table.name)
+    if not _keeps_existing(session, build):
+        session.connection.execute(f"DROP TABLE IF EXISTS {target}")
+        session.connection.execute(f"ALTER TABLE {relation} RENAME TO {ops.quoted(table.name)}")
+        return "partition" if build.partition is not None else "append" if table.appends else "replace"
+    existing = session.relation(table)
+    if existing != target:
+        # A dry run writes into its own copy; the real table is only read.
+        session.connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {existing}")
+    if not table.appends:
+        session.connection.execute(f"DELETE FROM {target} WHERE {_in_partition(build)}")
+    session.connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM {relation}")
+    session.connection.execute(f"DROP TABLE {relation}")
+    return "append" if table.appends else "partition"

@@ -1,0 +1,242 @@
+"""Rejected rows: kept with their reasons until a later build settles them, or somebody replays or discards them.
+
+A build first collects its rejects in a temporary table (`collect`, `identify`); when it is known whether the rest is
+published, `keep` moves them into `quarantine.rejects`, in the same transaction.
+
+What a reject's status says:
+
+- `open`: the row is not in the table. `set_aside` tells whether the rest of its build was published without it
+  (then it can be replayed), or nothing was (then the next build evaluates it again anyway).
+- `resolved`: a later build evaluated the row's source again and no longer rejected it: it is published from
+  there, or the source does not have it any more. So a row that the table already has is never replayed into it.
+- `replayed`: it passed the contract later, and was published from the quarantine.
+- `discarded`: somebody decided that it is not wanted. Being rejected again does not reopen it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from assay.contract.classification import mask
+from assay.contract.uniqueness import find_suspects
+from assay.warehouse import ops
+from assay.warehouse.session import Session
+
+if TYPE_CHECKING:
+    from assay.contract import Contract
+    from assay.tables.declare import TableDef
+    from assay.tables.partitions import PartitionRange
+    from assay.tables.run import Run
+
+KEPT_WHEN_FAILED = 10_000
+"""How many rejects of a failed build are kept: nothing was published, so the source still has them all."""
+SAMPLE = 10
+_LONGEST = 200
+
+
+def begin(session: Session) -> None:
+    """Start collecting the rejects of one build."""
+    session.connection.execute(
+        """CREATE OR REPLACE TEMP TABLE __rejects (
+            reject_id VARCHAR, reason_codes VARCHAR[], payload VARCHAR, source_file VARCHAR, source_line BIGINT,
+            malformed BOOLEAN)"""
+    )
+
+
+def collect(
+    session: Session, table: TableDef, rows_sql: str, *, malformed: bool = False, limit: int | None = None
+) -> None:
+    """Add rows to the rejects of this build.
+
+    Args:
+        rows_sql: a SELECT with columns `reason_codes VARCHAR[], payload VARCHAR, source_file, source_line`.
+        malformed: the rows could not be read as the source's columns; the payload is what the connector kept.
+        limit: only so many of them, by payload, where it is known already that nothing will be published.
+    """
+    place = ", source_file, source_line::VARCHAR" if table.appends else ""
+    some = f" ORDER BY payload LIMIT {limit}" if limit is not None else ""
+    session.connection.execute(
+        rf"""INSERT INTO __rejects
+             SELECT md5(concat_ws('\x1f', $table, payload{place})), reason_codes, payload, source_file, source_line,
+                    {malformed}
+             FROM ({rows_sql}){some}""",
+        {"table": table.name},
+    )
+
+
+def identify(session: Session) -> None:
+    """Give equal rejects ids of their own.
+
+    Outside of the transaction that collected them: DuckDB reads what a transaction itself wrote in one thread.
+    """
+    suspected = find_suspects(session.connection, "__rejects", ["reject_id"])
+    session.connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE __equal AS
+            SELECT rowid AS row_id, row_number() OVER (PARTITION BY reject_id ORDER BY source_file, source_line) AS ordinal
+            FROM __rejects WHERE {suspected} QUALIFY ordinal > 1"""
+    )
+    session.connection.execute(
+        r"""UPDATE __rejects SET reject_id = md5(concat_ws('\x1f', reject_id, ordinal::VARCHAR))
+            FROM __equal WHERE __rejects.rowid = row_id"""
+    )
+    session.connection.execute("DROP TABLE __equal")
+
+
+def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange | None, *, published: bool) -> None:
+    """Move the collected rejects into the quarantine, and settle earlier ones that this build has overtaken.
+
+    A reject's id is a hash of table, payload and the ordinal among equal payloads (for event streams, whose
+    places never move, also of the place), so the same row rejected again by a later run is the same reject:
+    `last_seen`, the reasons and the place move, `first_seen` stays.
+
+    Args:
+        published: whether the rest of the build is published. If not, only the first `KEPT_WHEN_FAILED` stay.
+    """
+    connection = session.connection
+    found, known = connection.execute(
+        f"SELECT EXISTS (FROM __rejects), EXISTS (FROM {rejects(session)} WHERE table_name = ?)", [table.name]
+    ).fetchall()[0]
+    if found and not published:
+        connection.execute(
+            f"""CREATE OR REPLACE TEMP TABLE __rejects AS FROM __rejects
+                ORDER BY payload, source_file, source_line LIMIT {KEPT_WHEN_FAILED}"""
+        )
+    if known and published:
+        _settle(session, table, partition)
+    if found:
+        _add(session, table, run, partition, published=published, known=known)
+    connection.execute("DROP TABLE __rejects")
+
+
+def _add(
+    session: Session, table: TableDef, run: Run, partition: PartitionRange | None, *, published: bool, known: bool
+) -> None:
+    """Write the collected rejects; what is remembered of those that the quarantine has already is carried over."""
+    # Written anew instead of merged: for many rows MERGE takes several times as long.
+    again = f"FROM {rejects(session)} WHERE table_name = ? AND reject_id IN (SELECT reject_id FROM __rejects)"
+    none = "" if known else "LIMIT 0"  # what is known not to be there is not looked for
+    session.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE __known AS SELECT reject_id, first_seen, status, set_aside {again} {none}",
+        [table.name],
+    )
+    if known:
+        session.connection.execute(f"DELETE {again}", [table.name])
+    session.connection.execute(
+        f"""
+        INSERT INTO {rejects(session)}
+        SELECT reject_id, $run, $table, $partition, source_file, source_line, reason_codes, payload,
+               coalesce(first_seen, $now), $now, if(status = 'discarded', 'discarded', 'open'),
+               $published OR (coalesce(set_aside, false) AND status IN ('open', 'discarded')), malformed
+        FROM __rejects LEFT JOIN __known USING (reject_id)
+        """,
+        {
+            "run": run.id,
+            "now": run.now,
+            "table": table.name,
+            "partition": str(partition) if partition else None,
+            "published": published,
+        },
+    )
+    session.connection.execute("DROP TABLE __known")
+
+
+def _settle(session: Session, table: TableDef, partition: PartitionRange | None) -> None:
+    """Mark as resolved what this build evaluated again and did not reject."""
+    evaluated = "true"
+    if table.appends:
+        # Only what a failed build saw is read again: its offsets were not committed.
+        evaluated = "NOT set_aside"
+    elif partition is not None and table.partitions is not None:
+        structure = json.dumps({table.partitions.column: "VARCHAR"}).replace("'", "''")
+        column = table.partitions.column.replace("'", "''")
+        day = f"TRY_CAST(struct_extract(from_json(payload, '{structure}'), '{column}') AS DATE)"
+        # Rows without a day are judged in every partition's build.
+        evaluated = f"coalesce({day} BETWEEN DATE '{partition.start}' AND DATE '{partition.end}', true)"
+    session.connection.execute(
+        f"""UPDATE {rejects(session)} SET status = 'resolved'
+            WHERE table_name = ? AND status = 'open' AND {evaluated}
+              AND reject_id NOT IN (SELECT reject_id FROM __rejects)""",
+        [table.name],
+    )
+
+
+def rejects(session: Session) -> str:
+    """The SQL name of the quarantine that this session writes."""
+    return f"{ops.quoted(session.catalog)}.quarantine.rejects"
+
+
+def adopt(session: Session) -> None:
+    """Give a dry run its own copy of the real quarantine, to replay and discard in."""
+    if session.real is None or ops.missing(session.connection, session.real):
+        return
+    session.connection.execute(
+        f"""INSERT INTO {rejects(session)} BY NAME SELECT * FROM {ops.quoted(session.real)}.quarantine.rejects
+            WHERE reject_id NOT IN (SELECT reject_id FROM {rejects(session)})"""
+    )
+
+
+def sample(session: Session, contract: Contract) -> tuple[Mapping[str, Any], ...]:
+    """Some of the collected rejects: up to three for each combination of reasons, classified values masked."""
+    groups = session.connection.execute(
+        f"""SELECT min(payload, 3) FROM __rejects GROUP BY reason_codes
+            ORDER BY count(*) DESC, reason_codes LIMIT {SAMPLE}"""
+    ).fetchall()
+    payloads = [payload for (group,) in groups for payload in group]
+    found = session.connection.execute(
+        f"""SELECT reason_codes, payload, source_file, source_line FROM __rejects
+            WHERE payload IN ({", ".join("?" * len(payloads)) or "NULL"}) ORDER BY ALL LIMIT {SAMPLE * SAMPLE}""",
+        payloads,
+    ).fetchall()
+    # Of rows that are equal the first is enough.
+    first = {(tuple(reasons), payload): (file, line) for reasons, payload, file, line in reversed(found)}
+    return tuple(
+        {"reasons": ", ".join(reasons), "source": place(*where), **shown(payload, contract, reasons=reasons)}
+        for (reasons, payload), where in sorted(first.items(), key=lambda item: item[0])[:SAMPLE]
+    )
+
+
+def first_place(session: Session) -> str | None:
+    """Where the first of the collected rejects stood in the source, if the connector said so."""
+    row = session.connection.execute(
+        """SELECT source_file, source_line FROM __rejects WHERE source_file IS NOT NULL
+           ORDER BY source_file, source_line LIMIT 1"""
+    ).fetchone()
+    return place(*row) if row else None
+
+
+def place(file: str | None, line: int | None) -> str | None:
+    """Where a row stood, as `file:line`."""
+    return file if line is None else f"{file or '?'}:{line}"
+
+
+def shown(
+    payload: str, contract: Contract | None, *, reasons: Sequence[str] = (), unmask: bool = False
+) -> dict[str, Any]:
+    """A payload for people: values of classified and unknown columns masked, long ones cut.
+
+    Args:
+        reasons: why the row was rejected.
+    """
+    classes = classes_of(contract, reasons) if contract else {}
+    found = json.loads(payload)
+    columns = found if isinstance(found, dict) else {"payload": found}
+    return {name: cut(value) if unmask else mask(cut(value), classes.get(name)) for name, value in columns.items()}
+
+
+def classes_of(contract: Contract, reasons: Iterable[str]) -> dict[str, str | None]:
+    """The classification of every part of a rejected row's payload.
+
+    A malformed row's `_error` may be seen where it quotes nothing: `amount is no BIGINT`, `expected 6 fields, found 3`.
+    """
+    classes = {column.name: column.classification for column in contract.columns}
+    if any(reason.endswith((".cast", ".columns", ".quote", ".encoding")) for reason in reasons):
+        classes.setdefault("_error", "internal")
+    return classes
+
+
+def cut(value: Any) -> Any:
+    """A value short enough to be read in a report."""
+    text = value if isinstance(value, str) or value is None else json.dumps(value, ensure_ascii=False)
+    return text if text is None or len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"

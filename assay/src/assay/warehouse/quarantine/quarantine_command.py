@@ -1,0 +1,235 @@
+"""`pipeline quarantine`: list, show, replay or discard rejected rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assay.errors import PipelineError
+from assay.words import rows_told
+
+if TYPE_CHECKING:
+    from assay.project import Project
+    from assay.tables.run import Run
+    from assay.warehouse.quarantine.find import Reject
+    from assay.warehouse.session import Session
+
+STATUSES = ("open", "resolved", "replayed", "discarded")
+
+
+@click.group()
+def quarantine() -> None:
+    """Rejected rows: look at them, replay them through the current contract, or discard them.
+
+    In the dry_run environment nothing is changed. Exit codes: 0 done, 1 the table as a whole would break a rule,
+    2 error.
+    """
+
+
+@quarantine.command("list")
+@click.option("--table", metavar="TABLE", help="Only this table's rows.")
+@click.option("--reason", metavar="CODE", help="Only rows rejected for this reason, such as quantity.ge_0.")
+@click.option(
+    "--status", type=click.Choice([*STATUSES, "all"]), default="open", show_default=True, help="Only rows like this."
+)
+@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="The newest; 0 for all.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with the rows; classified values masked.")
+@click.pass_obj
+def list_(project: Project, table: str | None, reason: str | None, status: str, limit: int, as_json: bool) -> None:
+    """List rejected rows with their reasons, newest first."""
+    from assay.warehouse.quarantine import find as books
+
+    name = project.graph.get(table).name if table else None
+    wanted = books.Wanted(table=name, reason=reason, status=None if status == "all" else status)
+    with _session(project, missing_is_empty=True) as session:
+        found = books.find(session, wanted, limit=limit) if session else []
+        total, codes = books.count(session, wanted) if session else (0, {})
+    if as_json:
+        import json
+
+        click.echo(json.dumps([_plain(project, reject) for reject in found], indent=2, ensure_ascii=False))
+    else:
+        _print_list(found, total, codes, status)
+
+
+@quarantine.command()
+@click.argument("reject_id", metavar="REJECT_ID")
+@click.option("--unmask", is_flag=True, help="Show personal and secret values, and what the contract does not know.")
+@click.pass_obj
+def show(project: Project, reject_id: str, unmask: bool) -> None:
+    """Show one rejected row; the first characters of its id are enough."""
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    from assay.warehouse.quarantine import find as books
+
+    with _session(project) as session:
+        reject = books.one(session, reject_id)
+    grid = Grid(box=None, padding=(0, 2, 0, 0), show_header=False)
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    for name, value in _plain(project, reject, unmask=unmask).items():
+        if name == "row":
+            grid.add_row("", "")
+            for column, text in value.items():
+                grid.add_row(column, _visible(text))
+        else:
+            grid.add_row(name, ", ".join(value) if isinstance(value, list) else _visible(value))
+    Console(highlight=False, markup=False, soft_wrap=True).print(grid)
+
+
+@quarantine.command()
+@click.argument("reject_ids", nargs=-1, metavar="[REJECT_ID]...")
+@click.option("--table", metavar="TABLE", help="All open rows of this table.")
+@click.option("--reason", metavar="CODE", help="With --table: only those rejected for this reason.")
+@click.pass_obj
+def discard(project: Project, reject_ids: tuple[str, ...], table: str | None, reason: str | None) -> None:
+    """Mark open rows as not wanted. They are kept, and not opened again when a later build rejects them too."""
+    from assay.warehouse.quarantine import find as books
+
+    _need_one(reject_ids, table, reason)
+    with _session(project) as session:
+        if table:
+            count = books.discard_all(session, books.Wanted(table=project.graph.get(table).name, reason=reason))
+        else:
+            count = books.discard(session, [reject.id for reject in _chosen(session, reject_ids)])
+    click.echo(f"{rows_told(count)} discarded{_dry(project)}")
+
+
+@quarantine.command()
+@click.argument("reject_ids", nargs=-1, metavar="[REJECT_ID]...")
+@click.option("--table", metavar="TABLE", help="All open rows of this table.")
+@click.pass_obj
+def replay(project: Project, reject_ids: tuple[str, ...], table: str | None) -> None:
+    """Run open rows through the current contract and publish what now passes; the others stay open."""
+    from assay.tables.run import Run
+
+    _need_one(reject_ids, table, None)
+    run = Run.start()
+    with _session(project) as session:
+        if table:
+            _replay_one(project, session, project.graph.get(table).name, None, run)
+            return
+        chosen: dict[str, list[str]] = {}
+        for reject in _chosen(session, reject_ids):
+            if reject.malformed or not reject.set_aside:
+                raise PipelineError(
+                    "a malformed row cannot be replayed" if reject.malformed else "its build published nothing",
+                    where=reject.id,
+                    fix="Correct the source, or discard it."
+                    if reject.malformed
+                    else f"Build it: pipeline run {reject.table}.",
+                )
+            chosen.setdefault(project.graph.get(reject.table).name, []).append(reject.id)
+        for name in [node for node in project.graph.nodes if node in chosen]:
+            _replay_one(project, session, name, chosen[name], run)
+
+
+def _replay_one(project: Project, session: Session, name: str, ids: list[str] | None, run: Run) -> None:
+    from assay.warehouse.quarantine import find as books
+    from assay.warehouse.quarantine.replay import replay as run_again
+
+    table = project.graph.tables.get(name)
+    if table is None:
+        raise PipelineError("is a file, not a table", where=name, fix="`pipeline tables` lists tables.")
+    done = run_again(session, project.graph, table, run, ids)
+    click.echo(f"{name}: {done.checks[0].summary}{_dry(project)}")
+    if ids is None:
+        malformed, unpublished = books.left_out(session, books.Wanted(table=name))
+        if malformed:
+            click.echo(f"  left out as malformed: {rows_told(malformed)}; correct the source, or discard them")
+        if unpublished:
+            left = rows_told(unpublished)
+            click.echo(f"  left out, of a failed build: {left}; `pipeline run {name}` judges them again")
+    below = [node for node in project.graph.downstream([name]) if node != name]
+    if done.action == "replay" and below:
+        click.echo(f"  built from it: pipeline run {' '.join(below)}")
+
+
+@contextmanager
+def _session(project: Project, *, missing_is_empty: bool = False) -> Iterator[Any]:
+    """A session with the warehouse of the settings; None where there is none yet and `missing_is_empty`."""
+    from assay.warehouse.quarantine.keep import adopt
+    from assay.warehouse.warehouse import DryRunWarehouse, DuckDBWarehouse
+
+    settings = project.settings()
+    if not settings.warehouse.exists():
+        if missing_is_empty:
+            yield None
+            return
+        raise PipelineError("there is no warehouse yet", where=str(settings.warehouse), fix="Run: pipeline run.")
+    dry = settings.env == "dry_run"
+    warehouse = DryRunWarehouse.of(settings) if dry else DuckDBWarehouse.of(settings)
+    with warehouse.session() as session:
+        adopt(session)
+        yield session
+
+
+def _need_one(reject_ids: tuple[str, ...], table: str | None, reason: str | None) -> None:
+    if bool(reject_ids) == bool(table) or (reason and not table):
+        raise PipelineError("name rows by their ids, or a table", fix="`pipeline quarantine list` shows both.")
+
+
+def _chosen(session: Session, reject_ids: tuple[str, ...]) -> list[Reject]:
+    """The open rejects with these ids; raises PipelineError for one that is not there, or not open."""
+    from assay.warehouse.quarantine import find as books
+
+    chosen = [books.one(session, reject_id) for reject_id in reject_ids]
+    for reject in chosen:
+        if reject.status != "open":
+            raise PipelineError(f"the row is {reject.status}, not open", where=reject.id)
+    return list({reject.id: reject for reject in chosen}.values())
+
+
+def _plain(project: Project, reject: Reject, *, unmask: bool = False) -> dict[str, Any]:
+    from assay.contract import Contract
+    from assay.warehouse.quarantine.keep import shown
+
+    table = project.graph.tables.get(reject.table)
+    contract = Contract.of(table.model) if table is not None else None
+    return {
+        "id": reject.id,
+        "table": reject.table,
+        "partition": reject.partition,
+        "source": reject.place,
+        "reasons": reject.reasons,
+        "status": reject.status,
+        "first_seen": reject.first_seen.isoformat(),
+        "last_seen": reject.last_seen.isoformat(),
+        "run": reject.run_id,
+        "row": shown(reject.payload, contract, reasons=reject.reasons, unmask=unmask),
+    }
+
+
+def _print_list(found: Sequence[Reject], total: int, codes: Mapping[tuple[str, str], int], status: str) -> None:
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    # A line a row, however long: names cut into pieces can neither be read nor searched for.
+    console = Console(highlight=False, markup=False, soft_wrap=True, width=500)
+    if not found:
+        console.print("no rejected rows" if status == "all" else f"no rejected rows that are {status}")
+        return
+    grid = Grid(box=None, padding=(0, 2, 0, 0))
+    for column in ("id", "table", "reasons", "source", "status", "last seen"):
+        grid.add_column(column, no_wrap=True)
+    for reject in found:
+        seen = reject.last_seen.strftime("%Y-%m-%d %H:%M")
+        grid.add_row(reject.id[:12], reject.table, ", ".join(reject.reasons), reject.place, reject.status, seen)
+    console.print(grid)
+    console.print()
+    for (table, code), rows in codes.items():
+        console.print(f"{rows:>9,}  {table}  {code}")
+    if len(found) < total:
+        console.print(f"{total:,} rows; the newest {len(found):,} are shown, --limit 0 shows all")
+
+
+def _visible(value: object) -> str:
+    return "NULL" if value is None else str(value)
+
+
+def _dry(project: Project) -> str:
+    return " (dry run: nothing real was written)" if project.settings().env == "dry_run" else ""

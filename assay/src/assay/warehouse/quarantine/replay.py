@@ -1,0 +1,235 @@
+"""Replay: run rejected rows through the current contract, and publish what now passes.
+
+What a later build makes of replayed rows: a table that is replaced holds what its source holds, so the next
+build evaluates the source again. If the row is still there and passes, it is published from there, once; if it
+is rejected again, its reject is open again; if the source no longer has it, the table no longer has it, and the
+quarantine still does. A partition's build does the same to its days. An event stream is never read twice, so
+replayed rows stay. In the other direction a row that a build has published since is no longer open (see
+`quarantine`), so that it cannot be published a second time from here.
+
+Rows are replayed as they were computed: if the table's function changed since, build the table instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from assay.errors import WarehouseError
+from assay.tables.results import CheckResult, Publication
+from assay.warehouse import ops, verdicts
+from assay.warehouse.failures import explained
+from assay.warehouse.ops import quoted
+from assay.warehouse.publish import failure, spanning
+from assay.warehouse.quarantine.keep import adopt, rejects
+from assay.warehouse.session import Session, qualified
+from assay.warehouse.staging import REPEAT
+
+if TYPE_CHECKING:
+    from assay.contract import Contract
+    from assay.tables.declare import TableDef
+    from assay.tables.graph import Graph
+    from assay.tables.run import Run
+
+_TEMPORARY = ("__replay", "__candidates", "__why", "__passing")
+
+
+def replay(session: Session, graph: Graph, table: TableDef, run: Run, ids: Sequence[str] | None = None) -> Publication:
+    """Publish the open rejects of `table` (or those in `ids`) that pass its current contract.
+
+    The budget does not apply: what fails stays in the quarantine, with its new reasons. Rejects of a build that
+    published nothing and malformed rows, which never went through the table's function, are left alone.
+
+    Returns:
+        What happened, with action "replay", or "none" if no row passed; `staged` rows were tried, `rejected` stay.
+
+    Raises:
+        AuditFailed: the table as a whole would break a rule or an invariant; nothing was changed.
+        WarehouseError: the table was never published, or under another contract.
+    """
+    started = time.perf_counter()
+    where = f"{table.stage}.{table.name}"
+    with explained(where), session.transaction():
+        publication = _replay(session, graph, table, run, ids, started)
+        if publication.failed:
+            raise failure(publication, where)
+    return publication
+
+
+def _replay(
+    session: Session, graph: Graph, table: TableDef, run: Run, ids: Sequence[str] | None, started: float
+) -> Publication:
+    from assay.contract import Contract
+
+    contract = Contract.of(table.model)
+    existing = session.relation(table)
+    _check_columns(session, table, contract)
+    adopt(session)
+    _choose(session, table, ids)
+    _read(session, contract)
+    upstream = {name: graph.tables[name] for name in graph.upstream_of(table.name)}
+    _judge(session, table, contract, existing, upstream)
+    columns = ", ".join(quoted(column.name) for column in contract.columns)
+    session.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE __passing AS FROM __candidates ANTI JOIN __why USING (reject_id)"
+    )
+    tried, passing = _count(session, "__candidates"), _count(session, "__passing")
+    whole = f"(SELECT {columns} FROM {existing} UNION ALL BY NAME SELECT {columns} FROM __passing)"
+    checks = [_rows_valid(session, tried, passing)]
+    checks += spanning(session, table, contract, graph.invariants_of(table.name), upstream, whole) if passing else []
+    publication = _publication(session, table, tried, passing, tuple(checks), started)
+    if not publication.failed:
+        _settle(session, run)
+        if passing:
+            publication = _publish(session, table, contract, run, existing, publication)
+    for name in _TEMPORARY:
+        session.connection.execute(f"DROP TABLE {name}")
+    return publication
+
+
+def _check_columns(session: Session, table: TableDef, contract: Contract) -> None:
+    described = session.connection.execute(f"DESCRIBE {session.relation(table)}").fetchall()
+    if {row[0]: row[1] for row in described} != contract.duckdb_columns:
+        raise WarehouseError(
+            "the published table has other columns than its contract",
+            where=f"{table.stage}.{table.name}",
+            fix=f"Build it instead: pipeline run {table.name}.",
+        )
+
+
+def _choose(session: Session, table: TableDef, ids: Sequence[str] | None) -> None:
+    among = "" if ids is None else "AND list_contains($ids, reject_id)"
+    session.connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE __replay AS SELECT reject_id, payload FROM {rejects(session)}
+            WHERE table_name = $table AND status = 'open' AND set_aside AND NOT malformed {among}""",
+        {"table": table.name} | ({} if ids is None else {"ids": list(ids)}),
+    )
+
+
+def _read(session: Session, contract: Contract) -> None:
+    """The stored rows as typed rows, labelled; `__why` gets those that do not read back as exactly what was stored."""
+    values = []
+    for column, expression in zip(contract.columns, contract.from_payload_sql(), strict=True):
+        # A value that is no longer of the column's type must not end the statement.
+        name = f" AS {quoted(column.name)}"
+        values.append(f"TRY({expression.removesuffix(name)}){name}")
+    rows = session.backend.sql(f"SELECT {', '.join(values)}, reject_id, payload FROM __replay")
+    session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __candidates AS {session.sql(contract.label(rows))}")
+    session.connection.execute("CREATE OR REPLACE TEMP TABLE __why (reject_id VARCHAR, code VARCHAR)")
+    again = contract.payload_sql()
+    session.connection.execute(
+        f"""INSERT INTO __why
+            SELECT reject_id, if(list_sort(map_keys(stored)) = list_sort(map_keys(again)), 'payload.types', 'payload.columns')
+            FROM (SELECT reject_id, {_as_map("payload")} AS stored, {_as_map(again)} AS again FROM __candidates)
+            WHERE list_sort(map_entries(stored)) IS DISTINCT FROM list_sort(map_entries(again))"""
+    )
+
+
+def _as_map(text: str) -> str:
+    return f"""from_json({text}, '"MAP(VARCHAR, JSON)"')"""
+
+
+def _judge(
+    session: Session, table: TableDef, contract: Contract, existing: str, upstream: Mapping[str, TableDef]
+) -> None:
+    """Collect in `__why` what keeps each candidate from being published."""
+    left = "(FROM __candidates ANTI JOIN __why USING (reject_id))"
+    session.connection.execute(
+        f"INSERT INTO __why SELECT reject_id, unnest({contract.reason_codes_sql()}) FROM {left} "
+        f"WHERE {contract.broken_sql()}"
+    )
+    for reference in table.references:
+        if reference.severity == "error":
+            other = existing if reference.to == table.name else session.relation(upstream[reference.to])
+            orphans = verdicts.orphans_sql(left, reference, other)
+            session.connection.execute(f"INSERT INTO __why SELECT reject_id, ? {orphans}", [reference.name])
+    for key in contract.keys:
+        listed = ", ".join(quoted(name) for name in key)
+        present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in key)
+        session.connection.execute(
+            f"INSERT INTO __why SELECT reject_id, 'unique_key.null' FROM {left} WHERE NOT ({present})"
+        )
+        session.connection.execute(
+            f"INSERT INTO __why SELECT reject_id, '{REPEAT}' FROM {left} SEMI JOIN {existing} USING ({listed})"
+        )
+        session.connection.execute(
+            f"INSERT INTO __why SELECT reject_id, '{REPEAT}' FROM (SELECT reject_id, {_place(table, contract, key)} "
+            f"AS place FROM {left}) WHERE place > 1"
+        )
+
+
+def _place(table: TableDef, contract: Contract, key: tuple[str, ...]) -> str:
+    """SQL: more than 1 for a candidate that repeats another's key and must wait."""
+    listed = ", ".join(quoted(name) for name in key)
+    if table.keep is None or key != contract.key:
+        # Nothing says which of them is right, so none of them is published.
+        return f"count(*) OVER (PARTITION BY {listed})"
+    order = table.keep.order_sql([column.name for column in contract.columns])
+    return f"row_number() OVER (PARTITION BY {listed} ORDER BY {', '.join(order)}, reject_id)"
+
+
+def _rows_valid(session: Session, tried: int, passing: int) -> CheckResult:
+    counts = session.connection.execute(
+        "SELECT code, count(*) FROM __why GROUP BY code ORDER BY count(*) DESC, code"
+    ).fetchall()
+    listed = ", ".join(f"{code} {count:,}" for code, count in counts)
+    summary = f"{passing:,} of {tried:,} rows now pass" + (f"; the others stay: {listed}" if counts else "")
+    return CheckResult("rows_valid", passing == tried, "warn", summary, failing=tried - passing, reasons=dict(counts))
+
+
+def _settle(session: Session, run: Run) -> None:
+    session.connection.execute(
+        f"UPDATE {rejects(session)} SET status = 'replayed', run_id = $run, last_seen = $now "
+        "WHERE reject_id IN (SELECT reject_id FROM __passing)",
+        {"run": run.id, "now": run.now},
+    )
+    session.connection.execute(
+        f"""UPDATE {rejects(session)} AS kept SET reason_codes = why.codes
+            FROM (SELECT reject_id, list(DISTINCT code ORDER BY code) AS codes FROM __why GROUP BY reject_id) AS why
+            WHERE kept.reject_id = why.reject_id"""
+    )
+
+
+def _publish(
+    session: Session, table: TableDef, contract: Contract, run: Run, existing: str, publication: Publication
+) -> Publication:
+    target = qualified(session.catalog, table.stage, table.name)
+    if existing != target:
+        # A dry run writes into its own copy; the real table is only read.
+        session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(session.catalog)}.{quoted(table.stage)}")
+        session.connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {existing}")
+    columns = ", ".join(quoted(column.name) for column in contract.columns)
+    session.connection.execute(f"INSERT INTO {target} BY NAME SELECT {columns} FROM __passing")
+    profile = contract.profile(session.connection, target)
+    published = dataclasses.replace(
+        publication, action="replay", rows=profile.rows, data_version=profile.content_hash, profile=profile.columns
+    )
+    ops.record(session.connection, session.catalog, published, run)
+    return published
+
+
+def _publication(
+    session: Session, table: TableDef, tried: int, passing: int, checks: tuple[CheckResult, ...], started: float
+) -> Publication:
+    last = session.last_publication(table.name)
+    return Publication(
+        table=table.name,
+        stage=table.stage,
+        action="none",
+        rows=session.count(table),
+        staged=tried,
+        rejected=tried - passing,
+        seconds=time.perf_counter() - started,
+        data_version=last.data_version if last else "",
+        # The published rows are still those of the last build's code and inputs.
+        code_version=last.code_version if last else "",
+        upstream_versions=last.upstream_versions if last else {},
+        source_version=last.source_version if last else None,
+        checks=checks,
+    )
+
+
+def _count(session: Session, relation: str) -> int:
+    return int(session.connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])

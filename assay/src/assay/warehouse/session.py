@@ -1,0 +1,227 @@
+"""One session with a warehouse: read published tables, publish new versions, write exported files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from assay.errors import WarehouseError
+from assay.tables.declare import TableDef
+from assay.warehouse import ops
+from assay.warehouse.failures import explained
+
+if TYPE_CHECKING:
+    import duckdb
+    import ibis
+    from ibis.backends.duckdb import Backend
+
+T = TypeVar("T")
+
+
+class Session:
+    """A DuckDB connection with the pipeline's view of it.
+
+    Args:
+        connection: writes go to its current database.
+        output: the folder of exported files.
+        real: the name of an attached catalog that is read where this session has written nothing (dry runs).
+        keeps_books: whether publications are profiled and recorded, for those who ask later.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        output: Path,
+        scratch: Path,
+        real: str | None = None,
+        keeps_books: bool = True,
+    ) -> None:
+        import ibis
+
+        self.connection = connection
+        self.backend: Backend = ibis.duckdb.from_connection(connection)
+        self.catalog: str = connection.execute("SELECT current_database()").fetchall()[0][0]
+        self.output = output
+        self.scratch = scratch
+        self.real = real
+        self.keeps_books = keeps_books
+        with explained(self.catalog):
+            ops.prepare(connection, self.catalog)
+
+    @property
+    def dry(self) -> bool:
+        """Whether this is a dry run's session: nothing real is written."""
+        return self.real is not None
+
+    def catalog_of(self, table: TableDef) -> str | None:
+        """The catalog in which `table` stands: this session's own first, else the real one; None if neither."""
+        import duckdb
+
+        for catalog in (self.catalog,) if self.real is None else (self.catalog, self.real):
+            # Asking for no row is quicker than duckdb_tables(), which describes every table there is.
+            with suppress(duckdb.CatalogException):
+                self.connection.execute(f"FROM {qualified(catalog, table.stage, table.name)} LIMIT 0")
+                return catalog
+        return None
+
+    def exists(self, table: TableDef) -> bool:
+        """Whether `table` was published, here or (dry runs) in the real warehouse."""
+        return self.catalog_of(table) is not None
+
+    def relation(self, table: TableDef) -> str:
+        """The quoted SQL name of `table`; raises WarehouseError if it was never published."""
+        return qualified(self._published_in(table), table.stage, table.name)
+
+    def read(self, table: TableDef) -> ibis.Table:
+        """The published rows of `table`; raises WarehouseError if there are none yet."""
+        return self.backend.table(table.name, database=(self._published_in(table), table.stage))
+
+    def _published_in(self, table: TableDef) -> str:
+        catalog = self.catalog_of(table)
+        if catalog is None:
+            raise WarehouseError(
+                f"'{table.name}' was never published",
+                where=f"{table.stage}.{table.name}",
+                fix=f"Build it first: pipeline run {table.name}.",
+            )
+        return catalog
+
+    def count(self, table: TableDef) -> int:
+        """The number of published rows of `table`."""
+        row = self.connection.execute(f"SELECT count(*) FROM {self.relation(table)}").fetchone()
+        return int(row[0]) if row else 0
+
+    def last_publication(self, name: str) -> ops.Record | None:
+        """The newest successful publication of a table or export, here or (dry runs) in the real warehouse."""
+        return self._from_books(lambda catalog: ops.last(self.connection, catalog, name))
+
+    def data_version(self, name: str) -> str | None:
+        """The data version of that publication; None where no books are kept."""
+        if not self.keeps_books:
+            return None
+        return self._from_books(lambda catalog: ops.last_version(self.connection, catalog, name))
+
+    def offsets(self, table: TableDef) -> dict[int, int]:
+        """How far `table`'s event log was read, here or (dry runs) in the real warehouse.
+
+        Nothing was read into a table that does not exist: one that was dropped, or moved to another stage, starts over.
+        """
+        if not self.exists(table):
+            return {}
+        return self._from_books(lambda catalog: ops.offsets(self.connection, catalog, table.name))
+
+    def _from_books(self, ask: Callable[[str], T]) -> T:
+        """The answer of this session's books, or of the real warehouse's where these have none."""
+        own = ask(self.catalog)
+        return ask(self.real) if not own and self.real is not None and self._real_has_books else own
+
+    @cached_property
+    def _real_has_books(self) -> bool:
+        # Asked once: nobody writes the real warehouse while it is attached.
+        return self.real is not None and not ops.missing(self.connection, self.real)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing: commits at the end, rolls back on any error."""
+        self.connection.execute("BEGIN TRANSACTION")
+        try:
+            yield
+        except BaseException:
+            self._rollback()
+            raise
+        try:
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
+
+    def _rollback(self) -> None:
+        import duckdb
+
+        # After a failed commit DuckDB has already rolled back by itself, and says that there is nothing to undo.
+        with suppress(duckdb.Error):
+            self.connection.execute("ROLLBACK")
+
+    @contextmanager
+    def registered(self, rows: Any, name: str) -> Iterator[ibis.Table]:
+        """An Arrow table or data frame as an Ibis table, for the time of the block."""
+        self.connection.register(name, rows)
+        try:
+            yield self.backend.table(name)
+        finally:
+            self.connection.unregister(name)
+
+    @contextmanager
+    def temporary_tables(self) -> Iterator[None]:
+        """Drop the temporary tables that the block makes: what a connector landed is no longer needed then."""
+        before = self._temporary()
+        try:
+            yield
+        finally:
+            import duckdb
+
+            # A database that stopped after an error takes its temporary tables with it.
+            with suppress(duckdb.FatalException):
+                for name in self._temporary() - before:
+                    self.connection.execute(f"DROP TABLE IF EXISTS temp.main.{ops.quoted(name)}")
+
+    def _temporary(self) -> set[str]:
+        found = self.connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'")
+        return {row[0] for row in found.fetchall()}
+
+    def sql(self, expression: ibis.Table) -> str:
+        """The DuckDB SQL of an Ibis expression, its in-memory tables made known to the connection."""
+        # Ibis registers memtables and UDFs only when it executes an expression itself; publishing executes
+        # the SQL inside its own transaction, so the hook is called here.
+        self.backend._run_pre_execute_hooks(expression)
+        return str(self.backend.compile(expression))
+
+    def write_file(self, path: str, content: bytes) -> Path:
+        """Write an exported file so that a reader sees the old one or the new one, never a part.
+
+        Raises:
+            WarehouseError: the folder cannot be written, or `path` leads out of it.
+        """
+        target = self.output / path
+        if not target.resolve().is_relative_to(self.output.resolve()):
+            raise WarehouseError(
+                "leads out of the output folder", where=str(path), fix="Give a path inside PIPELINE_OUTPUT."
+            )
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, content)
+        except OSError as error:
+            raise WarehouseError(
+                f"cannot be written: {error.strerror}", where=str(target), fix="Free the disk or set PIPELINE_OUTPUT."
+            ) from None
+        return target
+
+    def close(self) -> None:
+        """Give the file back; other processes may open it then."""
+        self.connection.close()
+
+
+def qualified(catalog: str, schema: str, name: str) -> str:
+    """A quoted three-part SQL name."""
+    return ".".join(ops.quoted(part) for part in (catalog, schema, name))
+
+
+def write_atomically(target: Path, content: bytes) -> None:
+    """Replace `target` with `content` by a rename, after the bytes are on the disk."""
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

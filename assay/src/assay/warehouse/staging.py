@@ -1,0 +1,282 @@
+"""Stage and split: rows with a bit mask of broken rules, then good rows here and rejected rows aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from assay.contract.uniqueness import find_suspects
+from assay.warehouse.ops import quoted
+from assay.warehouse.quarantine import keep as quarantine
+from assay.warehouse.session import Session, qualified
+
+if TYPE_CHECKING:
+    import ibis
+
+    from assay.contract import Contract
+    from assay.sources.base import Landed
+    from assay.tables.declare import KeepFirst, TableDef
+    from assay.tables.partitions import PartitionRange
+
+SOURCE_COLUMNS = ("_source_file", "_source_line")
+"""Columns a connector may add: kept for rejected rows, never published."""
+PREFIX = "__staging_"
+"""How the names of staging tables begin."""
+REFUSED = "__refused_"
+"""How the names of tables begin that keep what a failed audit refused."""
+REPEAT = "unique_key.repeat"
+"""The reason code of rows that repeat a key whose first row is kept."""
+
+
+@dataclass
+class Staged:
+    """Rows on their way: counted, split, not yet visible to anybody.
+
+    Attributes:
+        relation: the quoted SQL name of the staging table.
+        staged: rows that arrived, malformed ones included.
+        reasons: rejected rows per reason code; a row that broke two rules counts under both.
+        rejected: rows set aside.
+        published: rows left.
+        sample: some of the rejected rows, masked.
+        first_place: where the first rejected row stood in its source, as `file:line`, if known.
+        extras: the connector's own columns in the staging table.
+    """
+
+    relation: str
+    staged: int = 0
+    rejected: int = 0
+    published: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    sample: Sequence[Mapping[str, Any]] = ()
+    first_place: str | None = None
+    extras: Sequence[str] = ()
+
+
+def narrow(expression: ibis.Table, table: TableDef, partition: PartitionRange | None) -> ibis.Table:
+    """The rows of `partition`, and those without a partition value, which the contract must judge."""
+    if partition is None or table.partitions is None:
+        return expression
+    column = expression[table.partitions.column]
+    return expression.filter(column.between(partition.start, partition.end) | column.isnull())
+
+
+@contextmanager
+def staging_table(session: Session, table: TableDef) -> Iterator[str]:
+    """The quoted name of the table's staging table, which does not outlive the block."""
+    session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(session.catalog)}.{quoted(table.stage)}")
+    relation = qualified(session.catalog, table.stage, f"{PREFIX}{table.name}")
+    try:
+        yield relation
+    except BaseException:
+        # After a full disk or an invalidated database nothing can be dropped; the next session does it.
+        with suppress(duckdb.Error):
+            session.connection.execute(f"DROP TABLE IF EXISTS {relation}")
+            session.connection.execute("DROP TABLE IF EXISTS temp.main.__rejects")
+        raise
+
+
+def keep_refused(session: Session, table: TableDef, relation: str) -> str:
+    """Keep the staged rows under a name that tells they were refused; returns its quoted SQL name."""
+    session.connection.execute(f"ALTER TABLE {relation} RENAME TO {quoted(REFUSED + table.name)}")
+    return qualified(session.catalog, table.stage, f"{REFUSED}{table.name}")
+
+
+def forget_refused(session: Session, table: TableDef) -> None:
+    """Drop what the last failed audit of the table refused."""
+    session.connection.execute(f"DROP TABLE IF EXISTS {qualified(session.catalog, table.stage, REFUSED + table.name)}")
+
+
+def sweep(session: Session) -> None:
+    """Drop the staging tables of builds that were killed."""
+    left = session.connection.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? AND starts_with(table_name, ?)",
+        [session.catalog, PREFIX],
+    ).fetchall()
+    for schema, name in left:
+        session.connection.execute(f"DROP TABLE {qualified(session.catalog, schema, name)}")
+
+
+def stage(
+    session: Session,
+    table: TableDef,
+    contract: Contract,
+    expression: ibis.Table,
+    landed: Landed | None,
+    relation: str,
+) -> Staged:
+    """Write the labelled rows into the staging table and count those that arrived; none is split off yet.
+
+    The columns are the contract's, in its order. Further ones, which a contract that is not strict allows, are
+    left out: nobody described, classified or audited them.
+    """
+    names = [column.name for column in contract.columns]
+    wanted = [*names, *(name for name in SOURCE_COLUMNS if name in expression.columns and name not in names)]
+    if wanted != list(expression.columns):
+        expression = expression.select(*wanted)
+    rows = _as_declared(session, contract, session.sql(expression))
+    extras = wanted[len(names) :]
+    count = _one(session, f"CREATE OR REPLACE TABLE {relation} AS {contract.labelled_sql(rows, extras)}")
+    if landed is not None and landed.malformed is not None:
+        count += _one(session, f"SELECT count(*) FROM ({landed.malformed})")
+    return Staged(relation, count, extras=extras)
+
+
+def _as_declared(session: Session, contract: Contract, rows: str) -> str:
+    """`rows` with the contract's types where DuckDB computes in another one than Ibis says.
+
+    DuckDB sums BIGINT as HUGEINT, and Ibis calls the sum int64: left alone, the table would not have the
+    contract's type. A value that does not fit fails the build.
+    """
+    described = session.connection.execute(f"DESCRIBE {rows}").fetchall()
+    actual = {row[0]: row[1] for row in described}
+    casts = [
+        f"CAST({quoted(name)} AS {wanted}) AS {quoted(name)}"
+        for name, wanted in contract.duckdb_columns.items()
+        if actual[name] != wanted
+    ]
+    return f"SELECT * REPLACE ({', '.join(casts)}) FROM ({rows})" if casts else rows
+
+
+def split(
+    session: Session,
+    table: TableDef,
+    contract: Contract,
+    staged: Staged,
+    landed: Landed | None,
+    existing: str | None,
+) -> None:
+    """Collect the rejected rows; leaves the staging table with the good rows.
+
+    Args:
+        staged: as `stage` returned it; the rest of it is filled in.
+        existing: SQL of the published rows that stay; None if there are none.
+    """
+    relation = staged.relation
+    quarantine.begin(session)
+    if landed is not None and landed.malformed is not None:
+        _set_malformed_aside(session, table, landed.malformed, staged)
+    broken = contract.broken(session.connection, relation)
+    if broken.rejected:
+        _add(staged.reasons, broken.counts)
+        staged.rejected += broken.rejected
+        over_budget = not table.max_rejects.tolerates(staged.rejected, staged.staged)
+        quarantine.collect(
+            session,
+            table,
+            f"SELECT {contract.reason_codes_sql()} AS reason_codes, {contract.payload_sql()} AS payload, "
+            f"{_place(staged.extras)} FROM {relation} WHERE {contract.broken_sql()}",
+            limit=quarantine.KEPT_WHEN_FAILED if over_budget else None,
+        )
+        session.connection.execute(f"DELETE FROM {relation} WHERE {contract.broken_sql()}")
+    if table.keep is not None:
+        _set_repeats_aside(session, table, contract, table.keep, staged, existing)
+    staged.published = _one(session, f"SELECT count(*) FROM {relation}")
+    if staged.rejected:
+        staged.sample = quarantine.sample(session, contract)
+        staged.first_place = quarantine.first_place(session)
+
+
+def strip(session: Session, contract: Contract, staged: Staged) -> None:
+    """Leave the staging table with the contract's columns alone; nothing is copied."""
+    for column in (*contract.mask_columns, *staged.extras):
+        session.connection.execute(f"ALTER TABLE {staged.relation} DROP COLUMN {quoted(column)}")
+
+
+def _place(extras: Sequence[str]) -> str:
+    file, line = (column if column in extras else "NULL" for column in SOURCE_COLUMNS)
+    return f"{file}::VARCHAR AS source_file, {line}::BIGINT AS source_line"
+
+
+def _set_malformed_aside(session: Session, table: TableDef, malformed: str, staged: Staged) -> None:
+    counts = session.connection.execute(f"SELECT reason_code, count(*) FROM ({malformed}) GROUP BY ALL").fetchall()
+    _add(staged.reasons, dict(counts))
+    staged.rejected += sum(count for _, count in counts)
+    quarantine.collect(
+        session,
+        table,
+        f"SELECT [reason_code] AS reason_codes, payload, source_file, source_line FROM ({malformed})",
+        malformed=True,
+    )
+
+
+def _set_repeats_aside(
+    session: Session,
+    table: TableDef,
+    contract: Contract,
+    keep: KeepFirst,
+    staged: Staged,
+    existing: str | None,
+) -> None:
+    """Of rows with the same key keep the first; the others are rejected as `unique_key.repeat`.
+
+    Only the repeated keys are placed in order, and what repeats is usually little. Ties in the declared order are broken by all columns, so that the choice never depends on
+    the order in which rows arrived. Published rows that stay take part: those of an event stream came first;
+    those of other partitions are placed by the declared order, and one that would have to go fails the audit,
+    for a partition's build does not touch it.
+    """
+    relation, extras = staged.relation, staged.extras
+    key = ", ".join(quoted(column) for column in contract.key)
+    suspected = find_suspects(session.connection, relation, contract.key, rows=staged.staged)
+    found = f"SELECT {key} FROM {relation} WHERE {suspected} GROUP BY ALL HAVING count(*) > 1"
+    if existing is not None:
+        found += f" UNION SELECT {key} FROM {relation} SEMI JOIN {existing} USING ({key})"
+    session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __repeated AS {found}")
+    if _one(session, "SELECT count(*) FROM __repeated"):
+        losers = _losers(table, contract, keep, relation, extras, existing)
+        session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __losers AS {losers}")
+        among = "rowid IN (SELECT row_id FROM __losers)"
+        count = _one(session, "SELECT count(*) FROM __losers")
+        quarantine.collect(
+            session,
+            table,
+            f"SELECT ['{REPEAT}'] AS reason_codes, {contract.payload_sql()} AS payload, {_place(extras)} "
+            f"FROM {relation} WHERE {among}",
+        )
+        session.connection.execute(f"DELETE FROM {relation} WHERE {among}")
+        session.connection.execute("DROP TABLE __losers")
+        staged.rejected += count
+        _add(staged.reasons, {REPEAT: count} if count else {})
+    session.connection.execute("DROP TABLE __repeated")
+
+
+def _losers(
+    table: TableDef,
+    contract: Contract,
+    keep: KeepFirst,
+    relation: str,
+    extras: Sequence[str],
+    existing: str | None,
+) -> str:
+    """SQL: the row ids of staged rows that are not the first of their key."""
+    key = ", ".join(quoted(column) for column in contract.key)
+    columns = [column.name for column in contract.columns]
+    listed = ", ".join(quoted(column) for column in columns)
+    order = keep.order_sql(columns)
+    order = ["__is_staged", *order] if table.appends else [*order, "__is_staged"]
+    order += [f"{quoted(name)} NULLS LAST" for name in extras]
+    rows = (
+        f"SELECT {', '.join([listed, *map(quoted, extras)])}, rowid AS __row_id, true AS __is_staged "
+        f"FROM {relation} SEMI JOIN __repeated USING ({key})"
+    )
+    if existing is not None:
+        rows += f" UNION ALL BY NAME SELECT {listed}, false AS __is_staged FROM {existing} SEMI JOIN __repeated USING ({key})"
+    return f"""
+        SELECT __row_id AS row_id FROM (
+            SELECT __row_id, row_number() OVER (PARTITION BY {key} ORDER BY {", ".join(order)}) AS __place
+            FROM ({rows}))
+        WHERE __place > 1 AND __row_id IS NOT NULL"""
+
+
+def _add(reasons: dict[str, int], counts: Mapping[str, int]) -> None:
+    for code, count in counts.items():
+        reasons[code] = reasons.get(code, 0) + count
+
+
+def _one(session: Session, sql: str) -> int:
+    row = session.connection.execute(sql).fetchone()
+    return int(row[0]) if row else 0

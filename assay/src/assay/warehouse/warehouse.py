@@ -1,0 +1,199 @@
+"""The real warehouse and the dry-run one: same interface, and the only difference between the two kinds of run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from assay.settings import BaseSettings
+from assay.warehouse import staging
+from assay.warehouse.connection import Options, connect, waiting
+from assay.warehouse.failures import explained
+from assay.warehouse.session import Session
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from assay.warehouse.dry.proof import Proof
+
+
+class Warehouse(Protocol):
+    """Where tables live."""
+
+    def session(self) -> Any:
+        """A context manager that gives a `Session` and closes it at the end."""
+        ...
+
+
+class DuckDBWarehouse:
+    """The real warehouse: one DuckDB file.
+
+    Args:
+        path: the file; created on first use.
+        output: the folder of exported files.
+        scratch: the folder for what DuckDB spills.
+        lock_timeout: seconds to wait for another process.
+        open_database: opens a file as `duckdb.connect` does; Dagster's resource passes its own.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        output: Path,
+        scratch: Path,
+        options: Options | None = None,
+        lock_timeout: float = 30.0,
+        open_database: Callable[..., duckdb.DuckDBPyConnection] | None = None,
+    ) -> None:
+        self.path = path
+        self.output = output
+        self.scratch = scratch
+        self.options = options or Options()
+        self.lock_timeout = lock_timeout
+        self._open_database = open_database
+
+    @classmethod
+    def of(cls, settings: BaseSettings, **arguments: Any) -> DuckDBWarehouse:
+        """The warehouse that settings describe."""
+        scratch = settings.scratch_folder
+        # DuckDB empties the folder it spilled to; two warehouses must not share one.
+        spill = scratch / f"spill_{settings.warehouse.stem}"
+        return cls(
+            settings.warehouse,
+            output=settings.output,
+            scratch=scratch,
+            options=Options(settings.memory_limit, settings.threads, spill, settings.scratch_limit),
+            lock_timeout=settings.lock_timeout,
+            **arguments,
+        )
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
+        connection = connect(self.path, self.options, lock_timeout=self.lock_timeout, open_database=self._open_database)
+        try:
+            session = Session(connection, output=self.output, scratch=self.scratch)
+            with explained(str(self.path)):
+                staging.sweep(session)
+            yield session
+        finally:
+            connection.close()
+
+
+class DryRunWarehouse:
+    """A scratch database in front of the real one, which is only read.
+
+    Args:
+        real: the real warehouse's file; None, or a file that does not exist, means an empty one.
+        scratch: the folder in which this dry run makes a folder of its own, removed afterwards.
+        in_memory: keep the scratch database in memory (golden cases).
+        keeps_books: whether publications are profiled and recorded; golden cases need neither.
+        keep: leave the scratch folder behind for inspection.
+        readable: the folders that sources are read from; DuckDB then opens files there and in the scratch folder
+            only. None where they are not known: then DuckDB may read any file.
+
+    Attributes:
+        folder: the folder of the last session.
+        proof: what the real file was before and after the last session; None where there was no real file to watch.
+    """
+
+    def __init__(
+        self,
+        real: Path | None,
+        *,
+        scratch: Path,
+        options: Options | None = None,
+        lock_timeout: float = 30.0,
+        in_memory: bool = False,
+        keeps_books: bool = True,
+        keep: bool = False,
+        readable: Iterable[Path] | None = None,
+    ) -> None:
+        self.real = real
+        self.scratch = scratch
+        self.options = options or Options()
+        self.lock_timeout = lock_timeout
+        self.in_memory = in_memory
+        self.keeps_books = keeps_books
+        self.keep = keep
+        self.readable = None if readable is None else tuple(readable)
+        self.folder: Path | None = None
+        self.proof: Proof | None = None
+
+    @classmethod
+    def of(cls, settings: BaseSettings, **arguments: Any) -> DryRunWarehouse:
+        """A dry run in front of the warehouse that settings describe."""
+        scratch = settings.scratch_folder
+        return cls(
+            settings.warehouse,
+            scratch=scratch,
+            options=Options(settings.memory_limit, settings.threads, None, settings.scratch_limit),
+            lock_timeout=settings.lock_timeout,
+            keep=settings.keep_scratch,
+            **arguments,
+        )
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Open a new scratch database with the real one attached read-only.
+
+        Raises:
+            WarehouseLocked: another process is writing the real file.
+            WarehouseError: the real file changed in the meantime (see `framework.warehouse.proof`).
+        """
+        from assay.warehouse.dry.guard import guarded
+        from assay.warehouse.dry.proof import Witness
+        from assay.warehouse.dry.scratch import scratch_folder
+
+        self.proof = None
+        with ExitStack() as stack:
+            folder = stack.enter_context(scratch_folder(self.scratch, keep=self.keep))
+            self.folder = folder
+            witness = (
+                stack.enter_context(Witness(self.real, lock_timeout=self.lock_timeout))
+                if self.real is not None
+                else None
+            )
+            options = dataclasses.replace(self.options, temp_folder=folder / "spill")
+            connection = connect(
+                None if self.in_memory else folder / "scratch.duckdb", options, lock_timeout=self.lock_timeout
+            )
+            try:
+                self._attach_real(connection, folder)
+                guard = guarded(connection, readonly_catalogs=("real",))
+                session = Session(
+                    guard,  # type: ignore[arg-type]
+                    output=folder / "output",
+                    scratch=folder,
+                    real="real",
+                    keeps_books=self.keeps_books,
+                )
+                # Ibis pins UTC when it takes the connection over.
+                connection.execute(f"SET TimeZone = '{options.time_zone}'")
+                guard.lock(None if self.readable is None else (*self.readable, folder))
+                yield session
+            finally:
+                connection.close()
+                if witness is not None:
+                    self.proof = witness.proof()
+                    self.proof.check()
+
+    def _attach_real(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+        real = self.real.resolve() if self.real is not None else None
+        if real is None or not real.exists():
+            if self.in_memory:
+                connection.execute("ATTACH ':memory:' AS real")
+                return
+            # An empty database in the real one's place is read-only like a real one.
+            real = folder / "empty.duckdb"
+            connect(real, Options(), lock_timeout=0).close()
+        path = str(real).replace("'", "''")
+
+        def attach() -> duckdb.DuckDBPyConnection:
+            return connection.execute(f"ATTACH '{path}' AS real (READ_ONLY)")
+
+        waiting(attach, self.real, self.lock_timeout)

@@ -1,0 +1,50 @@
+"""Labelling small frames in an in-memory database, for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import ibis
+
+from assay.contract import Contract
+from assay.contract.payload import quoted
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def load(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, rows: Sequence[Sequence[Any]], table: str = "rows"
+) -> None:
+    """A table with the contract's columns, and `_row` numbering the rows from 0."""
+    columns = ", ".join(f"{quoted(name)} {sql_type}" for name, sql_type in contract.duckdb_columns.items())
+    connection.execute(f"CREATE OR REPLACE TABLE {table} ({columns}, _row BIGINT)")
+    places = ", ".join("?" * (len(contract.columns) + 1))
+    if rows:
+        connection.executemany(
+            f"INSERT INTO {table} VALUES ({places})", [[*row, number] for number, row in enumerate(rows)]
+        )
+
+
+def label(connection: duckdb.DuckDBPyConnection, contract: Contract, table: str = "rows") -> None:
+    """`labelled`: the table as the warehouse stages it."""
+    expression = ibis.duckdb.from_connection(connection).table(table)
+    connection.execute(
+        f"CREATE OR REPLACE TABLE labelled AS {ibis.to_sql(contract.label(expression), dialect='duckdb')}"
+    )
+
+
+def verdicts(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, rows: Sequence[Sequence[Any]]
+) -> list[tuple[str, ...]]:
+    """The codes each row breaks, in the order of `rows`."""
+    load(connection, contract, rows)
+    label(connection, contract)
+    masks = ", ".join(contract.mask_columns)
+    found = connection.execute(f"SELECT {masks} FROM labelled ORDER BY _row").fetchall()
+    return [contract.codes(row) for row in found]

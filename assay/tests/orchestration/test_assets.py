@@ -1,0 +1,198 @@
+"""Dagster's face: the same tables, checks and metadata as the plain build, recorded even when a step fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assay.build import build
+from assay.orchestration.assets import build_assets, build_resources, check_names
+from assay.orchestration.jobs import daily_schedule, project_jobs
+from assay.project import Project
+from assay.tables.run import Run
+from assay.warehouse.warehouse import DuckDBWarehouse
+from tests.shop.project import ORDERS, shop_project
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def definitions(project: Project) -> dg.Definitions:
+    return dg.Definitions(
+        assets=build_assets(project),
+        resources=build_resources(project),
+        jobs=project_jobs(project),
+        schedules=[daily_schedule(project, hour=6, timezone="UTC")],
+        executor=dg.in_process_executor,
+    )
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def execute(project: Project, instance: dg.DagsterInstance, **arguments: Any) -> Any:
+    job = definitions(project).resolve_job_def("pipeline")
+    result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET, **arguments)
+    for event in result.all_events:
+        if event.is_step_failure:
+            print(event.event_specific_data.error_display_string)
+    return result
+
+
+def contents(project: Project) -> dict[str, list[tuple[Any, ...]]]:
+    with DuckDBWarehouse.of(project.settings()).session() as session:
+        return {
+            name: session.connection.execute(f"SELECT * FROM {session.relation(table)} ORDER BY ALL").fetchall()
+            for name, table in project.graph.tables.items()
+            if session.exists(table)
+        }
+
+
+def test_both_faces_give_the_same_tables_checks_and_versions(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    plain, dagster = shop_project(tmp_path / "plain"), shop_project(tmp_path / "dagster")
+    with DuckDBWarehouse.of(plain.settings()).session() as session:
+        built = build(plain.graph, plain.graph.nodes, session, Run.start(), plain.sources(plain.settings()))
+    result = execute(dagster, instance)
+    assert built.ok
+    assert result.success
+    assert contents(plain) == contents(dagster)
+    recorded = {
+        (evaluation.asset_key.to_user_string(), evaluation.check_name): (evaluation.passed, evaluation.description)
+        for evaluation in result.get_asset_check_evaluations()
+    }
+    assert recorded == {
+        (name, check.name): (check.passed, check.summary)
+        for name, publication in built.publications.items()
+        for check in publication.checks
+    }
+    for name, publication in built.publications.items():
+        event = instance.get_latest_materialization_event(dg.AssetKey(name))
+        assert event is not None
+        assert event.asset_materialization is not None
+        materialization = event.asset_materialization
+        assert materialization.tags is not None
+        if name != "letter":
+            assert materialization.metadata["dagster/row_count"].value == publication.rows
+            assert materialization.tags["dagster/data_version"] == publication.data_version
+
+
+def test_check_specs_are_what_a_build_reports(tmp_path: Path) -> None:
+    project = shop_project(tmp_path)
+    with DuckDBWarehouse.of(project.settings()).session() as session:
+        built = build(project.graph, project.graph.nodes, session, Run.start(), project.sources(project.settings()))
+    for node in project.graph:
+        assert check_names(node, project.graph) == [check.name for check in built.publications[node.name].checks]
+
+
+def test_a_failed_audit_is_recorded_and_stops_what_follows(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    project = shop_project(tmp_path)
+    assert execute(project, instance).success
+    before = contents(project)
+    orders = tmp_path / "inputs" / "orders.csv"
+    orders.write_text(ORDERS.replace(",7.25", ",-7.25"))
+
+    result = execute(project, instance)
+
+    assert not result.success
+    failed = {e.check_name: e for e in result.get_asset_check_evaluations() if not e.passed}
+    assert set(failed) == {"rows_valid"}
+    assert "amount.ge_0 2" in (failed["rows_valid"].description or "")
+    assert failed["rows_valid"].blocking
+    materialized = {e.asset_key.to_user_string() for e in result.get_asset_materialization_events()}
+    assert materialized == {"raw_orders"}
+    after = contents(project)
+    assert after["orders"] == before["orders"]
+    assert after["daily_sales"] == before["daily_sales"]
+    message = next(e for e in result.all_events if e.is_step_failure).event_specific_data.error_display_string
+    assert "transform.orders: rows_valid: 2 of 5 rows rejected, above the budget" in message
+    assert "the previous version stays" in message
+
+
+def test_a_missing_source_fails_with_one_line(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.orchestration.assets.SOURCE_RETRIES", None)
+    project = shop_project(tmp_path)
+    (tmp_path / "inputs" / "orders.csv").unlink()
+
+    result = execute(project, instance)
+
+    assert not result.success
+    error = next(e for e in result.all_events if e.is_step_failure).event_specific_data.error
+    assert "orders.csv" in error.message
+    assert "raw_orders" in error.message
+    assert "Traceback" not in error.message
+
+
+def test_definition_metadata_shows_schema_lineage_and_code(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    project = shop_project(tmp_path)
+    specs = {spec.key.to_user_string(): spec for spec in definitions(project).resolve_all_asset_specs()}
+    orders = specs["orders"]
+    assert orders.group_name == "transform"
+    assert orders.kinds == {"duckdb", "table"}
+    assert specs["raw_orders"].owners == ["team:shop"]
+    assert orders.metadata["dagster/table_name"] == "transform.orders"
+    columns = {column.name: column for column in orders.metadata["dagster/column_schema"].columns}
+    assert columns["email"].tags == {"classification": "personal"}
+    assert not columns["amount"].constraints.nullable
+    assert orders.code_version
+    assert execute(project, instance).success
+    event = instance.get_latest_materialization_event(dg.AssetKey("daily_sales"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    lineage = event.asset_materialization.metadata["dagster/column_lineage"].value
+    assert lineage.deps_by_column["amount"] == [dg.TableColumnDep(dg.AssetKey("orders"), "amount")]
+
+
+def test_a_partition_run_replaces_its_days_and_records_them(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    project = shop_project(tmp_path)
+    assert execute(project, instance).success
+    source = tmp_path / "inputs" / "orders.csv"
+    source.write_text(ORDERS.replace("20.50", "21.00").replace("99.99", "1.00"))
+    tags = {"dagster/asset_partition_range_start": "2026-03-01", "dagster/asset_partition_range_end": "2026-03-02"}
+
+    assert execute(project, instance, tags=tags).success
+
+    amounts = {row[0]: str(row[3]) for row in contents(project)["orders"]}
+    assert amounts == {1: "10.00", 2: "21.00", 3: "7.25", 5: "99.99"}
+    assert instance.get_materialized_partitions(dg.AssetKey("orders")) == {"2026-03-01", "2026-03-02"}
+
+
+def test_a_dry_run_environment_writes_nothing_real(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    real = shop_project(tmp_path)
+    assert execute(real, instance).success
+    file = tmp_path / "data" / "warehouse.duckdb"
+    before = file.read_bytes()
+    (tmp_path / "inputs" / "orders.csv").write_text(ORDERS.replace("20.50", "21.00"))
+    (tmp_path / "data" / "letter.txt").write_text("untouched")
+
+    assert execute(shop_project(tmp_path, env="dry_run"), instance).success
+
+    assert file.read_bytes() == before
+    assert (tmp_path / "data" / "letter.txt").read_text() == "untouched"
+
+
+def test_nothing_holds_the_warehouse_after_a_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    import subprocess
+    import sys
+
+    project = shop_project(tmp_path)
+    assert execute(project, instance).success
+    file = str(tmp_path / "data" / "warehouse.duckdb")
+    other = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('CREATE TABLE t (a INT)')",
+            file,
+        ],
+        capture_output=True,
+        check=False,
+    )
+    assert other.returncode == 0, other.stderr

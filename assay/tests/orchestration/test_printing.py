@@ -1,0 +1,57 @@
+"""What the command line says of a red check: which rule, some of the rows, and how to find all of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import ibis.expr.datatypes as dt
+import pandera.ibis as pa
+import pytest
+from rich.console import Console
+
+from assay import internal, personal, public
+from assay.build import Progress
+from assay.commands import SHOWN, ProgressPrinter
+from assay.tables.declare import TableDef
+from tests.warehouse.house import Given, House, given, publication, values
+
+
+class Delivery(pa.DataFrameModel):
+    number: dt.Int64 = pa.Field(metadata=internal)
+    farmer: dt.String = pa.Field(metadata=personal)
+    fruit: dt.String = pa.Field(isin=["apple", "pear"], metadata=public)
+
+    class Config:
+        unique = ["number"]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.leave()
+
+
+def said(house: House, *rows: str) -> str:
+    node: TableDef = given("a", Delivery, Given(values("number BIGINT, farmer VARCHAR, fruit VARCHAR", *rows)))
+    result = house.build(node)
+    console = Console(file=io.StringIO(), width=200, soft_wrap=True)
+    ProgressPrinter(console, 1)(Progress("failed", node, publication(result, "a"), result.errors["a"]))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_values_that_broke_a_rule_are_shown_and_personal_ones_are_not(house: House) -> None:
+    text = said(house, "1, 'ann', 'mango'", "2, 'bob', 'pear'")
+    assert "rows_valid: 1 of 2 rows rejected, above the budget of 0 rows: fruit.isin 1" in text
+    assert "such as reasons=fruit.isin, number=1, farmer=***, fruit=mango\n" in text
+    assert "ann" not in text
+    assert "rows_valid finds its rows with: SELECT" in text
+
+
+def test_only_some_rows_are_shown(house: House) -> None:
+    text = said(house, *(f"{number}, 'ann', 'pear'" for number in range(9) for _ in range(2)))
+    assert text.count("such as number=") == SHOWN
+    assert "unique_key finds its rows with: SELECT" in text

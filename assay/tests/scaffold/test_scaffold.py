@@ -1,0 +1,369 @@
+"""A started table loads at once, says what its author has to decide, and touches nothing else."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner, Result
+
+from assay.contract import Contract
+from assay.errors import PipelineError
+from assay.project import Project
+from assay.scaffold.new_commands import new_source, new_table
+from assay.scaffold.unsaid import EDIT, problems
+from assay.settings import BaseSettings
+from assay.sources.base import Sources
+from assay.tables.declare import TableDef
+
+HEAD = '''"""One row per {0}."""
+
+import ibis
+import ibis.expr.datatypes as dt
+import pandera.ibis as pa
+from pandera.typing.ibis import Table
+
+from assay import (internal, personal, public, table)
+from assay.sources import Csv
+
+'''
+ORDERS = (
+    HEAD.format("order")
+    + '''
+class Orders(pa.DataFrameModel):
+    order_id: dt.Int64 = pa.Field(metadata=public, description="The order's number")
+    customer_id: dt.Int64 = pa.Field(metadata=internal, description="Who ordered")
+    amount: dt.Decimal(12, 2) = pa.Field(metadata=internal, description="Euros")
+
+    class Config:
+        unique = ["order_id"]
+
+
+@table(source=Csv("shop_files", "orders.csv"))
+def orders(source: ibis.Table) -> Table[Orders]:
+    """Every order."""
+    return source
+'''
+)
+CUSTOMERS = (
+    HEAD.format("customer")
+    + '''
+class Customers(pa.DataFrameModel):
+    customer_id: dt.Int64 = pa.Field(metadata=internal, description="The customer's number")
+    email: dt.String = pa.Field(metadata=personal, description="Where to write to")
+
+    class Config:
+        unique = ["customer_id"]
+
+
+@table(source=Csv("shop_files", "customers.csv"))
+def customers(source: ibis.Table) -> Table[Customers]:
+    """Every customer."""
+    return source
+'''
+)
+SETTINGS = """class Settings:
+    default_locations: ClassVar[Mapping[str, str]] = {
+        "shop_files": "./data",
+    }
+"""
+
+STAGES = ("extract", "transform", "checks")
+
+numbers = itertools.count()
+Loaded = Callable[[], Project]
+
+
+class ShopSettings(BaseSettings):
+    default_locations = {"shop_files": "./data"}
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loaded:
+    """A project of two extract tables; each call reads its files anew."""
+    package = f"scaffolded_{next(numbers)}"
+    for stage in STAGES:
+        (tmp_path / package / stage).mkdir(parents=True)
+        (tmp_path / package / stage / "__init__.py").touch()
+    (tmp_path / package / "__init__.py").touch()
+    (tmp_path / package / "settings.py").write_text(SETTINGS)
+    (tmp_path / package / "extract" / "orders.py").write_text(ORDERS)
+    (tmp_path / package / "extract" / "customers.py").write_text(CUSTOMERS)
+    (tmp_path / "golden").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return lambda: Project(
+        package, STAGES, tmp_path, lambda: ShopSettings.read({}, root=tmp_path), lambda _: Sources({})
+    )
+
+
+def call(project: Project, command: object, *arguments: str) -> Result:
+    """Run a command; errors of the project come back as the result's exception."""
+    return CliRunner().invoke(command, arguments, obj=project)  # type: ignore[arg-type]
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def table(project: Project, name: str) -> TableDef:
+    return project.graph.tables[name]
+
+
+def test_adding_a_table_touches_one_file_and_one_golden_case(load: Loaded, tmp_path: Path) -> None:
+    before = contents(tmp_path)
+    assert call(load(), new_table, "big_orders", "--stage", "transform", "--from", "orders").exit_code == 0
+    after = contents(tmp_path)
+    assert {name: text for name, text in after.items() if name in before} == before
+    added = after.keys() - before.keys()
+    case = {name for name in added if name.startswith("golden/big_orders/")}
+    assert added - case == {f"{load().package}/transform/big_orders.py"}
+    assert "golden/big_orders/case.yml" in case
+
+
+def test_columns_are_taken_over_with_their_meaning_and_class(load: Loaded) -> None:
+    arguments = ("--stage", "transform", "--from", "orders", "--from", "customers")
+    assert call(load(), new_table, "sales", *arguments).exit_code == 0
+    made = table(load(), "sales")
+    columns = {column.name: column for column in Contract.of(made.model).columns}
+    assert list(columns) == ["order_id", "customer_id", "amount", "email"]
+    assert (columns["email"].description, columns["email"].classification) == ("Where to write to", "personal")
+    assert columns["email"].nullable, "an order may have no customer row"
+    assert not columns["amount"].nullable
+    assert Contract.of(made.model).key == ("order_id",)
+    assert made.preserves == "orders"
+
+
+def test_a_contract_is_inferred_from_an_expression(load: Loaded) -> None:
+    code = 'orders.group_by("customer_id").agg(total=_.amount.sum(), first=_.order_id.min())'
+    done = call(load(), new_table, "totals", "--stage", "transform", "--from", "orders", "--expression", code)
+    assert done.exit_code == 0
+    made = table(load(), "totals")
+    contract = Contract.of(made.model)
+    assert contract.duckdb_columns == {"customer_id": "BIGINT", "total": "DECIMAL(38,2)", "first": "BIGINT"}
+    assert contract.key == ("customer_id",)
+    assert contract.column("total").classification == "internal", "the strictest class of what it is made of"
+    built = made.function(orders=Contract.of(table(load(), "orders").model).rows)
+    assert built.schema() == contract.schema
+
+
+def test_what_is_left_to_decide_is_marked_and_told(load: Loaded, tmp_path: Path) -> None:
+    done = call(load(), new_table, "big_orders", "--stage", "transform", "--from", "orders")
+    file = tmp_path / load().package / "transform" / "big_orders.py"
+    marked = [number for number, line in enumerate(file.read_text().splitlines(), start=1) if EDIT in line]
+    assert len(marked) == 3
+    for number in marked:
+        assert f"transform/big_orders.py:{number}: still to be edited" in done.output
+    assert "transform/big_orders.py: no golden case expects 'big_orders'" in done.output
+    assert "golden/big_orders/case.yml:1: still to be edited: say in the description" in done.output
+
+    decided = [line for line in file.read_text().splitlines() if EDIT not in line]
+    file.write_text("\n".join(decided) + "\n")
+    case, expected = tmp_path / "golden" / "big_orders" / "case.yml", tmp_path / "golden" / "big_orders" / "expected"
+    case.write_text(case.read_text().replace("TODO say what this case teaches", "Every order is taken over."))
+    expected.mkdir()
+    (expected / "big_orders.ndjson").touch()
+    assert [line for line in problems(load()) if "big_orders" in line] == []
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "parquet", "page", "api", "events"])
+def test_a_source_is_started_from_a_sample(load: Loaded, tmp_path: Path, kind: str) -> None:
+    sample = tmp_path / f"sample.{kind}"
+    if kind == "csv":
+        sample.write_text("id,name,priceInEuro,day\n1,tea,2.50,2026-01-01\n")
+    elif kind == "parquet":
+        duckdb.sql("SELECT 1::BIGINT AS id, 'tea' AS name").write_parquet(str(sample))
+    elif kind == "page":
+        sample.write_text("<table><tr><th>id</th><th>name</th></tr><tr><td>1</td><td>tea</td></tr></table>")
+    elif kind == "api":
+        sample.write_text('{"rows": [{"id": 1, "name": "tea"}], "next": null}')
+    else:
+        sample.write_text('{"id": 1, "name": "tea"}\n{"id": 2, "name": "milk"}\n')
+    arguments = ("--kind", kind, "--location", "shop_files", "--path", "teas", "--items", "rows")
+    done = call(load(), new_source, "raw_teas", *arguments, "--sample", str(sample), "--key", "id")
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    contract = Contract.of(table(load(), "raw_teas").model)
+    assert [column.name for column in contract.columns][:2] == ["id", "name"]
+    assert contract.key == ("id",)
+    assert {column.classification for column in contract.columns} == {"personal"}, "until somebody decides"
+    assert contract.column("id").sql_type == ("VARCHAR" if kind == "page" else "BIGINT")
+    assert table(load(), "raw_teas").source is not None
+
+
+def test_each_column_is_named_once_in_what_is_left(load: Loaded, tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text("tea,price\nassam,2.5\n")
+    done = call(load(), new_source, "raw_teas", *sourced("teas.csv"), "--sample", str(sample), "--key", "tea")
+    left = [line for line in done.output.splitlines() if "raw_teas.py:" in line]
+    assert [sum(name in line for line in left) for name in (" tea ", " price ")] == [1, 1], left
+    assert not [line for line in left if "has no description" in line]
+
+    file = tmp_path / load().package / "extract" / "raw_teas.py"
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if EDIT not in line))
+    assert "extract/raw_teas.py: RawTeas.tea has no description" in problems(load())
+
+
+def test_no_row_of_a_sample_is_kept(load: Loaded, tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text("id,email\n1,ada@example.org\n")
+    call(load(), new_source, "raw_people", *sourced("people.csv"), "--sample", str(sample))
+    sample.unlink()
+    assert not [name for name, text in contents(tmp_path).items() if b"ada@" in text]
+
+
+def test_a_key_is_never_null(load: Loaded, tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text("shop,day,tea\n1,2026-01-01,assam\n")
+    keys = ("--key", "shop", "--key", "day")
+    assert call(load(), new_source, "raw_teas", *sourced("t.csv"), "--sample", str(sample), *keys).exit_code == 0
+    nullable = {column.name: column.nullable for column in Contract.of(table(load(), "raw_teas").model).columns}
+    assert nullable == {"shop": False, "day": False, "tea": True}
+
+    arguments = ("--stage", "transform", "--from", "orders,customers", "--key", "email")
+    assert call(load(), new_table, "sales", *arguments).exit_code == 0
+    assert not Contract.of(table(load(), "sales").model).column("email").nullable, "though a join may miss it"
+
+
+def test_names_that_are_no_python_names_are_mapped(load: Loaded, tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text("Order ID,unitPrice,2nd\n1,2.5,x\n")
+    done = call(load(), new_source, "raw_teas", *sourced("teas.csv"), "--sample", str(sample))
+    assert done.exit_code == 0, done.output
+    made = table(load(), "raw_teas")
+    assert list(Contract.of(made.model).duckdb_columns) == ["order_id", "unit_price", "column_2nd"]
+    assert made.source is not None
+    assert made.source.columns == {"Order ID": "BIGINT", "unitPrice": "DOUBLE", "2nd": "VARCHAR"}
+
+
+def sourced(path: str) -> tuple[str, ...]:
+    return ("--kind", "csv", "--location", "shop_files", "--path", path)
+
+
+def test_a_new_location_is_added_to_the_settings(load: Loaded, tmp_path: Path) -> None:
+    arguments = ("--kind", "csv", "--location", "tea_files", "--path", "teas.csv", "--address", "./teas")
+    done = call(load(), new_source, "raw_teas", *arguments)
+    assert f"changed  {load().package}/settings.py" in done.output
+    text = (tmp_path / load().package / "settings.py").read_text()
+    assert '    default_locations: ClassVar[Mapping[str, str]] = {\n        "tea_files": "./teas",\n' in text
+    ast.parse(text)
+
+
+def test_a_folder_of_the_project_counts_from_it(load: Loaded, tmp_path: Path) -> None:
+    arguments = (
+        "--kind",
+        "csv",
+        "--location",
+        "tea_files",
+        "--path",
+        "t.csv",
+        "--address",
+        str(tmp_path / "data/teas"),
+    )
+    assert call(load(), new_source, "raw_teas", *arguments).exit_code == 0
+    assert '"tea_files": "./data/teas",' in (tmp_path / load().package / "settings.py").read_text()
+
+
+@pytest.mark.parametrize("address", ["/srv/teas", "~/teas", "{root}/../teas"])
+def test_a_folder_of_one_machine_is_no_address(load: Loaded, tmp_path: Path, address: str) -> None:
+    before, address = contents(tmp_path), address.format(root=tmp_path)
+    arguments = ("--kind", "csv", "--location", "tea_files", "--path", "t.csv", "--address", address)
+    assert str(call(load(), new_source, "raw_teas", *arguments).exception) == (
+        f"{address}: the address is a folder of this machine alone. "
+        "Give one that counts from the project, such as ./data/shop; "
+        "on this machine PIPELINE_SOURCE_TEA_FILES may name another."
+    )
+    assert contents(tmp_path) == before
+
+
+def test_the_file_is_as_the_linters_want_it(load: Loaded, tmp_path: Path) -> None:
+    call(load(), new_table, "sales", "--stage", "transform", "--from", "orders,customers")
+    call(load(), new_source, "raw_teas", *sourced("teas.csv"))
+    for arguments in (["check", "--select", "E,F,W,UP,B"], ["format", "--check", "--line-length", "120"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *arguments, "--no-cache", str(tmp_path / load().package / "transform")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        (new_table, ("Sales", "--stage", "transform", "--from", "orders"), "'Sales' is no name for a table"),
+        (new_table, ("class", "--stage", "transform", "--from", "orders"), "'class' is no name for a table"),
+        (new_table, ("sales", "--stage", "marts", "--from", "orders"), "no stage 'marts'. Stages: extract, transform."),
+        (
+            new_table,
+            ("sales", "--stage", "checks", "--from", "orders"),
+            "'checks' holds invariants, not tables. Stages: extract, transform.",
+        ),
+        (new_table, ("sales", "--stage", "quarantine", "--from", "orders"), "no stage 'quarantine'. Stages: extract"),
+        (new_table, ("orders", "--stage", "transform", "--from", "customers"), "orders.py: the table exists"),
+        (
+            new_table,
+            ("sales", "--stage", "transform", "--from", "order"),
+            "no table named 'order'. Did you mean orders",
+        ),
+        (new_table, ("sales", "--stage", "transform"), "reads at least one. Name it with --from"),
+        (
+            new_table,
+            ("sales", "--stage", "transform", "--from", "orders", "--expression", "orders.nothing()"),
+            "orders.nothing(): the expression fails",
+        ),
+        (
+            new_table,
+            ("sales", "--stage", "transform", "--from", "orders", "--expression", "orders.amount"),
+            "not a table. End in a table",
+        ),
+        (
+            new_table,
+            ("sales", "--stage", "transform", "--from", "orders", "--key", "id"),
+            "the key's 'id' is no column. Columns: order_id",
+        ),
+        (new_source, ("raw_teas", *sourced("t.csv"), "--sample", "no.csv"), "no.csv: the sample does not exist"),
+        (
+            new_source,
+            ("raw_teas", "--kind", "csv", "--location", "teas", "--path", "t.csv", "--sample", "no.csv"),
+            "no.csv: the sample does not exist",
+        ),
+        (
+            new_source,
+            ("raw_teas", "--kind", "csv", "--location", "teas", "--path", "t.csv"),
+            "settings know no location 'teas' (known: shop_files). Give its --address",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_line_and_writes_nothing(
+    load: Loaded, tmp_path: Path, command: object, arguments: tuple[str, ...], message: str
+) -> None:
+    before = contents(tmp_path)
+    done = call(load(), command, *arguments)
+    assert isinstance(done.exception, PipelineError), done.output
+    assert message in str(done.exception)
+    assert contents(tmp_path) == before
+
+
+def test_an_upstream_of_a_later_stage_is_refused(load: Loaded) -> None:
+    assert call(load(), new_table, "sales", "--stage", "transform", "--from", "orders").exit_code == 0
+    done = call(load(), new_table, "early", "--stage", "extract", "--from", "sales")
+    assert re.search("'sales' is in transform, after extract", str(done.exception))
+
+
+def test_a_sample_of_another_kind_is_refused(load: Loaded, tmp_path: Path) -> None:
+    sample = tmp_path / "sample.parquet"
+    sample.write_text("no parquet")
+    arguments = ("--kind", "parquet", "--location", "shop_files", "--path", "t.parquet")
+    done = call(load(), new_source, "raw_teas", *arguments, "--sample", str(sample))
+    assert "the sample is no parquet" in str(done.exception)

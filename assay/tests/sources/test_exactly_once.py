@@ -1,0 +1,39 @@
+"""From the log to the warehouse: no event lost, none twice, also when the consumer is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from assay.sources import LogWriter
+from tests.sources.consumer import consume, ticks, warehouse
+
+ROOT = Path(__file__).parents[3]
+FOR_EVER = """
+import pathlib, sys
+from tests.sources.consumer import consume_for_ever
+consume_for_ever(pathlib.Path(sys.argv[1]))
+"""
+
+
+def test_a_killed_consumer_loses_nothing_and_reads_nothing_twice(tmp_path):
+    with LogWriter(tmp_path / "log", "ticks") as even, LogWriter(tmp_path / "log", "ticks", 1) as odd:
+        even.append({"n": number} for number in range(30))
+        odd.append({"n": -number} for number in range(30))
+    for builds in (1, 2):
+        with subprocess.Popen(
+            [sys.executable, "-c", FOR_EVER, tmp_path], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        ) as process:
+            assert process.stdout is not None
+            for _ in range(builds):
+                assert process.stdout.readline(), "the consumer stopped by itself"
+            os.kill(process.pid, signal.SIGKILL)
+    rows = -1
+    while rows < (rows := consume(tmp_path)):
+        pass
+    with warehouse(tmp_path).session() as session:
+        found = session.connection.execute(f"FROM {session.relation(ticks)} ORDER BY 1, 2").fetchall()
+    assert found == [(0, number, number) for number in range(30)] + [(1, number, -number) for number in range(30)]

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import datetime as dtm
+import json
+
+import pytest
+
+from assay.errors import SourceError, SourceUnavailable
+from assay.sources.html import HtmlTable
+
+COLUMNS = {"campaign_id": "INTEGER", "kind": "VARCHAR", "start_date": "DATE"}
+HEAD = "<thead><tr><th>Campaign ID</th><th>Type</th><th>Start&nbsp;date</th></tr></thead>"
+ROWS = "<tbody><tr><td>1</td><td>Type<br><b>A</b></td><td>2017-03-03</td></tr><tr><td>2<td> <td>2017-04-19</tbody>"
+
+
+@pytest.fixture
+def campaigns(land, server):
+    def run(page: str | bytes, *, headers=None, selector="table.campaigns", content_type="text/html; charset=utf-8"):
+        body = page.encode() if isinstance(page, str) else page
+        server.serve("/campaigns.html", (200, {"Content-Type": content_type}, body))
+        source = HtmlTable("site", "campaigns.html", selector, headers={"Type": "kind"} if headers is None else headers)
+        return land(source, server.url, COLUMNS)
+
+    return run
+
+
+def table(inner: str) -> str:
+    return f"<h1>Campaigns</h1><table><tr><td>other</table><table class=campaigns>{inner}</table><p>end"
+
+
+def test_rows_become_typed(campaigns):
+    found = campaigns(table(HEAD + ROWS))
+    assert found.rows == [(1, "Type A", dtm.date(2017, 3, 3)), (2, None, dtm.date(2017, 4, 19))]
+    assert found.places == [("campaigns.html", 1), ("campaigns.html", 2)]
+
+
+def test_reordered_columns_are_matched_by_header(campaigns):
+    found = campaigns(table("<tr><th>Type<th>Start date<th>Campaign id<tr><td>A<td>2017-03-03<td>1"))
+    assert found.rows == [(1, "A", dtm.date(2017, 3, 3))]
+
+
+def test_a_header_alone(campaigns):
+    assert campaigns(table(HEAD)).rows == []
+
+
+def test_cells_that_do_not_fit_are_malformed_rows(campaigns):
+    found = campaigns(table(HEAD + ROWS + "<tr><td>x<td>A<td>2017-03-03<tr><td>4<td>A<tr><td>5<td>A<td>3 March 2017"))
+    assert len(found.rows) == 2
+    assert sorted(found.reasons) == [("html.cast", 3), ("html.cast", 5), ("html.columns", 4)]
+    payloads = {line: json.loads(payload) for _, _, line, payload in found.malformed}
+    assert payloads[3]["campaign_id"] == "x"
+    assert payloads[4] == {"_cells": ["4", "A"], "_error": "expected 3 cells, found 2"}
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("<p>maintenance", "expected one table 'table.campaigns', found none"),
+        (table(HEAD) + table(HEAD), "expected one table 'table.campaigns', found 2"),
+        (table(""), "has no row, not even a header"),
+        (table(HEAD.replace("Type", "Kind of it") + ROWS), "expected column 'kind', found 'kind_of_it' (renamed?)"),
+        (table("<tr><th>Campaign id<th>Type"), "missing column 'start_date'"),
+        (table(HEAD.replace("</tr>", "<th>Budget</tr>")), "unexpected column 'budget'"),
+        (table(HEAD.replace("Type", "Campaign id")), "column 'campaign_id' appears more than once"),
+        (table(ROWS), "missing column"),
+        (table(HEAD + "<tr><td rowspan=2>1<td>A<td>2017-03-03"), "row 1 has a cell with rowspan"),
+        (table(HEAD + "<tr><td>1<td colspan='2'>A"), "row 1 has a cell with colspan"),
+        (table(HEAD + "<tr><td>1<td>A<td><table><tr><td>x</table>"), "the table contains another table"),
+        (table(HEAD + ROWS).split("2017-04")[0], "the page ends inside a table"),
+        ("", "expected one table 'table.campaigns', found none"),
+        (table(HEAD + ROWS).replace("Type<br><b>A", "Caf\xe9").encode("latin-1"), "the page is not utf-8"),
+    ],
+)
+def test_a_page_that_changed_is_refused(campaigns, server, page, message):
+    with pytest.raises(SourceError) as error:
+        campaigns(page)
+    assert message in str(error.value)
+    assert str(error.value).startswith(f"sold: {server.url}/campaigns.html")
+
+
+def test_a_page_cut_short_is_tried_again(campaigns):
+    whole = table(HEAD + ROWS)
+    with pytest.raises(SourceUnavailable):
+        campaigns(whole.split("2017-04")[0])
+
+
+def test_the_declared_character_set_is_used(campaigns):
+    page = table(HEAD + ROWS).replace("Type<br><b>A", "Caf\xe9")
+    assert campaigns(page.encode("latin-1"), content_type="text/html; charset=latin-1").rows[0][1] == "Caf\xe9"
+    declared = "<meta charset='latin-1'>" + page
+    assert campaigns(declared.encode("latin-1"), content_type="text/html").rows[0][1] == "Caf\xe9"
+
+
+def test_a_selector_that_is_none(campaigns):
+    with pytest.raises(SourceError, match="'table\\[\\[' is no CSS selector"):
+        campaigns(table(HEAD), selector="table[[")
+
+
+def test_the_fingerprint_follows_the_page(campaigns, server):
+    found = campaigns(table(HEAD + ROWS))
+    source = HtmlTable("site", "campaigns.html")
+    assert source.fingerprint(server.url) == found.landed.fingerprint
+    campaigns(table(HEAD))
+    assert source.fingerprint(server.url) != found.landed.fingerprint
+
+
+def test_a_fingerprint_of_nothing_names_the_place_once(server):
+    with pytest.raises(SourceError) as caught:
+        HtmlTable("site", "gone.html").fingerprint(server.url)
+    assert caught.value.where == f"{server.url}/gone.html"

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from assay.errors import SourceError, SourceUnavailable
+from assay.sources.pages import PagedJson
+from assay.sources.web import Http
+
+COLUMNS = {"id": "INTEGER", "price": "DECIMAL(10,2)"}
+SHORT = Http(attempts=2, wait=0.001, longest_wait=0.01)
+
+
+def page(ids, **more) -> str:
+    items = ", ".join(f'{{"id": {number}, "price": {number}.10}}' for number in ids)
+    return f'{{"data": [{items}], {json.dumps(more)[1:]}' if more else f'{{"data": [{items}]}}'
+
+
+@pytest.fixture
+def coupons(land, server):
+    def run(*pages, **options):
+        for number, body in enumerate(pages, start=1):
+            server.serve(f"/coupons?page={number}", body)
+        return land(PagedJson("api", "coupons", http=SHORT, **options), server.url, COLUMNS)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [page([1, 2], next=2), page([3], next=None)],
+        [page([1, 2], next="/coupons?page=2"), page([3], next=None)],
+        [page([1, 2], next="?page=2"), page([3], next=None)],
+        [page([1, 2], pages=2), page([3], pages=2)],
+        [page([1, 2], total=3), page([3], total=3)],
+        [page([1, 2], total=3, pages=2, next="2"), page([3], total=3, pages=2, next=None)],
+    ],
+)
+def test_all_pages_to_the_announced_end(coupons, server, pages):
+    found = coupons(*pages)
+    assert found.rows == [(1, Decimal("1.10")), (2, Decimal("2.10")), (3, Decimal("3.10"))]
+    assert found.places == [("coupons page 1", 1), ("coupons page 1", 2), ("coupons page 2", 1)]
+    assert server.requests == ["/coupons?page=1", "/coupons?page=2"]
+
+
+def test_an_address_of_a_next_page_on_the_same_server(coupons, server):
+    assert len(coupons(page([1], next=f"{server.url}/coupons?page=2"), page([2], next=None)).rows) == 2
+
+
+def test_no_items_at_all(coupons):
+    assert coupons(page([], total=0)).rows == []
+
+
+def test_a_page_size_and_other_names(land, server):
+    server.serve("/a?offset=0&limit=2", '{"items": [{"id": 1, "price": "1.10"}], "count": 1}')
+    source = PagedJson(
+        "api", "a", items="items", page_param="offset", first_page=0, size_param="limit", size=2, total="count"
+    )
+    assert land(source, server.url, COLUMNS).rows == [(1, Decimal("1.10"))]
+
+
+def test_passing_failures_cost_nothing(coupons, server):
+    server.serve("/coupons?page=1", (503, {"Retry-After": "0"}, b""), page([1], next=None))
+    assert len(coupons().rows) == 1
+
+
+def test_values_are_not_rounded(land, server):
+    server.serve("/a?page=1", '{"data": [{"d": 12345678901234567890.1234567890}], "next": null}')
+    found = land(PagedJson("api", "a"), server.url, {"d": "DECIMAL(38,10)"})
+    assert found.rows == [(Decimal("12345678901234567890.1234567890"),)]
+
+
+def test_items_of_other_types_are_malformed_rows(coupons):
+    found = coupons(
+        '{"data": [{"id": 1.5, "price": 1}, {"id": 2, "price": 1.999}, {"id": [3], "price": 1}, {"id": 4, "price": 1}], "next": null}'
+    )
+    assert [row[0] for row in found.rows] == [4]
+    assert found.reasons == [("json.cast", 1), ("json.cast", 2), ("json.cast", 3)]
+    assert found.malformed[0][1] == "coupons page 1"
+    assert json.loads(found.malformed[0][3])["id"] == "1.5"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (page([3], next=None)[:-20], "ends in the middle, at character"),
+        (page([3], next=None) + "]", "has trailing garbage after the document"),
+        ('{"data": [{"id": 3, "id": 4, "price": 1}], "next": null}', "has the key 'id' twice in one object"),
+        ('{"data": [], "data": [], "next": null}', "has the key 'data' twice in one object"),
+        ("", "ends in the middle, at character 0"),
+        ("<html>", "is no JSON"),
+        (b'{"data": "\xe9"}', "is not UTF-8"),
+        ("[]", "has no list 'data'"),
+        ('{"items": []}', "has no list 'data'"),
+        (page([3]), "tells no end: none of 'next', 'pages', 'total'"),
+        (page([3], total="x"), "its 'total' is no count"),
+        (page([3], next={"a": 1}), "its 'next' is neither null nor an address nor a page"),
+        (page([3], next="http://example.com/coupons?page=3"), "its 'next' leads to another server"),
+        (page([3], next=None, pages=3), "is the last page, but 3 pages were announced"),
+        (page([3], next=None, total=4), "3 items came, but 4 were announced"),
+        (page([3], pages=2, total=2), "3 items came, but 2 were announced"),
+        (page([], pages=3), "is empty, but more was announced"),
+        (page([1, 2], next=3), "page 2 repeats page 1"),
+        (page([3], next="/coupons?page=1"), "page 2 leads back to a page already read"),
+        (page([3], next=2), "page 2 leads back to a page already read"),
+        ('{"data": [{"id": 3}], "next": null}', "item 1: missing field 'price'"),
+        ('{"data": [{"id": 3, "price": 1, "x": 1}], "next": null}', "item 1: unexpected field 'x'"),
+        ('{"data": [3], "next": null}', "item 1: is no JSON object"),
+        ((500, {}, b""), "HTTP 500 (2 attempts)"),
+        ((404, {}, b""), "HTTP 404"),
+    ],
+)
+def test_a_bad_page_stops_everything_and_is_named(coupons, server, body, message):
+    with pytest.raises(SourceError) as error:
+        coupons(page([1, 2], next=2), body)
+    assert message in str(error.value)
+    assert str(error.value).startswith(f"sold: {server.url}/coupons?page=2")
+    if not isinstance(body, tuple):
+        assert "page 2" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "passing"),
+    [
+        (page([3], next=None)[:-20], True),
+        (page([3], next=None, total=4), True),
+        ((503, {}, b""), True),
+        ("[]", False),
+        (page([1, 2], next=3), False),
+        ((404, {}, b""), False),
+    ],
+)
+def test_what_may_be_whole_in_a_moment_is_tried_again(coupons, body, passing):
+    with pytest.raises(SourceError) as error:
+        coupons(page([1, 2], next=2), body)
+    assert isinstance(error.value, SourceUnavailable) is passing
+
+
+def test_a_server_that_ignores_the_page(land, server):
+    for number in range(1, 5):
+        server.serve(f"/coupons?page={number}", page([1, 2], total=8, pages=4, at=number))
+    with pytest.raises(SourceError, match="page 2 repeats page 1"):
+        land(PagedJson("api", "coupons"), server.url, COLUMNS)
+
+
+def test_more_pages_than_allowed(coupons):
+    with pytest.raises(SourceError, match="more than 2 pages"):
+        coupons(*[page([number], next=number + 1) for number in range(1, 5)], max_pages=2)
+
+
+def test_more_pages_without_a_way_to_ask_for_them(land, server):
+    server.serve("/coupons", page([1], total=2))
+    with pytest.raises(SourceError, match="has no page_param"):
+        land(PagedJson("api", "coupons", page_param=None), server.url, COLUMNS)
+
+
+def test_credentials_stay_with_the_pages(land, server):
+    server.serve("/coupons?page=1", page([1], next=f"{server.url}/coupons?page=2"))
+    server.serve("/coupons?page=2", page([2], next=None))
+    land(PagedJson("api", "coupons"), server.url.replace("http://", "http://ann:pw@"), COLUMNS)
+    assert ["Authorization" in headers for headers in server.headers] == [True, True]
+
+
+def test_the_fingerprint_follows_the_items(coupons, server):
+    found = coupons(page([1], next=2), page([2], next=None))
+    source = PagedJson("api", "coupons", http=SHORT)
+    assert source.fingerprint(server.url) == found.landed.fingerprint
+    server.serve("/coupons?page=2", page([3], next=None))
+    assert source.fingerprint(server.url) != found.landed.fingerprint

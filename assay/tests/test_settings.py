@@ -1,0 +1,140 @@
+"""Settings: every variable documented, and a wrong one is one line that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
+
+import pytest
+from click.testing import CliRunner
+
+from assay.commands import settings as settings_command
+from assay.errors import SettingsError
+from assay.settings import BaseSettings
+
+ROOT = Path("/project")
+
+
+class Settings(BaseSettings):
+    default_locations: ClassVar[Mapping[str, str]] = {"shop_files": "demo", "shop_api": "demo"}
+
+
+def read(**variables: str) -> Settings:
+    return Settings.read(variables, root=ROOT)
+
+
+def refused(**variables: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        read(**variables)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert caught.value.exit_code == 2
+    assert caught.value.where in variables
+    return text
+
+
+def test_without_variables_everything_has_its_default() -> None:
+    settings = read(HOME="/somewhere", PATH="")
+    assert settings.env == "dev"
+    assert settings.warehouse == ROOT / "data" / "warehouse.duckdb"
+    assert settings.scratch_folder == ROOT / "data" / "scratch"
+    assert settings.locations == {"shop_files": "demo", "shop_api": "demo"}
+
+
+def test_every_variable_is_documented_and_understood() -> None:
+    values = {
+        "PIPELINE_ENV": "prod",
+        "PIPELINE_WAREHOUSE": "w.duckdb",
+        "PIPELINE_OUTPUT": "/out",
+        "PIPELINE_SCRATCH": "/scratch",
+        "PIPELINE_SCRATCH_LIMIT": "10 GiB",
+        "PIPELINE_KEEP_SCRATCH": "true",
+        "PIPELINE_MEMORY_LIMIT": "1.5GB",
+        "PIPELINE_THREADS": "3",
+        "PIPELINE_LOCK_TIMEOUT": "0.5",
+        "PIPELINE_SOURCE_SHOP_FILES": "/files",
+        "PIPELINE_SOURCE_SHOP_API": "https://example.org",
+    }
+    documented = Settings.variables()
+    assert set(documented) == set(values), "a new variable needs a line here"
+    assert all(description.endswith(".") for _, description in documented.values())
+    settings = read(**values)
+    assert settings.model_dump() == {
+        "env": "prod",
+        "warehouse": ROOT / "w.duckdb",
+        "output": Path("/out"),
+        "scratch": Path("/scratch"),
+        "scratch_limit": "10 GiB",
+        "keep_scratch": True,
+        "memory_limit": "1.5GB",
+        "threads": 3,
+        "lock_timeout": 0.5,
+        "sources": {"shop_files": "/files", "shop_api": "https://example.org"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PIPELINE_ENV", "production"),
+        ("PIPELINE_SCRATCH_LIMIT", "much"),
+        ("PIPELINE_SCRATCH_LIMIT", "-1GB"),
+        ("PIPELINE_KEEP_SCRATCH", "perhaps"),
+        ("PIPELINE_MEMORY_LIMIT", "4"),
+        ("PIPELINE_THREADS", "0"),
+        ("PIPELINE_THREADS", "two"),
+        ("PIPELINE_LOCK_TIMEOUT", "-1"),
+        ("PIPELINE_LOCK_TIMEOUT", "nan"),
+    ],
+)
+def test_a_malformed_value(variable: str, value: str) -> None:
+    text = refused(**{variable: value})
+    assert text.startswith(f"{variable}: '{value}' is not valid: ")
+
+
+@pytest.mark.parametrize("variable", ["PIPELINE_WAREHOUSE", "PIPELINE_THREADS", "PIPELINE_SOURCE_SHOP_API"])
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_value(variable: str, value: str) -> None:
+    """An empty PIPELINE_WAREHOUSE would otherwise be the project's folder."""
+    assert refused(**{variable: value}) == f"{variable}: is set, but empty. Unset it, or give it a value."
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("PIPELINE_WAREHOSE", "Did you mean PIPELINE_WAREHOUSE?"),
+        ("PIPELINE_SOURCE_SHOP_FILE", "Did you mean PIPELINE_SOURCE_SHOP_FILES?"),
+        ("PIPELINE_XYZZY_PLUGH", "`pipeline settings` lists all variables."),
+        ("PIPELINE_SOURCES", "Did you mean PIPELINE_SOURCE_SHOP_"),
+    ],
+)
+def test_an_unknown_variable_gets_a_close_one(variable: str, hint: str) -> None:
+    assert hint in refused(**{variable: "x"})
+
+
+def test_paths_count_from_the_project_and_know_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    settings = read(PIPELINE_WAREHOUSE="~/w.duckdb", PIPELINE_OUTPUT="out", PIPELINE_SOURCE_SHOP_FILES="./files")
+    assert settings.warehouse == Path("/somewhere/w.duckdb")
+    assert settings.output == ROOT / "out"
+    assert settings.locations["shop_files"] == "/project/files"
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        read().threads = 4  # type: ignore[misc]
+
+
+def test_the_command_shows_addresses_without_what_opens_them() -> None:
+    settings = read(
+        PIPELINE_SOURCE_SHOP_API="https://ada:hunter2@example.org/v1?token=s3cret&page=2",
+        PIPELINE_SOURCE_SHOP_FILES="/f",
+    )
+    shown = CliRunner().invoke(settings_command, obj=SimpleNamespace(settings=lambda: settings))
+    assert shown.exit_code == 0, shown.output
+    assert "PIPELINE_SOURCE_SHOP_API=https://example.org/v1?token=...&page=2\n" in shown.output
+    assert "PIPELINE_SOURCE_SHOP_FILES=/f\n" in shown.output
+    assert "hunter2" not in shown.output
+    assert "s3cret" not in shown.output

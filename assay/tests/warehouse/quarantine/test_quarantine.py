@@ -1,0 +1,203 @@
+"""The life of a rejected row: one identity over reruns, and settled by the build that overtakes it."""
+
+from __future__ import annotations
+
+import datetime as dtm
+import json
+
+import ibis.expr.datatypes as dt
+import pandera.ibis as pa
+import pytest
+
+from assay.contract.classification import public
+from assay.tables.declare import RejectBudget
+from assay.tables.partitions import PartitionRange, daily
+from assay.tables.run import Run
+from assay.warehouse.quarantine import find as books
+from assay.warehouse.quarantine import keep as quarantine
+from tests.warehouse.house import Given, House, given, publication, values
+
+COLUMNS = "k BIGINT, v BIGINT"
+MONDAY = dtm.datetime(2026, 3, 2, tzinfo=dtm.UTC)
+TUESDAY = dtm.datetime(2026, 3, 3, tzinfo=dtm.UTC)
+
+
+class Pair(pa.DataFrameModel):
+    k: dt.Int64 = pa.Field(metadata=public)
+    v: dt.Int64 = pa.Field(ge=0, metadata=public)
+
+
+class Dated(pa.DataFrameModel):
+    k: dt.Int64 = pa.Field(ge=0, metadata=public)
+    d: dt.Date = pa.Field(metadata=public)
+
+
+def table(source: Given, budget: int = 99):
+    return given("a", Pair, source, max_rejects=RejectBudget(rows=budget))
+
+
+def placed(*rows: str) -> str:
+    """Rows with the place in the source, as connectors give them."""
+    return values("k BIGINT, v BIGINT, _source_file VARCHAR, _source_line BIGINT", *rows)
+
+
+def test_a_row_rejected_again_is_the_same_reject(house: House) -> None:
+    source = Given(placed("1, -1, 'p.csv', 2"))
+    a = table(source)
+    house.build(a, run=Run("first", MONDAY))
+    source.sql = placed("0, 0, 'p.csv', 2", "1, -1, 'p.csv', 3")
+    house.build(a, run=Run("second", TUESDAY))
+    assert house.rejects("run_id, first_seen, last_seen, source_line, status") == [
+        ("second", MONDAY, TUESDAY, 3, "open")
+    ]
+
+
+def test_equal_rows_are_counted_and_keep_their_ids(house: House) -> None:
+    source = Given(values(COLUMNS, "1, -1", "1, -1", "2, -2", "1, -1"))
+    a = table(source)
+    assert publication(house.build(a), "a").rejected == 4
+    ids = house.rejects("reject_id")
+    assert len(set(ids)) == 4
+    house.build(a)
+    assert house.rejects("reject_id") == ids
+    source.sql = values(COLUMNS, "1, -1", "2, -2")
+    house.build(a)
+    assert [status for (status,) in house.rejects("status")].count("open") == 2
+
+
+def test_the_same_row_of_two_tables_is_two_rejects(house: House) -> None:
+    source = Given(values(COLUMNS, "1, -1"))
+    house.build(table(source), given("b", Pair, source, max_rejects=RejectBudget(rows=1)))
+    assert house.rejects("table_name") == [("a",), ("b",)] or house.rejects("table_name") == [("b",), ("a",)]
+
+
+def test_equal_events_of_two_batches_are_two_rejects(house: House) -> None:
+    source = Given(placed("1, -1, 'log/0', 0"), offsets={0: 1}, incremental=True)
+    a = table(source)
+    house.build(a)
+    source.sql, source.offsets = placed("1, -1, 'log/0', 1"), {0: 2}
+    house.build(a)
+    assert house.rejects("source_line, status") in ([(0, "open"), (1, "open")], [(1, "open"), (0, "open")])
+
+
+def test_payloads_are_lossless(house: House) -> None:
+    class Odd(pa.DataFrameModel):
+        f: dt.Float64 = pa.Field(nullable=True, metadata=public)
+        s: dt.String = pa.Field(nullable=True, metadata=public)
+        t: dt.Timestamp(timezone="UTC", scale=6) = pa.Field(nullable=True, metadata=public)
+        bad: dt.Int64 = pa.Field(ge=0, metadata=public)
+
+    rows = [
+        "'NaN', '', '2026-03-29 01:30:00.000001+02', -1",
+        "'Infinity', NULL, NULL, -1",
+        "'-0.0', '\\n\"é', NULL, -1",
+    ]
+    columns = "f DOUBLE, s VARCHAR, t TIMESTAMPTZ, bad BIGINT"
+    house.build(given("a", Odd, Given(values(columns, *rows)), max_rejects=RejectBudget(rows=9)))
+    found = {json.loads(payload)["f"]: json.loads(payload) for (payload,) in house.rejects("payload")}
+    assert found["nan"]["s"] == ""
+    assert found["nan"]["t"] == "2026-03-28 23:30:00.000001+00"
+    assert found["inf"]["s"] is None
+    assert found["-0.0"]["s"] == '\\n"é'
+
+
+def test_a_row_that_passes_later_is_resolved_and_open_again_when_it_breaks_again(house: House) -> None:
+    source = Given(values(COLUMNS, "1, -1", "2, -2"))
+    a = table(source)
+    house.build(a)
+    source.sql = values(COLUMNS, "1, 1", "2, -2")
+    house.build(a)
+    assert [row[2] for row in house.rejects()] == ["resolved", "open"]
+    source.sql = values(COLUMNS, "1, -1", "2, -2")
+    house.build(a)
+    assert [row[2] for row in house.rejects()] == ["open", "open"]
+
+
+def test_a_failed_build_keeps_its_rejects_and_settles_none(house: House) -> None:
+    source = Given(values(COLUMNS, "1, -1"))
+    a = table(source, budget=1)
+    house.build(a)
+    source.sql = values(COLUMNS, "2, -2", "3, -3")
+    assert not house.build(a).ok
+    assert house.rejects("payload, status, set_aside") == [
+        ('{"k":"1","v":"-1"}', "open", True),
+        ('{"k":"2","v":"-2"}', "open", False),
+        ('{"k":"3","v":"-3"}', "open", False),
+    ]
+    source.sql = values(COLUMNS, "2, 2", "3, -3")
+    house.build(a)
+    assert house.rejects("status, set_aside") == [("resolved", True), ("resolved", False), ("open", True)]
+
+
+def test_a_resolved_row_that_a_failed_build_rejects_cannot_be_replayed(house: House) -> None:
+    """The published version has the row already."""
+    source = Given(values(COLUMNS, "1, -1"))
+    house.build(table(source, budget=1))
+
+    class Any(Pair):
+        v: dt.Int64 = pa.Field(metadata=public)
+
+    assert house.build(given("a", Any, source)).ok
+    assert house.rejects("status, set_aside") == [("resolved", True)]
+    assert not house.build(table(source, budget=0)).ok
+    assert house.rejects("status, set_aside") == [("open", False)]
+
+
+def test_events_that_a_failed_build_saw_are_settled_by_the_next(house: House) -> None:
+    source = Given(placed("1, 1, 'log/0', 0", "2, -2, 'log/0', 1"), offsets={0: 2}, incremental=True)
+    a = table(source, budget=1)
+    assert house.build(a).ok
+    source.sql, source.offsets = placed("3, -3, 'log/0', 2", "4, -4, 'log/0', 3"), {0: 4}
+    assert not house.build(a).ok
+    # Nobody committed the offsets, so the same events come again; the contract was loosened meanwhile.
+    loosened = table(source, budget=2)
+    source.sql = placed("3, 3, 'log/0', 2", "4, -4, 'log/0', 3")
+    assert house.build(loosened).ok
+    assert house.rejects("source_line, status, set_aside") == [
+        (1, "open", True),
+        (2, "resolved", False),
+        (3, "open", True),
+    ]
+
+
+def test_a_partition_settles_its_own_days(house: House) -> None:
+    source = Given(values("k BIGINT, d DATE", "-1, '2026-01-01'", "-2, '2026-01-02'", "-3, NULL"))
+    a = given("a", Dated, source, partitions=daily("d", start="2026-01-01"), max_rejects=RejectBudget(rows=9))
+    house.build(a)
+    source.sql = values("k BIGINT, d DATE", "1, '2026-01-01'", "2, '2026-01-02'", "-3, '2026-01-03'")
+    house.build(a, partition="2026-01-02")
+    assert house.rejects("payload, status") == [
+        ('{"k":"-1","d":"2026-01-01"}', "open"),
+        ('{"k":"-2","d":"2026-01-02"}', "resolved"),
+        ('{"k":"-3","d":null}', "resolved"),
+    ]
+
+
+def test_discarded_rows_stay_discarded(house: House) -> None:
+    source = Given(values(COLUMNS, "1, -1", "2, -2"))
+    a = table(source)
+    house.build(a)
+    first = books.find(house.session, books.Wanted(table="a"))
+    assert books.discard(house.session, [reject.id for reject in first if '"1"' in reject.payload]) == 1
+    house.build(a)
+    assert house.rejects("status") == [("discarded",), ("open",)]
+    assert books.discard_all(house.session, books.Wanted(table="a", reason="v.ge_0")) == 1
+    assert books.discard_all(house.session, books.Wanted(table="a")) == 0
+
+
+def test_of_a_failed_build_only_so_many_rejects_are_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "KEPT_WHEN_FAILED", 3)
+    source = Given(values(COLUMNS, *(f"{number}, -1" for number in range(9))))
+    result = house.build(table(source, budget=1))
+    assert publication(result, "a").rejected == 9
+    assert [json.loads(payload)["k"] for (payload,) in house.rejects("payload")] == ["0", "1", "2"]
+    # A published build keeps all of them: the source may not have them tomorrow.
+    house.build(table(source, budget=9))
+    assert len(house.rejects()) == 9
+
+
+def test_rejects_name_the_partition_that_was_built(house: House) -> None:
+    plain = given("plain", Pair, Given(values(COLUMNS, "1, -1")), max_rejects=RejectBudget(rows=1))
+    run = Run("run", MONDAY, partition=PartitionRange.parse("2026-01-01"))
+    house.build(plain, run=run)
+    assert house.rejects("partition, run_id") == [(None, "run")]
