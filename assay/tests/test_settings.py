@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 from click.testing import CliRunner
 
-from assay.commands import settings as settings_command
+from assay.commands.run_commands import settings as settings_command
 from assay.errors import SettingsError
 from assay.settings import BaseSettings
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
+from assay.testing.browser import chromium, needs_browser
 from pipeline_project_tests.browser.server import DevServer, running
 from pipeline_project_tests.repository import ROOT
-from tests.browser import chromium, needs_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ibis
 
+from assay.testing.bench import Bench, day
 from pipeline_project.checks.marts_reconcile import differing, redemptions_are_counted_once
-from pipeline_project_tests.bench import Bench, day
 
 
 def test_groups_that_one_side_lacks_differ() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline_project_tests.bench import Bench, warned
+from assay.testing.bench import Bench, warned
 
 LINES: list[tuple[int, str | None, int]] = [
     (1001, "FUEL", 1),

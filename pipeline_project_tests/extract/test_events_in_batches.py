@@ -11,24 +11,24 @@ import pytest
 
 from assay.lab.determinism.vary import determinism
 from assay.tables.graph import Graph
+from assay.testing.tree import GoldenTree, with_graph
 from pipeline_project.project import project
-from tests.golden.conftest import Tree, with_graph
 
 
 @pytest.fixture
-def events(tmp_path: Path) -> Tree:
+def events(tmp_path: Path) -> GoldenTree:
     """The project's own case of events in two partitions."""
     shutil.copytree(project.golden / "events-out-of-order", tmp_path / "golden" / "events-out-of-order")
-    return Tree(with_graph(dataclasses.replace(project, root=tmp_path), project.graph))
+    return GoldenTree(with_graph(dataclasses.replace(project, root=tmp_path), project.graph))
 
 
-def test_events_in_two_landings_are_the_same_rows(events: Tree) -> None:
+def test_events_in_two_landings_are_the_same_rows(events: GoldenTree) -> None:
     (checked,) = determinism(events.project)
     assert checked.axes[-1] == "batches"
     assert not checked.variations
 
 
-def test_what_depends_on_the_landing_is_named(events: Tree) -> None:
+def test_what_depends_on_the_landing_is_named(events: GoldenTree) -> None:
     def raw_redemptions(source: Any) -> Any:
         return source.mutate(household_id=source.count().cast("int64"))
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from assay.sources.base import Sources
+from assay.testing.bench import Bench, day
 from pipeline_project.example.demo import DemoSources
 from pipeline_project.settings import Settings
-from pipeline_project_tests.bench import Bench, day
 
 AT = dtm.datetime(2017, 3, 1, 12)
 """Without a zone, as in the source."""

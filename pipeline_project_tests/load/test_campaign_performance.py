@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline_project_tests.bench import Bench, Row, day
+from assay.testing.bench import Bench, Row, day
 
 NO_DISCOUNT = {"retail_disc": 0, "coupon_disc": 0, "coupon_match_disc": 0}
 

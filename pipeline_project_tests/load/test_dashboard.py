@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from assay.tables.results import CheckResult, Publication
-from pipeline_project_tests.bench import Bench
-from pipeline_project_tests.transform.households import households
-from tests.browser import (
+from assay.testing.bench import Bench
+from assay.testing.browser import (
     WIDTHS,
     assert_fits,
     assert_readable_aloud,
@@ -22,6 +21,7 @@ from tests.browser import (
     needs_browser,
     silent_page,
 )
+from pipeline_project_tests.transform.households import households
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from pipeline_project_tests.bench import Bench, Row, day
+from assay.testing.bench import Bench, Row, day
 
 
 def line(number: int, department: str | None, **values: object) -> Row:

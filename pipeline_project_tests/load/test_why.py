@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from assay.errors import PipelineError, WarehouseError
 from assay.project import Project
 from assay.settings import BaseSettings
+from assay.testing.bench import Bench
 from pipeline_project.load.why import why
 from pipeline_project.project import project
-from pipeline_project_tests.bench import Bench
 from pipeline_project_tests.transform.households import households
 
 

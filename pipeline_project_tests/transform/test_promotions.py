@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline_project_tests.bench import Bench, Row
+from assay.testing.bench import Bench, Row
 
 
 def promotion(product: int, display: str, mailer: str = "A") -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_project_tests.bench import Bench, warned
+from assay.testing.bench import Bench, warned
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline_project_tests.bench import Bench, Row, day
+from assay.testing.bench import Bench, Row, day
 
 START = "2017-06-05"
 KNOWN = ("baskets_per_week", "sales_per_week", "campaign_sales_per_week", "coupon_lines_per_week")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from assay.testing.bench import Bench, warned
 from pipeline_project.transform.redemption_model import FEATURES
-from pipeline_project_tests.bench import Bench, warned
 from pipeline_project_tests.transform.households import households
 
 ROWS = 900

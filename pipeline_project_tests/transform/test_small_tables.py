@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pipeline_project_tests.bench import Bench, day, warned
+from assay.testing.bench import Bench, day, warned
 
 
 def test_blank_texts_of_products_are_missing(bench: Bench) -> None:

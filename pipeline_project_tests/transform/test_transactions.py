@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pipeline_project_tests.bench import Bench, Row, day
+from assay.testing.bench import Bench, Row, day
 
 
 def line(at: str, *, week: int, **values: object) -> Row:

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assay.build import Progress
+from assay.commands.plan_commands import apply, plan
 from assay.orchestration.execute import RunSummary
-from assay.plan.plan_commands import apply, plan
 from assay.project import Project
-from tests.browser import assert_is_read_by_everybody, needs_browser
+from assay.testing.browser import assert_is_read_by_everybody, needs_browser
 from tests.plan.sample import ROWS, Sample, forget
 
 SALES, ORDERS = "load/sales.py", "transform/orders.py"

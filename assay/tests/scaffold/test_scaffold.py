@@ -14,10 +14,10 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
+from assay.commands.new_commands import new_source, new_table
 from assay.contract import Contract
 from assay.errors import PipelineError
 from assay.project import Project
-from assay.scaffold.new_commands import new_source, new_table
 from assay.scaffold.unsaid import EDIT, problems
 from assay.settings import BaseSettings
 from assay.sources.base import Sources

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.contract.payload import quoted
+from assay.contract.profile import ColumnProfile
 from assay.contract.profile import profile as profile_of
-from assay.tables.results import ColumnProfile
 
 if TYPE_CHECKING:
     import duckdb

@@ -78,7 +78,7 @@ def ibis_type(declared: Any, where: str) -> dt.DataType:
         raise ContractError(
             f"type {declared} is no Ibis type",
             where=where,
-            fix="Annotate an Ibis type, such as dt.Int64, or one of framework.contract.types.",
+            fix="Annotate an Ibis type, such as dt.Int64, or one of assay.contract.types.",
         )
     return ibis.dtype(native).copy(nullable=True)
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from assay.contract.classification import is_masked, mask
 from assay.contract.payload import quoted
-from assay.tables.results import ColumnProfile
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,6 +26,18 @@ SAMPLED = 64
 """One of so many distinct values is counted; a power of two."""
 ENOUGH = 256
 """Sampled values from which the estimate counts: its relative standard error is below 1/16."""
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """One column of the published rows; `distinct` is exact up to about 16,000, values are text, masked if classified."""
+
+    name: str
+    nulls: int
+    distinct: int | None
+    minimum: str | None
+    maximum: str | None
+    mean: float | None
 
 
 @dataclass(frozen=True)

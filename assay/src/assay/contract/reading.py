@@ -79,7 +79,7 @@ def _schema(model: type[DataFrameModel], where: checks.Where) -> Any:
         raise ContractError(
             f"Pandera cannot read it: {line}",
             where=str(where),
-            fix="For lists, structs, JSON and UUID use framework.contract.types.",
+            fix="For lists, structs, JSON and UUID use assay.contract.types.",
         ) from error
 
 

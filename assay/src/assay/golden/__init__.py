@@ -1,7 +1,7 @@
 """Golden tests: expected input, expected output, one folder per case, the real code in between.
 
 Belongs here: reading cases, running them on fixture sources in memory, comparing, reporting, accepting.
-Does not belong here: deciding what equal means (`framework/compare`), building tables (`framework/build.py`).
+Does not belong here: deciding what equal means (`assay/compare`), building tables (`assay/build.py`).
 
     golden/<case>/
       case.yml                     what the case teaches, its clock, the tables under test (`case.py`)

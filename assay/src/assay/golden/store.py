@@ -35,7 +35,7 @@ class Schema:
     Attributes:
         columns: with types and nullability, in order.
         key: the columns that identify a row; none compares multisets.
-        tolerance, volatile: see `framework/compare`.
+        tolerance, volatile: see `assay/compare`.
         masked: columns whose values stand as hashes.
     """
 

@@ -11,8 +11,9 @@ from assay.compare import Difference
 from assay.plan.model import CheckShift, Destructive, MetricShift
 
 if TYPE_CHECKING:
+    from assay.contract.profile import ColumnProfile
     from assay.plan.published import Published
-    from assay.tables.results import ColumnProfile, Publication
+    from assay.tables.results import Publication
 
 _INTEGERS = {"TINYINT": 7, "SMALLINT": 15, "INTEGER": 31, "BIGINT": 63, "HUGEINT": 127}
 _INTEGERS |= {"UTINYINT": 8, "USMALLINT": 16, "UINTEGER": 32, "UBIGINT": 64, "UHUGEINT": 128}

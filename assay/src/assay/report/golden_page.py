@@ -26,7 +26,7 @@ def page(result: GoldenResult, *, made: dtm.datetime | None = None) -> str:
     """The page, as text."""
     made = made or dtm.datetime.now(dtm.UTC)
     head = _headline(result)
-    css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    css = Path(__file__).with_name("golden.css").read_text(encoding="utf-8")
     policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
     return f"""<!doctype html>
 <html lang="en">

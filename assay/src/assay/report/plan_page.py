@@ -14,7 +14,7 @@ from assay.plan.text import cost, full_name, headline, kind, rows, short_reasons
 
 def render_page(plan: Plan) -> str:
     """The whole page: what is destroyed first, then every table in the order it is built."""
-    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    style = files(__package__).joinpath("plan.css").read_text(encoding="utf-8")
     body = "\n".join([*_head(plan), *_destroyed(plan), *_tiles(plan), *_nodes(plan), *_rest(plan)])
     return f"""<!doctype html>
 <html lang="en">

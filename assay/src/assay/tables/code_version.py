@@ -26,7 +26,6 @@ from assay import __version__
 from assay.tables.code_names import Imported, Reference, bound_names, imports, normalised, references
 from assay.tables.declare import Node, TableDef
 
-FRAMEWORK = __name__.rpartition(".")[0]
 NODE_DECORATORS = {"table", "export", "invariant"}
 PLAIN = (str, bytes, int, float, bool, type(None))
 
@@ -37,7 +36,7 @@ def code_version(node: Node, *rules: Node) -> str:
     Args:
         rules: the invariants audited before the table is published; they say what may be published.
     """
-    digest = hashlib.sha256(f"framework {__version__}\n".encode())
+    digest = hashlib.sha256(f"assay {__version__}\n".encode())
     for text in sorted({text for each in (node, *rules) for text in _reached(each)}):
         digest.update(hashlib.sha256(text.encode()).digest())
     return digest.hexdigest()[:12]
@@ -141,8 +140,7 @@ class _Reach:
             self.name(module, dotted)
 
     def is_project(self, module: str) -> bool:
-        inside = module == self.package or module.startswith(f"{self.package}.")
-        return inside and module != FRAMEWORK and not module.startswith(f"{FRAMEWORK}.")
+        return module == self.package or module.startswith(f"{self.package}.")
 
 
 def _reached(node: Node) -> list[str]:

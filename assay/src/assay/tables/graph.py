@@ -169,7 +169,7 @@ def _imported(name: str) -> ModuleType:
         package = Path(str(sys.modules[name.partition(".")[0]].__file__)).parent
         for frame in traceback.extract_tb(error.__traceback__):
             file = Path(frame.filename)
-            if file.is_relative_to(package) and not file.is_relative_to(Path(__file__).parent):
+            if file.is_relative_to(package):
                 place = f"{file}:{frame.lineno}"
         what = wrong_argument(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise WiringError(what, where=place) from error

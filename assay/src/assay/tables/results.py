@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from assay.contract.profile import ColumnProfile
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,6 @@ class CheckResult:
             return ()
         rows = ({name: value for name, value in row.items() if value is not None} for row in self.sample[:limit])
         return tuple("such as " + ", ".join(f"{name}={value}" for name, value in row.items()) for row in rows)
-
-
-@dataclass(frozen=True)
-class ColumnProfile:
-    """One column of the published rows; `distinct` is exact up to about 16,000, values are text, masked if classified."""
-
-    name: str
-    nulls: int
-    distinct: int | None
-    minimum: str | None
-    maximum: str | None
-    mean: float | None
 
 
 @dataclass(frozen=True)

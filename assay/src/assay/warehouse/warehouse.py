@@ -143,7 +143,7 @@ class DryRunWarehouse:
 
         Raises:
             WarehouseLocked: another process is writing the real file.
-            WarehouseError: the real file changed in the meantime (see `framework.warehouse.proof`).
+            WarehouseError: the real file changed in the meantime (see `assay.warehouse.dry.proof`).
         """
         from assay.warehouse.dry.guard import guarded
         from assay.warehouse.dry.proof import Witness

@@ -10,6 +10,7 @@ import pandera.ibis as pa
 import pytest
 from click.testing import CliRunner, Result
 
+from assay.commands.quarantine_commands import quarantine
 from assay.contract.classification import personal, public
 from assay.errors import AuditFailed, PipelineError
 from assay.project import Project
@@ -17,7 +18,6 @@ from assay.settings import BaseSettings
 from assay.sources.base import Sources
 from assay.tables.declare import Node, RejectBudget
 from assay.tables.graph import Graph
-from assay.warehouse.quarantine.quarantine_command import quarantine
 from tests.warehouse.house import Given, House, given, made, stated, values
 
 COLUMNS = "k BIGINT, name VARCHAR, v BIGINT"

@@ -14,7 +14,7 @@ from assay.errors import PipelineError, PlanError
 from assay.tables.partitions import PartitionRange
 
 if TYPE_CHECKING:
-    from assay.plan.applying import Applied
+    from assay.orchestration.applying import Applied
     from assay.plan.model import Plan
     from assay.project import Project
 
@@ -89,8 +89,8 @@ def apply(project: Project, file: Path) -> None:
     with _exit_code_1():
         from rich.console import Console
 
-        from assay.commands import ProgressPrinter
-        from assay.plan.applying import apply_plan
+        from assay.commands.run_commands import ProgressPrinter
+        from assay.orchestration.applying import apply_plan
         from assay.plan.kept import read_plan
 
         kept = read_plan(file)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assay.commands import lab_commands as beyond
+from assay.commands.coverage_command import coverage
 from assay.errors import GoldenError
-from assay.golden.coverage_command import coverage
-from assay.lab import lab_commands as beyond
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -183,9 +183,9 @@ def reject(project: Project, selection: tuple[str, ...], ci: bool) -> None:
 @click.pass_obj
 def review(project: Project, selection: tuple[str, ...], ci: bool) -> None:
     """Walk through new output one by one: accept, reject or skip."""
+    from assay.commands.review import introduce
     from assay.golden.case import read_case
     from assay.golden.pending import accept as accept_one
-    from assay.golden.review import introduce
 
     _refuse_in_ci(ci)
     store = _store(project)
