@@ -1,6 +1,7 @@
 # `make` alone runs what CI runs. `make help` lists the rest.
 
 PACKAGE := pipeline_project
+FRAMEWORK := assay/src/assay
 
 # The environment: made in .venv from the lock. `make PYTHON=...` uses one that is ready, and installs nothing.
 ifeq ($(origin PYTHON),command line)
@@ -30,11 +31,11 @@ FROM ?=
 .PHONY: run test dev check lint format types layers golden bench lock install fork upgrade clean clean-all help
 
 run: $(READY) ## Install, and run the whole pipeline on the real example data
-	@$(PYTHON) -m compileall -q $(PACKAGE)
+	@$(PYTHON) -m compileall -q $(PACKAGE) $(FRAMEWORK)
 	@$(PYTHON) -m $(PACKAGE) run $(ARGS)
 
 dev: $(READY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history kept between starts
-	@$(PYTHON) -m compileall -q $(PACKAGE)
+	@$(PYTHON) -m compileall -q $(PACKAGE) $(FRAMEWORK)
 	@mkdir -p "$(HISTORY)"
 	@[ -e "$(HISTORY)/dagster.yaml" ] || ln -sf "$(CURDIR)/dagster.yaml" "$(HISTORY)/dagster.yaml"
 	@# Started from the history's folder, since Dagster warns of any other dagster.yaml; and it prefers `dg dev`
@@ -67,12 +68,12 @@ golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
 	@$(PYTHON) -m $(PACKAGE) golden $(ARGS)
 
 bench: $(READY) ## Measure; writes benchmarks/README.md
-	@$(PYTHON) -m compileall -q $(PACKAGE) benchmarks
+	@$(PYTHON) -m compileall -q $(PACKAGE) $(FRAMEWORK) benchmarks
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest versions
 	uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --no-header \
-	    --all-extras --group dev $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+	    --all-extras --group dev --no-emit-package dagster-assay $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 
 install: $(READY) ## Only set up .venv
 
@@ -92,6 +93,6 @@ clean-all: clean ## Remove .venv, the warehouse and Dagster's history as well
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-.venv/.installed: requirements.lock pyproject.toml scripts/install.sh
+.venv/.installed: requirements.lock pyproject.toml assay/pyproject.toml scripts/install.sh
 	@sh scripts/install.sh .venv
 	@touch $@

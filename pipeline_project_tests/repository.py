@@ -32,6 +32,6 @@ def text(path: Path) -> str | None:
         return None
 
 
-def pyproject() -> dict[str, Any]:
-    """The project's metadata and configuration."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+def pyproject(folder: Path = ROOT) -> dict[str, Any]:
+    """The metadata and configuration of the distribution in `folder`."""
+    return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))

@@ -15,7 +15,14 @@ from pipeline_project_tests.repository import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = MAKEFILE.partition(".PHONY:")[2].splitlines()[0].split()
-NEEDED = ("Makefile", "pyproject.toml", "requirements.lock", "scripts/install.sh", "dagster.yaml")
+NEEDED = (
+    "Makefile",
+    "pyproject.toml",
+    "requirements.lock",
+    "scripts/install.sh",
+    "dagster.yaml",
+    "assay/pyproject.toml",
+)
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

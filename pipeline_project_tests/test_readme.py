@@ -78,7 +78,7 @@ def execute(command: Command, folder: Path, block: Block, exit_code: int) -> Non
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "PYTEST_"))},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(folder),
+        "PYTHONPATH": os.pathsep.join([str(folder), str(folder / "assay" / "src")]),
         "MAKEFLAGS": f"PYTHON={sys.executable}",
         "COLUMNS": "120",
         "NO_COLOR": "1",
@@ -104,7 +104,7 @@ def test_every_message_under_troubleshooting_is_one_that_is_printed() -> None:
     messages = [message.removeprefix("install: ") for cell in cells for message in re.findall("`([^`]+)`", cell)]
     printed = "\n".join(
         path.read_text(encoding="utf-8")
-        for folder in ("pipeline_project", "scripts")
+        for folder in ("pipeline_project", "scripts", "assay/src")
         for path in (ROOT / folder).rglob("*")
         if path.suffix in (".py", ".sh")
     )

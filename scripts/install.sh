@@ -45,14 +45,14 @@ make_venv() {
 if uv --version >/dev/null 2>&1; then
     echo "install: packages of requirements.lock, with uv"
     uv pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes -r requirements.lock
-    uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation -e .
+    uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation -e assay -e .
 else
     echo "install: packages of requirements.lock, with pip (some minutes the first time; uv would be faster)"
     "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip >/dev/null
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         --no-deps --require-hashes -r requirements.lock
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --no-deps --no-build-isolation --no-compile -e .
+        --no-deps --no-build-isolation --no-compile -e assay -e .
 fi
 
 # uv compiles nothing, and where PYTHONDONTWRITEBYTECODE is set nobody ever would; imports take

@@ -21,6 +21,7 @@ from assay.testing.browser import (
     needs_browser,
     silent_page,
 )
+from pipeline_project.project import project
 from pipeline_project_tests.transform.households import households
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ DEPARTMENTS = ("GROCERY", "DRUG GM", "PRODUCE", "MEAT", "FUEL", "DELI", "<b>SPIR
 
 def filled(folder: Path) -> Bench:
     """A bench with ten weeks of made-up marts, a trained model and a run with a warning."""
-    bench = Bench(folder)
+    bench = Bench(project, folder)
     monday = dtm.date(2017, 3, 6)
     weeks = [(10 + n, monday + dtm.timedelta(weeks=n)) for n in range(10)]
     bench.given(

@@ -26,7 +26,7 @@ def ask(root: Path, household: int, campaign: int) -> Result:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a warehouse in which sixty households are scored."""
     folder = tmp_path_factory.mktemp("why")
-    bench = Bench(folder)
+    bench = Bench(project, folder)
     bench.given_arrow("redemption_features", households(60))
     bench.build("redemption_contributions")
     bench.build("redemption_scores")

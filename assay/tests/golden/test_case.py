@@ -10,7 +10,7 @@ import pytest
 from assay.errors import GoldenError
 from assay.golden.case import NOW, check_case, read_case, read_cases, selected_tables
 from assay.tables.partitions import PartitionRange
-from tests.golden.conftest import Tree
+from tests.golden.tree import Tree
 
 
 def test_everything_a_case_can_say(tree: Tree) -> None:

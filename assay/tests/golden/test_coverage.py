@@ -14,7 +14,7 @@ from assay.golden.coverage import Demand, coverage, demands, read_exemptions
 from assay.golden.result import GoldenResult
 from assay.tables.declare import KeepFirst, Reference
 from assay.testing.goldens import golden_gaps
-from tests.golden.conftest import FIVE_ORDERS, Tree
+from tests.golden.tree import FIVE_ORDERS, Tree
 from tests.shop.project import shop_project
 
 ORDER_RULES = """\

@@ -13,7 +13,7 @@ from assay.golden.case import UNSAID
 from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.golden_job import JOB, TREE, golden_definitions
 from assay.testing import goldens as pytest_plugin
-from tests.golden.conftest import FIVE_ORDERS, Tree
+from tests.golden.tree import FIVE_ORDERS, Tree
 from tests.shop.project import ORDERS
 
 

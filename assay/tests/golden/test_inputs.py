@@ -15,7 +15,7 @@ from assay import public, table
 from assay.golden.result import GoldenResult
 from assay.sources import Csv, EventLog, HtmlTable, PagedJson, Parquet
 from assay.tables.graph import Graph
-from tests.golden.conftest import FIVE_ORDERS, Tree, with_graph
+from tests.golden.tree import FIVE_ORDERS, Tree, with_graph
 
 
 class Sale(pa.DataFrameModel):

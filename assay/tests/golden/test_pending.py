@@ -15,7 +15,7 @@ from assay.errors import GoldenError
 from assay.golden import store
 from assay.golden.pending import Moved, PendingStore
 from assay.golden.store import Schema
-from tests.golden.conftest import FIVE_ORDERS, Tree
+from tests.golden.tree import FIVE_ORDERS, Tree
 from tests.shop.project import ORDERS, shop_project
 
 SCHEMA = Schema((Column("id", "BIGINT", nullable=False),), ("id",))

@@ -16,7 +16,7 @@ from assay.golden import machine, text
 from assay.golden.result import CaseResult, Comparison, GoldenResult, TableResult
 from assay.report.golden_page import page
 from assay.testing.browser import assert_is_read_by_everybody, needs_browser
-from tests.golden.conftest import FIVE_ORDERS, Tree
+from tests.golden.tree import FIVE_ORDERS, Tree
 from tests.shop.project import ORDERS, shop_project
 
 EVIL = "<script>alert(1)</script>"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.golden.conftest import Tree
+from tests.golden.tree import Tree
 
 CASE: dict[str, str | bytes] = {
     "case.yml": "description: Wrong sums\ntables: [daily_sales]\n"

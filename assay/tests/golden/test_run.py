@@ -9,7 +9,7 @@ import ibis
 import pytest
 
 from assay.golden.result import TableResult
-from tests.golden.conftest import FIVE_ORDERS, Tree
+from tests.golden.tree import FIVE_ORDERS, Tree
 from tests.shop.project import ORDERS
 
 

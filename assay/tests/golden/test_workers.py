@@ -16,7 +16,7 @@ from assay.errors import GoldenError
 from assay.golden.result import GoldenResult
 from assay.golden.run import run_golden
 from assay.golden.workers import in_order, processors, shared_out
-from tests.golden.conftest import FIVE_ORDERS, Tree
+from tests.golden.tree import FIVE_ORDERS, Tree
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cases share no processes where forking is not safe")
 

@@ -9,7 +9,7 @@ import ibis
 from assay.lab.ddmin import ddmin
 from assay.lab.shrink import shrink
 from assay.tables.graph import Graph
-from tests.golden.conftest import FIVE_ORDERS, Tree, with_graph
+from tests.golden.tree import FIVE_ORDERS, Tree, with_graph
 from tests.shop.project import ORDERS
 
 FIFTY = "order_id,email,ordered_on,amount\n" + "".join(

@@ -15,7 +15,7 @@ from tests.tables.declared import FILE, Order, Total
 
 def test_a_function_becomes_a_table() -> None:
     node = declared.totals
-    assert (node.name, node.stage, node.file.name) == ("totals", "framework", "declared.py")
+    assert (node.name, node.stage, node.file.name) == ("totals", "tables", "declared.py")
     assert node.grain == "Small declarations for tests of wiring: nothing here is built."
     assert node.description == "Orders a day."
     assert dict(node.inputs) == {"orders": Order}

@@ -12,7 +12,7 @@ from assay.golden.case import NOW
 from assay.lab.capture.pseudonyms import Pseudonyms
 from assay.tables.run import Run
 from assay.warehouse.warehouse import DuckDBWarehouse
-from tests.golden.conftest import Tree
+from tests.golden.tree import Tree
 from tests.shop.project import ORDERS
 
 

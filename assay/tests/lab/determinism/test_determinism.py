@@ -8,7 +8,7 @@ import ibis
 
 from assay.lab.determinism.vary import determinism
 from assay.tables.graph import Graph
-from tests.golden.conftest import FIVE_ORDERS, Tree, with_graph
+from tests.golden.tree import FIVE_ORDERS, Tree, with_graph
 
 TIED = "order_id,email,ordered_on,amount\n" + "".join(
     f"{number},a{number}@example.org,2026-03-01,{number}.00\n" for number in range(1, 9)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assay.lab.mutation.mutate import mutate
-from tests.golden.conftest import FIVE_ORDERS, Tree
+from tests.golden.tree import FIVE_ORDERS, Tree
 
 
 def _sales_from_7(orders: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The framework's README gives every file a role."""
+"""This distribution's README gives every file a role."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import assay
 
 FRAMEWORK = Path(assay.__file__).parent
+README = Path(__file__).parents[1] / "README.md"
 
 
 def unnamed(folder: Path, text: str) -> list[str]:
@@ -17,7 +18,7 @@ def unnamed(folder: Path, text: str) -> list[str]:
 
 
 def test_every_file_has_a_role() -> None:
-    assert unnamed(FRAMEWORK, (FRAMEWORK / "README.md").read_text(encoding="utf-8")) == []
+    assert unnamed(FRAMEWORK, README.read_text(encoding="utf-8")) == []
 
 
 def test_a_file_without_a_role_is_seen(tmp_path: Path) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pytest
-
 from assay.testing.tree import GoldenTree
 from assay.testing.tree import with_graph as with_graph
-from tests.shop.project import ORDERS, shop_project
+from tests.shop.project import ORDERS
 
 FIVE_ORDERS = {
     "case.yml": "description: Five orders\ntables: [orders, daily_sales]\n",
@@ -31,11 +29,3 @@ class Tree(GoldenTree):
             return super().accepted(name, files)
         shutil.copytree(FIVE, self.golden / name)
         return self.golden / name
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Tree:
-    """The shop, with an empty `golden/`."""
-    tree = Tree(shop_project(tmp_path))
-    tree.golden.mkdir()
-    return tree

@@ -1,0 +1,22 @@
+"""What every test here may ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.golden.tree import Tree
+from tests.shop.project import shop_project
+
+# Processes that tests start import the tests' modules as the tests do.
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """A project of its own."""
+    tree = Tree(shop_project(tmp_path))
+    tree.golden.mkdir()
+    return tree
