@@ -137,7 +137,7 @@ class _Reach:
         if file := _file(module):
             self.take(module, file, file.code)
         for name in attributes if _folders(module) else ():
-            if f"{module}.{name}" not in self.chosen and _path(f"{module}.{name}"):
+            if _path(f"{module}.{name}"):
                 self.module(f"{module}.{name}", attributes)
 
     def take(self, module: str, file: _File, numbers: set[int]) -> None:
