@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.contract import auditing, masking, payload, profile, rules, uniqueness
 from assay.contract.columns import Column, SchemaProblem, schema_problems
+from assay.contract.reading import read
 from assay.errors import ContractError
 
 if TYPE_CHECKING:
@@ -60,11 +61,9 @@ class Contract:
         Raises:
             ContractError: something in the model cannot be enforced in the database; names file, model and field.
         """
-        from assay.contract.reading import read
-
         with _lock:
             if model not in _contracts:
-                _contracts[model] = read(model)
+                _contracts[model] = cls(**read(model))
             return _contracts[model]
 
     @property
@@ -190,7 +189,7 @@ class Contract:
             where: SQL that narrows the rows.
             rows: how many there are, where that is known: few are profiled in one scan.
         """
-        return profile.profile(connection, relation, self, where=where, rows=rows)
+        return profile.profile(connection, relation, self.columns, where=where, rows=rows)
 
     def key_problems(
         self,
