@@ -6,10 +6,11 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from assay import Reference, internal, personal, public, table
+from assay import Reference, daily, internal, personal, public, table
 from pipeline_project.extract.raw_demographics import RawDemographics
 from pipeline_project.transform.products import Products
 from pipeline_project.transform.promotions import NOT_PROMOTED, Promotions
+from pipeline_project.transform.shop_calendar import SHOP_ZONE
 from pipeline_project.transform.transactions import Transactions
 
 
@@ -41,6 +42,7 @@ class Purchases(pa.DataFrameModel):
 
 
 @table(
+    partitions=daily("sold_on", start="2017-01-01", end="2017-12-31", timezone=SHOP_ZONE),
     preserves="transactions",
     references=[
         Reference(("product_id",), "products", severity="warn"),

@@ -28,6 +28,10 @@ _EXPORTS = {
     "RejectBudget": "tables",
     "Run": "run",
     "daily": "partitions",
+    "hourly": "partitions",
+    "monthly": "partitions",
+    "static": "partitions",
+    "weekly": "partitions",
     "public": "classification",
     "internal": "classification",
     "personal": "classification",
@@ -40,18 +44,22 @@ __all__ = [
     "Run",
     "daily",
     "export",
+    "hourly",
     "internal",
     "invariant",
+    "monthly",
     "personal",
     "public",
     "secret",
+    "static",
     "table",
+    "weekly",
 ]
 
 if TYPE_CHECKING:
     from assay.contract.classification import internal, personal, public, secret
     from assay.tables.declare import KeepFirst, Reference, RejectBudget, export, invariant, table
-    from assay.tables.partitions import daily
+    from assay.tables.partitions import daily, hourly, monthly, static, weekly
     from assay.tables.run import Run
 
 
