@@ -6,11 +6,11 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from assay import public, table
+from assay import public, table, weekly
 from pipeline_project.load.departments import department_of
 from pipeline_project.transform.money import COUPON_DISC, COUPON_MATCH_DISC, MONEY, RETAIL_DISC, SALES_VALUE
 from pipeline_project.transform.purchases import Purchases
-from pipeline_project.transform.shop_calendar import monday_of
+from pipeline_project.transform.shop_calendar import SHOP_ZONE, monday_of
 
 
 class DepartmentWeeklySales(pa.DataFrameModel):
@@ -30,7 +30,7 @@ class DepartmentWeeklySales(pa.DataFrameModel):
         unique = ["department", "week"]
 
 
-@table()
+@table(partitions=weekly("week_starts_on", start="2016-12-26", end="2017-12-25", timezone=SHOP_ZONE))
 def department_weekly_sales(purchases: Table[Purchases]) -> Table[DepartmentWeeklySales]:
     """What each department sold each week, and what it gave away."""
     lines = purchases.mutate(

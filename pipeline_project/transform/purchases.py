@@ -6,11 +6,12 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from assay import Reference, internal, personal, public, table
+from assay import Reference, daily, internal, personal, public, table
 from pipeline_project.extract.raw_demographics import RawDemographics
 from pipeline_project.transform.money import COUPON_DISC, COUPON_MATCH_DISC, RETAIL_DISC, SALES_VALUE
 from pipeline_project.transform.products import Products
 from pipeline_project.transform.promotions import NOT_PROMOTED, Promotions
+from pipeline_project.transform.shop_calendar import SHOP_ZONE
 from pipeline_project.transform.transactions import Transactions
 
 
@@ -40,6 +41,7 @@ class Purchases(pa.DataFrameModel):
 
 
 @table(
+    partitions=daily("sold_on", start="2017-01-01", end="2017-12-31", timezone=SHOP_ZONE),
     preserves="transactions",
     references=[
         Reference(("product_id",), "products", severity="warn"),
