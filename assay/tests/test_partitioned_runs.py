@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 
 from assay.errors import PipelineError
+from assay.orchestration.applying import apply_plan
 from assay.orchestration.assets import PARTITION_TAG
-from assay.plan.applying import apply_plan
 from assay.plan.kept import read_plan, to_json
 from assay.plan.planner import make_plan
 from tests.partitioned import Chain
