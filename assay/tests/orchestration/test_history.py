@@ -108,3 +108,19 @@ def test_a_storage_that_the_team_chose_is_left_alone(
         kind = type(instance.event_log_storage)
         assert instance.telemetry_enabled is False
     assert kind is (SqliteEventLogStorage if storage else history.HeldOpen)
+
+
+def test_events_written_together_are_all_there_or_none_is(tmp_path: Path) -> None:
+    def report(instance: dg.DagsterInstance, *keys: str) -> None:
+        for key in keys:
+            instance.report_runless_asset_event(dg.AssetMaterialization("a", partition=key))
+
+    for opened in (history.instance(tmp_path), dg.DagsterInstance.from_config(str(tmp_path))):
+        with opened as instance:
+            with history.together(instance):
+                report(instance, "x", "y")
+                assert instance.get_materialized_partitions(dg.AssetKey("a")) == {"x", "y"}
+            with suppress(ZeroDivisionError), history.together(instance):
+                report(instance, "z")
+                raise ZeroDivisionError
+            assert instance.get_materialized_partitions(dg.AssetKey("a")) == {"x", "y"}

@@ -12,6 +12,7 @@ from assay.build import Progress, build_node, own_partitions
 from assay.contract import Contract
 from assay.errors import AuditFailed, PipelineError, SourceUnavailable
 from assay.orchestration import progress
+from assay.orchestration.history import together
 from assay.orchestration.metadata import PARTITION_ROWS, check_results, definition_metadata, publication_metadata
 from assay.orchestration.resources import WarehouseResource, sources_resource
 from assay.project import Project
@@ -24,6 +25,9 @@ Node = TableDef | ExportDef
 
 PARTITION_TAG = "pipeline/partition"
 """What a run of a job is to build, as `--partition` has it; without it a job's run builds all of every table."""
+
+TOGETHER = 500
+"""So many events are written in one transaction, which takes a second or so."""
 
 MANY = 100
 """Dagster looks at all keys of a run for each key it is told something about; for more keys than this it is not told."""
@@ -124,11 +128,12 @@ def _materialize(
     if isinstance(node, TableDef) and partitions is not None:
         own = own_partitions(node, run)
         metadata = _report_partitions(context, node, partitions, own or partitions.whole(run.now), metadata)
-    yield dg.MaterializeResult(
-        metadata=metadata,
-        data_version=dg.DataVersion(publication.data_version),
-        check_results=list(check_results(node, publication.checks)),
-    )
+    with together(context.instance):  # a backfill's keys are written before the generator goes on
+        yield dg.MaterializeResult(
+            metadata=metadata,
+            data_version=dg.DataVersion(publication.data_version),
+            check_results=list(check_results(node, publication.checks)),
+        )
 
 
 def _asked(tags: Mapping[str, str], partitions: Partitions | None) -> PartitionRange | None:
@@ -171,8 +176,10 @@ def _report_partitions(
     if context.assets_def.partitions_def is None:
         if PARTITION_ROWS not in metadata:
             keys = sorted(set(keys) - context.instance.get_materialized_partitions(dg.AssetKey(table.name)))
-        for key in keys:
-            context.log_event(dg.AssetMaterialization(table.name, partition=key, metadata=rows[key]))
+        for some in (keys[i : i + TOGETHER] for i in range(0, len(keys), TOGETHER)):
+            with together(context.instance):
+                for key in some:
+                    context.log_event(dg.AssetMaterialization(table.name, partition=key, metadata=rows[key]))
         return metadata
     if len(keys) == 1:
         return metadata

@@ -7,8 +7,9 @@ written, and when it is safe on the disk, is the same.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,39 @@ class HeldOpen(SqliteEventLogStorage):
             )
         with self._engines[shard].begin() as connection:
             yield connection
+
+
+@contextmanager
+def together(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Write the many events of the block in one transaction a file; with SQLite each alone waits for the disk.
+
+    Other writers of the history wait for the block; other threads of this process write as always.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage) or "index_connection" in vars(storage):
+        yield
+        return
+    held: dict[str, Connection] = {}
+    owner = threading.get_ident()
+    with ExitStack() as stack:
+
+        def joined(shard: str | None) -> Any:
+            shard = shard or INDEX_SHARD_NAME
+            if threading.get_ident() != owner:
+                return storage._connect(shard)
+            if shard not in held:
+                with storage._connect(shard):
+                    pass  # makes the file with its tables, if it is new
+                engine = create_engine(
+                    storage.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+                )
+                stack.callback(engine.dispose)
+                held[shard] = stack.enter_context(engine.begin())
+            return nullcontext(held[shard])
+
+        vars(storage).update(run_connection=joined, index_connection=lambda: joined(None))
+        stack.callback(lambda: [vars(storage).pop(name) for name in ("run_connection", "index_connection")])
+        yield
 
 
 def instance(home: Path) -> dg.DagsterInstance:

@@ -14,16 +14,21 @@ from assay.tables.declare import TableDef
 from assay.tables.partitions import due, touched
 
 if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
     from assay.project import Project
 
 PIPELINE = "pipeline"
 """The job that builds everything."""
 
 
-def project_jobs(project: Project) -> list[dg.JobDefinition]:
+def project_jobs(project: Project, *own: UnresolvedAssetJobDefinition) -> list[dg.JobDefinition]:
     """`pipeline` builds everything, one job a stage builds that stage, `dry_run` shows what a build would change.
 
     A job's run builds all of every table, or what the tag PARTITION_TAG names: see `unpartitioned`.
+
+    Args:
+        own: asset jobs of the project's own over its tables, which build them in the same way.
 
     Raises:
         WiringError: Dagster refuses the tables.
@@ -42,15 +47,16 @@ def project_jobs(project: Project) -> list[dg.JobDefinition]:
         )
         for stage in stages
     ]
+    jobs += own
     try:
         # Resolved here, for the repository's own assets are partitioned, and these are not.
-        own = dg.Definitions(
+        definitions = dg.Definitions(
             assets=unpartitioned(project),
             jobs=jobs,
             resources=build_resources(project),
             executor=dg.in_process_executor,
         )
-        resolved = [own.resolve_job_def(job.name) for job in jobs]
+        resolved = [definitions.resolve_job_def(job.name) for job in jobs]
     except dg.DagsterError as error:
         raise WiringError(f"Dagster refuses these tables: {' '.join(str(error).split())}") from None
     return [*resolved, dry_run_job(project)]

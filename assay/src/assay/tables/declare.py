@@ -223,6 +223,12 @@ def table(
                 where=where,
                 fix="Give both, or neither.",
             )
+        if partitions is not None and not isinstance(partitions, Partitions):
+            raise WiringError(
+                f"partitions= is {type(partitions).__name__}",
+                where=where,
+                fix="Use hourly, daily, weekly, monthly or static: a partition is the rows of one value of one column.",
+            )
         if preserves is not None and preserves not in signature.inputs:
             raise WiringError(
                 f"preserves='{preserves}' is none of its inputs ({', '.join(signature.inputs) or 'none'})",
