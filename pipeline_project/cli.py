@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
-from assay.errors import PipelineError
+from assay.errors import Interrupted, PipelineError
+from assay.interrupts import noted
 
 COMMANDS = {
     "run": "assay.commands:run",
@@ -50,6 +54,14 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        with noted() as arrived:
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:
+                # Click's own exit code for Ctrl-C is 1, which here means that data broke a rule.
+                raise Interrupted("interrupted", arrived.number or signal.SIGINT) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
@@ -61,7 +73,7 @@ class LazyGroup(click.Group):
 def pipeline(context: click.Context) -> None:
     """Build, test and dry-run the data pipeline.
 
-    Exit codes: 0 done, 1 data broke a rule, 2 error. `golden` and `plan` document their own.
+    Exit codes: 0 done, 1 data broke a rule, 2 error, 130 Ctrl-C, 143 SIGTERM. `golden` and `plan` document their own.
     """
     from pipeline_project.project import project
 
@@ -71,6 +83,8 @@ def pipeline(context: click.Context) -> None:
 def main() -> None:
     """Run the command line; a foreseen error is one line on standard error and its exit code."""
     try:
+        if os.name == "nt":
+            raise PipelineError("Windows is not supported", fix="Use WSL, where this is Linux.")
         pipeline(prog_name="pipeline", standalone_mode=True)
     except PipelineError as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
