@@ -146,7 +146,7 @@ def test_a_backfill_of_each_unit(make: MakeChain, instance: dg.DagsterInstance, 
         "static": ("t1", "north", "south"),
     }
     table, first, last = keys[unit]
-    chain.rows("2026-03-01", "2026-03-01", "2026-03-01")
+    chain.rows(*["2026-03-01"] * 3, "2026-03-02", "2026-03-03", "2026-03-04")
     assert chain.job(instance, asset_selection=[dg.AssetKey("t0")]).success if table != "t0" else True
     everything = chain.definitions.resolve_implicit_global_asset_job_def()
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}

@@ -105,6 +105,14 @@ class Partitions:
         stop = min(stop, self.stop or stop)
         return PartitionRange(self.start, stop) if stop > self.start else None
 
+    def current(self, now: dtm.datetime) -> PartitionRange | None:
+        """The partition that is not over yet at the aware instant `now`; None where that is none of the table's."""
+        if self.unit == "static":
+            return None
+        first = self._floor(now.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None))
+        inside = first >= self.start and (self.stop is None or first < self.stop)
+        return PartitionRange(first, self._next(first)) if inside else None
+
     def newest(self, now: dtm.datetime, *, lookback: int = 0) -> PartitionRange | None:
         """The newest complete partition at `now` and the `lookback` ones before it; None where none is complete."""
         whole = self.whole(now)
