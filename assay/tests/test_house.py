@@ -28,8 +28,9 @@ CIRCLES = [
     },
     {"assay.golden.judge", "assay.golden.orphans", "assay.golden.pending", "assay.golden.run"},
     {"assay.tables.declare", "assay.tables.partitions", "assay.tables.run"},
+    {"assay.warehouse.session", "assay.warehouse.versions"},
 ]
-LONG = {"assay/lab/mutation/operators.py", "assay/tables/declare.py"}
+LONG = {"assay/lab/mutation/operators.py", "assay/tables/declare.py", "assay/tables/partitions.py"}
 
 
 def modules(folder: Path) -> dict[str, Path]:
