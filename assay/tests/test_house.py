@@ -19,13 +19,6 @@ LINES = 350
 
 # What is left to do; nothing may be added.
 CIRCLES = [
-    {
-        "assay.contract.columns",
-        "assay.contract.payload",
-        "assay.contract.profile",
-        "assay.errors",
-        "assay.tables.results",
-    },
     {"assay.golden.judge", "assay.golden.orphans", "assay.golden.pending", "assay.golden.run"},
     {"assay.tables.declare", "assay.tables.partitions", "assay.tables.run"},
     {"assay.warehouse.session", "assay.warehouse.versions"},

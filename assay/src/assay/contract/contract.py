@@ -12,6 +12,7 @@ from assay.contract import auditing, masking, payload, profile, rules, uniquenes
 from assay.contract.columns import Column, SchemaProblem, schema_problems
 from assay.contract.reading import read
 from assay.errors import ContractError
+from assay.sql import literal, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -89,7 +90,7 @@ class Contract:
     @property
     def row_hash_sql(self) -> str:
         """SQL: a hash of the row's values; the sum over rows is the same in any order."""
-        return f"hash({', '.join(f'hash({payload.quoted(column.name)})' for column in self.columns)})"
+        return f"hash({', '.join(f'hash({quoted(column.name)})' for column in self.columns)})"
 
     @cached_property
     def mask_columns(self) -> tuple[str, ...]:
@@ -154,7 +155,7 @@ class Contract:
     def reason_codes_sql(self) -> str:
         """SQL over a labelled relation: the codes of the broken rules as VARCHAR[], in rule order."""
         flags = [
-            f"CASE WHEN {self.bit_sql(index)} THEN {payload.literal(rule.code)} END"
+            f"CASE WHEN {self.bit_sql(index)} THEN {literal(rule.code)} END"
             for index, rule in enumerate(self.row_rules)
         ]
         if not flags:

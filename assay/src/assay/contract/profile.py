@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.contract.classification import is_masked, mask
-from assay.contract.payload import quoted
+from assay.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from assay.contract.payload import free, quoted
+from assay.contract.payload import free
+from assay.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb

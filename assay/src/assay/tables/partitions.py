@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from assay.errors import PipelineError, WiringError
+from assay.sql import literal, quoted
 
 if TYPE_CHECKING:
     from assay.tables.declare import Node
@@ -156,7 +157,7 @@ class Partitions:
 
     def key_sql(self, column: str | None = None) -> str:
         """SQL of a row's key as text; NULL where the column is. The session's time zone makes no difference."""
-        column = column or _quoted(self.column)
+        column = column or quoted(self.column)
         if self.unit == "static":
             return f"CAST({column} AS VARCHAR)"
         if self.unit == "hour":
@@ -170,9 +171,9 @@ class Partitions:
 
     def within(self, of: PartitionRange, column: str | None = None) -> str:
         """SQL that says whether a row belongs to `of`, a range of this table's own; NULL where the column is."""
-        column = column or _quoted(self.column)
+        column = column or quoted(self.column)
         if self.names:
-            return f"{column} IN ({', '.join(_literal(name) for name in of.names)})"
+            return f"{column} IN ({', '.join(literal(name) for name in of.names)})"
         kind, suffix = ("TIMESTAMPTZ", "+00") if self.unit == "hour" else ("DATE", "")
         start, stop = ((moment if suffix else moment.date()) for moment in (of.start, of.stop))
         return f"({column} >= {kind} '{start}{suffix}' AND {column} < {kind} '{stop}{suffix}')"
@@ -363,11 +364,3 @@ def _midnight(day: dtm.date) -> dtm.datetime:
 
 def _floor_day(moment: dtm.datetime) -> dtm.datetime:
     return _midnight(moment.date())
-
-
-def _quoted(name: str) -> str:
-    return '"{}"'.format(name.replace('"', '""'))
-
-
-def _literal(text: str) -> str:
-    return "'{}'".format(text.replace("'", "''"))

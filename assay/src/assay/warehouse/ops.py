@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import WarehouseError
 from assay.sources.base import Offset
+from assay.sql import quoted
 from assay.tables.results import Publication
 
 if TYPE_CHECKING:
@@ -85,11 +86,6 @@ def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
                 fix="Move the warehouse's file away: the next run builds a new one. UPGRADING.md tells more.",
             )
     return [name for name in TABLES if name not in found]
-
-
-def quoted(name: str) -> str:
-    """`name` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def record(connection: duckdb.DuckDBPyConnection, catalog: str, publication: Publication, run: Run) -> None:

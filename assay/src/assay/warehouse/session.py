@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from assay.errors import WarehouseError
+from assay.sql import quoted
 from assay.tables.declare import TableDef
 from assay.warehouse import ops, versions
 from assay.warehouse.failures import explained
@@ -191,7 +192,7 @@ class Session:
             # A database that stopped after an error takes its temporary tables with it.
             with suppress(duckdb.FatalException):
                 for name in self._temporary() - before:
-                    self.connection.execute(f"DROP TABLE IF EXISTS temp.main.{ops.quoted(name)}")
+                    self.connection.execute(f"DROP TABLE IF EXISTS temp.main.{quoted(name)}")
 
     def _temporary(self) -> set[str]:
         found = self.connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'")
@@ -231,7 +232,7 @@ class Session:
 
 def qualified(catalog: str, schema: str, name: str) -> str:
     """A quoted three-part SQL name."""
-    return ".".join(ops.quoted(part) for part in (catalog, schema, name))
+    return ".".join(quoted(part) for part in (catalog, schema, name))
 
 
 def write_atomically(target: Path, content: bytes) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+from assay.sql import quoted
 from assay.warehouse import ops
 from assay.warehouse.parts import Parts
 
@@ -57,7 +58,7 @@ def records(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> 
     """The partitions of `table` by key."""
     rows = connection.execute(
         f"""SELECT partition, row_count, data_version, code_version, upstream_versions, source_version
-            FROM {ops.quoted(catalog)}.ops.partitions WHERE table_name = ?""",
+            FROM {quoted(catalog)}.ops.partitions WHERE table_name = ?""",
         [table],
     ).fetchall()
     return {key: PartitionRecord(rows, data, code, _read(text), source) for key, rows, data, code, text, source in rows}
@@ -72,7 +73,7 @@ def book(session: Session, contract: Contract, parts: Parts, origin: Origin) -> 
         for each in origin.table.inputs
     }
     upstream = [ops.as_json(dict(zip(seen, row, strict=True))) for row in zip(*seen.values(), strict=True)]
-    books = f"{ops.quoted(session.catalog)}.ops.partitions"
+    books = f"{quoted(session.catalog)}.ops.partitions"
     among = "AND list_contains($keys, partition)" if parts.asked is not None else ""
     session.connection.execute(
         f"DELETE FROM {books} WHERE table_name = $table {among}", {"table": name} | ({"keys": keys} if among else {})
@@ -96,7 +97,7 @@ def refresh(session: Session, table: TableDef, contract: Contract, parts: Parts)
     """Record what the partitions hold after rows were added to them; what they were made from stays."""
     found = _contents(session, table, contract, parts)
     session.connection.execute(
-        f"""UPDATE {ops.quoted(session.catalog)}.ops.partitions AS kept SET row_count = rows, data_version = data
+        f"""UPDATE {quoted(session.catalog)}.ops.partitions AS kept SET row_count = rows, data_version = data
             FROM (SELECT unnest($keys) AS key, unnest($rows::BIGINT[]) AS rows, unnest($data::VARCHAR[]) AS data)
             WHERE kept.table_name = $table AND kept.partition = key""",
         {
