@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from assay.sources.base import Sources
     from assay.tables.results import Publication
     from assay.tables.run import Run
-    from assay.warehouse.versions import PartitionRecord
+    from assay.warehouse.ops import PartitionRecord
 
 Node = TableDef | ExportDef
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from assay.errors import WarehouseError
 from assay.sql import quoted
 from assay.tables.declare import TableDef
-from assay.warehouse import ops, versions
+from assay.warehouse import ops
 from assay.warehouse.failures import explained
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ibis
     from ibis.backends.duckdb import Backend
 
-    from assay.warehouse.versions import PartitionRecord
+    from assay.warehouse.ops import PartitionRecord
 
 T = TypeVar("T")
 
@@ -112,10 +112,10 @@ class Session:
 
     def partitions(self, name: str) -> dict[str, PartitionRecord]:
         """The partitions of a table by key; in a dry run those built here, beside the real ones."""
-        own = versions.records(self.connection, self.catalog, name)
+        own = ops.partitions(self.connection, self.catalog, name)
         if self.real is None or "ops.partitions" in self._missing_of_real:
             return own
-        return versions.records(self.connection, self.real, name) | own
+        return ops.partitions(self.connection, self.real, name) | own
 
     def offsets(self, table: TableDef) -> dict[int, int]:
         """How far `table`'s event log was read, here or (dry runs) in the real warehouse.

@@ -7,10 +7,7 @@ the versions that this day was built from tell that it is missing here.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from assay.sql import quoted
@@ -18,25 +15,12 @@ from assay.warehouse import ops
 from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:
-    import duckdb
-
     from assay.contract import Contract
     from assay.tables.declare import TableDef
     from assay.warehouse.session import Session
 
 SAME = "same:"
 """Begins the version of an input of which a partition reads the same partition; else it is the whole input's."""
-
-
-@dataclass(frozen=True)
-class PartitionRecord:
-    """One partition as the books have it; `upstream` has the version of each input it was built from."""
-
-    rows: int
-    data_version: str
-    code_version: str
-    upstream: Mapping[str, str]
-    source_version: str | None
 
 
 class Origin(Protocol):
@@ -52,16 +36,6 @@ class Origin(Protocol):
     def code_version(self) -> str: ...
     @property
     def source_version(self) -> str | None: ...
-
-
-def records(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> dict[str, PartitionRecord]:
-    """The partitions of `table` by key."""
-    rows = connection.execute(
-        f"""SELECT partition, row_count, data_version, code_version, upstream_versions, source_version
-            FROM {quoted(catalog)}.ops.partitions WHERE table_name = ?""",
-        [table],
-    ).fetchall()
-    return {key: PartitionRecord(rows, data, code, _read(text), source) for key, rows, data, code, text, source in rows}
 
 
 def book(session: Session, contract: Contract, parts: Parts, origin: Origin) -> None:
@@ -139,9 +113,3 @@ def _contents(session: Session, table: TableDef, contract: Contract, parts: Part
         [described],
     ).fetchall()
     return {key: (rows, data) for key, rows, data in found}
-
-
-@lru_cache(maxsize=1024)
-def _read(text: str) -> Mapping[str, str]:
-    # Thousands of partitions share a handful of texts.
-    return dict(json.loads(text))
