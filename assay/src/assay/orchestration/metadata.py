@@ -95,16 +95,16 @@ def check_results(node: TableDef | ExportDef, checks: Iterable[CheckResult]) -> 
 def _evidence(check: CheckResult) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": check.summary, "failing": check.failing}
     if check.reasons:
-        found["reasons"] = _table([{"reason": code, "rows": count} for code, count in check.reasons.items()])
+        found["reasons"] = text_table([{"reason": code, "rows": count} for code, count in check.reasons.items()])
     if check.sample:
-        found["sample"] = _table([{name: _text(value) for name, value in row.items()} for row in check.sample])
+        found["sample"] = text_table([{name: _text(value) for name, value in row.items()} for row in check.sample])
     if check.sample_sql:
         found["find_all"] = check.sample_sql
     return found
 
 
 def _profile(publication: Publication) -> dg.TableMetadataValue:
-    return _table(
+    return text_table(
         [
             {
                 "column": column.name,
@@ -119,7 +119,7 @@ def _profile(publication: Publication) -> dg.TableMetadataValue:
     )
 
 
-def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+def text_table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
     """Rows as Dagster shows them; a field that a row lacks is empty there, for Dagster wants the same ones in all."""
     types = {str: "string", int: "int", float: "float"}
     first = {name: value for row in reversed(rows) for name, value in row.items()}
