@@ -8,7 +8,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assay.orchestration.origin import COMMIT, STARTED_BY, commit_of, located, sign, started_by, terminal_tags
+from assay.orchestration.origin import (
+    COMMIT,
+    STARTED_BY,
+    commit_of,
+    located,
+    sign,
+    started_by,
+    terminal_tags,
+    web_address,
+)
 from tests.orchestration.test_history import JOB, QUIET
 from tests.shop.project import shop_project
 
@@ -70,3 +79,21 @@ def test_the_commit_is_marked_where_files_differ_from_it(
     (checkout / "file").write_text("changed")
     assert commit_of(checkout) == f"{commit}+"
     assert commit_of(tmp_path_factory.mktemp("no_git")) is None
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("git@github.com:team/project.git", "https://github.com/team/project/blob/"),
+        ("https://name:secret@github.com/team/project", "https://github.com/team/project/blob/"),
+        ("ssh://git@gitlab.example.org:2222/a/b/project.git", "https://gitlab.example.org/a/b/project/-/blob/"),
+        ("/srv/git/project.git", None),
+    ],
+)
+def test_code_is_linked_to_the_repository_at_the_commit(checkout: Path, remote: str, address: str | None) -> None:
+    subprocess.run(["git", "remote", "add", "origin", remote], cwd=checkout, check=True)
+    found = web_address(checkout)
+    assert (found is None) if address is None else (found or "").startswith(address)
+    assert "secret" not in (found or "")
+    (checkout / "inner").mkdir()
+    assert (found is None) or (web_address(checkout / "inner") or "").endswith("/inner")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,12 @@ from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from assay.errors import PipelineError
+from assay.tables.code_version import source_location
+
 if TYPE_CHECKING:
     from assay.project import Project
+    from assay.tables.declare import Node
 
 STARTED_BY = "pipeline/started_by"
 """The tag that says who started a run, such as `schedule daily`."""
@@ -77,6 +82,43 @@ def started_by(tags: Mapping[str, str]) -> str:
         if name := tags.get(tag):
             return f"{word} {name}"
     return tags.get(STARTED_BY, "UI")
+
+
+def code_references(node: Node, project: Project) -> dict[str, dg.CodeReferencesMetadataValue]:
+    """Metadata that links to the function of `node`: in the editor in dev, elsewhere in the repository.
+
+    Empty where neither is known: outside of dev without a checkout that has an address.
+    """
+    file, line = source_location(node)
+    try:
+        in_dev = project.settings().env == "dev"
+    except PipelineError:
+        in_dev = True  # the run will say it
+    if in_dev:
+        here = dg.LocalFileCodeReference(file_path=str(file), line_number=line, label=file.name)
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[here])}
+    base = web_address(project.root)
+    if base is None or not file.is_relative_to(project.root):
+        return {}
+    url = f"{base}/{file.relative_to(project.root).as_posix()}#L{line}"
+    there = dg.UrlCodeReference(url=url, label=file.name)
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[there])}
+
+
+@lru_cache
+def web_address(root: Path) -> str | None:
+    """Where the files of `root` stand on the web at this commit: from Git's remote `origin`."""
+    try:
+        remote = _git(root, "remote", "get-url", "origin")
+        commit, folder = _git(root, "rev-parse", "HEAD"), _git(root, "rev-parse", "--show-prefix")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    # git@host:team/project.git, ssh://git@host/team/project.git, https://token@host/team/project.git
+    found = re.fullmatch(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+)(?::\d+)?[:/](.+?)(?:\.git)?/?", remote)
+    if found is None:
+        return None
+    blob = "-/blob" if "gitlab" in found[1] else "blob"
+    return f"https://{found[1]}/{found[2]}/{blob}/{commit}/{folder}".rstrip("/")
 
 
 def _commit_tag(root: Path) -> dict[str, str]:
