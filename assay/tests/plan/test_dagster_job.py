@@ -61,7 +61,7 @@ def test_what_would_be_lost_stands_first(built: Sample) -> None:
     built.edit("transform/orders.py", "raw_orders.mutate(amount=_.amount * 1)", "raw_orders.filter(_.order_id > 2)")
     _, metadata = run(built)
     assert list(metadata)[:2] == ["plan", "destructive"]
-    assert "**transform.orders** removes 2 of 4 rows" in metadata["destructive"]
+    assert "DESTRUCTIVE transform.orders: removes 2 of 4 rows" in metadata["destructive"]
 
 
 def test_an_unknown_table_is_a_clear_failure(built: Sample) -> None:

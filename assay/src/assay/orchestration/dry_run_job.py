@@ -39,9 +39,10 @@ def dry_run_job(project: Project) -> dg.JobDefinition:
             made = make_plan(project, config.tables, partition=partition, removed_limit=config.removed_limit)
         except PipelineError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
-        context.log.info(render(made))
+        context.log.info("\n".join([made.footer, *losses(made), "", render(made)]))
         if made.exit_code in (1, 3):
-            raise dg.Failure(made.footer, metadata=plan_metadata(made), allow_retries=False)
+            told = "\n".join([made.footer, *losses(made)])
+            raise dg.Failure(told, metadata=plan_metadata(made), allow_retries=False)
         context.add_output_metadata(plan_metadata(made))
 
     @dg.job(
@@ -55,12 +56,16 @@ def dry_run_job(project: Project) -> dg.JobDefinition:
     return job
 
 
+def losses(plan: Plan) -> list[str]:
+    """What published data the plan would lose, a line each."""
+    return [f"DESTRUCTIVE {full_name(node)}: {each.detail}" for node in plan.destructive for each in node.destructive]
+
+
 def plan_metadata(plan: Plan) -> dict[str, Any]:
-    """The plan as a step's metadata: the line, the loss, the tables, the whole text and the proof."""
+    """The plan as a step's metadata: the line, what is lost, the tables, the whole text and the proof."""
     found: dict[str, Any] = {"plan": plan.footer}
-    if plan.destructive:
-        lines = [f"- **{full_name(node)}** {each.detail}" for node in plan.destructive for each in node.destructive]
-        found["destructive"] = dg.MetadataValue.md("\n".join(lines))
+    if lost := losses(plan):
+        found["destructive"] = dg.MetadataValue.text("\n".join(lost))
     records = [
         dg.TableRecord(
             {
@@ -77,7 +82,7 @@ def plan_metadata(plan: Plan) -> dict[str, Any]:
     if records:
         names = ["table", "what", "why", "rows", "added", "removed", "changed"]
         found["tables"] = dg.TableMetadataValue(records, dg.TableSchema([dg.TableColumn(name) for name in names]))
-    found["details"] = dg.MetadataValue.md(f"```\n{render(plan)}\n```")
+    found["details"] = dg.MetadataValue.text(render(plan))
     found["proof"] = plan.proof
     return found
 
