@@ -166,7 +166,7 @@ def test_the_golden_job_fails_on_a_difference_and_shows_it(tree: Tree) -> None:
     assert not orders.passed
     assert (orders.description or "").startswith("orders: +0 -0 ~1 rows\n")
     assert "7.25 -> 7.26" in (orders.description or ""), "in the first lines"
-    assert isinstance(orders.metadata["difference"], dg.TextMetadataValue)
+    assert "```text\n" in (orders.description or ""), "Dagster reads it as Markdown"
     rows = orders.metadata["rows"]
     assert isinstance(rows, dg.TableMetadataValue)
     assert [record.data for record in rows.records] == [
@@ -194,8 +194,12 @@ def test_the_cases_are_one_asset_that_says_whom_to_ask(tree: Tree) -> None:
 
 def test_the_golden_job_fails_on_a_case_that_cannot_run(tree: Tree) -> None:
     tree.case("stuck", {"case.yml": "description: x\ntables: [daily_sales]\n"})
+    tree.case("lost", {"case.yml": "description: x\ntables: [orders]\nempty: [zebra]\n"})
     result = run_job(tree)
     assert not result.success
+    found = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    assert "not built, because raw_orders failed: " in (found["stuck__daily_sales"].description or "")
+    assert "golden case lost could not run: " in (found["lost__orders"].description or "")
 
 
 def test_the_golden_job_fails_on_a_case_that_cannot_be_read_though_the_location_loads(tree: Tree) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from assay.compare import RowSample
 from assay.errors import GoldenError
 from assay.golden.case import Case, case_folders, read_case
 from assay.golden.machine import headline, plain
@@ -29,7 +30,7 @@ GOLDEN = "golden"
 """The asset of all cases, and its group."""
 TREE = "all_cases_are_readable"
 """The check of the tree as a whole."""
-FIRST_LINES = 12
+FIRST_LINES = 40
 """So many lines of a difference stand in the check's own description, which the page shows first."""
 SHOWN = 50
 """So many rows of a difference stand in the table of a red check."""
@@ -108,11 +109,9 @@ def _case_checks(project: Project, case: Case) -> dg.AssetChecksDefinition:
             subjects = [table for table in case.subjects if check_name(case, table) in wanted]
             result = run_case(project, read_case(case.folder), subjects)
             if result.error:
-                raise dg.Failure(
-                    f"golden case {case.name} could not run: {result.error}",
-                    metadata={"traceback": dg.MetadataValue.text(result.traceback or "")},
-                    allow_retries=False,
-                )
+                told = f"golden case {case.name} could not run: {result.error}"
+                yield from (_unable(case, table, told, result.traceback) for table in subjects)
+                raise dg.Failure(told, allow_retries=False)
             for table in result.tables:
                 yield _result(case, table, result)
             if wrong := [table for table in result.tables if table.status != "equal"]:
@@ -148,14 +147,15 @@ def _tree_check(project: Project) -> dg.AssetChecksDefinition:
 
 def _result(case: Case, table: TableResult, result: CaseResult) -> dg.AssetCheckResult:
     """The verdict; what differs stands in the first lines, as text and as rows."""
-    lines = [headline(table)]
+    lines = ["as expected" if table.status == "equal" else headline(table)]
     metadata: dict[str, Any] = {}
     if table.status != "equal":
         text = plain(table, result)
-        lines += ["", *text.splitlines()[:FIRST_LINES]]
+        # The page reads a description as Markdown, and shows a text in metadata without its line ends.
+        lines += ["", "```text", *text.splitlines()[:FIRST_LINES], "```"]
         if rows := list(itertools.islice(_rows(table), SHOWN)):
             metadata["rows"] = text_table(rows)
-        metadata["difference"] = dg.MetadataValue.text(text)
+        metadata["difference"] = dg.MetadataValue.md(f"```text\n{text}\n```")
         metadata["to review and accept"] = f"pipeline golden {table.address}"
     metadata |= {"case": case.name, "table": table.table, "seconds": round(table.seconds, 3)}
     if case.owner:
@@ -170,6 +170,18 @@ def _result(case: Case, table: TableResult, result: CaseResult) -> dg.AssetCheck
     )
 
 
+def _unable(case: Case, table: str, told: str, traceback: str | None) -> dg.AssetCheckResult:
+    """The verdict on a table of a case that could not run: the page of the check says why."""
+    return dg.AssetCheckResult(
+        passed=False,
+        asset_key=dg.AssetKey(GOLDEN),
+        check_name=check_name(case, table),
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=told,
+        metadata={"traceback": dg.MetadataValue.text(traceback)} if traceback else None,
+    )
+
+
 def _rows(table: TableResult) -> Iterator[dict[str, Any]]:
     """The rows that differ, one a changed value, as far as the comparison kept them."""
     for comparison in table.comparisons:
@@ -180,9 +192,13 @@ def _rows(table: TableResult) -> Iterator[dict[str, Any]]:
             for cell in change.cells:
                 yield _row(comparison.name, "changed", change.key, cell.column, cell.expected, cell.actual)
         for sample in found.only_expected:
-            yield _row(comparison.name, "removed", sample.key, "", _joined(sample.values), "")
+            yield _row(comparison.name, "removed", sample.key, "", _others(sample), "")
         for sample in found.only_actual:
-            yield _row(comparison.name, "added", sample.key, "", "", _joined(sample.values))
+            yield _row(comparison.name, "added", sample.key, "", "", _others(sample))
+
+
+def _others(sample: RowSample) -> str:
+    return _joined({name: value for name, value in sample.values.items() if name not in sample.key})
 
 
 def _row(golden: str, what: str, key: Values, column: str, expected: str | None, actual: str | None) -> dict[str, Any]:
