@@ -155,7 +155,8 @@ def _result(case: Case, table: TableResult, result: CaseResult) -> dg.AssetCheck
         lines += ["", "```text", *text.splitlines()[:FIRST_LINES], "```"]
         if rows := list(itertools.islice(_rows(table), SHOWN)):
             metadata["rows"] = text_table(rows)
-        metadata["difference"] = dg.MetadataValue.md(f"```text\n{text}\n```")
+        if len(text.splitlines()) > FIRST_LINES:
+            metadata["all of it"] = dg.MetadataValue.md(f"```text\n{text}\n```")
         metadata["to review and accept"] = f"pipeline golden {table.address}"
     metadata |= {"case": case.name, "table": table.table, "seconds": round(table.seconds, 3)}
     if case.owner:
