@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from checkout import ROOT, Refused, changed_files, dashed, files_of, package_of, rename_file, tidy, told
 from lock import pins_of, without
 from marks import kept_of
-from wheel import build, vendored, with_wheel
+from wheel import GUIDE, build, vendored, with_wheel
 
 STAGES = ("extract", "transform", "load", "checks")
 SHARED = (
@@ -47,7 +47,8 @@ EXAMPLE = (
     "golden",
     *(f"{{package}}_tests/{name}" for name in ("bench.py", "example", "repository.py", *STAGES)),
 )
-MARKED = ("Makefile", "pyproject.toml")
+FRAMEWORK = ("assay", GUIDE)
+MARKED = ("Makefile", "pyproject.toml", GUIDE)
 """Files of which a fork keeps some lines: marks.py says which."""
 EVERY, SMALL = Path("scripts/fork/every"), Path("scripts/fork/small")
 """What a fork has instead of the template's: each of them, and one without the example."""
@@ -84,7 +85,7 @@ def write_fork(root: Path, name: str, kept: set[str], source: Path = ROOT) -> bo
     """Write the whole fork into the empty folder `root`; False where Ruff, which tidies it, is not installed."""
     wheel = None if "framework" in kept else build(source)
     package = package_of(source)
-    chosen = [*SHARED, *(EXAMPLE if "example" in kept else ()), *(("assay",) if "framework" in kept else ())]
+    chosen = [*SHARED, *(EXAMPLE if "example" in kept else ()), *(FRAMEWORK if "framework" in kept else ())]
     copy(source, root, [path.format(package=package) for path in chosen])
     for overlay in (EVERY, *(() if "example" in kept else (SMALL,))):
         shutil.copytree(source / overlay, root, dirs_exist_ok=True)
@@ -112,7 +113,7 @@ def copy(source: Path, target: Path, chosen: Iterable[str]) -> None:
 
 def edit_files(root: Path, kept: set[str], source: Path) -> None:
     """Leave of shared files what a fork needs: targets, settings of tools, requirements, steps of the workflow."""
-    for file in [root / name for name in MARKED]:
+    for file in [root / name for name in MARKED if (root / name).exists()]:
         file.write_text(kept_of(file.read_text(encoding="utf-8"), kept), encoding="utf-8")
     readme = root / "README.md"
     parts = {*kept, *(() if "example" in kept else ("sample",)), *(() if "framework" in kept else ("vendor",))}

@@ -37,7 +37,7 @@ def _not_asked(block: str) -> str:
 def with_block(lock: str, name: str, block: str) -> str:
     """A lock with this block of a package in its place, and no other of it nor a word of its absence."""
     kept = [(each, text) for each, text in blocks_of(lock) if each != name and not each.startswith("#")]
-    return "".join(text for _, text in sorted([*kept, (name, block)], key=lambda pair: pair[0]))
+    return "".join(text.rstrip() + "\n" for _, text in sorted([*kept, (name, block)], key=lambda pair: pair[0]))
 
 
 def pins_of(lock: str) -> dict[str, str]:

@@ -17,7 +17,8 @@ from marks import kept_of
 
 DISTRIBUTION = "dagster-assay"
 PIN = re.compile(rf'^(\s*"{DISTRIBUTION}(?:\[[^]]*\])?==)([\w.]+)"', re.M)
-DOCUMENTS = {"README.md": "assay/README.md", "CHANGELOG.md": "assay/CHANGELOG.md", "golden.md": "docs/golden.md"}
+GUIDE = "docs/golden.md"
+DOCUMENTS = {"README.md": "assay/README.md", "CHANGELOG.md": "assay/CHANGELOG.md", "golden.md": GUIDE}
 """Beside the wheel: what a project's people read, of the same version."""
 EPOCH = "1580601600"
 """The date of every file in the wheel, so that the same code is the same bytes: Hatchling's own default."""
