@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from assay.sources.base import Landed, Sources
     from assay.tables.graph import Graph
+    from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run
     from assay.warehouse.session import Session
 
@@ -141,7 +142,7 @@ def _build_table(
         if table.run_parameter:
             arguments[table.run_parameter] = run
         rows = stack.enter_context(_as_expression(table, table.function(**arguments), session))
-        partition = run.partition if table.partitions is not None else None
+        partition = own_partitions(table, run)
         return publish(
             session,
             Build(
@@ -159,6 +160,24 @@ def _build_table(
                 started=started,
             ),
         )
+
+
+def own_partitions(table: TableDef, run: Run) -> PartitionRange | None:
+    """What of `table` the run builds; None where that is all of it.
+
+    Raises:
+        PipelineError: the run is for partitions of which the table has none, or not yet.
+    """
+    if table.partitions is None or run.partition is None:
+        return None
+    whole, own = table.partitions.whole(run.now), table.partitions.clip(run.partition, run.now)
+    if own is None:
+        raise PipelineError(
+            f"{run.partition} is outside its partitions",
+            where=f"{table.stage}.{table.name}",
+            fix=f"Name {table.partitions.noun}s of {whole}." if whole else "Its first partition is not complete yet.",
+        )
+    return None if own == whole else own
 
 
 def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, started: float) -> Publication:

@@ -226,7 +226,7 @@ def test_an_exception_in_a_tables_code_is_told_and_others_still_run(tree: Tree) 
 
 
 def test_partitions_are_those_of_the_case(tree: Tree) -> None:
-    yml = "description: x\npartition: 2026-03-01\ntables: [orders]\n"
+    yml = "description: x\nnow: 2026-03-05T06:00:00Z\npartition: 2026-03-01\ntables: [orders]\n"
     tree.case("march_first", {**FIVE_ORDERS, "case.yml": yml})
     assert outcome(tree)["orders"].comparisons[0].rows == 2
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.tables.declare import ExportDef, TableDef
-from assay.tables.partitions import PartitionRange, check_days
+from assay.tables.partitions import PartitionRange, touched
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(project: Project, names: tuple[str, ...], upstream: bool, downstream: bo
     if downstream:
         chosen = graph.downstream(chosen)
     if partition is not None:
-        check_days(partition, (graph.get(name) for name in chosen), dtm.datetime.now(dtm.UTC).date())
+        chosen = touched(partition, (graph.get(name) for name in chosen), dtm.datetime.now(dtm.UTC))
     console = Console(highlight=False, soft_wrap=True)
     printer = ProgressPrinter(console, len(chosen))
     summary = execute(project, chosen, partition=partition, on_progress=printer)

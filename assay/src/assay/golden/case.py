@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from assay.errors import GoldenError, PipelineError, did_you_mean
 from assay.golden.yaml_file import YamlFile, read, shown
-from assay.tables.partitions import PartitionRange
+from assay.tables.partitions import PartitionRange, own_ranges
 from assay.tables.run import Run
 
 if TYPE_CHECKING:
@@ -206,6 +206,11 @@ def check_case(case: Case, graph: Graph) -> None:
     for name in case.empty:
         if name in case.subjects:
             raise case.error(f"'{name}' is under test and given as empty", "empty")
+    if case.partition is not None:
+        try:
+            own_ranges(case.partition, (tables[name] for name in graph.closure(case.subjects)), case.now)
+        except PipelineError as error:
+            raise case.error(error.what, "partition", fix=error.fix) from None
 
 
 def _now(source: YamlFile) -> dtm.datetime:

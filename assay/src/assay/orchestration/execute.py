@@ -71,6 +71,7 @@ def execute(
     import dagster as dg
 
     from assay.orchestration import history
+    from assay.orchestration.assets import PARTITION_TAG
     from assay.orchestration.jobs import PIPELINE
 
     settings = project.settings()
@@ -88,17 +89,11 @@ def execute(
             summary.errors.pop(progress.node.name, None)
         on_progress(progress)
 
-    tags = {}
-    if partition is not None:
-        tags = {
-            "dagster/asset_partition_range_start": partition.start.isoformat(),
-            "dagster/asset_partition_range_end": partition.end.isoformat(),
-        }
     with history.instance(home) as instance, listening(listen):
         result = defs.resolve_job_def(PIPELINE).execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey(name) for name in names],
-            tags=tags,
+            tags={PARTITION_TAG: str(partition)} if partition is not None else None,
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )

@@ -12,6 +12,8 @@ from assay.tables.code_version import source_location
 from assay.tables.declare import ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
 
+PARTITION_ROWS = "dagster/partition_row_count"
+
 
 def definition_metadata(node: TableDef | ExportDef) -> dict[str, Any]:
     """What is known before any run: relation, contract, and where the code stands."""
@@ -56,7 +58,7 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
         return found
     found["dagster/row_count"] = publication.rows
     if publication.partition is not None:
-        found["dagster/partition_row_count"] = publication.staged - publication.rejected
+        found[PARTITION_ROWS] = publication.staged - publication.rejected
     found["staged"] = publication.staged
     found["rejected"] = publication.rejected
     found["profile"] = _profile(publication)

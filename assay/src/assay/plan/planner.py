@@ -14,7 +14,7 @@ from assay.plan.model import Plan
 from assay.plan.published import orphans
 from assay.plan.work import Node, Work
 from assay.tables.declare import TableDef
-from assay.tables.partitions import check_days
+from assay.tables.partitions import touched
 from assay.tables.run import Run
 from assay.warehouse.dry.scratch import folder_bytes
 from assay.warehouse.warehouse import DryRunWarehouse
@@ -54,7 +54,7 @@ def make_plan(
     considered = [node for node in project.graph if not wanted or node.name in wanted]
     run = Run.start(partition=partition)
     if partition is not None:
-        _check_partition(considered, partition, run)
+        considered = _touched(considered, partition, run)
     started = time.perf_counter()
     with project.sources(settings) as sources:
         warehouse = DryRunWarehouse.of(settings, readable=_readable(considered, sources))
@@ -86,11 +86,13 @@ def make_plan(
     )
 
 
-def _check_partition(considered: Sequence[Node], days: PartitionRange, run: Run) -> None:
+def _touched(considered: Sequence[Node], asked: PartitionRange, run: Run) -> list[Node]:
+    """Without the partitioned tables that have none of the partitions asked for."""
     try:
-        check_days(days, considered, run.now.date())
+        names = touched(asked, considered, run.now)
     except PipelineError as error:
         raise PlanError(error.what, fix=error.fix) from None
+    return [node for node in considered if node.name in names]
 
 
 def _readable(considered: Sequence[Node], sources: Sources) -> list[Path]:

@@ -35,7 +35,7 @@ class Published:
     source_version: str | None
     rows: int
     rejected: int
-    published_on: dtm.date
+    published_at: dtm.datetime
     checks: Mapping[str, bool]
     profile: tuple[Mapping[str, Any], ...]
     exists: bool = False
@@ -79,7 +79,7 @@ def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
             source_version=source,
             rows=count,
             rejected=rejected,
-            published_on=at.astimezone(dtm.UTC).date(),
+            published_at=at.astimezone(dtm.UTC),
             checks={check["name"]: bool(check["passed"]) for check in json.loads(checks)},
             profile=tuple(json.loads(profile)),
             exists=columns is not None,

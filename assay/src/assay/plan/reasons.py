@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from assay.plan.model import Reason
 from assay.tables.declare import ExportDef, TableDef
+from assay.tables.partitions import PartitionRange
 
 if TYPE_CHECKING:
     from assay.plan.published import Books, Published
-    from assay.tables.partitions import PartitionRange
 
 
 def reasons(
@@ -21,7 +21,7 @@ def reasons(
     code: str,
     source: str | None,
     changed: Mapping[str, str],
-    today: dtm.date,
+    now: dtm.datetime,
     partition: PartitionRange | None,
     requested: Collection[str],
 ) -> tuple[Reason, ...]:
@@ -31,7 +31,8 @@ def reasons(
         code: the node's code version now.
         source: its source's fingerprint now.
         changed: data versions that this plan would publish, by name.
-        partition: the days that were asked for.
+        now: the moment of the run; says which partitions are complete.
+        partition: what was asked for.
         requested: names that were asked for.
     """
     published = books.published.get(node.name)
@@ -42,14 +43,14 @@ def reasons(
     if published.code_versions != {code}:
         found.append(Reason("code", _code(published, code)))
     for name in node.upstream:
-        now = changed.get(name, books.data_version(name))
-        if name in node.inputs and now != published.upstream_versions.get(name):
+        current = changed.get(name, books.data_version(name))
+        if name in node.inputs and current != published.upstream_versions.get(name):
             found.append(Reason("upstream", f"{name} {'would change' if name in changed else 'changed'}"))
     if source is not None and source != published.source_version:
         assert isinstance(node, TableDef)
         assert node.source is not None
         found.append(Reason("source", f"{node.source.location} changed"))
-    found += _partition(node, published, today, partition)
+    found += _partition(node, published, now, partition)
     if not found and node.name in requested:
         found.append(Reason("requested", "asked for"))
     return tuple(found)
@@ -63,13 +64,16 @@ def _code(published: Published, code: str) -> str:
 
 
 def _partition(
-    node: TableDef | ExportDef, published: Published, today: dtm.date, partition: PartitionRange | None
+    node: TableDef | ExportDef, published: Published, now: dtm.datetime, partition: PartitionRange | None
 ) -> list[Reason]:
     if not isinstance(node, TableDef) or node.partitions is None:
         return []
     if partition is not None:
-        return [Reason("partition", f"days {partition}")]
-    last = node.partitions.whole(today).end
-    if node.partitions.end is None and published.published_on <= last:
-        return [Reason("partition", f"new days {published.published_on}..{last}")]
+        own = node.partitions.clip(partition, now)
+        return [Reason("partition", f"{node.partitions.noun}s {own}")] if own else []
+    # What was complete at the last build is the same question at another moment.
+    before, whole = node.partitions.whole(published.published_at), node.partitions.whole(now)
+    if whole is not None and whole != before:
+        new = PartitionRange(before.stop, whole.stop) if before else whole
+        return [Reason("partition", f"new {node.partitions.noun}s {new}")]
     return []

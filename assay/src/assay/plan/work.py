@@ -115,7 +115,7 @@ class Work:
             code=base.code_version,
             source=self._fingerprint(node),
             changed=self.changed,
-            today=self.run.now.date(),
+            now=self.run.now,
             partition=self.run.partition,
             requested=self.wanted,
         )

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from assay.errors import WiringError
-from assay.tables.partitions import Daily
+from assay.tables.partitions import Partitions
 from assay.tables.run import Run
 from assay.words import rows_told
 
@@ -124,7 +124,7 @@ class TableDef(Node):
     model: Model
     source: Source | None = None
     source_parameter: str | None = None
-    partitions: Daily | None = None
+    partitions: Partitions | None = None
     preserves: str | None = None
     max_rejects: RejectBudget = RejectBudget()
     keep: KeepFirst | None = None
@@ -179,7 +179,7 @@ class _Signature:
 def table(
     *,
     source: Source | None = None,
-    partitions: Daily | None = None,
+    partitions: Partitions | None = None,
     preserves: str | None = None,
     max_rejects: RejectBudget | None = None,
     keep: KeepFirst | None = None,
@@ -197,7 +197,7 @@ def table(
 
     Args:
         source: where the rows come from (extract tables).
-        partitions: daily partitions; a partition run replaces exactly its own rows.
+        partitions: hourly, daily, weekly, monthly or static; a partition run replaces exactly its own rows.
         preserves: an input none of whose rows may be lost or multiplied.
         max_rejects: how many broken rows may be set aside before nothing is published; default none.
         keep: which of the rows repeating the unique key stays; without it a repeat fails the audit.

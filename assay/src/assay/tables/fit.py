@@ -67,15 +67,15 @@ def _problems(
 def _partition_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:
     if table.partitions is None:
         return
-    name = table.partitions.column
+    name, wanted = table.partitions.column, table.partitions.sql_type
     column = next((column for column in contract.columns if column.name == name), None)
     if column is None:
-        yield f"its partition column '{name}' is no column of {contract.name}", "Name a DATE column."
-    elif not column.dtype.is_date() or column.nullable:
+        yield f"its partition column '{name}' is no column of {contract.name}", f"Name a {wanted} column."
+    elif column.sql_type != wanted or column.nullable:
         kind = f"nullable {column.sql_type}" if column.nullable else column.sql_type
         yield (
             f"its partition column '{name}' is {kind}",
-            "Make it a DATE that is not null: a row without a day belongs to no partition.",
+            f"Make it a {wanted} that is not null: a row without one belongs to no {table.partitions.noun}.",
         )
 
 

@@ -44,7 +44,7 @@ class Build:
     Attributes:
         expression: the rows, lazily, with the contract's columns.
         upstream: the tables the node and its invariants read, by name.
-        partition: the days to replace; None replaces everything.
+        partition: the partitions to replace, the table's own; None replaces everything.
     """
 
     table: TableDef
@@ -105,7 +105,7 @@ def _publish(session: Session, build: Build) -> Publication:
             return _record(
                 session, build, _failed(session, build, _outcome(build, staging.Staged(""), (schema_check,)))
             )
-    expression = staging.narrow(build.expression, table, build.partition)
+    expression = staging.narrow(session, build.expression, table, build.partition)
     existing = _kept_sql(session, build) if _keeps_existing(session, build) else None
     with staging.staging_table(session, table) as relation:
         with session.transaction():
@@ -313,9 +313,8 @@ def _keeps_existing(session: Session, build: Build) -> bool:
 def _in_partition(build: Build) -> str:
     assert build.partition is not None
     assert build.table.partitions is not None
-    column = ops.quoted(build.table.partitions.column)
     # A partition column is never null: the contract says so, and the graph refuses one that does not.
-    return f"{column} BETWEEN DATE '{build.partition.start}' AND DATE '{build.partition.end}'"
+    return build.table.partitions.within(build.partition)
 
 
 def _swap(session: Session, build: Build, relation: str) -> str:

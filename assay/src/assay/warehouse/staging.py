@@ -57,12 +57,12 @@ class Staged:
     extras: Sequence[str] = ()
 
 
-def narrow(expression: ibis.Table, table: TableDef, partition: PartitionRange | None) -> ibis.Table:
+def narrow(session: Session, expression: ibis.Table, table: TableDef, partition: PartitionRange | None) -> ibis.Table:
     """The rows of `partition`, and those without a partition value, which the contract must judge."""
     if partition is None or table.partitions is None:
         return expression
-    column = expression[table.partitions.column]
-    return expression.filter(column.between(partition.start, partition.end) | column.isnull())
+    within = table.partitions.within(partition)
+    return session.backend.sql(f"SELECT * FROM ({session.sql(expression)}) WHERE coalesce({within}, true)")
 
 
 @contextmanager

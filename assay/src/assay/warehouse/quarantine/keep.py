@@ -151,9 +151,11 @@ def _settle(session: Session, table: TableDef, partition: PartitionRange | None)
     elif partition is not None and table.partitions is not None:
         structure = json.dumps({table.partitions.column: "VARCHAR"}).replace("'", "''")
         column = table.partitions.column.replace("'", "''")
-        day = f"TRY_CAST(struct_extract(from_json(payload, '{structure}'), '{column}') AS DATE)"
-        # Rows without a day are judged in every partition's build.
-        evaluated = f"coalesce({day} BETWEEN DATE '{partition.start}' AND DATE '{partition.end}', true)"
+        value = (
+            f"TRY_CAST(struct_extract(from_json(payload, '{structure}'), '{column}') AS {table.partitions.sql_type})"
+        )
+        # Rows without a partition are judged in every partition's build.
+        evaluated = f"coalesce({table.partitions.within(partition, value)}, true)"
     session.connection.execute(
         f"""UPDATE {rejects(session)} SET status = 'resolved'
             WHERE table_name = ? AND status = 'open' AND {evaluated}
