@@ -147,7 +147,9 @@ def filled(readme: str, kept: set[str], source: Path) -> str:
 def edit_makefile(file: Path, kept: set[str]) -> None:
     """Take what is gone off the list of targets, and what is said of it; add the one that drops the sample."""
     text = file.read_text(encoding="utf-8")
-    workers = f"# As many as there are cores with `auto`, which pays with many tests.\nWORKERS ?= {'auto' if kept else 0}\n"
+    workers = (
+        f"# As many as there are cores with `auto`, which pays with many tests.\nWORKERS ?= {'auto' if kept else 0}\n"
+    )
     text = text.replace("TESTS ?=\n", f"{workers}TESTS ?=\n", 1)
     text = text.replace("$(or $(TESTS),$(MARKED))", "$(TESTS)").replace(" but those marked `ui`", "", 1)
     if "example" not in kept:

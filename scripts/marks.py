@@ -22,7 +22,8 @@ def kept_of(text: str, kept: set[str]) -> str:
         return bool(kept & set(marks.split(", ")))
 
     text = SECTION.sub(lambda found: found[2] if stays(found[1]) else "", text)
-    lines, ends = [], None
+    lines: list[str] = []
+    ends: str | None = None
     for line in text.splitlines():
         if ends is not None and line != ends:
             continue
