@@ -121,4 +121,5 @@ if __name__ == "__main__":
     try:
         print(drop())
     except Refused as error:
-        sys.exit(f"drop-sample: {error}")
+        print(f"drop-sample: {error}", file=sys.stderr)
+        sys.exit(2)
