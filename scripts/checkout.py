@@ -61,7 +61,9 @@ def rename(text: str, old: str, new: str) -> str:
 
 
 def rename_file(path: Path, old: str, new: str) -> None:
-    """Replace the name in a text file; leave a binary one as it is."""
+    """Replace the name in a text file; leave a binary one as it is, and the template's notice in a licence."""
+    if path.name == "LICENSE":
+        return
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError:

@@ -169,7 +169,7 @@ def requirements(root: Path) -> set[str]:
 def rename_project(root: Path, old: str, name: str) -> None:
     """Write the new name into every text file and folder; the licence keeps the template's notice."""
     for path in sorted(root.rglob("*")):
-        if path.is_file() and path.name != "LICENSE":
+        if path.is_file():
             rename_file(path, old, name)
     (root / old).rename(root / name)
     (root / f"{old}_tests").rename(root / f"{name}_tests")
