@@ -35,16 +35,17 @@ TO ?=
 .PHONY: run test dev check lint format types layers golden bench lock install fork upgrade clean clean-all help
 
 run: $(READY) ## Install, and run the whole pipeline on the real example data
-	@$(PYTHON) -m compileall -q $(PACKAGE) $(ASSAY)
-	@$(PYTHON) -m $(PACKAGE) run $(ARGS)
+	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY)
+	@"$(PYTHON)" -m $(PACKAGE) run $(ARGS)
 
 dev: $(READY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history kept between starts
-	@$(PYTHON) -m compileall -q $(PACKAGE) $(ASSAY)
+	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY)
 	@mkdir -p "$(HISTORY)"
 	@[ -e "$(HISTORY)/dagster.yaml" ] || ln -sf "$(CURDIR)/dagster.yaml" "$(HISTORY)/dagster.yaml"
+	@"$(PYTHON)" -m assay.orchestration.history "$(HISTORY)"
 	@# Started from the history's folder, since Dagster warns of any other dagster.yaml; and it prefers `dg dev`
 	@# for projects of components, which this is not.
-	cd "$(HISTORY)" && DAGSTER_HOME="$(HISTORY)" "$(if $(findstring /,$(PYTHON)),$(abspath $(PYTHON)),$(PYTHON))" \
+	cd "$(HISTORY)" && DAGSTER_HOME="$(HISTORY)" "$(if $(filter /%,$(PYTHON)),,$(if $(findstring /,$(PYTHON)),$(CURDIR)/))$(PYTHON)" \
 	    -W 'ignore:Function `dev_command` is superseded' \
 	    -m dagster dev --workspace "$(CURDIR)/workspace.yaml" --port $(PORT)
 
@@ -52,29 +53,29 @@ check: MARKED := # template;
 check: lint types layers test ## Lint, types, import layers, all tests: what CI runs
 
 test: $(READY) ## All tests but those marked `ui`, or TESTS="path ..." only
-	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
+	"$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
 
 lint: $(READY) ## Ruff: rules and format
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m ruff format --check .
+	"$(PYTHON)" -m ruff check .
+	"$(PYTHON)" -m ruff format --check .
 
 format: $(READY) ## Let Ruff mend what it can
-	$(PYTHON) -m ruff check --fix .
-	$(PYTHON) -m ruff format .
+	"$(PYTHON)" -m ruff check --fix .
+	"$(PYTHON)" -m ruff format .
 
 types: $(READY) ## Mypy
-	$(PYTHON) -m mypy
+	"$(PYTHON)" -m mypy
 
 layers: $(READY) ## Imports point one way
-	$(PYTHON) -c "from importlinter.cli import lint_imports_command as lint; lint(['--no-logo'])"
+	"$(PYTHON)" -c "from importlinter.cli import lint_imports_command as lint; lint(['--no-logo'])"
 
 golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
-	@$(PYTHON) -m $(PACKAGE) golden $(ARGS)
+	@"$(PYTHON)" -m $(PACKAGE) golden $(ARGS)
 
 # template: the benchmarks measure the example
 bench: $(READY) ## Measure; writes benchmarks/README.md
-	@$(PYTHON) -m compileall -q $(PACKAGE) $(ASSAY) benchmarks
-	@$(PYTHON) -m benchmarks $(ARGS)
+	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY) benchmarks
+	@"$(PYTHON)" -m benchmarks $(ARGS)
 
 lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest versions
 	uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --no-header \
@@ -85,13 +86,13 @@ install: $(READY) ## Only set up .venv
 
 # template: a fork is not forked again
 fork: $(READY) ## Make it your own: NAME=my_team_pipeline EXAMPLE=no FRAMEWORK=yes TO=folder
-	@$(PYTHON) scripts/fork.py "$(NAME)" --example "$(or $(EXAMPLE),yes)" --framework "$(or $(FRAMEWORK),no)" \
+	@"$(PYTHON)" scripts/fork.py "$(NAME)" --example "$(or $(EXAMPLE),yes)" --framework "$(or $(FRAMEWORK),no)" \
 	    $(if $(TO),--to "$(TO)")
 
 upgrade: $(READY) ## Take the framework of a newer checkout of the template: FROM=folder
 	@[ -f "$(FROM)/scripts/upgrade.py" ] && [ -d "$(FROM)/assay" ] || \
 	    { echo "upgrade: '$(FROM)' is no checkout of the template: make upgrade FROM=../template" >&2; exit 2; }
-	@$(PYTHON) "$(FROM)/scripts/upgrade.py" .
+	@"$(PYTHON)" "$(FROM)/scripts/upgrade.py" .
 
 clean: ## Remove caches and build output
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis golden/.pending

@@ -54,7 +54,7 @@ EVERY, SMALL = Path("scripts/fork/every"), Path("scripts/fork/small")
 """What a fork has instead of the template's: each of them, and one without the example."""
 DROP_SAMPLE = """\
 drop-sample: $(READY) ## Remove the sample, once your own first table is there
-\t@$(PYTHON) scripts/drop_sample.py
+\t@"$(PYTHON)" scripts/drop_sample.py
 
 """
 FOLDERS = {"benchmarks", "build", "data", "dist", "docs", "golden", "sample", "scripts", "tests", "vendor"}

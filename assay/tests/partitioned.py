@@ -136,8 +136,8 @@ class Chain:
 
     @property
     def definitions(self) -> dg.Definitions:
-        assert self.project
-        return self.project.dagster_definitions()
+        project = self.project  # puts it where the definitions look for it
+        return project.dagster_definitions()
 
     def run(self, partition: str | None = None, *names: str) -> RunSummary:
         """What `pipeline run` does."""

@@ -18,10 +18,13 @@ from tests.partitioned import Chain
 
 DAYS = 'daily("ordered_on", start="2026-03-01", end="2026-03-05")'
 OPEN = 'daily("ordered_on", start="2026-03-01")'
-ALIKE = {"closed": [DAYS] * 3, "open-ended": [OPEN] * 3}
+TODAY = dtm.datetime.now(dtm.UTC).date()
+WEEK_AGO = TODAY - dtm.timedelta(days=7)
+RECENT = f'daily("ordered_on", start="{WEEK_AGO}")'
+ALIKE = {"closed": ([DAYS] * 3, dtm.date(2026, 3, 1)), "open-ended": ([RECENT] * 3, WEEK_AGO)}
 DIFFERENT = {
     "start": [DAYS, 'daily("ordered_on", start="2026-02-20", end="2026-03-05")'],
-    "end": [DAYS, OPEN],
+    "end": [DAYS, 'daily("ordered_on", start="2026-03-01", end="2026-03-31")'],
     "zone": [DAYS, 'daily("ordered_on", start="2026-03-01", end="2026-03-05", timezone="Asia/Tokyo")'],
     "day and week": [DAYS, 'weekly("ordered_on", start="2026-02-23", end="2026-03-09")'],
     "week and day": ['weekly("ordered_on", start="2026-02-23", end="2026-03-09")', DAYS],
@@ -58,21 +61,30 @@ def partitions_of(instance: dg.DagsterInstance, table: str) -> set[str]:
     return instance.get_materialized_partitions(dg.AssetKey(table))
 
 
+def days(first: dtm.date, *numbers: int) -> list[str]:
+    """The days with these numbers, the first being 1."""
+    return [(first + dtm.timedelta(days=number - 1)).isoformat() for number in numbers]
+
+
 @pytest.mark.parametrize("name", ALIKE)
 def test_tables_with_the_same_partitions(make: MakeChain, instance: dg.DagsterInstance, name: str) -> None:
-    chain = make(ALIKE[name])
+    partitions, first = ALIKE[name]
+    chain = make(partitions)
+    chain.rows(*days(first, 1, 2, 3, 4))
     for _ in range(2):  # Dagster asks for the partitions of an input once it was materialized
         assert chain.job(instance).success
-    assert chain.days("t2") == ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04"]
-    assert {"2026-03-01", "2026-03-05"} <= partitions_of(instance, "t2")
+    assert chain.days("t2") == days(first, 1, 2, 3, 4)
+    assert partitions_of(instance, "t2") >= set(days(first, 1, 2, 3, 4, 5))
 
-    chain.rows("2026-03-01", "2026-03-02", "2026-03-02", "2026-03-03")
-    assert chain.job(instance, tags={PARTITION_TAG: "2026-03-01..2026-03-02"}).success
-    assert chain.days("t2") == ["2026-03-01", "2026-03-02", "2026-03-02", "2026-03-03", "2026-03-04"]
+    chain.rows(*days(first, 1, 2, 2, 3))
+    range_ = "..".join(days(first, 1, 2))
+    assert chain.job(instance, tags={PARTITION_TAG: range_}).success
+    assert chain.days("t2") == days(first, 1, 2, 2, 3, 4)
 
-    chain.rows("2026-03-02", "2026-03-03", "2026-03-03")
-    assert chain.job(instance, tags={"dagster/partition": "2026-03-03"}).success, "from the job's page in the UI"
-    assert chain.days("t2") == [f"2026-03-0{day}" for day in (1, 2, 2, 3, 3, 4)]
+    chain.rows(*days(first, 2, 3, 3))
+    (key,) = days(first, 3)
+    assert chain.job(instance, tags={"dagster/partition": key}).success, "from the job's page in the UI"
+    assert chain.days("t2") == days(first, 1, 2, 2, 3, 3, 4)
 
 
 @pytest.mark.parametrize("name", DIFFERENT)
@@ -98,13 +110,16 @@ def test_tables_with_different_partitions(make: MakeChain, instance: dg.DagsterI
 
 @pytest.mark.parametrize("name", ["open-ended", "closed"])
 def test_a_backfill_is_one_run_that_builds_its_range(make: MakeChain, instance: dg.DagsterInstance, name: str) -> None:
-    chain = make(ALIKE[name])
+    partitions, begin = ALIKE[name]
+    chain = make(partitions)
+    chain.rows(*days(begin, 1, 2, 3, 4))
     assert chain.job(instance).success
-    chain.rows("2026-03-01", "2026-03-02", "2026-03-02", "2026-03-03")
+    chain.rows(*days(begin, 1, 2, 2, 3))
     everything = chain.definitions.resolve_implicit_global_asset_job_def()
-    tags = {"dagster/asset_partition_range_start": "2026-03-01", "dagster/asset_partition_range_end": "2026-03-02"}
+    keys = days(begin, 1, 2)
+    tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[1]}
     assert everything.execute_in_process(instance=instance, tags=tags, raise_on_error=False).success
-    assert chain.days("t2") == ["2026-03-01", "2026-03-02", "2026-03-02", "2026-03-03", "2026-03-04"]
+    assert chain.days("t2") == days(begin, 1, 2, 2, 3, 4)
     first, last = (
         event.asset_materialization.metadata
         for event in reversed(instance.fetch_materializations(dg.AssetKey("t2"), limit=2).records)
@@ -115,7 +130,7 @@ def test_a_backfill_is_one_run_that_builds_its_range(make: MakeChain, instance: 
     assert "profile" not in first
     assert (
         everything.get_subset(asset_selection={dg.AssetKey("t1")})
-        .execute_in_process(instance=instance, partition_key="2026-03-01", raise_on_error=False)
+        .execute_in_process(instance=instance, partition_key=keys[0], raise_on_error=False)
         .success
     )
 
@@ -131,7 +146,7 @@ def test_a_backfill_of_each_unit(make: MakeChain, instance: dg.DagsterInstance, 
         "static": ("t1", "north", "south"),
     }
     table, first, last = keys[unit]
-    chain.rows("2026-03-01", "2026-03-01", "2026-03-01")
+    chain.rows(*["2026-03-01"] * 3, "2026-03-02", "2026-03-03", "2026-03-04")
     assert chain.job(instance, asset_selection=[dg.AssetKey("t0")]).success if table != "t0" else True
     everything = chain.definitions.resolve_implicit_global_asset_job_def()
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
@@ -141,15 +156,15 @@ def test_a_backfill_of_each_unit(make: MakeChain, instance: dg.DagsterInstance, 
 
 
 def test_the_command_line_runs_and_applies_it(make: MakeChain) -> None:
-    chain = make([OPEN, OPEN, 'weekly("ordered_on", start="2026-02-23")'])
-    for partition in (None, None, "2026-03-02"):
+    chain = make([RECENT, RECENT, f'weekly("ordered_on", start="{WEEK_AGO}")'])
+    chain.rows(*days(WEEK_AGO, 1, 2, 3, 4))
+    for partition in (None, None, str(WEEK_AGO)):
         assert chain.run(partition).exit_code == 0
-    chain.rows("2026-03-01", "2026-03-02", "2026-03-02", "2026-03-03", "2026-03-04")
-    made = make_plan(chain.project)
+    chain.rows(*days(WEEK_AGO, 1, 2, 2, 3, 4))
     file = chain.root / "plan.json"
-    file.write_text(to_json(made))
+    file.write_text(to_json(make_plan(chain.project)))
     assert apply_plan(chain.project, read_plan(file), on_progress=lambda _: None).exit_code == 0
-    assert chain.days("t2").count("2026-03-02") == 2
+    assert chain.days("t2") == days(WEEK_AGO, 1, 2, 2, 3, 4)
     assert make_plan(chain.project).exit_code == 0
 
 
@@ -177,6 +192,7 @@ def _range(text: str) -> object:
         ([OPEN, DAYS], 0, "2026-03-05T06:00", "2026-03-04", None),
         ([OPEN, DAYS], 0, "2026-03-08T06:00", "2026-03-07", ["t0"]),
         ([OPEN, DAYS], 2, "2026-03-08T06:00", "2026-03-05..2026-03-07", None),
+        ([DAYS, DAYS], 2, "2026-03-07T06:00", "2026-03-04..2026-03-05", None),
         ([DAYS, DAYS], 0, "2026-04-01T06:00", None, None),
         ([DAYS, DAYS], 0, "2026-03-06T06:00", "2026-03-05", None),
         ([OPEN.replace(")", ', timezone="Asia/Tokyo")')], 0, "2026-03-05T16:00", "2026-03-05", None),
@@ -201,18 +217,20 @@ def test_the_schedule_asks_for_what_is_newly_complete(
     chain = make(partitions, lookback)
     schedule = chain.definitions.resolve_schedule_def("daily")
     with dg.build_schedule_context(scheduled_execution_time=dtm.datetime.fromisoformat(f"{tick}+00:00")) as context:
-        request = schedule.evaluate_tick(context).run_requests[0]
+        (request,) = schedule.evaluate_tick(context).run_requests or ()
     assert request.tags.get(PARTITION_TAG) == asked
     chosen = request.asset_selection
     assert (None if chosen is None else [key.to_user_string() for key in chosen]) == tables
 
 
 def test_late_rows_are_found_by_a_schedule_that_looks_back(make: MakeChain, instance: dg.DagsterInstance) -> None:
-    chain = make([OPEN, OPEN], lookback=3)
+    chain = make([RECENT, RECENT], lookback=3)
+    chain.rows(*days(WEEK_AGO, 1, 2, 3, 6))
     assert chain.job(instance).success
-    chain.rows("2026-03-01", "2026-03-02", "2026-03-02", "2026-03-03", "2026-03-04")
-    with dg.build_schedule_context(scheduled_execution_time=dtm.datetime(2026, 3, 5, 6, tzinfo=dtm.UTC)) as context:
-        (request,) = chain.definitions.resolve_schedule_def("daily").evaluate_tick(context).run_requests
+    chain.rows(*days(WEEK_AGO, 1, 2, 3, 3, 6, 6))
+    tick = dtm.datetime.combine(TODAY, dtm.time(6), dtm.UTC)
+    with dg.build_schedule_context(scheduled_execution_time=tick) as context:
+        (request,) = chain.definitions.resolve_schedule_def("daily").evaluate_tick(context).run_requests or ()
     tags = {name: text for name, text in request.tags.items() if not name.startswith("dagster/")}
     assert chain.job(instance, tags=tags).success
-    assert chain.days("t1").count("2026-03-02") == 2
+    assert chain.days("t1") == days(WEEK_AGO, 1, 2, 3, 6, 6), "the third day is further back"

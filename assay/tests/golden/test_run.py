@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import ibis
@@ -219,8 +220,7 @@ def test_an_exception_in_a_tables_code_is_told_and_others_still_run(tree: Tree) 
 
     result = tree.with_code(orders=orders).run()
     five, zero = result.cases
-    assert five.error == "ZeroDivisionError: division by zero"
-    assert "in orders" in (five.traceback or "")
+    assert re.search(r"orders \(.*test_run.py:\d+\): ZeroDivisionError: division by zero", five.tables[0].problems[0])
     assert zero.status == "equal"
     assert result.exit_code == 2
 

@@ -38,13 +38,16 @@ def read_records(path: Path) -> Records | None:
     """The records of a `.csv` or `.ndjson` file; None for another file, or one that is broken within quotes."""
     if path.suffix not in (".csv", ".ndjson"):
         return None
-    lines = [line for line in path.read_bytes().splitlines(keepends=True) if line.strip()]
+    lines = io.BytesIO(path.read_bytes()).readlines()  # `splitlines` would end a line at a carriage return as well
     if path.suffix == ".ndjson":
-        return Records(path, b"", tuple(map(_ended, lines)))
+        return Records(path, b"", tuple(_ended(line) for line in lines if line.strip()))
     found: list[bytes] = []
     open_quote = False
     for line in lines:
-        found[-1:] = [found[-1] + line] if open_quote else [*found[-1:], line]
+        if open_quote:
+            found[-1] += line
+        elif line.strip():
+            found.append(line)
         open_quote ^= bool(line.count(b'"') % 2)
     if open_quote or not found:
         return None

@@ -1,17 +1,21 @@
 """Tables as Dagster assets with checks. With `resources.py`, `metadata.py` and the jobs, the only room that knows Dagster."""
 
 # No `from __future__ import annotations` here: Dagster compares the annotation of `context` by identity.
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import dagster as dg
+from dagster._check import CheckError
 
+from assay import progress
 from assay.build import Progress, build_node, own_partitions
 from assay.contract import Contract
-from assay.errors import AuditFailed, PipelineError, SourceUnavailable
-from assay.orchestration import progress
+from assay.errors import AuditFailed, CodeError, PipelineError, SourceUnavailable, WiringError
+from assay.mishaps import frames_only, told
+from assay.orchestration.history import together
 from assay.orchestration.metadata import PARTITION_ROWS, check_results, definition_metadata, publication_metadata
 from assay.orchestration.resources import WarehouseResource, sources_resource
 from assay.project import Project
@@ -25,11 +29,17 @@ Node = TableDef | ExportDef
 PARTITION_TAG = "pipeline/partition"
 """What a run of a job is to build, as `--partition` has it; without it a job's run builds all of every table."""
 
+TOGETHER = 500
+"""So many events are written in one transaction, which takes a second or so."""
+
 MANY = 100
 """Dagster looks at all keys of a run for each key it is told something about; for more keys than this it is not told."""
 
 SOURCE_RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
-"""A source that does not answer may be back in a moment; a missing file or a failed audit will fail again."""
+"""A source that does not answer may be back in a moment; a missing file or a failed audit will fail again.
+
+No policy of the asset's: Dagster applies one to everything that is raised, an interrupt included.
+"""
 
 
 @lru_cache(maxsize=1)  # the jobs are made of the same assets
@@ -38,7 +48,7 @@ def build_assets(project: Project) -> tuple[dg.AssetsDefinition, ...]:
     with warnings.catch_warnings():
         # `backfill_policy` is beta, and the only way to build a range of partitions in one run.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return tuple(_asset(node, project.graph) for node in project.graph)
+        return tuple(_accepted(node, project.graph) for node in project.graph)
 
 
 def unpartitioned(project: Project) -> Sequence[dg.AssetsDefinition]:
@@ -72,6 +82,18 @@ def check_names(node: Node, graph: Graph) -> list[str]:
     return names + [invariant.name for invariant in graph.invariants_of(node.name)]
 
 
+def _accepted(node: Node, graph: Graph) -> dg.AssetsDefinition:
+    """The asset; raises WiringError where Dagster refuses the node's name, owner, tags or stage."""
+    try:
+        return _asset(node, graph)
+    except (dg.DagsterError, CheckError) as error:
+        raise WiringError(
+            f"Dagster refuses '{node.name}': {' '.join(str(error).split())}",
+            where=str(node.file),
+            fix="Names are letters, digits and _; an owner is an e-mail address or team:name; tags are short words.",
+        ) from error
+
+
 def _asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
     partitions = node.partitions if isinstance(node, TableDef) else None
     kinds = {"duckdb", "table"} if isinstance(node, TableDef) else {"file"}
@@ -90,7 +112,6 @@ def _asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         code_version=code_version(node, *graph.invariants_of(node.name)),
         partitions_def=dagster_partitions(partitions) if partitions else None,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
-        retry_policy=SOURCE_RETRIES if isinstance(node, TableDef) and node.source is not None else None,
         required_resource_keys={"warehouse", "sources"},
         check_specs=[
             dg.AssetCheckSpec(name, asset=node.name, blocking=True, description=_describe(name, node, graph))
@@ -110,25 +131,35 @@ def _materialize(
     warehouse: WarehouseResource = context.resources.warehouse
     progress.emit(Progress("start", node))
     try:
-        run = warehouse.run(context.run.run_id, _asked(context.run.tags, partitions))
-        publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())
+        with told(node), progress.reading(context.log.warning):
+            run = warehouse.run(context.run.run_id, _asked(context.run.tags, partitions))
+            publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())
     except AuditFailed as error:
         progress.emit(Progress("failed", node, error.publication, error))
         yield from check_results(node, error.checks)
         raise dg.Failure(str(error), allow_retries=False) from None
     except PipelineError as error:
         progress.emit(Progress("failed", node, None, error))
-        raise dg.Failure(str(error), allow_retries=isinstance(error, SourceUnavailable)) from None
+        if isinstance(error, SourceUnavailable) and context.retry_number < SOURCE_RETRIES.max_retries:
+            # Waited for here, where Ctrl-C ends it at once: between two attempts Dagster would not listen.
+            time.sleep(SOURCE_RETRIES.calculate_delay(context.retry_number + 1))
+            raise dg.RetryRequested(SOURCE_RETRIES.max_retries, seconds_to_wait=0) from None
+        frames = {"traceback": dg.MetadataValue.text(frames_only(error))} if isinstance(error, CodeError) else None
+        raise dg.Failure(str(error), metadata=frames, allow_retries=False) from None
+    except BaseException:
+        warehouse.interrupted()
+        raise
     progress.emit(Progress("done", node, publication))
     metadata = publication_metadata(node, publication)
     if isinstance(node, TableDef) and partitions is not None:
         own = own_partitions(node, run)
         metadata = _report_partitions(context, node, partitions, own or partitions.whole(run.now), metadata)
-    yield dg.MaterializeResult(
-        metadata=metadata,
-        data_version=dg.DataVersion(publication.data_version),
-        check_results=list(check_results(node, publication.checks)),
-    )
+    with together(context.instance):  # a backfill's keys are written before the generator goes on
+        yield dg.MaterializeResult(
+            metadata=metadata,
+            data_version=dg.DataVersion(publication.data_version),
+            check_results=list(check_results(node, publication.checks)),
+        )
 
 
 def _asked(tags: Mapping[str, str], partitions: Partitions | None) -> PartitionRange | None:
@@ -171,8 +202,10 @@ def _report_partitions(
     if context.assets_def.partitions_def is None:
         if PARTITION_ROWS not in metadata:
             keys = sorted(set(keys) - context.instance.get_materialized_partitions(dg.AssetKey(table.name)))
-        for key in keys:
-            context.log_event(dg.AssetMaterialization(table.name, partition=key, metadata=rows[key]))
+        for some in (keys[i : i + TOGETHER] for i in range(0, len(keys), TOGETHER)):
+            with together(context.instance):
+                for key in some:
+                    context.log_event(dg.AssetMaterialization(table.name, partition=key, metadata=rows[key]))
         return metadata
     if len(keys) == 1:
         return metadata

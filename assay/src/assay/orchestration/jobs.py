@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dtm
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -10,20 +13,25 @@ import dagster as dg
 from assay.errors import PipelineError, WarehouseLocked, WiringError
 from assay.orchestration.assets import PARTITION_TAG, build_resources, unpartitioned
 from assay.orchestration.dry_run_job import dry_run_job
-from assay.tables.declare import TableDef
-from assay.tables.partitions import due, touched
+from assay.tables.declare import Node, TableDef
+from assay.tables.partitions import PartitionRange, Unit, touched
 
 if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
     from assay.project import Project
 
 PIPELINE = "pipeline"
 """The job that builds everything."""
 
 
-def project_jobs(project: Project) -> list[dg.JobDefinition]:
+def project_jobs(project: Project, *own: UnresolvedAssetJobDefinition) -> list[dg.JobDefinition]:
     """`pipeline` builds everything, one job a stage builds that stage, `dry_run` shows what a build would change.
 
     A job's run builds all of every table, or what the tag PARTITION_TAG names: see `unpartitioned`.
+
+    Args:
+        own: asset jobs of the project's own over its tables, which build them in the same way.
 
     Raises:
         WiringError: Dagster refuses the tables.
@@ -42,15 +50,16 @@ def project_jobs(project: Project) -> list[dg.JobDefinition]:
         )
         for stage in stages
     ]
+    jobs += own
     try:
         # Resolved here, for the repository's own assets are partitioned, and these are not.
-        own = dg.Definitions(
+        definitions = dg.Definitions(
             assets=unpartitioned(project),
             jobs=jobs,
             resources=build_resources(project),
             executor=dg.in_process_executor,
         )
-        resolved = [own.resolve_job_def(job.name) for job in jobs]
+        resolved = [definitions.resolve_job_def(job.name) for job in jobs]
     except dg.DagsterError as error:
         raise WiringError(f"Dagster refuses these tables: {' '.join(str(error).split())}") from None
     return [*resolved, dry_run_job(project)]
@@ -85,6 +94,28 @@ def daily_schedule(project: Project, *, hour: int, timezone: str, lookback: int 
         return dg.RunRequest(run_key=key, tags={PARTITION_TAG: str(asked)}, asset_selection=chosen)
 
     return daily
+
+
+def due(nodes: Iterable[Node], now: dtm.datetime, *, lookback: int = 0) -> PartitionRange | None:
+    """What a daily run at `now` is for: the newest complete partitions of the finest unit, and `lookback` before them.
+
+    Of hours it is those of a day, and of `lookback` days before. A coarser table builds a partition when the range
+    touches one that is complete. None where no table is partitioned by time, or all of them have ended: build it all.
+    """
+    found: dict[Unit, list[PartitionRange]] = {}
+    for parts in (parts for node in nodes if (parts := getattr(node, "partitions", None)) is not None):
+        back = 24 * (lookback + 1) - 1 if parts.unit == "hour" else lookback
+        endless = dataclasses.replace(parts, stop=None).newest(now, lookback=back)
+        if (
+            parts.unit != "static"
+            and endless
+            and endless.start < (stop := min(endless.stop, parts.stop or endless.stop))
+        ):
+            found.setdefault(parts.unit, []).append(PartitionRange(endless.start, stop))
+    for unit in ("hour", "day", "week", "month"):
+        if ranges := found.get(unit):
+            return PartitionRange(min(each.start for each in ranges), max(each.stop for each in ranges))
+    return None
 
 
 def event_log_sensors(project: Project) -> list[dg.SensorDefinition]:

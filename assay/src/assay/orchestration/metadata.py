@@ -120,11 +120,13 @@ def _profile(publication: Publication) -> dg.TableMetadataValue:
 
 
 def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+    """Rows as Dagster shows them; a field that a row lacks is empty there, for Dagster wants the same ones in all."""
     types = {str: "string", int: "int", float: "float"}
-    columns = [
-        dg.TableColumn(name, types.get(type(value), "string")) for name, value in (rows[0] if rows else {}).items()
-    ]
-    return dg.TableMetadataValue([dg.TableRecord(row) for row in rows], dg.TableSchema(columns))
+    first = {name: value for row in reversed(rows) for name, value in row.items()}
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = [dg.TableColumn(name, types.get(type(first[name]), "string")) for name in names]
+    records = [dg.TableRecord({name: row.get(name, "") for name in names}) for row in rows]
+    return dg.TableMetadataValue(records, dg.TableSchema(columns))
 
 
 def _text(value: Any) -> str:

@@ -13,7 +13,7 @@ from assay.errors import PipelineError, PlanError, SourceError
 from assay.plan.model import Plan
 from assay.plan.published import orphans
 from assay.plan.work import Node, Work
-from assay.tables.declare import TableDef
+from assay.tables.declare import MAY_SHRINK, TableDef
 from assay.tables.partitions import touched
 from assay.tables.run import Run
 from assay.warehouse.dry.scratch import folder_bytes
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from assay.project import Project
     from assay.sources.base import Sources
     from assay.tables.partitions import PartitionRange
-
-REMOVED_LIMIT = 0.1
-"""Removing more than this share of a table's rows is told as destructive."""
 
 NOT_SIMULATED = (
     "Dagster's history: no materialization, check or freshness is recorded",
@@ -39,7 +36,7 @@ def make_plan(
     names: Sequence[str] = (),
     *,
     partition: PartitionRange | None = None,
-    removed_limit: float = REMOVED_LIMIT,
+    removed_limit: float = MAY_SHRINK,
     on_node: Callable[[Node], None] = lambda node: None,
 ) -> Plan:
     """What building `names` would change; without names, everything that calls for a build.

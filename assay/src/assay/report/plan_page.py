@@ -94,6 +94,8 @@ def _body(node: NodePlan) -> Iterator[str]:
     if node.reasons:
         yield "<h3>Why it is built</h3>"
         yield _chips(f"<b>{escape(reason.kind)}</b> {escape(reason.detail)}" for reason in node.reasons)
+    if node.changes and node.changed_partitions:
+        yield f"<p>Changed: {escape(node.changed_partitions)}</p>"
     if node.difference is not None:
         yield from _difference(node.difference)
     if node.shifts:

@@ -49,9 +49,10 @@ def _problems(
         yield "names beginning with __ are the framework's", "Rename the function."
     if table.name in table.inputs:
         yield "the table reads itself", "Read its upstream; what was published before is not an input."
-    for column in contract.columns:
-        if column.name.lower() in RESERVED_COLUMNS or column.name.startswith("__"):
-            yield f"a column cannot be named '{column.name}': the framework uses it", "Rename the column."
+    of_source = table.source.columns if table.source is not None else None
+    for name in dict.fromkeys([*(column.name for column in contract.columns), *(of_source or ())]):
+        if name.lower() in RESERVED_COLUMNS or name.startswith("__"):
+            yield f"a column cannot be named '{name}': the framework uses it", "Rename the column."
     yield from _partition_problems(table, contract)
     yield from _keep_problems(table, contract)
     for reference in table.references:
@@ -67,6 +68,9 @@ def _problems(
 def _partition_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:
     if table.partitions is None:
         return
+    if table.appends:
+        # Its events are read once, and those of other partitions would not be read again.
+        yield "an event log's table cannot be partitioned", "Partition the table that reads it."
     name, wanted = table.partitions.column, table.partitions.sql_type
     column = next((column for column in contract.columns if column.name == name), None)
     if column is None:

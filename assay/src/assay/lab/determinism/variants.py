@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import random
 import shutil
 from pathlib import Path
@@ -35,7 +36,7 @@ def first_events(case: Case, graph: Graph, folder: Path) -> Case | None:
     halved = False
     for log in _log_folders(copied, graph):
         for path in sorted(log.rglob("*.ndjson")):
-            lines = path.read_bytes().splitlines(keepends=True)
+            lines = io.BytesIO(path.read_bytes()).readlines()
             halved = halved or len(lines) > 1
             path.write_bytes(b"".join(lines[: -(-len(lines) // 2)]))
     return copied if halved else None
