@@ -18,7 +18,7 @@ MOVED = {
     **dict.fromkeys(
         ("code_names", "code_version", "fit", "graph", "lineage", "partitions", "results", "run"), "tables"
     ),
-    **dict.fromkeys(("assets", "execute", "history", "jobs", "metadata", "progress", "resources"), "orchestration"),
+    **dict.fromkeys(("assets", "execute", "history", "jobs", "metadata", "resources"), "orchestration"),
     **{f"warehouse.{name}": "warehouse.dry" for name in ("guard", "proof", "scratch", "statements")},
     "classification": "contract",
     "golden.capture": "lab",

@@ -15,7 +15,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from checkout import ROOT, Refused, changed_files, dashed, files_of, package_of, rename, rename_file, told
+from checkout import ROOT, Refused, changed_files, dashed, files_of, package_of, rename, rename_file, tidy, told
 from lock import pins_of
 from marks import kept_of
 from takeover import take_over
@@ -90,6 +90,7 @@ def replace_source(target: Path, package: str, source: Path, metadata: str) -> l
     shutil.rmtree(target / "assay")
     (fresh / "assay").rename(target / "assay")
     fresh.rmdir()
+    tidy(target / "assay")
     guide = kept_of((source / GUIDE).read_text(encoding="utf-8"), kept)
     write(
         {
