@@ -30,6 +30,7 @@ SHARED = (
     ".gitattributes",
     ".github/workflows/check.yml",
     ".gitignore",
+    ".pre-commit-config.yaml",
     "LICENSE",
     "Makefile",
     "dagster.yaml",
@@ -48,7 +49,7 @@ EXAMPLE = (
     *(f"{{package}}_tests/{name}" for name in ("bench.py", "example", "repository.py", *STAGES)),
 )
 FRAMEWORK = ("assay", GUIDE)
-MARKED = ("Makefile", "pyproject.toml", GUIDE)
+MARKED = (".gitattributes", "Makefile", "pyproject.toml", GUIDE)
 """Files of which a fork keeps some lines: marks.py says which."""
 EVERY, SMALL = Path("scripts/fork/every"), Path("scripts/fork/small")
 """What a fork has instead of the template's: each of them, and one without the example."""
@@ -122,6 +123,8 @@ def edit_files(root: Path, kept: set[str], source: Path) -> None:
     lock = root / "requirements.lock"
     dropped = requirements(source) - requirements(root)
     lock.write_text(without(lock.read_text(encoding="utf-8"), dropped), encoding="utf-8")
+    editor = root / ".editorconfig"
+    editor.write_text(re.sub(r"\{golden,.*?\}", "golden", editor.read_text(encoding="utf-8")), encoding="utf-8")
     workflow = root / ".github" / "workflows" / "check.yml"
     steps, _, _ = workflow.read_text(encoding="utf-8").partition("bash .ci/run")
     workflow.write_text(f"{steps}make check\n", encoding="utf-8")

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.compare.sql import quote
 from assay.errors import GoldenError
 from assay.golden.case import Case
 from assay.golden.inputs import Inputs, given_rows
+from assay.sql import quoted as quote
 from assay.warehouse.verdicts import key_summary
 from assay.words import rows_told
 

@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.compare.sql import literal, quote
 from assay.errors import GoldenError
 from assay.golden.case import Case
 from assay.golden.rows import load, read_csv
 from assay.golden.table_files import RETURNED, TABLES, given_files, returned_files
 from assay.golden.yaml_file import shown
 from assay.sources.base import Source, Sources
+from assay.sql import literal
+from assay.sql import quoted as quote
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 from assay.compare import Column, Difference, compare, describe
 from assay.compare.samples import mask
-from assay.compare.sql import literal, quote
 from assay.contract.classification import is_masked
-from assay.errors import AuditFailed, GoldenError
+from assay.errors import GoldenError
 from assay.golden import store
 from assay.golden.case import Case
 from assay.golden.pending import PendingStore, fingerprints
 from assay.golden.result import Comparison, TableResult
 from assay.golden.rows import TextRows, load
 from assay.golden.store import REJECTS, Golden, Schema, Values
+from assay.sql import literal
+from assay.sql import quoted as quote
+from assay.tables.results import AuditFailed
 
 if TYPE_CHECKING:
     from assay.build import BuildResult

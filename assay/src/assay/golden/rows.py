@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.compare.sql import quote
 from assay.errors import GoldenError
 from assay.golden.yaml_file import shown
+from assay.sql import quoted as quote
 
 if TYPE_CHECKING:
     import duckdb

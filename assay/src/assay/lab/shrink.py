@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.compare import Difference, visible
-from assay.compare.sql import quote
 from assay.errors import GoldenError, PipelineError
 from assay.golden.case import Case, check_case, read_cases
 from assay.golden.records import read_records
 from assay.golden.yaml_file import shown
 from assay.lab.ddmin import ddmin
 from assay.lab.mutation.bench import Bench, bench
+from assay.sql import quoted as quote
 
 if TYPE_CHECKING:
     from assay.project import Project

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.compare.sql import quote
 from assay.contract.classification import is_masked
 from assay.errors import GoldenError
 from assay.golden.case import UNSAID
@@ -20,6 +19,7 @@ from assay.golden.table_files import TABLES
 from assay.golden.yaml_file import shown
 from assay.lab.capture.cut import Cut
 from assay.lab.capture.pseudonyms import Pseudonyms, salted
+from assay.sql import quoted as quote
 
 if TYPE_CHECKING:
     from assay.project import Project

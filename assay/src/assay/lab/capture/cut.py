@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from assay.compare.sql import quote
 from assay.errors import GoldenError
+from assay.sql import quoted as quote
 from assay.warehouse.session import qualified
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.build import BuildResult, build
-from assay.compare.sql import quote
 from assay.golden.case import Case
 from assay.golden.given import publish_given
 from assay.golden.inputs import FixtureSources, find_inputs
 from assay.golden.returned import with_returned
 from assay.golden.run import build_names, case_warehouse
+from assay.sql import quoted as quote
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.build import BuildResult, build
-from assay.compare.sql import quote
 from assay.errors import GoldenError, PipelineError
 from assay.golden import store
 from assay.golden.case import Case
@@ -26,6 +25,7 @@ from assay.golden.judge import Judge
 from assay.golden.result import TableResult
 from assay.golden.returned import with_returned
 from assay.golden.run import build_names, case_warehouse
+from assay.sql import quoted as quote
 
 if TYPE_CHECKING:
     import ibis

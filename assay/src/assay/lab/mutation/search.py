@@ -12,11 +12,11 @@ import sqlglot
 from sqlglot import exp
 
 from assay.compare.samples import mask
-from assay.compare.sql import quote
 from assay.contract.classification import is_masked
 from assay.lab.ddmin import ddmin
 from assay.lab.mutation.bench import Bench, differ
 from assay.lab.mutation.operators import DIALECT, Mutant
+from assay.sql import quoted as quote
 
 if TYPE_CHECKING:
     from assay.contract import Contract
