@@ -47,7 +47,6 @@ def golden() -> None:
 golden.add_command(beyond.capture)
 golden.add_command(beyond.determinism)
 golden.add_command(beyond.mutate)
-golden.add_command(beyond.shrink)
 golden.add_command(coverage)
 
 workers_option = click.option(
@@ -62,13 +61,10 @@ ci_option = click.option(
 @click.argument("selection", nargs=-1, metavar="[CASE[/TABLE]]...")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a report to this file.")
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML to this file.")
 @click.option(
     "--pending-dir", type=click.Path(path_type=Path, file_okay=False), help="Keep new output there, CI or not."
 )
 @click.option("--every", is_flag=True, help="Also show the differences that follow from others upstream.")
-@click.option("--annotations/--no-annotations", "annotate", envvar="GITHUB_ACTIONS", default=False, show_envvar=True,
-              help="Print GitHub annotations.")  # fmt: skip
 @workers_option
 @ci_option
 @click.pass_obj
@@ -77,15 +73,13 @@ def run(
     selection: tuple[str, ...],
     as_json: bool,
     html: Path | None,
-    junit: Path | None,
     pending_dir: Path | None,
     every: bool,
-    annotate: bool,
     workers: int | None,
     ci: bool,
 ) -> None:
     """Run all cases, or those named."""
-    from assay.golden import machine, text
+    from assay.golden import text
     from assay.golden.pending import PendingStore
     from assay.golden.run import run_golden
     from assay.golden.workers import processors
@@ -105,11 +99,6 @@ def run(
 
         _write(html, page(result))
         click.echo(f"report: {html}", err=as_json)
-    if junit:
-        _write(junit, machine.junit(result))
-    if annotate:
-        for line in machine.github_annotations(result):
-            click.echo(line, err=as_json)
     sys.exit(result.exit_code)
 
 

@@ -86,11 +86,7 @@ class TableResult:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One case: its tables in topological order, or the error that stopped it.
-
-    Attributes:
-        built: every table built, under test or upstream of it -> (reason codes, names of failing checks).
-    """
+    """One case: its tables in topological order, or the error that stopped it."""
 
     name: str
     description: str
@@ -99,7 +95,6 @@ class CaseResult:
     error: str | None = None
     traceback: str | None = None
     seconds: float = 0.0
-    built: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
 
     @property
     def status(self) -> Status:

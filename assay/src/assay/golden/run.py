@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.build import BuildResult, build
+from assay.build import build
 from assay.errors import GoldenError, PipelineError
 from assay.golden.case import Case, check_case, read_cases, selected_tables
 from assay.golden.given import publish_given
@@ -154,13 +154,7 @@ def _run_case(
             built = build(with_returned(graph, session, inputs.returned), names, session, case.run(), sources)
             judge = Judge(project, case, session, built, names, keep, notes)
             tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
-    return CaseResult(
-        case.name,
-        case.description,
-        case.owner,
-        tables=tuple(_with_causes(tables, graph)),
-        built=_evidence(built),
-    )
+    return CaseResult(case.name, case.description, case.owner, tuple(_with_causes(tables, graph)))
 
 
 def _with_causes(tables: list[TableResult], graph: Graph) -> list[TableResult]:
@@ -173,16 +167,6 @@ def _with_causes(tables: list[TableResult], graph: Graph) -> list[TableResult]:
         follows = cause is not None and table.cause is None and table.status in ("differs", "error")
         found.append(dataclasses.replace(table, cause=cause) if follows else table)
     return found
-
-
-def _evidence(built: BuildResult) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    return {
-        name: (
-            tuple(sorted({code for check in found.checks for code in check.reasons})),
-            tuple(check.name for check in found.checks if not check.passed),
-        )
-        for name, found in built.publications.items()
-    }
 
 
 def _place(error: Exception, project: Project) -> str:

@@ -74,14 +74,6 @@ def schema_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.schema.yml"
 
 
-def stored_names(folder: Path) -> list[str]:
-    """The names of all goldens in a folder, from either file."""
-    if not folder.is_dir():
-        return []
-    names = {path.name.removesuffix(".ndjson") for path in folder.glob("*.ndjson")}
-    return sorted(names | {path.name.removesuffix(".schema.yml") for path in folder.glob("*.schema.yml")})
-
-
 def read_golden(folder: Path, name: str, default: Schema) -> Golden | None:
     """The golden called `name`; None if there is none. Without a schema file, the schema is `default`.
 

@@ -67,6 +67,27 @@ def table_lines(table: TableResult, case: CaseResult) -> Iterator[str]:
         yield f"accept: pipeline golden accept {table.address}     review: pipeline golden review"
 
 
+def headline(table: TableResult) -> str:
+    """The first fact about a table that is not equal."""
+    if table.problems:
+        return table.problems[0]
+    for comparison in table.comparisons:
+        difference = comparison.difference
+        if comparison.status == "missing":
+            return f"{comparison.name}: no golden yet, {rows_told(comparison.rows)}"
+        if difference is not None and not difference.equal:
+            if difference.added is None:
+                return f"{comparison.name}: the key is broken"
+            schema = f", {len(difference.schema)} schema changes" if difference.schema else ""
+            return f"{comparison.name}: +{difference.added} -{difference.removed} ~{difference.changed} rows{schema}"
+    return table.status
+
+
+def plain(table: TableResult, case: CaseResult) -> str:
+    """The table's whole text, without colors."""
+    return click.unstyle("\n".join(table_lines(table, case)))
+
+
 def _comparison_lines(comparison: Comparison) -> Iterator[str]:
     if comparison.name.endswith(REJECTS):
         yield "rejected rows (reasons and values as they were set aside)"

@@ -15,8 +15,8 @@ import dagster as dg
 
 from assay.errors import GoldenError
 from assay.golden.case import Case, case_folders, read_case
-from assay.golden.machine import headline, plain
 from assay.golden.result import CaseResult, TableResult
+from assay.golden.text import headline, plain
 from assay.project import Project
 
 JOB = "golden"

@@ -26,7 +26,7 @@ def golden_nodes(project: Project) -> list[tuple[str, str]]:
 
 def golden_difference(project: Project, case: str, table: str) -> str:
     """What is wrong with one table of one case, as text; empty if nothing is. A case runs once a process."""
-    from assay.golden.machine import plain
+    from assay.golden.text import plain
 
     result = _run(project, case)
     if result.error:

@@ -49,7 +49,7 @@ class GoldenTree:
 
     def cli(self, *args: str, input: str | None = None, env: dict[str, str] | None = None) -> Result:
         """Run `pipeline golden`; a foreseen error becomes its line and exit code, as the command line does it."""
-        environment = {"CI": None, "GITHUB_ACTIONS": None, **(env or {})}
+        environment = {"CI": None, **(env or {})}
         result = CliRunner().invoke(golden, args, obj=self.project, input=input, env=environment)
         if isinstance(result.exception, PipelineError):
             result.exit_code = result.exception.exit_code

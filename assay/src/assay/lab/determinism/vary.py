@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from assay.project import Project
     from assay.tables.graph import Graph
 
-AXES = ("rerun", "shuffled inputs", "threads", "time zone", "batches")
 THREADS = 4
 TIME_ZONE = "Pacific/Auckland"
 """Always a day ahead of New York and, in its evening, of UTC: a date that depends on the session's zone shows."""

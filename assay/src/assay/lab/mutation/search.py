@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dtm
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlglot
 from sqlglot import exp
@@ -14,13 +14,13 @@ from sqlglot import exp
 from assay.compare.samples import mask
 from assay.compare.sql import quote
 from assay.contract.classification import is_masked
-from assay.lab.ddmin import ddmin
 from assay.lab.mutation.bench import Bench, differ
 from assay.lab.mutation.operators import DIALECT, Mutant
 
 if TYPE_CHECKING:
     from assay.contract import Contract
 
+T = TypeVar("T")
 Row = tuple[str | None, ...]
 Item = tuple[str, Row]
 ROUNDS = 40
@@ -255,3 +255,32 @@ def _on_catalog(sql: str, catalog: str, bench: Bench) -> str | None:
         elif found.name.startswith("__source_"):
             return None
     return tree.sql(DIALECT)
+
+
+def ddmin(items: Sequence[T], fails: Callable[[Sequence[T]], bool], *, max_tests: int = 2_000) -> list[T]:
+    """A part of `items` that fails and of which no single item can be left out; the order is kept.
+
+    Delta debugging (Zeller and Hildebrandt, 2002).
+
+    Args:
+        items: fail together, which is not tested again.
+        fails: whether a part shows the same failure.
+        max_tests: after so many tests the smallest part found so far is given.
+    """
+    kept = list(items)
+    parts, tests = 2, 0
+    while len(kept) >= 2 and tests < max_tests:
+        size = -(-len(kept) // parts)
+        for start in range(0, len(kept), size):
+            rest = kept[:start] + kept[start + size :]
+            tests += 1
+            if fails(rest):
+                kept, parts = rest, max(parts - 1, 2)
+                break
+        else:
+            if size == 1:
+                return kept
+            parts = min(len(kept), parts * 2)
+    if len(kept) == 1 and tests < max_tests and fails([]):
+        return []
+    return kept
