@@ -38,13 +38,13 @@ class PipelineError(Exception):
         return " ".join(line.split())
 
 
-def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, written: str = "{}") -> str:
     """What to do about an unknown name: the near ones, else those it is a part of, else `otherwise`."""
     import difflib
 
     names = list(known)
     near = difflib.get_close_matches(name, names, n=3) or [other for other in names if name and name in other][:3]
-    return f"Did you mean {' or '.join(near)}?" if near else otherwise
+    return f"Did you mean {' or '.join(map(written.format, near))}?" if near else otherwise
 
 
 class SettingsError(PipelineError):

@@ -9,8 +9,8 @@ import ibis
 import pytest
 
 from assay.golden.case import read_case
+from assay.golden.inputs import build_names
 from assay.golden.result import TableResult
-from assay.golden.run import build_names
 from tests.golden.tree import FIVE_ORDERS, Tree
 from tests.shop.project import ORDERS
 

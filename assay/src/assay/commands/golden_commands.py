@@ -135,7 +135,7 @@ def accept(project: Project, selection: tuple[str, ...], ci: bool) -> None:
     Of each case all of it is accepted; where a part may not be, nothing is.
     """
     from assay.golden.case import read_case
-    from assay.golden.pending import accept_all
+    from assay.golden.pending import accept as accept_all
 
     _refuse_in_ci(ci)
     store = _store(project)
@@ -189,7 +189,7 @@ def review(project: Project, selection: tuple[str, ...], ci: bool) -> None:
                 click.echo(line)
             answer = click.prompt("accept, reject, skip or quit", type=click.Choice(list("arsq")), default="s")
             if answer == "a":
-                accept_one(waiting, found, project.graph)
+                accept_one([waiting], found, project.graph)
             elif answer == "r":
                 store.drop(case, name)
             elif answer == "q":
@@ -209,12 +209,12 @@ def review(project: Project, selection: tuple[str, ...], ci: bool) -> None:
 def prune(project: Project, dry_run: bool, ci: bool) -> None:
     """Delete golden and pending files that no case has under test any more."""
     from assay.golden.case import read_cases
-    from assay.golden.orphans import orphaned
+    from assay.golden.pending import orphaned
     from assay.golden.yaml_file import shown
 
     if not dry_run:
         _refuse_in_ci(ci)
-    for path in orphaned(project.golden, read_cases(project.golden), _store(project).folder):
+    for path in orphaned(read_cases(project.golden), _store(project).folder):
         if not dry_run:
             _remove(path)
         click.echo(f"{'would delete' if dry_run else 'deleted'}  {shown(path)}")

@@ -10,19 +10,21 @@ passes: `schema` of a table without a source, and `reconciles` of one that prese
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
+import click
+from pydantic import RootModel, StringConstraints
+
+from assay.contract import Contract
 from assay.errors import SourceChanged, did_you_mean
-from assay.golden.result import GoldenResult, TableResult
-from assay.golden.yaml_file import read
-
-if TYPE_CHECKING:
-    from assay.golden.result import CaseResult
-    from assay.tables.declare import TableDef
-    from assay.tables.graph import Graph
+from assay.golden.result import CaseResult, GoldenResult, TableResult
+from assay.golden.yaml_file import read, told
+from assay.tables.declare import TableDef
+from assay.tables.graph import Graph
+from assay.warehouse.staging import REPEAT
 
 FILE = "exemptions.yml"
 GOLDEN = "golden"
@@ -130,9 +132,6 @@ def coverage(graph: Graph, result: GoldenResult, golden: Path) -> Coverage:
 
 def demands(graph: Graph, table: TableDef) -> Iterator[Demand]:
     """What cases have to show of a table."""
-    from assay.contract import Contract
-    from assay.warehouse.staging import REPEAT
-
     contract = Contract.of(table.model)
     yield Demand(table.name, GOLDEN, "golden")
     if table.source is not None:
@@ -156,6 +155,17 @@ def demands(graph: Graph, table: TableDef) -> Iterator[Demand]:
         yield Demand(table.name, invariant.name, "invariant")
 
 
+_Reason = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1),
+    told("'{key}' is exempt without a reason", "Say why no case shows it."),
+]
+
+
+class _Exemptions(RootModel[dict[str, dict[str, _Reason]]]):
+    """Table -> name -> reason."""
+
+
 def read_exemptions(path: Path, asked: Collection[Demand]) -> dict[tuple[str, str], str]:
     """(table, name) -> reason; empty if there is no file.
 
@@ -168,20 +178,17 @@ def read_exemptions(path: Path, asked: Collection[Demand]) -> dict[tuple[str, st
     known: dict[str, list[str]] = {}
     for demand in asked:
         known.setdefault(demand.table, []).append(demand.name)
-    found = {}
-    for table in source.values:
+    reasons = {}
+    for table, names in source.read_as(_Exemptions).root.items():
         if table not in known:
-            raise source.error(
-                f"no table named '{table}'", table, fix=did_you_mean(str(table), known, "`pipeline tables` lists them.")
-            )
-        for name, reason in source.mapping(table).items():
+            fix = did_you_mean(table, known, "`pipeline tables` lists them.")
+            raise source.error(f"no table named '{table}'", table, fix=fix)
+        for name, reason in names.items():
             if name not in known[table]:
-                fix = did_you_mean(str(name), known[table], "`pipeline golden coverage --all` lists what is asked for.")
+                fix = did_you_mean(name, known[table], "`pipeline golden coverage --all` lists what is asked for.")
                 raise source.error(f"nobody asks '{table}' for '{name}'", table, name, fix=fix)
-            if not isinstance(reason, str) or not reason.strip():
-                raise source.error(f"'{name}' is exempt without a reason", table, name, fix="Say why no case shows it.")
-            found[table, name] = " ".join(reason.split())
-    return found
+            reasons[table, name] = " ".join(reason.split())
+    return reasons
 
 
 @dataclass
@@ -212,7 +219,51 @@ def _names(table: TableResult) -> Iterator[str]:
         yield "schema"
 
 
-def tables_of(found: Coverage) -> Mapping[str, tuple[Demand, ...]]:
-    """The demands by table, in order."""
-    names = dict.fromkeys(demand.table for demand in found.demands)
-    return {name: tuple(demand for demand in found.demands if demand.table == name) for name in names}
+_STYLES = {"covered": "green", "exempt": "yellow", "uncovered": "red", "needlessly exempt": "red"}
+
+
+def lines(coverage: Coverage, *, every: bool = False) -> Iterator[str]:
+    """The report; with `every`, each rule and check with the cases that show it."""
+    tables: dict[str, list[Demand]] = {}
+    for demand in coverage.demands:
+        tables.setdefault(demand.table, []).append(demand)
+    wide = max((len(name) for name in tables), default=0)
+    for table, demands in tables.items():
+        shown = sum(demand.status == "covered" for demand in demands)
+        exempt = sum(demand.status == "exempt" for demand in demands)
+        word = click.style("ok   ", fg="green") if shown + exempt == len(demands) else click.style("GAPS ", fg="red")
+        note = f", {exempt} exempt" if exempt else ""
+        yield f"{word} {table:<{wide}}  {shown} of {len(demands)} shown{note}"
+        if every:
+            yield from (f"        {_line(demand)}" for demand in demands)
+    yield from gaps(coverage)
+    yield ""
+    shown, asked = len(coverage.of("covered")), len(coverage.demands)
+    yield f"{shown} of {asked} rules, checks and goldens are shown by a case, {len(coverage.of('exempt'))} are exempt"
+
+
+def gaps(coverage: Coverage) -> Iterator[str]:
+    """What is missing, by name; nothing if all is shown."""
+    if coverage.uncounted:
+        yield ""
+        yield "not counted, because they did not come out as expected; see `pipeline golden`"
+        yield from (f"  {address}" for address in coverage.uncounted)
+    missing = coverage.of("uncovered")
+    if missing:
+        yield ""
+        yield f"no case shows these: write one that breaks the rule, or a reason in golden/{FILE}"
+        yield from (f"  {demand.table}  {click.style(demand.name, fg='red')}  ({demand.kind})" for demand in missing)
+    unbroken = next((demand.table for demand in missing if demand.kind == "row rule"), None)
+    if unbroken is not None:
+        yield "What no input can break while the code is right, a case shows by what wrong code would return:"
+        yield f"  pipeline golden new bug-in-{unbroken} {unbroken} --returned"
+    needless = coverage.of("needlessly exempt")
+    if needless:
+        yield ""
+        yield f"these are shown after all: delete them from golden/{FILE}"
+        yield from (f"  {demand.table}  {demand.name}  by {', '.join(demand.cases)}" for demand in needless)
+
+
+def _line(demand: Demand) -> str:
+    how = ", ".join(demand.cases) or demand.exempt or "no case"
+    return f"{click.style(demand.name, fg=_STYLES[demand.status])}  {how}"

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import time
 import traceback as tracebacks
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from assay.build import build
 from assay.errors import GoldenError, PipelineError
 from assay.golden.case import Case, check_case, read_cases, selected_tables
-from assay.golden.given import publish_given
-from assay.golden.inputs import FixtureSources, Inputs, find_inputs
+from assay.golden.inputs import TABLES, build_names
 from assay.golden.judge import Judge
-from assay.golden.orphans import find_orphans
-from assay.golden.pending import PendingStore
+from assay.golden.opened import opened_case
+from assay.golden.pending import PendingStore, orphaned
 from assay.golden.result import CaseResult, GoldenResult, TableResult
-from assay.golden.returned import with_returned
-from assay.golden.table_files import TABLES
 from assay.golden.workers import in_order
-
-if TYPE_CHECKING:
-    from assay.project import Project
-    from assay.tables.graph import Graph
-    from assay.warehouse.warehouse import DryRunWarehouse
+from assay.golden.yaml_file import shown
+from assay.project import Project
+from assay.tables.graph import Graph
 
 
 def run_golden(
@@ -66,8 +58,8 @@ def run_golden(
         notes += told
         on_case(result)
     full = not selection
-    orphans = find_orphans(project.golden, cases, keep.folder if keep else None) if full else ()
-    return GoldenResult(tuple(results), orphans, tuple(notes), time.perf_counter() - started, full)
+    orphans = orphaned(cases, keep.folder if keep else None) if full else ()
+    return GoldenResult(tuple(results), tuple(map(shown, orphans)), tuple(notes), time.perf_counter() - started, full)
 
 
 def _with_notes(
@@ -80,7 +72,7 @@ def _with_notes(
 def run_case(
     project: Project,
     case: Case,
-    subjects: Collection[str] | None = None,
+    subjects: Sequence[str] | None = None,
     *,
     keep: PendingStore | None = None,
     notes: list[str] | None = None,
@@ -113,47 +105,14 @@ def _size(case: Case) -> int:
     return len(case.subjects) * (1 if given else 2)
 
 
-def build_names(case: Case, graph: Graph, subjects: Iterable[str], inputs: Inputs | None = None) -> list[str]:
-    """The tables to build for some subjects, in order: everything upstream of them that is not given."""
-    given = (inputs or find_inputs(case, graph)).given
-    wanted: set[str] = set()
-    stack = list(subjects)
-    while stack:
-        name = stack.pop()
-        if name not in wanted and name not in given:
-            wanted.add(name)
-            stack.extend(graph.upstream_of(name))
-    return [name for name in graph.nodes if name in wanted]
-
-
-def case_warehouse(folder: Path, *, threads: int = 1, time_zone: str = "UTC") -> DryRunWarehouse:
-    """An empty warehouse in memory, without books: nobody will ask them.
-
-    Args:
-        folder: for what a dry run puts on the disk.
-        threads: the data is tiny, so that a second one would only wait.
-    """
-    from assay.warehouse.connection import Options
-    from assay.warehouse.warehouse import DryRunWarehouse
-
-    options = Options(threads=threads, time_zone=time_zone)
-    return DryRunWarehouse(None, scratch=folder, options=options, in_memory=True, keeps_books=False)
-
-
 def _run_case(
     project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None, notes: list[str]
 ) -> CaseResult:
     graph = project.graph
     check_case(case, graph)
-    inputs = find_inputs(case, graph)
-    names = build_names(case, graph, subjects, inputs)
-    with tempfile.TemporaryDirectory(prefix="golden_") as folder:
-        warehouse = case_warehouse(Path(folder))
-        with warehouse.session() as session, FixtureSources(inputs, graph, Path(folder) / "sources") as sources:
-            publish_given(session, graph, inputs, names)
-            built = build(with_returned(graph, session, inputs.returned), names, session, case.run(), sources)
-            judge = Judge(project, case, session, built, names, keep, notes)
-            tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
+    with opened_case(graph, case, subjects) as opened:
+        judge = Judge(project, opened, opened.build(), keep, notes)
+        tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
     return CaseResult(case.name, case.description, case.owner, tuple(_with_causes(tables, graph)))
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from assay.errors import GoldenError
 from assay.golden.case import UNSAID
+from assay.golden.inputs import RETURNED, TABLES
 from assay.golden.rows import NULL
-from assay.golden.table_files import RETURNED, TABLES
 from assay.golden.yaml_file import shown
 
 if TYPE_CHECKING:

@@ -64,7 +64,7 @@ class GoldenTree:
         result = self.run(name)
         for case, golden_name in self.store.names():
             if case == name:
-                accept(self.store.read(case, golden_name), read_case(folder), self.project.graph)
+                accept([self.store.read(case, golden_name)], read_case(folder), self.project.graph)
         assert result.exit_code == 3, [case.error for case in result.cases]
         return folder
 

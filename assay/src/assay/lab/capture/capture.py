@@ -15,8 +15,8 @@ from assay.compare.sql import quote
 from assay.contract.classification import is_masked
 from assay.errors import GoldenError
 from assay.golden.case import UNSAID
+from assay.golden.inputs import TABLES
 from assay.golden.rows import NULL
-from assay.golden.table_files import TABLES
 from assay.golden.yaml_file import shown
 from assay.lab.capture.cut import Cut
 from assay.lab.capture.pseudonyms import Pseudonyms, salted

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from assay.errors import GoldenError, PipelineError, did_you_mean
 from assay.golden.case import Case, read_cases
-from assay.golden.run import build_names
+from assay.golden.inputs import build_names
 from assay.lab.mutation.bench import Bench, bench, check_passes, rerun
 from assay.lab.mutation.equivalents import Equivalents, read_equivalents
 from assay.lab.mutation.operators import Mutant, mutants
