@@ -129,7 +129,7 @@ def test_the_page_of_a_green_run(tree: Tree, tmp_path: Path) -> None:
 def test_values_cannot_break_out_of_any_report() -> None:
     import duckdb
 
-    evil = f"\x1b[31m{EVIL}]]>&%0A::error::\x00"
+    evil = f"\x1b[31m{EVIL}]]>&%0A\u202e::error::\x00"
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1 AS id, $1 AS x", [evil])
         difference = compare(connection, "SELECT 1 AS id, 'a' AS x", "FROM t", key=["id"])
@@ -145,6 +145,8 @@ def test_values_cannot_break_out_of_any_report() -> None:
     Page(html)
     assert html.count("<script>") == 1
     assert "\x1b" not in html
+    assert "\\u001b[31m&lt;script&gt;" in html
+    assert "\u202e" not in html
     assert "\\u001b[31m<script>" in "\n".join(text.whole(result))
 
 
