@@ -247,7 +247,7 @@ def _events(folder: Path) -> Iterator[tuple[str, int, Path]]:
 
 def _write_log(base: Path, topic: str, partition: int, file: Path) -> None:
     """A real event log of the file's lines, whatever they hold: an event may be broken on purpose."""
-    events = [line for line in file.read_bytes().splitlines() if line.strip()]
+    events = [line.removesuffix(b"\r") for line in file.read_bytes().split(b"\n") if line.strip()]
     with LogWriter(base, topic, partition) as writer:
         writer.append(events)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import random
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.golden.case import Case
-from assay.golden.records import read_records
 from assay.golden.rows import compact
-
-if TYPE_CHECKING:
-    from assay.tables.graph import Graph
+from assay.sources.strict_json import JsonError, loads
+from assay.tables.graph import Graph
 
 
 def shuffled(case: Case, graph: Graph, folder: Path) -> Case:
@@ -35,7 +34,7 @@ def first_events(case: Case, graph: Graph, folder: Path) -> Case | None:
     halved = False
     for log in _log_folders(copied, graph):
         for path in sorted(log.rglob("*.ndjson")):
-            lines = path.read_bytes().splitlines(keepends=True)
+            lines = _lines(path.read_bytes())
             halved = halved or len(lines) > 1
             path.write_bytes(b"".join(lines[: -(-len(lines) // 2)]))
     return copied if halved else None
@@ -58,17 +57,39 @@ def _log_folders(case: Case, graph: Graph) -> list[Path]:
 def _shuffle(path: Path, chance: random.Random) -> None:
     if path.suffix == ".json":
         _shuffle_json(path, chance)
-        return
-    file = read_records(path)
-    if file is not None:
-        records = list(file.records)
+    elif path.suffix in (".csv", ".ndjson"):
+        header, records = _records(path.read_bytes(), has_header=path.suffix == ".csv")
         chance.shuffle(records)
-        file.write(records)
+        path.write_bytes(header + b"".join(records))
+
+
+def _records(content: bytes, *, has_header: bool) -> tuple[bytes, list[bytes]]:
+    """A file's beginning and its records with their line ends, each as it is; no records where they cannot be told.
+
+    A line break, or an empty line, within quotes belongs to its record.
+    """
+    mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+    records: list[bytes] = []
+    within = False
+    for line in _lines(content.removeprefix(mark)):
+        records[-1:] = [records[-1] + line] if within else [*records[-1:], line]
+        within ^= has_header and bool(line.count(b'"') % 2)
+    if within or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content, []
+    header = b""
+    while has_header and records and not header.strip():
+        header += records.pop(0)
+    return mark + header, [record if record.endswith(b"\n") else record + b"\n" for record in records]
+
+
+def _lines(content: bytes) -> list[bytes]:
+    """Lines with their ends. Not `splitlines`, for which a carriage return alone ends a line as well."""
+    lines = [line + b"\n" for line in content.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    return [line for line in lines if line]
 
 
 def _shuffle_json(path: Path, chance: random.Random) -> None:
-    from assay.sources.strict_json import JsonError, loads
-
     try:
         found = loads(path.read_text(encoding="utf-8"))
     except (JsonError, UnicodeDecodeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from assay.errors import GoldenError, PipelineError, did_you_mean
 from assay.golden.case import Case, read_cases
@@ -14,9 +14,8 @@ from assay.lab.mutation.bench import Bench, bench, check_passes, rerun
 from assay.lab.mutation.equivalents import Equivalents, read_equivalents
 from assay.lab.mutation.operators import Mutant, mutants
 from assay.lab.mutation.search import Rows, Variations, differing_row
-
-if TYPE_CHECKING:
-    from assay.project import Project
+from assay.project import Project
+from assay.warehouse.connection import Options, connect
 
 MAX_CASES = 3
 """Around the inputs of so many cases rows are looked for that kill a survivor."""
@@ -239,8 +238,6 @@ class _Warehouse:
         self.notes: list[str] = []
 
     def __enter__(self) -> _Warehouse:
-        from assay.warehouse.connection import Options, connect
-
         settings = self.project.settings()
         if settings.warehouse.exists():
             try:

@@ -6,19 +6,18 @@ import datetime as dtm
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import duckdb
 import sqlglot
 from sqlglot import exp
 
 from assay.compare.samples import mask
 from assay.compare.sql import quote
+from assay.contract import Contract
 from assay.contract.classification import is_masked
 from assay.lab.mutation.bench import Bench, differ
 from assay.lab.mutation.operators import DIALECT, Mutant
-
-if TYPE_CHECKING:
-    from assay.contract import Contract
 
 T = TypeVar("T")
 Row = tuple[str | None, ...]
@@ -41,8 +40,6 @@ class Variations:
     table: str
 
     def __post_init__(self) -> None:
-        from assay.contract import Contract
-
         graph = self.bench.project.graph
         tree = sqlglot.parse_one(self.bench.sql[self.table], dialect=DIALECT)
         names = {found.name for found in tree.find_all(exp.Table) if found.name in graph.tables and found.db}
@@ -78,8 +75,6 @@ class Variations:
 
     def _keep_original(self) -> bool:
         """Run the original on the loaded rows; whether it runs."""
-        import duckdb
-
         original = f"SELECT {self.columns} FROM ({self.original})"
         try:
             self.bench.session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __original AS {original}")
@@ -89,8 +84,6 @@ class Variations:
 
     def _kills(self, query: str, original_runs: bool) -> bool:
         """Whether the mutant gives other rows than the original; or fails, where the original does not."""
-        import duckdb
-
         if not original_runs:
             return False
         connection = self.bench.session.connection
@@ -219,10 +212,6 @@ def _neighbours(value: str, type_: str) -> Iterator[str]:
 
 def differing_row(connection: Any, bench: Bench, mutant: Mutant, catalog: str) -> str | None:
     """A row that the original gives on the real tables and the mutant does not, or the other way; masked."""
-    import duckdb
-
-    from assay.contract import Contract
-
     contract = Contract.of(bench.project.graph.tables[mutant.table].model)
     original, other = (_on_catalog(sql, catalog, bench) for sql in (bench.sql[mutant.table], mutant.sql))
     if original is None or other is None:
