@@ -147,7 +147,7 @@ def test_values_cannot_break_out_of_any_report() -> None:
     assert "\x1b" not in html
     assert "\\u001b[31m&lt;script&gt;" in html
     assert "\u202e" not in html
-    assert "\\u001b[31m<script>" in "\n".join(text.whole(result))
+    assert "\\u001b[31m<script>" in "\n".join(text.details(result))
 
 
 def test_a_report_that_cannot_be_written(tree: Tree, tmp_path: Path) -> None:

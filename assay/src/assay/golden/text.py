@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import click
 
@@ -128,13 +128,6 @@ def summary(result: GoldenResult) -> Iterator[str]:
     cases = f"{len(result.cases)} case{'' if len(result.cases) == 1 else 's'}"
     yield ""
     yield f"{', '.join(parts)} in {cases}, {result.seconds:.1f} s"
-
-
-def whole(result: GoldenResult, *, every: bool = False) -> Iterable[str]:
-    """The whole report, for places without a live terminal."""
-    yield from map(case_line, result.cases)
-    yield from details(result, every=every)
-    yield from summary(result)
 
 
 def _hidden(table: TableResult, case: CaseResult) -> bool:
