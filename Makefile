@@ -31,16 +31,17 @@ FROM ?=
 .PHONY: run test dev check lint format types layers golden bench lock install fork upgrade clean clean-all help
 
 run: $(READY) ## Install, and run the whole pipeline on the real example data
-	@$(PYTHON) -m compileall -q $(PACKAGE) $(FRAMEWORK)
-	@$(PYTHON) -m $(PACKAGE) run $(ARGS)
+	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(FRAMEWORK)
+	@"$(PYTHON)" -m $(PACKAGE) run $(ARGS)
 
 dev: $(READY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history kept between starts
-	@$(PYTHON) -m compileall -q $(PACKAGE) $(FRAMEWORK)
+	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(FRAMEWORK)
 	@mkdir -p "$(HISTORY)"
 	@[ -e "$(HISTORY)/dagster.yaml" ] || ln -sf "$(CURDIR)/dagster.yaml" "$(HISTORY)/dagster.yaml"
+	@"$(PYTHON)" -m assay.orchestration.history "$(HISTORY)"
 	@# Started from the history's folder, since Dagster warns of any other dagster.yaml; and it prefers `dg dev`
 	@# for projects of components, which this is not.
-	cd "$(HISTORY)" && DAGSTER_HOME="$(HISTORY)" "$(if $(findstring /,$(PYTHON)),$(abspath $(PYTHON)),$(PYTHON))" \
+	cd "$(HISTORY)" && DAGSTER_HOME="$(HISTORY)" "$(if $(filter /%,$(PYTHON)),,$(if $(findstring /,$(PYTHON)),$(CURDIR)/))$(PYTHON)" \
 	    -W 'ignore:Function `dev_command` is superseded' \
 	    -m dagster dev --workspace "$(CURDIR)/workspace.yaml" --port $(PORT)
 
@@ -48,28 +49,28 @@ check: MARKED :=
 check: lint types layers test ## Lint, types, import layers, all tests: what CI runs
 
 test: $(READY) ## All tests but those marked `ui`, or TESTS="path ..." only
-	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
+	"$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
 
 lint: $(READY) ## Ruff: rules and format
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m ruff format --check .
+	"$(PYTHON)" -m ruff check .
+	"$(PYTHON)" -m ruff format --check .
 
 format: $(READY) ## Let Ruff mend what it can
-	$(PYTHON) -m ruff check --fix .
-	$(PYTHON) -m ruff format .
+	"$(PYTHON)" -m ruff check --fix .
+	"$(PYTHON)" -m ruff format .
 
 types: $(READY) ## Mypy
-	$(PYTHON) -m mypy
+	"$(PYTHON)" -m mypy
 
 layers: $(READY) ## Imports point one way
-	$(PYTHON) -c "from importlinter.cli import lint_imports_command as lint; lint(['--no-logo'])"
+	"$(PYTHON)" -c "from importlinter.cli import lint_imports_command as lint; lint(['--no-logo'])"
 
 golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
-	@$(PYTHON) -m $(PACKAGE) golden $(ARGS)
+	@"$(PYTHON)" -m $(PACKAGE) golden $(ARGS)
 
 bench: $(READY) ## Measure; writes benchmarks/README.md
-	@$(PYTHON) -m compileall -q $(PACKAGE) $(FRAMEWORK) benchmarks
-	@$(PYTHON) -m benchmarks $(ARGS)
+	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(FRAMEWORK) benchmarks
+	@"$(PYTHON)" -m benchmarks $(ARGS)
 
 lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest versions
 	uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --no-header \
@@ -78,10 +79,10 @@ lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest v
 install: $(READY) ## Only set up .venv
 
 fork: $(READY) ## Make it your own: NAME=my_team_pipeline, EXAMPLE=no without the example, TO=folder
-	@$(PYTHON) scripts/fork.py "$(NAME)" --example "$(or $(EXAMPLE),yes)" $(if $(TO),--to "$(TO)")
+	@"$(PYTHON)" scripts/fork.py "$(NAME)" --example "$(or $(EXAMPLE),yes)" $(if $(TO),--to "$(TO)")
 
 upgrade: $(READY) ## Take the framework of a newer checkout of the template: FROM=folder
-	@$(PYTHON) scripts/upgrade.py "$(FROM)"
+	@"$(PYTHON)" scripts/upgrade.py "$(FROM)"
 
 clean: ## Remove caches and build output
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis golden/.pending

@@ -33,7 +33,7 @@ def main(database: str, retail: str, server: str, events: str, rates: str) -> No
         fetch(server, landing)
         with zipfile.ZipFile(rates) as archive:
             archive.extract("eurofxref-hist.csv", landing)
-        shutil.copyfile(next((Path(events) / "redemptions" / "0").glob("*.log")), landing / "redemptions.log")
+        shutil.copyfile(Path(events) / "redemptions.ndjson", landing / "redemptions.ndjson")
         connection.execute("SET VARIABLE retail = ?", [retail])
         connection.execute("SET VARIABLE landing = ?", [str(landing)])
         connection.execute(before)

@@ -64,13 +64,13 @@ SELECT product_id, store_id, display_location, mailer_location, week
 FROM read_parquet(getvariable('retail') || '/promotions.parquet');
 
 CREATE TABLE extract.raw_redemptions AS
-SELECT 0::INTEGER AS event_partition, string_split(line, ' ')[1]::BIGINT AS event_offset,
+SELECT 0::INTEGER AS event_partition, row_number() OVER () - 1 AS event_offset,
        payload->>'event_id' AS event_id, (payload->>'household_id')::BIGINT AS household_id,
        (payload->>'coupon_upc')::BIGINT AS coupon_upc, (payload->>'campaign_id')::BIGINT AS campaign_id,
        (payload->>'redemption_date')::DATE AS redemption_date
 FROM (
-    SELECT line, line[instr(line, '{'):]::JSON AS payload
-    FROM read_csv(getvariable('landing') || '/redemptions.log', columns = {'line': 'VARCHAR'}, header = false,
+    SELECT line::JSON AS payload
+    FROM read_csv(getvariable('landing') || '/redemptions.ndjson', columns = {'line': 'VARCHAR'}, header = false,
                   delim = chr(1), quote = '', escape = '', auto_detect = false)
 );
 SELECT must_be_none('events without a place', count(*) FILTER (event_offset < 0 OR event_offset IS NULL)),

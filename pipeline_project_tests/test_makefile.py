@@ -88,7 +88,7 @@ def test_nothing_is_installed_again_when_nothing_changed(clone: Path) -> None:
 def test_an_environment_that_is_ready_is_used_as_it_is(clone: Path) -> None:
     done = make(clone, "-n", "test", "PYTHON=/opt/python")
     assert "install.sh" not in done.stdout
-    assert "/opt/python -m pytest" in done.stdout
+    assert '"/opt/python" -m pytest' in done.stdout
 
 
 @pytest.mark.parametrize(("env", "kept"), [("dev", ".dagster"), ("dry_run", ".dagster/dry_run")])
@@ -143,3 +143,17 @@ def test_without_the_venv_module_one_line_says_what_to_do(clone: Path) -> None:
     assert (
         done.stderr == "install: this Python has no venv module. On Debian and Ubuntu: apt-get install python3-venv\n"
     )
+
+
+def test_the_path_of_python_may_have_blanks(clone: Path) -> None:
+    folder = clone / "my programs"
+    folder.mkdir()
+    (folder / "python").write_text('#!/bin/sh\necho "ran $*"\n')
+    (folder / "python").chmod(0o755)
+    (clone / "pipeline_project").mkdir()
+    for path in ("my programs/python", str(folder / "python")):
+        done = make(clone, "run", f"PYTHON={path}")
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "ran -m pipeline_project run"), done.stderr
+        done = make(clone, "dev", f"PYTHON={path}")
+        assert done.returncode == 0, done.stderr
+        assert "ran -W ignore" in done.stdout

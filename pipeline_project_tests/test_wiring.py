@@ -23,6 +23,10 @@ def test_dagster_has_every_node_in_the_group_of_its_stage() -> None:
     assert groups == {node.name: node.stage for node in project.graph}
 
 
+def test_dagster_loads_every_job_and_schedule() -> None:
+    dg.Definitions.validate_loadable(project.dagster_definitions())
+
+
 def test_dagster_has_the_edges_of_the_tables() -> None:
     graph = project.dagster_definitions().resolve_asset_graph()
     for node in project.graph:

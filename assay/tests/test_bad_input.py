@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,11 +18,12 @@ import pytest
 from assay.build import BuildResult, build
 from assay.contract.classification import public
 from assay.errors import AuditFailed, PipelineError, SourceError
-from assay.sources import Csv, EventLog, HtmlTable, Http, LogWriter, Ndjson, PagedJson, Parquet
+from assay.sources import Csv, EventLog, HtmlTable, Http, Ndjson, PagedJson, Parquet
 from assay.sources.base import Source, Sources
 from assay.tables.declare import RejectBudget
 from assay.tables.graph import Graph
 from assay.tables.run import Run
+from tests.sources.log import append
 from tests.warehouse.house import House, given
 
 ONCE = Http(attempts=1)
@@ -238,9 +241,9 @@ def test_a_page_that_does_not_fit(shop: Shop, answer: Callable[[], httpx.Respons
 @pytest.mark.parametrize(
     ("second", "part"),
     [
-        ('{"data": [{"product": "fig", "pri', "page=2"),
-        ('{"data": [], "pages": 2} trailing', "page=2"),
-        ('{"data": [{"product": "a", "product": "b", "price": 1}], "pages": 2}', "page=2"),
+        ('{"data": [{"product": "fig", "pri', "page 2"),
+        ('{"data": [], "pages": 2} trailing', "page 2"),
+        ('{"data": [{"product": "a", "product": "b", "price": 1}], "pages": 2}', "page 2"),
         ('{"data": [{"product": "apple", "price": 1.5}], "pages": 2}', "page 2 repeats page 1"),
     ],
     ids=["cut", "trailing", "duplicate key", "repeated page"],
@@ -252,6 +255,37 @@ def test_an_api_page_that_does_not_fit_publishes_none_of_the_pages(shop: Shop, s
     assert part in shop.refused(PagedJson("web", "prices", http=ONCE), budget=9)
 
 
+def test_a_damaged_parquet_file_is_blamed_itself_wherever_the_damage_shows(shop: Shop) -> None:
+    file = shop.folder / "prices.parquet"
+    duckdb.execute(f"COPY (SELECT 'p' || i AS product, i::DOUBLE AS price FROM range(20000) t(i)) TO '{file}'")
+    whole, chance, blamed = file.read_bytes(), random.Random(1), 0
+    for turn in range(24):
+        damaged, at = bytearray(whole), chance.randrange(4, len(whole) - 8)
+        damaged[at : at + 40] = b"" if turn % 2 else chance.randbytes(40)
+        file.write_bytes(damaged)
+        for error in shop.build(Parquet("files", "prices.parquet")).errors.values():
+            if not isinstance(error, AuditFailed):
+                blamed += 1
+                assert isinstance(error, SourceError)
+                assert f"prices: {file}: is no readable Parquet file" in str(error)
+    assert blamed > 12
+    file.write_bytes(whole)
+    assert shop.build(Parquet("files", "prices.parquet")).ok
+
+
+def test_a_parquet_file_that_is_replaced_at_once_is_read_anew(shop: Shop) -> None:
+    file = shop.folder / "prices.parquet"
+    for price in range(1, 6):
+        rows = ", ".join(f"('{'x' * price}{number}', {price})" for number in range(price))
+        file.unlink(missing_ok=True)
+        duckdb.execute(
+            f"COPY (SELECT product, price::DOUBLE AS price FROM (VALUES {rows}) t(product, price)) TO '{file}'"
+        )
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+        assert shop.build(Parquet("files", "prices.parquet")).ok
+        assert shop.published() == [(f"{'x' * price}{number}", float(price)) for number in range(price)]
+
+
 class TestEvents:
     """No event is lost and none is read twice, whatever stands in the log."""
 
@@ -260,21 +294,19 @@ class TestEvents:
     @pytest.fixture
     def shop(self, house: House, tmp_path: Path) -> Shop:
         folder = tmp_path / "files"
-        with LogWriter(folder, "prices") as log:
-            log.append([{"product": "apple", "price": 1.5}, {"product": "pear", "price": 2.0}])
+        append(folder, "prices", {"product": "apple", "price": 1.5}, {"product": "pear", "price": 2.0})
         shop = Shop(house, folder)
         assert shop.build(self.SOURCE).ok
         return shop
 
-    def segment(self, shop: Shop) -> Path:
-        return next((shop.folder / "prices" / "0").glob("*.log"))
+    def file(self, shop: Shop) -> Path:
+        return shop.folder / "prices.ndjson"
 
     def offsets(self, shop: Shop) -> list[tuple[object, ...]]:
         return shop.house.rows("SELECT partition, next_offset FROM ops.offsets")
 
     def append(self, shop: Shop, *events: dict[str, object]) -> None:
-        with LogWriter(shop.folder, "prices") as log:
-            log.append(events)
+        append(shop.folder, "prices", *events)
 
     def test_nothing_new_changes_nothing(self, shop: Shop) -> None:
         assert shop.build(self.SOURCE).ok
@@ -284,34 +316,30 @@ class TestEvents:
     def test_an_event_that_breaks_a_rule_is_kept_and_read_once(self, shop: Shop) -> None:
         self.append(shop, {"product": "fig", "price": -1.0}, {"product": "kiwi", "price": 3.0})
         text = shop.refused(self.SOURCE)
-        assert "the first at prices/0:2" in text
+        assert "the first at prices.ndjson:3" in text
         assert self.offsets(shop) == [(0, 2)]
         assert shop.build(self.SOURCE, budget=1).ok
         assert shop.build(self.SOURCE, budget=1).ok
         assert shop.published() == [("apple", 1.5), ("kiwi", 3.0), ("pear", 2.0)]
         assert self.offsets(shop) == [(0, 4)]
-        assert shop.house.rejects("source_file, source_line, status") == [("prices/0", 2, "open")]
+        assert shop.house.rejects("source_file, source_line, status") == [("prices.ndjson", 3, "open")]
 
-    def test_a_gap_and_a_repeat(self, shop: Shop) -> None:
-        self.append(shop, {"product": "fig", "price": 1.0}, {"product": "kiwi", "price": 3.0})
-        whole = self.segment(shop).read_bytes()
-        lines = whole.splitlines(keepends=True)
-        self.segment(shop).write_bytes(b"".join([*lines[:2], lines[3]]))
-        assert "offset 2 is missing" in shop.refused(self.SOURCE)
-        self.segment(shop).write_bytes(b"".join([*lines, lines[3]]))
-        assert "offset 3 appears again" in shop.refused(self.SOURCE)
-        self.segment(shop).write_bytes(whole)
-        assert shop.build(self.SOURCE).ok
-        assert [product for product, _ in shop.published()] == ["apple", "fig", "kiwi", "pear"]
+    def test_a_line_that_is_no_json_is_set_aside_with_its_place(self, shop: Shop) -> None:
+        with self.file(shop).open("ab") as log:
+            log.write(b'{"product": "fi{"product": "kiwi", "price": 3.0}\n')  # a writer was killed, and went on
+        assert "prices.ndjson:3" in shop.refused(self.SOURCE)
+        assert shop.build(self.SOURCE, budget=1).ok
+        assert shop.house.rejects("source_file, source_line, reason_codes") == [("prices.ndjson", 3, ["event.json"])]
+        assert self.offsets(shop) == [(0, 3)]
 
     def test_a_torn_last_line_waits(self, shop: Shop) -> None:
         self.append(shop, {"product": "fig", "price": 1.0})
-        whole = self.segment(shop).read_bytes()
-        self.segment(shop).write_bytes(whole[:-5])
+        whole = self.file(shop).read_bytes()
+        self.file(shop).write_bytes(whole[:-5])
         assert shop.build(self.SOURCE).ok
         assert shop.published() == GOOD
         assert self.offsets(shop) == [(0, 2)]
-        self.segment(shop).write_bytes(whole)
+        self.file(shop).write_bytes(whole)
         assert shop.build(self.SOURCE).ok
         assert self.offsets(shop) == [(0, 3)]
         assert len(shop.published()) == 3
@@ -322,8 +350,12 @@ class TestEvents:
         assert self.offsets(shop) == [(0, 2)]
 
     def test_a_log_that_was_replaced(self, shop: Shop) -> None:
-        self.segment(shop).write_bytes(b"")
-        assert "offset 2 was expected next" in shop.refused(self.SOURCE)
+        whole = self.file(shop).read_bytes()
+        self.file(shop).write_bytes(b"")
+        assert "prices.ndjson: has 0 bytes, but" in shop.refused(self.SOURCE)
+        self.file(shop).write_bytes(whole.replace(b"pear", b"plum"))
+        assert "prices.ndjson: changed before line 3" in shop.refused(self.SOURCE)
+        assert self.offsets(shop) == [(0, 2)]
 
 
 def test_errors_are_of_the_kind_that_tells_data_from_surroundings(shop: Shop) -> None:

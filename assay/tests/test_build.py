@@ -313,7 +313,6 @@ def test_a_dry_run_without_a_warehouse(house: House) -> None:
 
 
 def test_every_error_of_a_build_is_one_line(house: House) -> None:
-    """The ones foreseen; the others keep their traceback."""
     up = given("up", Pair, Given(values(COLUMNS, "1, 1")))
     bad = [
         given("b1", Pair, Given("SELECT 1::BIGINT AS k, CAST('x' AS BIGINT) AS v")),

@@ -9,10 +9,9 @@ from pandera.typing.ibis import Table
 from assay import invariant
 from pipeline_project.load.campaign_performance import CampaignPerformance
 from pipeline_project.load.department_weekly_sales import DepartmentWeeklySales
+from pipeline_project.transform.money import MONEY
 from pipeline_project.transform.redemptions import Redemptions
 from pipeline_project.transform.transactions import Transactions
-
-MONEY = ("sales_value", "retail_disc", "coupon_disc", "coupon_match_disc")
 
 
 @invariant()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from assay.errors import SourceError
-from assay.sources import LogWriter
+from assay.sources.strict_json import encode
 
 TOPIC = "redemptions"
 
@@ -20,25 +19,24 @@ def write_events(retail: Path, log: Path) -> Path:
     It is written beside its place and moved there whole, so that a reader, or a run that is killed, never leaves
     half of it; of two runs that write it at once, one wins and both read the same.
     """
-    if (log / TOPIC).exists():
+    topic = log / f"{TOPIC}.ndjson"
+    if topic.exists():
         return log
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f"{log.name}_", dir=log.parent))
+        log.mkdir(parents=True, exist_ok=True)
+        scratch = log / f".{uuid.uuid4().hex}"
         try:
-            with LogWriter(scratch, TOPIC) as writer:
-                writer.append(events(retail / "coupon_redemptions.parquet"))
-            log.mkdir(exist_ok=True)
-            (scratch / TOPIC).rename(log / TOPIC)
+            with scratch.open("w", encoding="utf-8") as file:
+                file.writelines(f"{encode(event)}\n" for event in events(retail / "coupon_redemptions.parquet"))
+            scratch.rename(topic)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.unlink(missing_ok=True)
     except OSError as error:
-        if not (log / TOPIC).exists():
-            raise SourceError(
-                f"the example's event log cannot be written ({error.strerror})",
-                where=str(log),
-                fix="Set PIPELINE_OUTPUT to a folder that can be written.",
-            ) from None
+        raise SourceError(
+            f"the example's event log cannot be written ({error.strerror})",
+            where=str(log),
+            fix="Set PIPELINE_OUTPUT to a folder that can be written.",
+        ) from None
     return log
 
 

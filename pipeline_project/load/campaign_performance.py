@@ -15,13 +15,13 @@ from pipeline_project.load.departments import department_of
 from pipeline_project.transform.campaigns import Campaigns
 from pipeline_project.transform.coupons import Coupons
 from pipeline_project.transform.exchange_rates import ExchangeRates
+from pipeline_project.transform.money import COUPON_DISC, COUPON_MATCH_DISC, MONEY, RETAIL_DISC, SALES_VALUE
 from pipeline_project.transform.products import Products
 from pipeline_project.transform.purchases import Purchases
 from pipeline_project.transform.redemptions import Redemptions
 from pipeline_project.transform.shop_calendar import monday_of, week_of
 
 CELL = ["campaign_id", "department", "week", "week_starts_on"]
-MONEY = ("sales_value", "retail_disc", "coupon_disc", "coupon_match_disc")
 
 
 class CampaignPerformance(pa.DataFrameModel):
@@ -32,12 +32,10 @@ class CampaignPerformance(pa.DataFrameModel):
     households_targeted: dt.Int64 = pa.Field(gt=0, metadata=public, description="Households the campaign was sent to")
     households_redeeming: dt.Int64 = pa.Field(ge=0, metadata=public, description="Of them, redeeming in this cell")
     redemptions: dt.Int64 = pa.Field(ge=0, metadata=public, description="Coupons redeemed")
-    sales_value: dt.Decimal(14, 2) = pa.Field(ge=0, metadata=public, description="US dollars, after discounts")
-    retail_disc: dt.Decimal(14, 2) = pa.Field(ge=0, metadata=public, description="US dollars off by loyalty card")
-    coupon_disc: dt.Decimal(14, 2) = pa.Field(ge=0, metadata=public, description="US dollars off by coupon")
-    coupon_match_disc: dt.Decimal(14, 2) = pa.Field(
-        ge=0, metadata=public, description="US dollars off by the shop's match of a coupon"
-    )
+    sales_value: dt.Decimal(14, 2) = pa.Field(ge=0, metadata=public, description=SALES_VALUE)
+    retail_disc: dt.Decimal(14, 2) = pa.Field(ge=0, metadata=public, description=RETAIL_DISC)
+    coupon_disc: dt.Decimal(14, 2) = pa.Field(ge=0, metadata=public, description=COUPON_DISC)
+    coupon_match_disc: dt.Decimal(14, 2) = pa.Field(ge=0, metadata=public, description=COUPON_MATCH_DISC)
     sales_value_eur: dt.Decimal(14, 2) = pa.Field(
         ge=0, metadata=public, description="sales_value in euros, each day at the last rate published on or before it"
     )

@@ -6,10 +6,12 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from assay import Reference, internal, personal, public, table
+from assay import Reference, daily, internal, personal, public, table
 from pipeline_project.extract.raw_demographics import RawDemographics
+from pipeline_project.transform.money import COUPON_DISC, COUPON_MATCH_DISC, RETAIL_DISC, SALES_VALUE
 from pipeline_project.transform.products import Products
 from pipeline_project.transform.promotions import NOT_PROMOTED, Promotions
+from pipeline_project.transform.shop_calendar import SHOP_ZONE
 from pipeline_project.transform.transactions import Transactions
 
 
@@ -20,12 +22,10 @@ class Purchases(pa.DataFrameModel):
     sold_on: dt.Date = pa.Field(metadata=public, description="Day in the shops' time zone")
     week: dt.Int64 = pa.Field(metadata=public, description="Monday week of sold_on, as the shops count")
     quantity: dt.Int64 = pa.Field(metadata=public, description="Units")
-    sales_value: dt.Decimal(12, 2) = pa.Field(metadata=public, description="US dollars, after discounts")
-    retail_disc: dt.Decimal(12, 2) = pa.Field(metadata=public, description="US dollars off by loyalty card")
-    coupon_disc: dt.Decimal(12, 2) = pa.Field(metadata=public, description="US dollars off by coupon")
-    coupon_match_disc: dt.Decimal(12, 2) = pa.Field(
-        metadata=public, description="US dollars off by the shop's match of a coupon"
-    )
+    sales_value: dt.Decimal(12, 2) = pa.Field(metadata=public, description=SALES_VALUE)
+    retail_disc: dt.Decimal(12, 2) = pa.Field(metadata=public, description=RETAIL_DISC)
+    coupon_disc: dt.Decimal(12, 2) = pa.Field(metadata=public, description=COUPON_DISC)
+    coupon_match_disc: dt.Decimal(12, 2) = pa.Field(metadata=public, description=COUPON_MATCH_DISC)
     department: dt.String = pa.Field(nullable=True, metadata=public, description="Missing if the product is unknown")
     brand: dt.String = pa.Field(nullable=True, metadata=public, description="National or Private")
     product_category: dt.String = pa.Field(nullable=True, metadata=public, description="Grouping in a department")
@@ -41,6 +41,7 @@ class Purchases(pa.DataFrameModel):
 
 
 @table(
+    partitions=daily("sold_on", start="2017-01-01", end="2017-12-31", timezone=SHOP_ZONE),
     preserves="transactions",
     references=[
         Reference(("product_id",), "products", severity="warn"),

@@ -10,6 +10,7 @@ from pandera.typing.ibis import Table
 from assay import internal, public, table
 from pipeline_project.transform.campaigns import Campaigns
 from pipeline_project.transform.coupons import Coupons
+from pipeline_project.transform.money import shelf_price
 from pipeline_project.transform.purchases import Purchases
 from pipeline_project.transform.redemptions import Redemptions
 
@@ -26,6 +27,9 @@ class RedemptionFeatures(pa.DataFrameModel):
     )
     end_date: dt.Date = pa.Field(metadata=public, description="Last day of the campaign")
     has_redeemed: dt.Boolean = pa.Field(metadata=internal, description="The label: redeemed at least one coupon of it")
+    is_settled: dt.Boolean = pa.Field(
+        metadata=public, description="Whether the campaign ended within the data, so that the label is final"
+    )
     history_days: dt.Int64 = pa.Field(metadata=public, description="Days the features look back on, at most 56")
     baskets_per_week: dt.Float64 = pa.Field(ge=0, metadata=internal, description="Visits to a shop")
     sales_per_week: dt.Float64 = pa.Field(ge=0, metadata=internal, description="US dollars spent")
@@ -40,7 +44,7 @@ class RedemptionFeatures(pa.DataFrameModel):
     discount_share: dt.Float64 = pa.Field(
         in_range={"min_value": 0, "max_value": 1},
         metadata=internal,
-        description="Loyalty discount in the undiscounted price",
+        description="Loyalty discount in the shelf price",
     )
     days_since_purchase: dt.Float64 = pa.Field(
         ge=0,
@@ -81,13 +85,14 @@ def redemption_features(
         "start_date",
         "end_date",
         has_redeemed=joined.first_redeemed.notnull(),
+        is_settled=(joined.end_date <= purchases.sold_on.max().as_scalar()).fill_null(False),
         history_days=joined.history_days,
         baskets_per_week=ratio(joined.baskets, weeks),
         sales_per_week=ratio(joined.sales, weeks),
         campaign_sales_per_week=ratio(joined.campaign_sales, weeks),
         coupon_lines_per_week=ratio(joined.coupon_lines, weeks),
         promoted_share=ratio(joined.promoted_lines, joined.lines),
-        discount_share=ratio(joined.discount, joined.sales + joined.discount),
+        discount_share=ratio(joined.discount, joined.shelf_price),
         days_since_purchase=joined.days_since_purchase.fill_null(WINDOW_DAYS).cast("float64"),
         redeemed_share=ratio(joined.earlier_redeemed, joined.earlier),
         is_type_a=(joined.campaign_type == "Type A").cast("float64"),
@@ -115,6 +120,7 @@ def purchase_history(before: ir.Table) -> ir.Table:
         lines=before.count(),
         sales=before.sales_value.sum(),
         discount=before.retail_disc.sum(),
+        shelf_price=shelf_price(before).sum(),
         coupon_lines=(before.coupon_disc > 0).sum(),
         promoted_lines=(before.is_displayed | before.is_mailed).sum(),
         days_since_purchase=before.days_before.min(),

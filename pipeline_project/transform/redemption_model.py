@@ -3,7 +3,8 @@
 Plain functions over Arrow tables, without tables or a warehouse, so that training twice is one call twice.
 
 Out of time: the model learns from campaigns that ended before `TEST_FROM` and is tested on those that started
-on it or later. Campaigns that straddle the day, and those older than the data, are scored but used for neither.
+on it or later. Campaigns that straddle the day, those older than the data, and those that run on after the data ends
+(who has not redeemed yet still may) are scored but used for neither.
 """
 
 from __future__ import annotations
@@ -87,11 +88,14 @@ def probability(margin: Floats) -> Floats:
 
 def split_of(features: pa.Table) -> list[str]:
     """`train`, `test` or `unused`, row by row."""
-    columns = features.select(["start_date", "end_date", "history_days"]).to_pydict()
-    return [
-        "test" if start >= TEST_FROM else "train" if end < TEST_FROM and history > 0 else "unused"
-        for start, end, history in zip(*columns.values())
-    ]
+    columns = features.select(["start_date", "end_date", "history_days", "is_settled"]).to_pydict()
+    return [_split(*row) for row in zip(*columns.values())]
+
+
+def _split(start: dtm.date, end: dtm.date, history: int, is_settled: bool) -> str:
+    if not is_settled:
+        return "unused"
+    return "test" if start >= TEST_FROM else "train" if end < TEST_FROM and history > 0 else "unused"
 
 
 def in_order(features: pa.Table) -> pa.Table:

@@ -11,6 +11,7 @@ from pandera.typing.ibis import Table
 
 from assay import daily, internal, public, table
 from pipeline_project.extract.raw_transactions import RawTransactions
+from pipeline_project.transform.money import COUPON_DISC, COUPON_MATCH_DISC, RETAIL_DISC, SALES_VALUE
 from pipeline_project.transform.shop_calendar import SHOP_ZONE, as_utc, shop_date, week_of
 
 
@@ -25,12 +26,10 @@ class Transactions(pa.DataFrameModel):
     quantity: dt.Int64 = pa.Field(
         ge=0, metadata=public, description="Units; 0 for returns and fees, hundreds of gallons and more for fuel"
     )
-    sales_value: dt.Decimal(12, 2) = pa.Field(ge=0, metadata=public, description="US dollars, after discounts")
-    retail_disc: dt.Decimal(12, 2) = pa.Field(ge=0, metadata=public, description="US dollars off by loyalty card")
-    coupon_disc: dt.Decimal(12, 2) = pa.Field(ge=0, metadata=public, description="US dollars off by coupon")
-    coupon_match_disc: dt.Decimal(12, 2) = pa.Field(
-        ge=0, metadata=public, description="US dollars off by the shop's match of a coupon"
-    )
+    sales_value: dt.Decimal(12, 2) = pa.Field(ge=0, metadata=public, description=SALES_VALUE)
+    retail_disc: dt.Decimal(12, 2) = pa.Field(ge=0, metadata=public, description=RETAIL_DISC)
+    coupon_disc: dt.Decimal(12, 2) = pa.Field(ge=0, metadata=public, description=COUPON_DISC)
+    coupon_match_disc: dt.Decimal(12, 2) = pa.Field(ge=0, metadata=public, description=COUPON_MATCH_DISC)
 
     class Config:
         strict = True

@@ -77,11 +77,11 @@ def test_closing_frees_the_port_and_may_be_done_twice(tmp_path: Path) -> None:
 
 def test_the_event_log_is_written_once(sources: DemoSources) -> None:
     log = Path(sources.resolve("retail_events"))
-    written = {path: path.stat().st_mtime_ns for path in log.rglob("*.log")}
+    written = {path: path.stat().st_mtime_ns for path in log.rglob("*")}
     assert EVENTS.lag(str(log), {}) == 2102
     assert Path(sources.resolve("retail_events")) == log
-    assert {path: path.stat().st_mtime_ns for path in log.rglob("*.log")} == written
-    assert [path.name for path in log.parent.iterdir()] == [log.name]
+    assert {path: path.stat().st_mtime_ns for path in log.rglob("*")} == written
+    assert [path.name for path in log.iterdir()] == ["redemptions.ndjson"]
 
 
 def test_of_two_runs_at_once_both_find_the_whole_log(tmp_path: Path) -> None:

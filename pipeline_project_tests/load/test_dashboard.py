@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ibis
 import pytest
 
 from assay.tables.results import CheckResult, Publication
@@ -21,7 +22,9 @@ from assay.testing.browser import (
     needs_browser,
     silent_page,
 )
+from pipeline_project.load.page.facts import by_department, rows
 from pipeline_project.project import project
+from pipeline_project.transform.money import shelf_price
 from pipeline_project_tests.transform.households import households
 
 if TYPE_CHECKING:
@@ -176,3 +179,11 @@ def test_empty_tables_make_a_page_too(bench: Bench) -> None:
     text = Path(str(bench.build("dashboard").path)).read_text()
     assert text.count("No rows yet.") == 6
     assert "This run built the dashboard alone" in text
+
+
+def test_a_makers_coupon_is_not_given_away_by_the_shop() -> None:
+    amounts = {"sales_value": 8.0, "retail_disc": 1.5, "coupon_disc": 4.0, "coupon_match_disc": 0.5}
+    line = {"department": "GROCERY", "week": 1, "lines": 1, **amounts}
+    [found] = rows(by_department(ibis.memtable([line])))
+    assert (found["sales"], found["discounts"]) == (8.0, 2.0)
+    assert rows(ibis.memtable([amounts]).select(price=shelf_price)) == [{"price": 10.0}]

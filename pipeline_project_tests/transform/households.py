@@ -26,6 +26,7 @@ def households(count: int) -> pa.Table:
             "household_id": pa.array(range(1, count + 1), pa.int64()),
             "start_date": pa.array([dtm.date.fromisoformat(start) for _, start, _ in chosen], pa.date32()),
             "end_date": pa.array([dtm.date.fromisoformat(end) for _, _, end in chosen], pa.date32()),
+            "is_settled": pa.array([True] * count, pa.bool_()),
             "has_redeemed": pa.array(random.uniform(0, 1, count) < 1 / (1 + np.exp(-odds))),
             "history_days": pa.array([56] * count, pa.int64()),
             **values,

@@ -10,7 +10,7 @@ from assay.testing.bench import Bench, Row, day
 
 START = "2017-06-05"
 KNOWN = ("baskets_per_week", "sales_per_week", "campaign_sales_per_week", "coupon_lines_per_week")
-NO_DISCOUNT = {"retail_disc": 0, "coupon_disc": 0}
+NO_DISCOUNT = {"retail_disc": 0, "coupon_disc": 0, "coupon_match_disc": 0}
 
 
 def bought(on: str, **values: object) -> Row:
@@ -60,14 +60,14 @@ def test_nothing_from_the_start_on_changes_a_feature(targeted: Bench) -> None:
     targeted.given("redemptions", redeemed | {"event_id": "a"})
     targeted.build("redemption_features")
     labels = targeted.rows("redemption_features", "campaign_id", "has_redeemed")
-    known = targeted.rows("redemption_features", "* EXCLUDE has_redeemed")
+    known = targeted.rows("redemption_features", "* EXCLUDE (has_redeemed, is_settled)")
 
     later = [bought(START, sales_value=500, coupon_disc=9, is_displayed=True), bought("2017-12-31", retail_disc=9)]
     given_purchases(targeted, *before, *later)
     after = redeemed | {"redemption_date": day(START), "campaign_id": 5}
     targeted.given("redemptions", redeemed | {"event_id": "a"}, after | {"event_id": "b"})
     targeted.build("redemption_features")
-    assert targeted.rows("redemption_features", "* EXCLUDE has_redeemed") == known
+    assert targeted.rows("redemption_features", "* EXCLUDE (has_redeemed, is_settled)") == known
     assert labels == [(4, True), (5, False)]
     assert targeted.rows("redemption_features", "campaign_id", "has_redeemed") == [(4, True), (5, True)]
 
@@ -112,3 +112,21 @@ def test_rates_are_per_week_of_known_history(targeted: Bench) -> None:
     given_purchases(targeted, bought("2017-01-08"), bought("2017-01-09", coupon_disc=2, retail_disc=8, is_mailed=True))
     columns = ("history_days", *KNOWN, "promoted_share", "discount_share", "days_since_purchase")
     assert features(targeted, *columns) == (14, 1.0, 8.0, 8.0, 0.5, 0.5, pytest.approx(1 / 3), 6.0)
+
+
+def test_the_discount_is_a_share_of_the_shelf_price(targeted: Bench) -> None:
+    """The shop's match of a coupon was on the label; a maker's coupon is paid to the shop and was not taken off it."""
+    given_purchases(targeted, bought("2017-06-01", retail_disc=3, coupon_match_disc=1, coupon_disc=2))
+    assert features(targeted, "discount_share") == (pytest.approx(3 / 12),)
+
+
+def test_a_label_is_final_only_where_the_campaign_ended_within_the_data(targeted: Bench) -> None:
+    ends = {4: "2017-06-29", 5: "2017-06-30", 6: "2017-07-01"}
+    targeted.given("campaigns", *(campaign(number, START, end) for number, end in ends.items()))
+    given_purchases(targeted, bought("2017-06-30"))
+    targeted.build("redemption_features")
+    found = targeted.rows("redemption_features", "campaign_id", "is_settled")
+    assert found == [(4, True), (5, True), (6, False)]
+    targeted.given("purchases")
+    targeted.build("redemption_features")
+    assert {settled for _, settled in targeted.rows("redemption_features", "campaign_id", "is_settled")} == {False}

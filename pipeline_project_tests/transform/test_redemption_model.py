@@ -94,7 +94,8 @@ def test_splits_are_out_of_time(start: str, end: str, history: int, split: str) 
         "end_date": dtm.date.fromisoformat(end),
         "history_days": history,
     }
-    assert model.split_of(pa.Table.from_pylist([row])) == [split]
+    assert model.split_of(pa.Table.from_pylist([row | {"is_settled": True}])) == [split]
+    assert model.split_of(pa.Table.from_pylist([row | {"is_settled": False}])) == ["unused"]
 
 
 @given(st.floats(allow_nan=False, width=64))

@@ -21,6 +21,10 @@ _EXPORTS = {
     "RejectBudget": "tables.declare",
     "Run": "tables.run",
     "daily": "tables.partitions",
+    "hourly": "tables.partitions",
+    "monthly": "tables.partitions",
+    "static": "tables.partitions",
+    "weekly": "tables.partitions",
     "public": "contract.classification",
     "internal": "contract.classification",
     "personal": "contract.classification",
@@ -33,18 +37,22 @@ __all__ = [
     "Run",
     "daily",
     "export",
+    "hourly",
     "internal",
     "invariant",
+    "monthly",
     "personal",
     "public",
     "secret",
+    "static",
     "table",
+    "weekly",
 ]
 
 if TYPE_CHECKING:
     from assay.contract.classification import internal, personal, public, secret
     from assay.tables.declare import KeepFirst, Reference, RejectBudget, export, invariant, table
-    from assay.tables.partitions import daily
+    from assay.tables.partitions import daily, hourly, monthly, static, weekly
     from assay.tables.run import Run
 
 

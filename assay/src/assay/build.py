@@ -6,19 +6,20 @@ Golden runs and plans call `build`; a Dagster asset's body calls `build_node`: o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from assay.errors import AuditFailed, PipelineError, WiringError
+from assay.errors import AuditFailed, PipelineError, SourceError, WarehouseError, WiringError
+from assay.mishaps import told
+from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_version
 from assay.tables.declare import ExportDef, TableDef
-from assay.tables.lineage import column_lineage
+from assay.tables.lineage import carried_columns, column_lineage
 from assay.tables.results import Publication
 from assay.warehouse import ops
 from assay.warehouse.dry.scratch import scratch_folder
-from assay.warehouse.failures import explained
 from assay.warehouse.publish import Build, publish
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from assay.sources.base import Landed, Sources
     from assay.tables.graph import Graph
+    from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run
     from assay.warehouse.session import Session
 
@@ -107,7 +109,7 @@ def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: 
     """
     started = time.perf_counter()
     try:
-        with explained(f"{node.stage}.{node.name} ({node.file})"):
+        with told(node):
             publication = (
                 _build_table(node, graph, session, run, sources, started)
                 if isinstance(node, TableDef)
@@ -137,11 +139,12 @@ def _build_table(
             folder.mkdir()
             stack.enter_context(session.temporary_tables())
             landed = _land(table, contract.duckdb_columns, session, sources, folder)
+            stack.enter_context(_blaming_the_source(landed))
             arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)
         if table.run_parameter:
             arguments[table.run_parameter] = run
         rows = stack.enter_context(_as_expression(table, table.function(**arguments), session))
-        partition = run.partition if table.partitions is not None else None
+        partition = own_partitions(table, run)
         return publish(
             session,
             Build(
@@ -155,10 +158,30 @@ def _build_table(
                 landed=landed,
                 code_version=code_version(table, *graph.invariants_of(table.name)),
                 upstream_versions=_versions(session, table.inputs),
+                aligned=_aligned(table, rows, inputs, upstream),
                 lineage=_lineage(table, rows, inputs),
+                carried=_carried(table, rows, inputs),
                 started=started,
             ),
         )
+
+
+def own_partitions(table: TableDef, run: Run) -> PartitionRange | None:
+    """What of `table` the run builds; None where that is all of it.
+
+    Raises:
+        PipelineError: the run is for partitions of which the table has none, or not yet.
+    """
+    if table.partitions is None or run.partition is None:
+        return None
+    whole, own = table.partitions.whole(run.now), table.partitions.clip(run.partition, run.now)
+    if own is None:
+        raise PipelineError(
+            f"{run.partition} is outside its partitions",
+            where=f"{table.stage}.{table.name}",
+            fix=f"Name {table.partitions.noun}s of {whole}." if whole else "Its first partition is not complete yet.",
+        )
+    return None if own == whole else own
 
 
 def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, started: float) -> Publication:
@@ -211,6 +234,21 @@ def _land(table: TableDef, columns: Mapping[str, str], session: Session, sources
     )
 
 
+@contextmanager
+def _blaming_the_source(landed: Landed) -> Iterator[None]:
+    """Where the engine fails while the source is still being read, and the source fails alone too, it is to blame."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.Error, WarehouseError, SourceError) as error:
+        cause = error if isinstance(error, duckdb.Error) else error.__cause__
+        elsewhere = isinstance(cause, duckdb.InterruptException | duckdb.OutOfMemoryException)
+        if landed.recheck is not None and isinstance(cause, duckdb.Error) and not elsewhere:
+            landed.recheck()
+        raise
+
+
 def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractContextManager[ibis.Table]:
     import ibis.expr.types as ir
 
@@ -230,6 +268,20 @@ def _versions(session: Session, names: Iterable[str]) -> dict[str, str]:
     return {name: version for name, version in found.items() if version is not None}
 
 
+def _aligned(
+    table: TableDef, rows: ibis.Table, inputs: Mapping[str, ibis.Table], upstream: Mapping[str, TableDef]
+) -> frozenset[str]:
+    """The partitioned inputs of which a partition of `table` reads nothing but the same partition."""
+    if table.partitions is None:
+        return frozenset()
+    others = {name: upstream[name].partitions for name in table.inputs}
+    return frozenset(
+        name
+        for name, partitions in others.items()
+        if partitions is not None and is_aligned(rows, table.partitions.column, inputs[name], partitions.column)
+    )
+
+
 def _lineage(
     table: TableDef, rows: ibis.Table, inputs: Mapping[str, ibis.Table]
 ) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -238,3 +290,12 @@ def _lineage(
         pairs = tuple((name, column) for name, source in inputs.items() for column in source.columns)
         return dict.fromkeys(rows.columns, pairs)
     return {column: tuple(pairs) for column, pairs in column_lineage(rows, inputs).items()}
+
+
+def _carried(table: TableDef, rows: ibis.Table, inputs: Mapping[str, ibis.Table]) -> dict[str, str]:
+    """Columns of the preserved input -> the table's columns that hold their values unchanged."""
+    if table.preserves is None:
+        return {}
+    if table.engine == "python":
+        return {name: name for name in inputs[table.preserves].columns}  # nothing tells, but the name
+    return carried_columns(rows, inputs[table.preserves])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
+import signal
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,7 +13,8 @@ from typing import Any
 
 import click
 
-from assay.errors import PipelineError
+from assay.errors import Interrupted, PipelineError
+from assay.interrupts import noted
 
 COMMANDS = {
     "run": ("assay.commands.run_commands:run", "Build tables and publish what passes its audit."),
@@ -56,6 +59,14 @@ class LazyGroup(click.Group):
         command: click.Command = imported(self.lazy[cmd_name][0])
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        with noted() as arrived:
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:
+                # Click's own exit code for Ctrl-C is 1, which here means that data broke a rule.
+                raise Interrupted("interrupted", arrived.number or signal.SIGINT) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in self.lazy.items()])
@@ -80,7 +91,7 @@ def command_line(
     def pipeline(context: click.Context) -> None:
         """Build, test and dry-run the data pipeline.
 
-        Exit codes: 0 done, 1 data broke a rule, 2 error. `golden` and `plan` document their own.
+        Exit codes: 0 done, 1 data broke a rule, 2 error, 130 Ctrl-C, 143 SIGTERM. `golden` and `plan` document their own.
         """
         context.obj = imported(project)
 
@@ -95,6 +106,8 @@ def run(pipeline: click.Group) -> None:
     gc.set_threshold(100_000, 20, 100)
     atexit.register(gc.freeze)
     try:
+        if os.name == "nt":
+            raise PipelineError("Windows is not supported", fix="Use WSL, where this is Linux.")
         pipeline(prog_name="pipeline", standalone_mode=True)
     except PipelineError as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)

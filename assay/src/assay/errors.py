@@ -2,7 +2,7 @@
 
 Every failure the project foresees is a `PipelineError`. The command line prints it as one line on
 standard error, without a traceback, and leaves with the error's `exit_code`. An exception that is not
-a `PipelineError` is a defect of the framework and keeps its traceback.
+a `PipelineError` keeps its traceback; while a table is built, `mishaps.py` turns it into one.
 """
 
 from __future__ import annotations
@@ -69,6 +69,22 @@ class SourceUnavailable(SourceError):
 
 class SourceChanged(SourceError):
     """A source has other columns than its table's contract, or of other types."""
+
+
+class CodeError(PipelineError):
+    """The code of a table raised an exception. Nothing was published; the exception is the cause of this error."""
+
+
+class Interrupted(PipelineError):
+    """Ctrl-C or SIGTERM ended a command. Its exit code is 128 and the signal's number, as shells have it.
+
+    Args:
+        signal_number: 2 for Ctrl-C, 15 for SIGTERM.
+    """
+
+    def __init__(self, what: str, signal_number: int, *, fix: str | None = None) -> None:
+        super().__init__(what, fix=fix)
+        self.exit_code = 128 + signal_number
 
 
 class WarehouseError(PipelineError):

@@ -27,6 +27,9 @@ class BaseSettings(pydantic.BaseModel):
     )
     warehouse: Path = pydantic.Field(Path("data/warehouse.duckdb"), description="The warehouse's DuckDB file.")
     output: Path = pydantic.Field(Path("data"), description="The folder of exported files, such as the dashboard.")
+    snapshot: Path | None = pydantic.Field(
+        None, description="A copy of the warehouse for readers, renewed after every run; default: none is made."
+    )
     scratch: Path | None = pydantic.Field(
         None, description="The folder for temporary files and dry runs; default: beside the warehouse."
     )
@@ -43,7 +46,15 @@ class BaseSettings(pydantic.BaseModel):
     )
     threads: int | None = pydantic.Field(None, ge=1, description="DuckDB's threads; default: all cores.")
     lock_timeout: float = pydantic.Field(
-        30.0, ge=0, description="Seconds to wait for another process that holds the warehouse."
+        3600.0,
+        ge=0,
+        description="Seconds to wait for another process that holds the warehouse: longer than a person looks at it, "
+        "shorter than the longest run that dagster.yaml allows.",
+    )
+    keep_runs: int = pydantic.Field(
+        1000,
+        ge=1,
+        description="How many finished runs keep their page in Dagster's history; what built a table last stays.",
     )
     sources: Mapping[str, str] = pydantic.Field(
         default_factory=dict,
@@ -111,7 +122,7 @@ class BaseSettings(pydantic.BaseModel):
             ) from None
         absolute = {
             name: root / value.expanduser()
-            for name in ("warehouse", "output", "scratch")
+            for name in ("warehouse", "output", "snapshot", "scratch")
             if (value := getattr(settings, name))
         }
         locations = {

@@ -26,7 +26,7 @@ def wide(columns):
 def test_each_rule_has_its_bit_beyond_64_rules_too(connection, columns, masks):
     contract = wide(columns)
     assert len(contract.row_rules) == 2 * columns
-    assert contract.mask_columns == tuple(f"_broken_{number}" for number in range(masks))
+    assert contract.mask_columns == tuple(f"__broken_{number}" for number in range(masks))
     rows: list[list[int | None]] = [[0] * columns for _ in range(2 * columns + 2)]
     for number in range(columns):
         rows[2 * number][number] = None
@@ -37,7 +37,7 @@ def test_each_rule_has_its_bit_beyond_64_rules_too(connection, columns, masks):
     assert found[: 2 * columns] == [(code,) for code in codes]
     assert found[-2] == ()
     assert found[-1] == tuple(codes[::2])
-    assert connection.execute("SELECT DISTINCT typeof(_broken_0) FROM labelled").fetchall() == [("UBIGINT",)]
+    assert connection.execute("SELECT DISTINCT typeof(__broken_0) FROM labelled").fetchall() == [("UBIGINT",)]
     listed = connection.execute(f"SELECT {contract.reason_codes_sql()} FROM labelled ORDER BY _row").fetchall()
     assert [tuple(row[0]) for row in listed] == found
     assert contract.broken(connection, "labelled").counts == {code: 2 if "null" in code else 1 for code in codes}
@@ -49,7 +49,7 @@ def test_a_contract_without_rules_labels_every_row_zero(connection):
 
     contract = Contract.of(Free)
     assert verdicts(connection, contract, [(None,), (1,)]) == [(), ()]
-    assert connection.execute("SELECT DISTINCT _broken_0, typeof(_broken_0) FROM labelled").fetchall() == [
+    assert connection.execute("SELECT DISTINCT __broken_0, typeof(__broken_0) FROM labelled").fetchall() == [
         (0, "UBIGINT")
     ]
     assert connection.execute(f"SELECT count(*) FROM labelled WHERE {contract.broken_sql()}").fetchall() == [(0,)]
@@ -94,7 +94,7 @@ def test_columns_beyond_the_contract_are_kept(connection):
     load(connection, contract, [(1, "sale")])
     label(connection, contract)
     names = [row[0] for row in connection.execute("DESCRIBE labelled").fetchall()]
-    assert names == ["amount", "kind", "_row", "_broken_0"]
+    assert names == ["amount", "kind", "_row", "__broken_0"]
 
 
 def test_the_rules_follow_a_composed_expression(connection):
@@ -103,7 +103,7 @@ def test_the_rules_follow_a_composed_expression(connection):
     rows = ibis.duckdb.from_connection(connection).table("rows")
     expression = rows.filter(rows.amount > 1).mutate(amount=rows.amount * 2).order_by("amount")
     sql = ibis.to_sql(contract.label(expression), dialect="duckdb")
-    found = connection.execute(f"SELECT amount, _broken_0 FROM ({sql}) ORDER BY amount").fetchall()
+    found = connection.execute(f"SELECT amount, __broken_0 FROM ({sql}) ORDER BY amount").fetchall()
     assert [(amount, contract.codes([mask])) for amount, mask in found] == [
         (10, ("kind.isin",)),
         (198, ("amount.le_100",)),

@@ -4,7 +4,7 @@ Left out is only what the pandas backend itself does not decide soundly, or deci
 
 - `ignore_na=False` on nullable integers and strings (`NA > 0` is NA there, and NA counts as passed or raises),
   and with `ne` and `notin` (`NaN != 0` is true in floating-point arithmetic, so a missing value would pass);
-- what Python's `re` and RE2 read differently: `.` and `$` at a line break, `\\d` beyond ASCII.
+- what Python's `re` and RE2 read differently: `$` at a line break.
 """
 
 from __future__ import annotations

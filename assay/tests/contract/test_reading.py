@@ -109,7 +109,7 @@ REFUSED = {
     ),
     "the warehouse's names": ({"fields": {"a": (dt.Int64, pa.Field(alias="_source_line"))}}, "adds a column"),
     "names that differ by case": ({"fields": {"a": (dt.Int64, None), "A": (dt.Int64, None)}}, "'a' and 'A'"),
-    "our own names": ({"fields": {"a": (dt.Int64, pa.Field(alias="_broken_0"))}}, "adds a column"),
+    "our own names": ({"fields": {"a": (dt.Int64, pa.Field(alias="__broken_0"))}}, "adds a column"),
 }
 
 

@@ -20,7 +20,7 @@ def test_everything_a_case_can_say(tree: Tree) -> None:
             "case.yml": """\
 description: Says everything
 owner: team:shop
-now: 2018-01-01T00:30:00-05:00
+now: 2026-03-05T00:30:00-05:00
 seed: 7
 partition: 2026-03-01..2026-03-02
 tables: [orders]
@@ -31,10 +31,10 @@ expects_error: {daily_sales: no sales}
         },
     )
     case = read_case(folder)
-    assert case.now == dtm.datetime(2018, 1, 1, 5, 30, tzinfo=dtm.UTC)
+    assert case.now == dtm.datetime(2026, 3, 5, 5, 30, tzinfo=dtm.UTC)
     assert case.run().now == case.now
     assert (case.seed, case.owner, case.tables, case.empty) == (7, "team:shop", ("orders",), ("raw_orders",))
-    assert case.partition == PartitionRange(dtm.date(2026, 3, 1), dtm.date(2026, 3, 2))
+    assert case.partition == PartitionRange.of_days(dtm.date(2026, 3, 1), dtm.date(2026, 3, 2))
     assert case.subjects == ("orders", "daily_sales")
     check_case(case, tree.project.graph)
 
@@ -62,7 +62,7 @@ def test_defaults_are_frozen(tree: Tree) -> None:
         ("description: x\nnow: 2018-01-01\ntables: [orders]\n", "case.yml:2: 'now' is no instant"),
         ("description: x\nnow: 2018-01-01 05:00:00\ntables: [orders]\n", "case.yml:2: 'now' is no instant"),
         ("description: x\nseed: ten\ntables: [orders]\n", "case.yml:2: 'seed' is no integer"),
-        ("description: x\npartition: March\ntables: [orders]\n", "case.yml:2: 'March' is no partition"),
+        ("description: x\npartition: 2026-03\ntables: [orders]\n", "case.yml:2: '2026-03' is no partition"),
         ("description: x\npartition: 2026-03-02..2026-03-01\ntables: [orders]\n", "ends before it starts"),
         (
             "description: x\ntables: [orders]\nexpects_error:\n  orders: gone\n",
@@ -106,6 +106,8 @@ def test_a_mistake_is_one_line(tree: Tree, text: str | bytes, message: str) -> N
     [
         ("tables: [ordesr]\n", "case.yml:2: no table named 'ordesr'. Did you mean orders"),
         ("tables:\n  - orders\n  - zebra\n", "case.yml:4: no table named 'zebra'. `pipeline tables` lists them"),
+        ("partition: March\ntables: [orders]\n", "case.yml:2: 'March' is no partition"),
+        ("partition: 1999-01-01\ntables: [orders]\n", "case.yml:2: 1999-01-01 is outside the partitions of 'orders'"),
         ("tables: [letter]\n", "case.yml:2: 'letter' is an exported file"),
         ("tables: [orders]\nempty: [order]\n", "case.yml:3: no table named 'order'"),
         ("tables: [orders]\nempty: [orders]\n", "case.yml:3: 'orders' is under test and given as empty"),

@@ -185,9 +185,9 @@ def test_the_golden_job_fails_on_a_case_that_cannot_be_read_though_the_location_
 
 def test_materializing_tables_runs_no_golden_check(tree: Tree) -> None:
     tree.accepted()
-    tables = dg.AssetSelection.assets(*tree.project.graph.nodes)
-    defs = dg.Definitions.merge(definitions(tree), dg.Definitions(jobs=[dg.define_asset_job("all", tables)]))
-    keys = defs.resolve_job_def("all").asset_layer.asset_graph.asset_check_keys
-    selected = defs.resolve_job_def("all").asset_layer.selected_asset_keys
+    everything = definitions(tree).resolve_implicit_global_asset_job_def()
+    tables = {dg.AssetKey(name) for name in tree.project.graph.nodes}
+    job = everything.get_subset(asset_selection=tables)
+    keys, selected = job.asset_layer.asset_graph.asset_check_keys, job.asset_layer.selected_asset_keys
     assert keys
     assert {key.to_user_string() for key in selected} == set(tree.project.graph.nodes)

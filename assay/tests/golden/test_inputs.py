@@ -123,7 +123,7 @@ def test_lines_become_an_event_log(sales: Tree) -> None:
     rows = given(sales, "events", {"events/sold.ndjson": '{"id": 7}\n\n{"id": 8}\n'})
     assert [(row["event_partition"], row["event_offset"], row["id"]) for row in rows] == [
         ("0", "0", "7"),
-        ("0", "1", "8"),
+        ("0", "2", "8"),
     ]
 
 

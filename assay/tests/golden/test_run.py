@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import ibis
@@ -222,14 +223,13 @@ def test_an_exception_in_a_tables_code_is_told_and_others_still_run(tree: Tree) 
 
     result = tree.with_code(orders=orders).run()
     five, zero = result.cases
-    assert five.error == "ZeroDivisionError: division by zero"
-    assert "in orders" in (five.traceback or "")
+    assert re.search(r"orders \(.*test_run.py:\d+\): ZeroDivisionError: division by zero", five.tables[0].problems[0])
     assert zero.status == "equal"
     assert result.exit_code == 2
 
 
 def test_partitions_are_those_of_the_case(tree: Tree) -> None:
-    yml = "description: x\npartition: 2026-03-01\ntables: [orders]\n"
+    yml = "description: x\nnow: 2026-03-05T06:00:00Z\npartition: 2026-03-01\ntables: [orders]\n"
     tree.case("march_first", {**FIVE_ORDERS, "case.yml": yml})
     assert outcome(tree)["orders"].comparisons[0].rows == 2
 

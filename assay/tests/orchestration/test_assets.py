@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,17 @@ import dagster as dg
 import pytest
 
 from assay.build import build
+from assay.errors import WiringError
 from assay.orchestration.assets import build_assets, build_resources, check_names
 from assay.orchestration.jobs import daily_schedule, project_jobs
+from assay.orchestration.metadata import check_results
 from assay.project import Project
+from assay.tables.graph import Graph
+from assay.tables.results import CheckResult
 from assay.tables.run import Run
 from assay.warehouse.warehouse import DuckDBWarehouse
 from tests.shop.project import ORDERS, shop_project
+from tests.tables.declared import orders
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -43,6 +49,13 @@ def execute(project: Project, instance: dg.DagsterInstance, **arguments: Any) ->
         if event.is_step_failure:
             print(event.event_specific_data.error_display_string)
     return result
+
+
+def rows_told_by(record: dg.EventLogRecord) -> object:
+    """The rows that a materialization of a partition, or of the whole table, tells."""
+    assert record.asset_materialization is not None
+    found = record.asset_materialization.metadata
+    return found["dagster/row_count" if record.partition_key is None else "dagster/partition_row_count"].value
 
 
 def contents(project: Project) -> dict[str, list[tuple[Any, ...]]]:
@@ -101,7 +114,7 @@ def test_a_failed_audit_is_recorded_and_stops_what_follows(tmp_path: Path, insta
 
     assert not result.success
     failed = {e.check_name: e for e in result.get_asset_check_evaluations() if not e.passed}
-    assert set(failed) == {"rows_valid"}
+    assert set(failed) == {"rows_valid", "reconciles"}, "of a day no row is left"
     assert "amount.ge_0 2" in (failed["rows_valid"].description or "")
     assert failed["rows_valid"].blocking
     materialized = {e.asset_key.to_user_string() for e in result.get_asset_materialization_events()}
@@ -161,7 +174,8 @@ def test_a_partition_run_replaces_its_days_and_records_them(tmp_path: Path, inst
 
     amounts = {row[0]: str(row[3]) for row in contents(project)["orders"]}
     assert amounts == {1: "10.00", 2: "21.00", 3: "7.25", 5: "99.99"}
-    assert instance.get_materialized_partitions(dg.AssetKey("orders")) == {"2026-03-01", "2026-03-02"}
+    events = instance.fetch_materializations(dg.AssetKey("orders"), limit=3).records
+    assert {event.partition_key: rows_told_by(event) for event in events} == {None: 4, "2026-03-02": 1, "2026-03-01": 2}
 
 
 def test_a_dry_run_environment_writes_nothing_real(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -196,3 +210,44 @@ def test_nothing_holds_the_warehouse_after_a_run(tmp_path: Path, instance: dg.Da
         check=False,
     )
     assert other.returncode == 0, other.stderr
+
+
+def test_samples_whose_rows_have_other_fields_are_one_table() -> None:
+    """A malformed row is shown as its line, one that broke a rule as its columns."""
+    rows = ({"reasons": "csv.columns", "_line": "2;3"}, {"reasons": "k.ge_0", "k": "-2"}, {"k": None})
+    check = CheckResult("rows_valid", False, "warn", "2 rejected", 2, sample=rows)
+    found = next(check_results(orders, [check])).metadata["sample"]
+    assert isinstance(found, dg.TableMetadataValue)
+    assert [column.name for column in found.schema.columns] == ["reasons", "_line", "k"]
+    assert [record.data for record in found.records] == [
+        {"reasons": "csv.columns", "_line": "2;3", "k": ""},
+        {"reasons": "k.ge_0", "_line": "", "k": "-2"},
+        {"reasons": "", "_line": "", "k": "NULL"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"owner": "sales"},
+        {"owner": "team:"},
+        {"tags": {"a key": "x"}},
+        {"tags": {"key": "a value with blanks"}},
+        {"tags": {"key": "x" * 70}},
+        {"tags": {"": "x"}},
+        {"tags": {"key": 1}},
+        {"name": "größe"},
+        {"name": "context"},
+        {"name": "config"},
+    ],
+)
+def test_what_dagster_refuses_is_one_line_with_file_and_fix(tmp_path: Path, options: dict[str, Any]) -> None:
+    project = shop_project(tmp_path)
+    node = dataclasses.replace(project.graph.tables["raw_orders"], **options)
+    project.__dict__["graph"] = Graph({node.name: node}, {})
+    with pytest.raises(WiringError) as caught:
+        build_assets(project)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert f"raw_orders.py: Dagster refuses '{node.name}': " in text
+    assert "Names are letters, digits and _" in text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from assay.orchestration.execute import dagster_home
+from pipeline_project import cli
 
 
 @pytest.fixture
@@ -37,3 +39,11 @@ def test_a_dagster_yaml_of_its_own_is_kept(root: Path, monkeypatch: pytest.Monke
     (root / "elsewhere").mkdir()
     (root / "elsewhere" / "dagster.yaml").write_text("own: true\n")
     assert (dagster_home(root, dry=False) / "dagster.yaml").read_text() == "own: true\n"
+
+
+def test_windows_is_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli, "os", SimpleNamespace(name="nt"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: Windows is not supported. Use WSL, where this is Linux.\n"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -11,7 +14,9 @@ import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
+from assay.errors import PipelineError
 from assay.orchestration import history
+from assay.orchestration.execute import dagster_home
 
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("sound", asset="rows")])
@@ -21,12 +26,18 @@ def rows() -> dg.MaterializeResult:
     )
 
 
+@dg.asset
+def other() -> None:
+    """Built once."""
+
+
 @dg.asset(deps=[rows])
 def broken() -> None:
     raise ValueError("no")
 
 
 JOB = dg.Definitions(assets=[rows, broken], jobs=[dg.define_asset_job("all")]).resolve_job_def("all")
+OTHER = dg.Definitions(assets=[other], jobs=[dg.define_asset_job("one")]).resolve_job_def("one")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -108,3 +119,98 @@ def test_a_storage_that_the_team_chose_is_left_alone(
         kind = type(instance.event_log_storage)
         assert instance.telemetry_enabled is False
     assert kind is (SqliteEventLogStorage if storage else history.HeldOpen)
+
+
+def test_events_written_together_are_all_there_or_none_is(tmp_path: Path) -> None:
+    def report(instance: dg.DagsterInstance, *keys: str) -> None:
+        for key in keys:
+            instance.report_runless_asset_event(dg.AssetMaterialization("a", partition=key))
+
+    for opened in (history.instance(tmp_path), dg.DagsterInstance.from_config(str(tmp_path))):
+        with opened as instance:
+            with history.together(instance):
+                report(instance, "x", "y")
+                assert instance.get_materialized_partitions(dg.AssetKey("a")) == {"x", "y"}
+            with suppress(ZeroDivisionError), history.together(instance):
+                report(instance, "z")
+                raise ZeroDivisionError
+            assert instance.get_materialized_partitions(dg.AssetKey("a")) == {"x", "y"}
+
+
+MAKER = """
+import sys
+from pathlib import Path
+from assay.orchestration import history
+from assay.errors import PipelineError
+from assay.orchestration.execute import dagster_home
+sys.stdin.read()
+with history.instance(Path(sys.argv[1])) as instance:
+    print(len(instance.get_runs()))
+"""
+STAMPED_WITHOUT_THE_LOCK = "INSERT INTO alembic_version VALUES ('567bc23fd1ac')"
+
+
+def versions(file: Path) -> list[str]:
+    with closing(sqlite3.connect(file)) as connection:
+        return [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
+
+
+def databases(home: Path) -> list[Path]:
+    return [home / "history" / "runs.db", home / "history" / "runs" / "index.db", home / "schedules" / "schedules.db"]
+
+
+def test_processes_that_make_the_history_at_once_make_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MAKER, str(tmp_path)]
+    makers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    for maker in makers:
+        assert maker.stdin is not None
+        maker.stdin.close()
+    assert [maker.stdout.read() for maker in makers if maker.stdout] == ["0\n"] * 3
+    for maker in makers:
+        assert maker.wait() == 0
+        assert maker.stdout is not None
+        maker.stdout.close()
+    assert [len(versions(file)) for file in databases(tmp_path)] == [1, 1, 1]
+
+
+def test_a_history_that_two_processes_made_at_once_is_mended(tmp_path: Path) -> None:
+    with history.instance(tmp_path) as held:
+        run_id = ran(held)
+    right = [versions(file) for file in databases(tmp_path)]
+    for file in databases(tmp_path):
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(STAMPED_WITHOUT_THE_LOCK)
+    with pytest.raises(Exception, match="more than one head"):
+        dg.DagsterInstance.from_config(str(tmp_path))
+    with history.instance(tmp_path) as held:
+        assert [run.run_id for run in held.get_runs()] == [run_id]
+    assert [versions(file) for file in databases(tmp_path)] == right
+
+
+def test_a_history_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may write everywhere, so the place is one where nobody can."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PipelineError, match=r"file/.dagster: Dagster's history cannot be read or written: Not a dir"):
+        dagster_home(tmp_path / "file", dry=False)
+    home = tmp_path / "home"
+    (home / "history" / "runs.db").mkdir(parents=True)
+    with pytest.raises(PipelineError, match=r"unable to open database file\. Free the disk") as caught:
+        history.instance(home)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_old_runs_give_up_their_page_and_the_catalog_stays(tmp_path: Path) -> None:
+    """But those that built an asset last, however old they are."""
+    with history.instance(tmp_path) as held:
+        first = OTHER.execute_in_process(instance=held, run_config=QUIET).run_id
+        runs = [ran(held) for _ in range(4)]
+        before = told(held, runs[-1])
+        history.retire(held, 2)
+        assert set(held.get_run_ids()) == {first, *runs[-2:]}
+        assert told(held, runs[-1]) == before
+        materialized = held.fetch_materializations(dg.AssetKey("rows"), limit=9).records
+        assert [record.run_id for record in materialized] == runs[::-1]
+    left = {file.name.partition(".")[0] for file in (tmp_path / "history" / "runs").iterdir()}
+    assert left == {"index", first, *runs[-2:]}
+    assert {file.name for file in (tmp_path / "storage").iterdir()} == {first, *runs[-2:]}

@@ -57,7 +57,7 @@ def test_a_check_that_would_fail_fails_the_run_with_the_plan(built: Sample) -> N
 
 
 def test_what_would_be_lost_stands_first(built: Sample) -> None:
-    built.edit("transform/orders.py", 'preserves="raw_orders", ', "")
+    built.edit("transform/orders.py", 'preserves="raw_orders", ', "may_shrink=0.5, may_be_empty=True, ")
     built.edit("transform/orders.py", "raw_orders.mutate(amount=_.amount * 1)", "raw_orders.filter(_.order_id > 2)")
     _, metadata = run(built)
     assert list(metadata)[:2] == ["plan", "destructive"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import keyword
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import pyarrow
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -18,8 +21,10 @@ from assay.commands.new_commands import new_source, new_table
 from assay.contract import Contract
 from assay.errors import PipelineError
 from assay.project import Project
+from assay.scaffold.columns import python_string
 from assay.scaffold.unsaid import EDIT, problems
 from assay.settings import BaseSettings
+from assay.sources import Parquet
 from assay.sources.base import Sources
 from assay.tables.declare import TableDef
 
@@ -367,3 +372,68 @@ def test_a_sample_of_another_kind_is_refused(load: Loaded, tmp_path: Path) -> No
     arguments = ("--kind", "parquet", "--location", "shop_files", "--path", "t.parquet")
     done = call(load(), new_source, "raw_teas", *arguments, "--sample", str(sample))
     assert "the sample is no parquet" in str(done.exception)
+
+
+NAUGHTY = [
+    *(
+        '"',
+        "'",
+        "\\",
+        '\\"',
+        '"""',
+        "\n",
+        "a\nb",
+        "\r",
+        "\t",
+        "{0}",
+        "{__import__('os').abort()}",
+        "%s",
+        "\\N{DIGIT ONE}",
+    ),
+    *(
+        '"); __import__("os").abort() #',
+        '", x=__import__("os").abort(), y="',
+        "# x",
+        "\u2028",
+        "\U0001f926",
+        "é",
+        "\u202e",
+        "class",
+    ),
+    *("None", "A b", "a_b", "a-b", "²", "1", "", " "),
+]
+
+
+def test_whatever_a_foreign_file_is_called_and_calls_its_columns_is_text(load: Loaded, tmp_path: Path) -> None:
+    names = list(dict.fromkeys(name or "x" for name in NAUGHTY))
+    sample = tmp_path / 'a"b {c}.parquet'
+    pq.write_table(pyarrow.table({name: ["v"] for name in names}), sample)
+    path = 'p"{x}\\N.parquet'
+    done = call(
+        load(),
+        new_source,
+        "raw_odd",
+        "--kind",
+        "parquet",
+        "--location",
+        "shop_files",
+        "--path",
+        path,
+        "--sample",
+        str(sample),
+    )
+    assert done.exit_code == 0, done.output
+    made = table(load(), "raw_odd")
+    assert isinstance(made.source, Parquet)
+    assert made.source.path == path
+    assert list(made.source.columns or ()) == names
+    columns = list(Contract.of(made.model).duckdb_columns)
+    assert len(set(columns)) == len(names)
+    assert all(name.isidentifier() and not keyword.iskeyword(name) for name in columns)
+
+
+@pytest.mark.parametrize("text", [*NAUGHTY, "".join(map(chr, range(0x300)))])
+def test_a_text_written_as_code_is_that_text(text: str) -> None:
+    code = python_string(text)
+    assert ast.literal_eval(code) == text
+    assert code.isprintable()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -13,226 +14,212 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import SourceError
-from assay.sources.eventlog import Partition, TopicReader, frame
-from assay.sources.logwriter import LogWriter
-
-
-def write(base: Path, events: list[object], partition: int = 0, *, batch: int = 3, segment_bytes: int = 50) -> int:
-    """Append the events in small batches, in small segments."""
-    with LogWriter(base, "sold", partition, segment_bytes=segment_bytes) as writer:
-        for start in range(0, len(events), batch):
-            writer.append({"n": event} for event in events[start : start + batch])
-        return writer.offset
+from assay.sources import eventlog, text
+from assay.sources.eventlog import TopicReader
+from tests.sources.log import append
 
 
 def read(base: Path, offsets: dict[int, int] | None = None, limit: int = 1000) -> list[tuple[int, int, object]]:
     found = TopicReader(base, "sold").read(offsets or {}, limit)
-    return [(event.partition, event.offset, json.loads(event.payload)["n"]) for event in found]
+    return [(event.partition, event.offset, json.loads(event.payload or b"0")) for event in found]
 
 
-def segments(base: Path, partition: int = 0) -> list[Path]:
-    return Partition(base / "sold" / str(partition)).segments()
+def reached(base: Path, offsets: dict[int, int] | None = None, limit: int = 1000) -> dict[int, int]:
+    reader = TopicReader(base, "sold")
+    for _ in reader.read(offsets or {}, limit):
+        pass
+    return reader.reached
 
 
 def test_what_is_written_is_read_from_any_offset(tmp_path):
-    assert write(tmp_path, list("abcdefghij")) == 10
-    assert len(segments(tmp_path)) > 2
-    assert segments(tmp_path)[0].name == "0" * 20 + ".log"
-    for offset in range(11):
-        assert read(tmp_path, {0: offset}) == [(0, number, "abcdefghij"[number]) for number in range(offset, 10)]
+    append(tmp_path, "sold", *range(10))
+    for limit in range(11):
+        offsets = reached(tmp_path, limit=limit)
+        assert offsets == {0: limit}
+        assert read(tmp_path, offsets) == [(0, number, number) for number in range(limit, 10)]
+        assert read(tmp_path, {0: limit}) == read(tmp_path, offsets), "a number alone is counted from the start"
 
 
 def test_a_batch_is_bounded(tmp_path):
-    write(tmp_path, list("abcdef"))
-    write(tmp_path, list("xyz"), partition=1)
+    append(tmp_path, "sold", *"abcdef", partition=0)
+    append(tmp_path, "sold", *"xyz", partition=1)
     reader = TopicReader(tmp_path, "sold")
     assert [event.offset for event in reader.read({0: 1}, 2)] == [1, 2]
     assert reader.reached == {0: 3, 1: 0}
     assert [(event.partition, event.offset) for event in reader.read({0: 4, 1: 1}, 3)] == [(0, 4), (0, 5), (1, 1)]
     assert reader.reached == {0: 6, 1: 2}
-    assert list(reader.read({0: 6, 1: 3}, 3)) == []
 
 
-def test_ends_and_lag(tmp_path):
-    write(tmp_path, list("abc"))
-    write(tmp_path, list("x"), partition=10)
+def test_lag_and_ends(tmp_path):
+    append(tmp_path, "sold", *"abc", partition=0)
+    append(tmp_path, "sold", "x", partition=10)
     reader = TopicReader(tmp_path, "sold")
-    assert reader.ends() == {0: 3, 10: 1}
-    assert (reader.lag({}), reader.lag({0: 2, 10: 1}), reader.lag({0: 3, 10: 1})) == (4, 1, 0)
+    assert reader.ends() == {0: 12, 10: 4}
+    assert len(list(reader.read({}, 1))) == 1
+    assert reader.positions == {0: 4, 10: 0}
+    assert len(list(reader.read({}, 9))) == 4
+    assert reader.positions == reader.ends()
+    assert [reader.lag(offsets) for offsets in ({}, {0: 2, 10: 1}, reader.reached)] == [4, 1, 0]
 
 
-def test_a_writer_goes_on_where_the_last_one_ended(tmp_path):
-    write(tmp_path, list("abc"))
-    assert write(tmp_path, list("de")) == 5
-    assert [event for *_, event in read(tmp_path)] == list("abcde")
+def test_the_start_of_a_long_log_is_not_read_again(tmp_path, monkeypatch):
+    """Bytes long before the offset may be anything, for nobody looks at them; those just before it may not."""
+    monkeypatch.setattr(eventlog, "COMPARED", 100)
+    file = append(tmp_path, "sold", *range(100, 300))
+    offsets = reached(tmp_path)
+    append(tmp_path, "sold", "new")
+    with file.open("r+b") as stream:
+        stream.write(b"@@@@")
+    assert read(tmp_path, offsets) == [(0, 200, "new")]
+    assert TopicReader(tmp_path, "sold").lag(offsets) == 1
 
 
-def test_one_writer_at_a_time(tmp_path):
-    with LogWriter(tmp_path, "sold"):
-        with pytest.raises(SourceError, match="another process is writing"):
-            LogWriter(tmp_path, "sold")
-        LogWriter(tmp_path, "sold", 1).close()
-    LogWriter(tmp_path, "sold").close()
+def test_blank_lines_windows_line_ends_and_a_byte_order_mark(tmp_path):
+    (tmp_path / "sold.ndjson").write_bytes(b"\xef\xbb\xbf1\r\n\r\n2\n")
+    assert read(tmp_path) == [(0, 0, 1), (0, 2, 2)]
+    offsets = reached(tmp_path)
+    append(tmp_path, "sold", 3)
+    assert read(tmp_path, offsets) == [(0, 3, 3)]
+    reader = TopicReader(tmp_path, "sold")
+    assert len(list(reader.read({}, 9))) == 3
+    assert reader.positions == reader.ends()
 
 
-def test_readers_do_not_wait_for_the_writer(tmp_path):
-    with LogWriter(tmp_path, "sold") as writer:
-        writer.append([{"n": 1}])
-        assert read(tmp_path) == [(0, 0, 1)]
+def test_a_line_that_is_too_long_is_told_and_passed_by(tmp_path, monkeypatch):
+    monkeypatch.setattr(text, "LONGEST", 20)
+    file = append(tmp_path, "sold", 1, "x" * 70, 2, "y" * 18, "z" * 19)
+    assert [(event.offset, event.payload) for event in TopicReader(tmp_path, "sold").read({}, 9)] == [
+        (0, b"1"), (1, None), (2, b"2"), (3, None), (4, None)
+    ]  # fmt: skip
+    with file.open("ab") as stream:
+        stream.write(b"w" * 50)
+    assert reached(tmp_path) == {0: 5}, "one that is still being written is not read yet, however long"
 
 
-@pytest.mark.parametrize("event", [b'{"n":\n1}', b"x" * 16 * 1024 * 1024])
-def test_an_append_is_all_or_none(tmp_path, event):
-    with LogWriter(tmp_path, "sold") as writer:
-        with pytest.raises(SourceError, match="event 1 has a line break, or more than"):
-            writer.append([b'{"n": 0}', event])
-        assert writer.append([{"n": 1}]) == 1
-    assert read(tmp_path) == [(0, 0, 1)]
-
-
-def test_a_full_disk_leaves_nothing_behind(tmp_path):
-    """The limit of a file's size stands in for the disk's: the write is cut off after the first bytes."""
-    code = (
-        "import resource, signal, sys; from assay.sources.logwriter import LogWriter\n"
-        "from assay.errors import SourceError\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "with LogWriter(sys.argv[1], 'sold') as writer:\n"
-        "    writer.append([{'n': 0}])\n"
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))\n"
-        "    try:\n"
-        "        writer.append({'n': n} for n in range(1, 500))\n"
-        "    except SourceError as error:\n"
-        "        print(error)\n"
-        "    print(writer.append([{'n': 1}]))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [f"{tmp_path}/sold/0: cannot be written: File too large", "2"]
-    assert read(tmp_path) == [(0, 0, 0), (0, 1, 1)]
-
-
-class TestDamage:
-    """What no crash of a writer explains is an error that names partition and offset."""
+class TestReplaced:
+    """A file that is not the one that was read up to the offset is an error, whatever it holds now."""
 
     @pytest.fixture
-    def lines(self, tmp_path):
-        write(tmp_path, list("abcdef"), segment_bytes=10_000)
-        return (tmp_path / "sold" / "0" / f"{0:020d}.log").read_bytes().splitlines(keepends=True)
+    def refuses(self, tmp_path):
+        file = append(tmp_path, "sold", *"abcdef")
+        offsets = reached(tmp_path)
 
-    def refuses(self, tmp_path: Path, lines: list[bytes], message: str) -> None:
-        segments(tmp_path)[0].write_bytes(b"".join(lines))
-        with pytest.raises(SourceError) as error:
-            read(tmp_path)
-        assert str(error.value).startswith(f"{tmp_path}/sold, partition 0: {message}")
-        with pytest.raises(SourceError, match=message):
-            LogWriter(tmp_path, "sold")
-        assert segments(tmp_path)[0].read_bytes() == b"".join(lines)
+        def run(content: bytes, message: str) -> None:
+            whole = file.read_bytes()
+            file.write_bytes(content)
+            for question in (lambda: read(tmp_path, offsets), lambda: TopicReader(tmp_path, "sold").lag(offsets)):
+                with pytest.raises(SourceError, match=rf"sold\.ndjson: {message}.*Restore the log"):
+                    question()
+            file.write_bytes(whole)
+            assert read(tmp_path, offsets) == []
 
-    def test_a_gap(self, tmp_path, lines):
-        self.refuses(tmp_path, lines[:2] + lines[3:], "offset 2 is missing: 3 follows 1")
+        return run
 
-    def test_a_repeat(self, tmp_path, lines):
-        self.refuses(tmp_path, [*lines[:3], lines[2], *lines[3:]], "offset 2 appears again where 3 was expected")
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "has 0 bytes, but 24 were read"),
+            (b'"a"\n"b"\n', "has 8 bytes, but 24 were read"),
+            (b'"a"\n"b"\n"c"\n"d"\n"e"\n"x"\n"g"\n', "changed before line 7"),
+            (b'"x"\n"b"\n"c"\n"d"\n"e"\n"f"\n', "changed before line 7"),
+            (b'"b"\n"a"\n"c"\n"d"\n"e"\n"f"\n', "changed before line 7"),
+            (b'"a"\n\n"b"\n"c"\n"d"\n"e"\n"f"\n', "changed before line 7"),
+        ],
+        ids=["emptied", "shorter", "last", "first", "order", "inserted"],
+    )
+    def test_a_change(self, refuses, content, message):
+        refuses(content, message)
 
-    def test_events_in_another_order(self, tmp_path, lines):
-        self.refuses(tmp_path, [lines[1], lines[0], *lines[2:]], "offset 0 is missing: 1 follows -1")
+    def test_a_log_of_which_only_the_number_is_known(self, tmp_path):
+        append(tmp_path, "sold", *"abc")
+        with pytest.raises(SourceError, match="has 3 lines, but 4 were read"):
+            read(tmp_path, {0: 4})
 
-    def test_a_changed_byte(self, tmp_path, lines):
-        self.refuses(tmp_path, [*lines[:3], lines[3].replace(b'"d"', b'"x"'), *lines[4:]], "offset 3 is damaged in")
-
-    def test_a_changed_byte_in_the_last_line(self, tmp_path, lines):
-        self.refuses(tmp_path, [*lines[:5], lines[5].replace(b'"f"', b'"x"')], "offset 5 is damaged in")
-
-    def test_a_line_cut_short_in_the_middle(self, tmp_path, lines):
-        self.refuses(tmp_path, [*lines[:3], lines[3][:-4] + b"\n", *lines[4:]], "offset 3 is damaged in")
-
-    def test_text_that_is_no_event(self, tmp_path, lines):
-        self.refuses(tmp_path, [*lines, b"hello\n"], "offset 6 is damaged in")
-
-    def test_an_event_of_another_place(self, tmp_path, lines):
-        forged = frame(2, b'{"n":"c"}').replace(b"2 ", b"3 ", 1)
-        self.refuses(tmp_path, [*lines[:3], forged, *lines[4:]], "offset 3 is damaged in")
-
-
-def test_a_missing_segment(tmp_path):
-    write(tmp_path, list("abcdefghij"))
-    first, second, third, *_ = segments(tmp_path)
-    second.unlink()
-    with pytest.raises(
-        SourceError, match=rf"offset {int(second.stem)} is missing: the next segment starts at {int(third.stem)}"
-    ):
-        read(tmp_path)
-    first.unlink()
-    with pytest.raises(SourceError, match=rf"offset 0 is gone: the log now starts at {int(third.stem)}"):
-        read(tmp_path, {0: 0})
-    assert read(tmp_path)[0][1] == int(third.stem)
+    def test_a_partition_that_is_gone(self, tmp_path):
+        append(tmp_path, "sold", *"abc")
+        with pytest.raises(SourceError, match="partition 1 is gone"):
+            read(tmp_path, {1: 1})
 
 
-def test_a_segment_that_ends_too_early(tmp_path):
-    write(tmp_path, list("abcdefghij"))
-    first = segments(tmp_path)[0]
-    first.write_bytes(first.read_bytes()[:-3])
-    with pytest.raises(SourceError, match="partition 0: offset 2 is damaged"):
-        read(tmp_path)
-
-
-def test_a_log_that_was_replaced(tmp_path):
-    write(tmp_path, list("abc"))
-    with pytest.raises(SourceError, match="partition 0: offset 4 was expected next, but the log ends at 3"):
-        read(tmp_path, {0: 4})
-    with pytest.raises(SourceError, match="partition 1 is gone"):
-        read(tmp_path, {1: 1})
-
-
-def test_an_empty_partition_that_had_events(tmp_path):
-    LogWriter(tmp_path, "sold").close()
-    assert read(tmp_path) == []
-    segments(tmp_path)[0].unlink()
-    assert read(tmp_path) == []
-    with pytest.raises(SourceError, match="offset 1 was expected next, but the log ends at 0"):
-        read(tmp_path, {0: 1})
-
-
-def test_a_topic_that_is_not_there(tmp_path):
-    with pytest.raises(SourceError, match=r"sold: cannot be read as an event log \(No such file or directory\)"):
-        read(tmp_path)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    events=st.lists(st.text(max_size=8), min_size=1, max_size=8),
-    cut=st.integers(0, 400),
-    zeros=st.integers(0, 20),
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], r"no such event log: neither sold\.ndjson nor sold/0\.ndjson is there"),
+        (["sold/a.ndjson", "sold/01.ndjson", "sold/0.log"], "no such event log"),
+        (["sold.ndjson", "sold/0.ndjson"], r"sold\.ndjson is there as well"),
+    ],
 )
-def test_a_crash_anywhere_leaves_a_prefix(events, cut, zeros):
-    """A crash may cut the last segment anywhere, or leave blanks where bytes were to come."""
+def test_which_files_are_a_topic(tmp_path, names, message):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(SourceError, match=message):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1\n".encode("utf-16"), "is no plain UTF-8 file"),
+        (gzip.compress(b"1\n", mtime=0), "is no plain UTF-8 file"),
+        (b"PAR1\x15\x04", "is a Parquet file, no text"),
+    ],
+)
+def test_what_cannot_be_appended_to_is_no_log(tmp_path, content, message):
+    (tmp_path / "sold.ndjson").write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        read(tmp_path)
+
+
+@settings(max_examples=40, deadline=None)
+@given(events=st.lists(st.text(max_size=8), min_size=1, max_size=8), cut=st.integers(0, 200), rest=st.booleans())
+def test_a_last_line_waits_until_it_is_whole(events, cut, rest):
+    """Cut anywhere, a log gives its whole lines; once the writer goes on, the others, each once."""
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        write(base, events, segment_bytes=10_000)
-        segment = segments(base)[0]
-        content = segment.read_bytes()
-        kept = content[: min(cut, len(content))]
-        segment.write_bytes(kept + b"\0" * zeros)
-        whole = kept.count(b"\n")
-        assert [event for *_, event in read(base)] == events[:whole]
-        assert write(base, ["next"]) == whole + 1
-        assert [event for *_, event in read(base)] == [*events[:whole], "next"]
+        file = append(base, "sold", *events)
+        content = file.read_bytes()
+        file.write_bytes(content[:cut])
+        offsets = reached(base)
+        assert offsets[0] == content[:cut].count(b"\n")
+        assert [event for *_, event in read(base)] == events[: offsets[0]]
+        file.write_bytes(content if rest else content[: cut + 1])
+        whole = len(events) if rest else content[: cut + 1].count(b"\n")
+        assert [event for *_, event in read(base, offsets)] == events[offsets[0] : whole]
 
 
-def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path):
-    code = (
-        "import sys; from assay.sources.logwriter import LogWriter\n"
-        "with LogWriter(sys.argv[1], 'sold', segment_bytes=2000) as writer:\n"
-        "    while True:\n"
-        "        print(writer.append({'n': writer.offset + n} for n in range(7)), flush=True)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        acknowledged = 0
-        while acknowledged < 200:
-            acknowledged = int(process.stdout.readline())
-        os.kill(process.pid, signal.SIGKILL)
-        acknowledged = max([acknowledged, *(int(line) for line in process.stdout.read().splitlines())])
-    found = read(tmp_path, limit=10**9)
-    assert len(found) >= acknowledged
-    assert found == [(0, number, number) for number in range(len(found))]
-    assert write(tmp_path, ["next"]) == len(found) + 1
+WRITER = """
+import json, sys
+with open(sys.argv[1], "ab", buffering=0) as file:
+    for number in range(int(sys.argv[2]), 10**9):
+        line = json.dumps({"n": number, "text": "x" * (number % 50)}).encode() + b"\\n"
+        for at in range(0, len(line), 7):
+            file.write(line[at:at + 7])
+"""
+
+
+def test_a_reader_beside_a_writer_that_is_killed(tmp_path):
+    """Each read takes whole lines only, from where the last one came; a line the kill tore spoils one line at most."""
+    offsets: dict[int, int] = {}
+    numbers: list[int] = []
+    spoilt = first = 0
+    (tmp_path / "sold.ndjson").touch()
+    for _ in range(4):
+        with subprocess.Popen([sys.executable, "-c", WRITER, tmp_path / "sold.ndjson", str(first)]) as process:
+            seen = len(numbers)
+            while len(numbers) < seen + 300:
+                reader = TopicReader(tmp_path, "sold")
+                for event in reader.read(offsets, 100):
+                    try:
+                        numbers.append(json.loads(event.payload)["n"])
+                    except ValueError:
+                        spoilt += 1
+                offsets = reader.reached
+            os.kill(process.pid, signal.SIGKILL)
+        first += 100_000
+    lines = (tmp_path / "sold.ndjson").read_bytes().split(b"\n")[:-1]
+    rest = list(TopicReader(tmp_path, "sold").read(offsets, 10**9))
+    assert offsets[0] + len(rest) == len(lines)
+    assert len(numbers) == len(set(numbers))
+    assert spoilt <= 3
+    assert numbers == sorted(numbers)

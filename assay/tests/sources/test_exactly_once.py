@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from assay.sources import LogWriter
 from tests.sources.consumer import consume, ticks, warehouse
+from tests.sources.log import append
 
 ROOT = Path(__file__).parents[3]
 FOR_EVER = """
@@ -20,9 +20,8 @@ consume_for_ever(pathlib.Path(sys.argv[1]))
 
 
 def test_a_killed_consumer_loses_nothing_and_reads_nothing_twice(tmp_path):
-    with LogWriter(tmp_path / "log", "ticks") as even, LogWriter(tmp_path / "log", "ticks", 1) as odd:
-        even.append({"n": number} for number in range(30))
-        odd.append({"n": -number} for number in range(30))
+    append(tmp_path / "log", "ticks", *({"n": number} for number in range(30)), partition=0)
+    append(tmp_path / "log", "ticks", *({"n": -number} for number in range(30)), partition=1)
     for builds in (1, 2):
         with subprocess.Popen(
             [sys.executable, "-c", FOR_EVER, tmp_path], stdout=subprocess.PIPE, text=True, cwd=ROOT

@@ -10,6 +10,7 @@ from assay.sources import files
 from assay.sources.delimited import Csv
 from assay.sources.ndjson import Ndjson
 from assay.sources.parquet import Parquet
+from assay.sources.text import opened
 
 COLUMNS = {"a": "INTEGER"}
 
@@ -121,6 +122,6 @@ def test_damage_in_the_middle_of_a_compressed_file(tmp_path):
     (tmp_path / "f.gz").write_bytes(whole)
     with (
         pytest.raises(SourceError, match="truncated or damaged"),
-        files.opened(tmp_path / "f.gz", table="sold") as stream,
+        opened(tmp_path / "f.gz", table="sold") as text,
     ):
-        stream.read()
+        text.stream.read()

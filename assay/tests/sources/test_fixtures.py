@@ -50,7 +50,7 @@ def test_a_source_reads_it(land, tmp_path):
     (tmp_path / "api" / "coupons").mkdir(parents=True)
     (tmp_path / "api" / "coupons" / "page=1.json").write_text('{"data": [{"a": 1}], "next": 2}')
     base, transport = FixtureTransport.address("api"), FixtureTransport(tmp_path)
-    with pytest.raises(SourceError, match=r"coupons\?page=2: HTTP 404"):
+    with pytest.raises(SourceError, match=r"coupons, page 2: HTTP 404"):
         land(PagedJson("api", "coupons"), base, {"a": "INTEGER"}, transport=transport)
     (tmp_path / "api" / "coupons" / "page=2.json").write_text('{"data": [{"a": 2}], "next": null}')
     assert land(PagedJson("api", "coupons"), base, {"a": "INTEGER"}, transport=transport).rows == [(1,), (2,)]

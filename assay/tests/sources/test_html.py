@@ -108,3 +108,61 @@ def test_a_fingerprint_of_nothing_names_the_place_once(server):
     with pytest.raises(SourceError) as caught:
         HtmlTable("site", "gone.html").fingerprint(server.url)
     assert caught.value.where == f"{server.url}/gone.html"
+
+
+def test_what_a_reader_does_not_see_is_no_text(campaigns):
+    hidden = (
+        "<script>var x = 1</script><style>b {}</style><template>t</template><i hidden>20170303</i>"
+        "<i style='color: red; DISPLAY:NONE'>x</i><i style='display: none'>y</i>"
+    )
+    row = f"<tr><td>{hidden}1<td>A{hidden}<td>2017-03-03<tr hidden><td>2<td>B<td>2017-03-04"
+    found = campaigns("<table class=campaigns hidden></table>" + table(HEAD + row))
+    assert found.rows == [(1, "A", dtm.date(2017, 3, 3))]
+    assert found.malformed == []
+
+
+def test_only_the_blanks_of_html_are_blanks(campaigns):
+    row = "<tr><td> 1\t<td>\n a&nbsp;b \f c\u3000<td>2017-03-03"
+    assert campaigns(table(HEAD + row)).rows[0][1] == "a\xa0b c\u3000"
+
+
+@pytest.mark.parametrize(
+    ("charset", "content", "text"),
+    [
+        ("iso-8859-1", b"\x80 \x93x\x94", "€ “x”"),
+        ("us-ascii", b"\xe9", "é"),
+        ("GB2312", "镕".encode("gbk"), "镕"),
+        ("shift_jis", "①".encode("cp932"), "①"),
+        ("ISO-8859-15", b"\xa4", "€"),
+        ("windows-1251", "я".encode("cp1251"), "я"),
+        ("latin1", "ä".encode("utf-8-sig"), "ä"),
+    ],
+)
+def test_charsets_are_those_of_the_web(campaigns, charset, content, text):
+    page = table(HEAD + "<tr><td>1<td>@<td>2017-03-03").encode().replace(b"@", content.removeprefix(b"\xef\xbb\xbf"))
+    mark = content[:3] if content.startswith(b"\xef\xbb\xbf") else b""
+    assert campaigns(mark + page, content_type=f"text/html; charset={charset}").rows[0][1] == text
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "idna", "punycode", "rot13", "zlib", "utf-7", "cp037", "x"])
+def test_charsets_of_python_are_none(campaigns, charset):
+    with pytest.raises(SourceError, match=f"its charset '{charset}' is none of the web's"):
+        campaigns(table(HEAD + ROWS), content_type=f"text/html; charset={charset}")
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("<div>" * 200_000, "nests elements deeper than 1000"),
+        ("<table><tr><td>" * 2000, "nests elements deeper than 1000"),
+        ("<table " + " ".join(f"a{number}=1" for number in range(50_000)) + ">", "has more than 1000 attributes"),
+    ],
+)
+def test_a_page_that_would_be_parsed_for_minutes_is_refused(campaigns, page, message):
+    with pytest.raises(SourceError, match=message):
+        campaigns(page + table(HEAD + ROWS))
+
+
+def test_many_rows_are_not_deep(campaigns):
+    rows = "<tr><td>1<td>a<p>b<br>c<td>2017-03-03" * 2000
+    assert len(campaigns(table(HEAD + rows)).rows) == 2000

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import decimal
+
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from assay.errors import SourceError
@@ -119,3 +123,21 @@ def test_a_file_with_a_column_called_like_the_row_number_is_read_as_it_is(
     found = land(Parquet("shop", "f.parquet"), tmp_path, {"id": "BIGINT", "file_row_number": "BIGINT"})
     assert "file_index" not in found.landed.sql
     assert len(found.rows) == 10
+
+
+def test_a_decimal_that_duckdb_would_round_is_refused(land, tmp_path):
+    column = pa.array([decimal.Decimal("1" * 40)], pa.decimal256(40, 0))
+    pq.write_table(pa.table({"a": column}), tmp_path / "f.parquet")
+    with pytest.raises(SourceError, match="column 'a' is a decimal of 40 digits, which DuckDB reads as a DOUBLE"):
+        land(Parquet("shop", "f.parquet"), tmp_path, {"a": "DOUBLE"})
+
+
+def test_damage_that_shows_while_rows_are_read_is_told_when_asked(land, write, tmp_path):
+    file = write("SELECT i AS id FROM range(10000) t(i)")
+    found = land(Parquet("shop", "f.parquet"), tmp_path, {"id": "BIGINT"})
+    found.landed.recheck()
+    content = bytearray(file.read_bytes())
+    content[100:2000] = bytes(1900)
+    file.write_bytes(content)
+    with pytest.raises(SourceError, match=r"sold: .*f\.parquet: is no readable Parquet file \("):
+        found.landed.recheck()

@@ -26,7 +26,9 @@ def test_numbers_keep_their_digits():
         ("{'a': 1}", "is no JSON"),
         (b'{"a": "\xe9"}', "is not UTF-8 at byte 7"),
         ('{"a": "\\ud800"}', "half of a surrogate pair"),
-        ("[" * 100_000, "is nested too deeply"),
+        ("[" * 100_000, "is nested deeper than 100 levels"),
+        ("[" * 101 + "]" * 101, "is nested deeper than 100 levels"),
+        ('{"a": [' * 400 + "]}" * 400, "is nested deeper than 100 levels"),
         ('{"a": "line\nbreak"}', "is no JSON"),
     ],
 )
@@ -41,3 +43,8 @@ def test_a_whole_surrogate_pair_is_text():
 
 def test_writing_is_compact_and_on_one_line():
     assert encode({"a": 1, "b": "x\ny"}) == '{"a":1,"b":"x\\ny"}'
+
+
+def test_a_hundred_levels_are_read_and_written():
+    text = "[" * 100 + "]" * 100
+    assert dumps(loads(text)) == text

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import gzip
 import logging
 import socket
+import tracemalloc
+import zlib
 from dataclasses import replace
 
 import pytest
 
 from assay.errors import SourceError
 from assay.sources import web
-from assay.sources.web import Fetcher, Http, join, shown
+from assay.sources.web import Fetcher, Http
 
 SHORT = Http(attempts=3, wait=0.001, longest_wait=0.01)
 IMPATIENT = replace(SHORT, read=0.15)
@@ -98,6 +101,92 @@ def test_a_drip_ends_at_the_deadline(server):
         get(f"{server.url}/a", Http(deadline=0.1, attempts=2, wait=0.001))
 
 
+def _head(handler, *lines: bytes) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"".join(line + b"\r\n" for line in lines))
+
+
+def _for_ever(server, handler, piece: bytes) -> None:
+    while not server.released.wait(0.005):
+        handler.wfile.write(piece)
+
+
+EMPTY_BLOCK = b"\x00\x00\x00\xff\xff"
+DRIPS = {
+    "a body without a length": ([b"Connection: close", b""], b"", b"x"),
+    "status": ([], b"", b""),
+    "headers": ([b"X: y"], b"", b"X: y\r\n"),
+    "one header": ([b"X: y"], b"Y: ", b"y"),
+    "continues": (None, b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "chunk extensions": ([b"Transfer-Encoding: chunked", b""], b"1;", b"x=y;"),
+    "chunks": ([b"Transfer-Encoding: chunked", b""], b"", b"1\r\nx\r\n"),
+    "empty gzip blocks": (
+        [b"Content-Encoding: gzip", b"Content-Length: 100000000", b""],
+        gzip.compress(b"", mtime=0)[:10],
+        EMPTY_BLOCK,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DRIPS)
+def test_whatever_drips_ends_at_the_deadline(server, kind):
+    lines, begin, piece = DRIPS[kind]
+
+    def drip(handler):
+        if lines is not None:
+            _head(handler, *lines)
+        handler.wfile.write(begin)
+        _for_ever(server, handler, piece)
+
+    server.serve("/a", drip)
+    with pytest.raises(SourceError, match=r"the answer took too long \(2 attempts\)|peer|headers|bytes"):
+        get(f"{server.url}/a", Http(deadline=0.2, attempts=2, wait=0.001))
+
+
+def test_after_a_deadline_the_next_attempt_begins_anew(server):
+    def drip(handler):
+        _head(handler, b"Content-Length: 1000", b"")
+        _for_ever(server, handler, b"x")
+
+    server.serve("/a", drip, b"whole")
+    assert get(f"{server.url}/a", Http(deadline=0.2, wait=0.001)) == b"whole"
+
+
+class TestPacked:
+    """What comes out is counted while it comes out."""
+
+    def answer(self, server, body: bytes, coding: str = "gzip") -> bytes:
+        server.serve("/a", (200, {"Content-Encoding": coding}, body))
+        return get(f"{server.url}/a", Http(response_bytes=1_000_000, attempts=1))
+
+    @pytest.mark.parametrize(
+        ("coding", "pack"),
+        [("gzip", gzip.compress), ("X-GZIP", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)],
+    )
+    def test_it_is_unpacked(self, server, coding, pack):
+        content = bytes(range(256)) * 3900
+        assert self.answer(server, pack(content), coding) == content
+
+    def test_members_follow_each_other(self, server):
+        assert self.answer(server, gzip.compress(b"a") + gzip.compress(b"") + gzip.compress(b"b")) == b"ab"
+
+    def test_a_bomb(self, server):
+        bomb = gzip.compress(bytes(100_000_000), 1)
+        tracemalloc.start()
+        with pytest.raises(SourceError, match="larger than 1000000 bytes"):
+            self.answer(server, bomb)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        tracemalloc.stop()
+
+    @pytest.mark.parametrize("coding", ["gzip, gzip", "br", "zstd", "identity, gzip"])
+    def test_what_was_not_asked_for(self, server, coding):
+        with pytest.raises(SourceError, match=f"its content coding '{coding}' was not asked for"):
+            self.answer(server, gzip.compress(gzip.compress(b"x")), coding)
+
+    def test_one_that_ends_in_the_middle(self, server):
+        with pytest.raises(SourceError, match="the compressed answer is damaged"):
+            self.answer(server, gzip.compress(bytes(range(256)) * 100)[:-9])
+
+
 def test_a_body_shorter_than_announced(server):
     def cut(handler):
         handler.send_response(200)
@@ -138,22 +227,6 @@ def test_all_answers_together_may_not_be_larger_than_theirs(server):
         fetcher.get(f"{server.url}/a")
         with pytest.raises(SourceError, match=r"larger than 1000 bytes.*Http\(total_bytes=\.\.\.\)"):
             fetcher.get(f"{server.url}/a")
-
-
-@pytest.mark.parametrize("address", ["ftp://host", "host:80", "/folder", ""])
-def test_a_location_that_is_no_http_address(address):
-    with pytest.raises(SourceError, match="is no http address"):
-        join(address, "a")
-
-
-def test_joining():
-    assert join("http://h/api/", "/a") == join("http://h/api", "a") == "http://h/api/a"
-    assert join("http://h/page", "") == "http://h/page"
-
-
-def test_secrets_are_cut_out_of_addresses():
-    url = "https://ann:pw@host:8080/a?page=12&token=s3cret&per_page=500&key=123456789"
-    assert shown(url) == "https://host:8080/a?page=12&token=...&per_page=500&key=..."
 
 
 def test_secrets_reach_neither_messages_nor_logs(server, caplog):

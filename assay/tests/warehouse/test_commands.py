@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import ibis.expr.datatypes as dt
@@ -237,3 +239,25 @@ def test_without_a_warehouse_there_is_nothing_to_show(house: House) -> None:
     for arguments in (("show", "x"), ("discard", "x"), ("replay", "--table", "a")):
         assert "there is no warehouse yet" in error(house, *arguments)
     assert not house.file.exists()
+
+
+def test_looking_needs_no_lock_against_other_readers(built: House) -> None:
+    """Nor the right to write the file."""
+    built.leave()
+    script = (
+        "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print(1, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(built.file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        before = built.file.stat().st_mtime_ns
+        assert "v.ge_0" in output(built, "list")
+        assert output(built, "show", next(iter(ids_of(built))))
+        assert built.file.stat().st_mtime_ns == before
+        reader.communicate("")
+
+
+def ids_of(house: House) -> list[str]:
+    return [each["id"] for each in json.loads(output(house, "list", "--json"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import duckdb
 import ibis
 import pytest
 
-from assay.errors import PipelineError, WarehouseError, WarehouseLocked
+from assay import progress
+from assay.errors import CodeError, WarehouseError, WarehouseLocked
 from assay.warehouse.connection import Options, connect
 from assay.warehouse.warehouse import DuckDBWarehouse
 from tests.warehouse.house import Given, House, given, made, values
@@ -257,9 +259,34 @@ def test_an_interrupt_rolls_back(house: House) -> None:
     assert house.rows("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '\\_\\_%' ESCAPE '\\'") == []
 
 
-def test_an_error_that_is_no_pipeline_error_keeps_its_traceback(house: House) -> None:
-    """Errors of the SQL itself are defects of code."""
+def test_an_error_of_the_sql_itself_is_told_by_the_line_that_wrote_it(house: House) -> None:
     up = given("up", Pair, Given(values(COLUMNS, "1, 1")))
-    with pytest.raises(duckdb.BinderException) as caught:
-        house.build(up, made("a", Pair, {"up": Pair}, lambda up: up.alias("t").sql("SELECT nothing FROM t")))
-    assert not isinstance(caught.value, PipelineError)
+    result = house.build(up, made("a", Pair, {"up": Pair}, lambda up: up.alias("t").sql("SELECT nothing FROM t")))
+    error = result.errors["a"]
+    assert isinstance(error, CodeError)
+    assert isinstance(error.__cause__, duckdb.BinderException)
+    assert re.search(r"warehouse.a \(.*test_connection.py:\d+\): BinderException: .*nothing", str(error))
+    assert house.build(up).ok
+
+
+def test_a_connection_that_fails_after_opening_leaves_nothing_open(tmp_path: Path) -> None:
+    """As with a time zone that DuckDB does not know."""
+    with pytest.raises(WarehouseError, match="cannot be opened"):
+        connect(tmp_path / "w.duckdb", Options(time_zone="Nowhere/Land"), lock_timeout=0)
+    with held(tmp_path / "w.duckdb"):
+        pass
+
+
+def test_who_is_waited_for_is_told_while_waiting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    with held(tmp_path / "w.duckdb") as process, progress.reading(told.append):
+        stdin = process.stdin
+        assert stdin is not None
+        with progress.reading(lambda _: stdin.close()):
+            connect(tmp_path / "w.duckdb", Options(), lock_timeout=600).close()
+    assert len(told) >= 1
+    assert told[0].startswith(f"waiting: {tmp_path / 'w.duckdb'}: process {process.pid} (")
+    assert "holds it; waiting for up to 600 s" in told[0]
+    assert told[0] in capsys.readouterr().err

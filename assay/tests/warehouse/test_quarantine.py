@@ -15,7 +15,7 @@ from assay.tables.partitions import PartitionRange, daily
 from assay.tables.run import Run
 from assay.warehouse.quarantine import find as books
 from assay.warehouse.quarantine import keep as quarantine
-from tests.warehouse.house import Given, House, given, publication, values
+from tests.warehouse.house import Given, House, check, given, publication, values
 
 COLUMNS = "k BIGINT, v BIGINT"
 MONDAY = dtm.datetime(2026, 3, 2, tzinfo=dtm.UTC)
@@ -201,3 +201,31 @@ def test_rejects_name_the_partition_that_was_built(house: House) -> None:
     run = Run("run", MONDAY, partition=PartitionRange.parse("2026-01-01"))
     house.build(plain, run=run)
     assert house.rejects("partition, run_id") == [(None, "run")]
+
+
+def test_of_a_build_over_its_budget_some_of_every_reason_are_kept_and_the_rest_is_told(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what they hold alone, the hundred rows that break `v` would fill all the room."""
+    monkeypatch.setattr(quarantine, "KEPT_WHEN_FAILED", 20)
+    malformed = (
+        "SELECT 'csv.columns' AS reason_code, 'f' AS source_file, i AS source_line, "
+        "json_object('_line', repeat('z', i::INT))::VARCHAR AS payload FROM range(1, 41) AS t(i)"
+    )
+    rows = "SELECT i AS k, -1::BIGINT AS v FROM range(100) AS t(i) UNION ALL SELECT NULL, i FROM range(3) AS t(i)"
+    a = table(Given(rows, malformed=malformed), budget=5)
+    found = check(house.build(a), "a", "rows_valid")
+    assert found.summary.endswith("; 20 of them are in the quarantine, some for every reason, and 123 are not")
+    kept = dict(house.rows("SELECT reason_codes[1], count(*) FROM quarantine.rejects GROUP BY ALL"))
+    assert kept == {"csv.columns": 9, "v.ge_0": 8, "k.not_null": 3}
+    assert books.not_kept(house.session, books.Wanted()) == {"a": 123}
+    assert house.build(table(Given(rows), budget=500)).ok
+    assert books.not_kept(house.session, books.Wanted()) == {}
+
+
+@pytest.mark.parametrize(
+    ("counts", "share"), [([3], 3), ([30], 20), ([10, 10], 10), ([1, 50], 19), ([1, 2, 50, 60], 8), ([5] * 40, 1)]
+)
+def test_room_is_shared_among_the_reasons(monkeypatch: pytest.MonkeyPatch, counts: list[int], share: int) -> None:
+    monkeypatch.setattr(quarantine, "KEPT_WHEN_FAILED", 20)
+    assert f", {share})" in quarantine._some("rows", counts)

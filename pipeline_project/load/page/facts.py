@@ -9,6 +9,8 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from pipeline_project.transform.money import given_away
+
 Rows = list[dict[str, Any]]
 
 OTHER = "all other"
@@ -69,7 +71,7 @@ def by_campaign(performance: ir.Table) -> ir.Table:
             redemptions=ibis._.redemptions.sum().cast("int64"),
             sales=ibis._.sales_value.sum().cast("float64"),
             sales_eur=ibis._.sales_value_eur.sum().cast("float64"),
-            discounts=(ibis._.retail_disc + ibis._.coupon_disc + ibis._.coupon_match_disc).sum().cast("float64"),
+            discounts=given_away(performance).sum().cast("float64"),
         )
         .mutate(per_hundred=ibis._.redemptions * 100 / ibis._.households)
         .order_by("first_week", "campaign_id")
@@ -82,7 +84,7 @@ def by_department(sales: ir.Table) -> ir.Table:
         sales.group_by("department")
         .agg(
             sales=ibis._.sales_value.sum().cast("float64"),
-            discounts=(ibis._.retail_disc + ibis._.coupon_disc + ibis._.coupon_match_disc).sum().cast("float64"),
+            discounts=given_away(sales).sum().cast("float64"),
             lines=ibis._["lines"].sum().cast("int64"),
             weeks=ibis._.week.collect(order_by=ibis._.week),
             weekly=ibis._.sales_value.cast("float64").collect(order_by=ibis._.week),

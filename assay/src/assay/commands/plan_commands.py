@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.errors import PipelineError, PlanError
+from assay.tables.declare import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ COLOURS = {"danger": "red", "fail": "red", "change": "yellow", "create": "green"
 @click.option(
     "--removed-limit",
     type=click.FloatRange(0, 1),
-    default=0.1,
+    default=MAY_SHRINK,
     show_default=True,
     help="The share of a table's rows whose removal is told as destructive.",
 )

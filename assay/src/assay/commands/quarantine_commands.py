@@ -44,15 +44,18 @@ def list_(project: Project, table: str | None, reason: str | None, status: str, 
 
     name = project.graph.get(table).name if table else None
     wanted = books.Wanted(table=name, reason=reason, status=None if status == "all" else status)
-    with _session(project, missing_is_empty=True) as session:
+    with _session(project, missing_is_empty=True, reading=True) as session:
         found = books.find(session, wanted, limit=limit) if session else []
         total, codes = books.count(session, wanted) if session else (0, {})
+        lacking = books.not_kept(session, wanted) if session else {}
     if as_json:
         import json
 
         click.echo(json.dumps([_plain(project, reject) for reject in found], indent=2, ensure_ascii=False))
     else:
         _print_list(found, total, codes, status)
+        for name, count in lacking.items():
+            click.echo(f"{name}: its last build published nothing; {count:,} more of its rejected rows are not kept")
 
 
 @quarantine.command()
@@ -66,7 +69,7 @@ def show(project: Project, reject_id: str, unmask: bool) -> None:
 
     from assay.warehouse.quarantine import find as books
 
-    with _session(project) as session:
+    with _session(project, reading=True) as session:
         reject = books.one(session, reject_id)
     grid = Grid(box=None, padding=(0, 2, 0, 0), show_header=False)
     grid.add_column(style="dim")
@@ -150,8 +153,12 @@ def _replay_one(project: Project, session: Session, name: str, ids: list[str] | 
 
 
 @contextmanager
-def _session(project: Project, *, missing_is_empty: bool = False) -> Iterator[Any]:
-    """A session with the warehouse of the settings; None where there is none yet and `missing_is_empty`."""
+def _session(project: Project, *, missing_is_empty: bool = False, reading: bool = False) -> Iterator[Any]:
+    """A session with the warehouse of the settings; None where there is none yet and `missing_is_empty`.
+
+    Args:
+        reading: nothing is to be written, which needs no lock against other readers.
+    """
     from assay.warehouse.quarantine.keep import adopt
     from assay.warehouse.warehouse import DryRunWarehouse, DuckDBWarehouse
 
@@ -161,6 +168,10 @@ def _session(project: Project, *, missing_is_empty: bool = False) -> Iterator[An
             yield None
             return
         raise PipelineError("there is no warehouse yet", where=str(settings.warehouse), fix="Run: pipeline run.")
+    if reading:
+        with DuckDBWarehouse.of(settings).reading() as session:
+            yield session
+        return
     dry = settings.env == "dry_run"
     warehouse = DryRunWarehouse.of(settings) if dry else DuckDBWarehouse.of(settings)
     with warehouse.session() as session:

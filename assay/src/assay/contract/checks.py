@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from assay.contract.kinds import misfit
-from assay.contract.naming import is_builtin
+from assay.contract import patterns
+from assay.contract.arguments import Misfit, fitted
+from assay.contract.kinds import held, misfit
+from assay.contract.naming import constraint_of, is_builtin
 from assay.errors import ContractError
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ def judge(check: Check, rows: ibis.Table, column: str | None, where: Where) -> i
     known = (check._check_fn.__name__, repr(arguments), rows[column].type())
     if known not in _judged:
         value = ibis.table({"value": rows[column].type()}, name="value")
+        arguments |= _fitted(check, arguments, rows[column].type(), named)
         _judged[known] = (_judge(check, arguments, value, value, "value", named), value["value"])
     predicate, placeholder = _judged[known]
     return predicate.op().replace({placeholder.op(): rows[column].op()}).to_expr()
@@ -118,6 +121,20 @@ def _call(check: Check, arguments: Mapping[str, Any], shown: ibis.Table, column:
         raise _refused(f"it cannot be an expression: {type(error).__name__}: {line}", where) from error
 
 
+def _fitted(check: Check, arguments: Mapping[str, Any], dtype: Any, where: Where) -> dict[str, Any]:
+    try:
+        return fitted(check._check_fn.__name__, arguments, dtype)
+    except Misfit as error:
+        # A day written as text is compared with, so that what is wrong with this one is told.
+        kinds = None if dtype.is_temporal() and str(error).startswith("compares") else misfit(check, dtype)
+        what = kinds or f"the rule '{constraint_of(check)}' {error}, and the column holds {held(dtype)}"
+        raise _refused(
+            what,
+            where,
+            f"Give {'the column' if kinds else 'it'} another {'type' if kinds else 'argument'}, or take the rule away.",
+        ) from None
+
+
 def _normalized(check: Check, where: Where) -> dict[str, Any]:
     """Arguments of built-in checks whose meaning would otherwise change on the way into SQL."""
     arguments: dict[str, Any] = {}
@@ -144,12 +161,20 @@ def _pattern(pattern: str | re.Pattern[str], where: Where) -> str:
     if isinstance(pattern, re.Pattern):
         known = {re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s"}
         flags = "".join(letter for flag, letter in known.items() if pattern.flags & flag)
-        pattern = pattern.pattern
+        if pattern.flags & (re.VERBOSE | re.LOCALE):  # only a pattern of bytes has the second
+            raise _refused("its pattern has a flag that RE2 does not know", where, "Write it without re.VERBOSE.")
+        ascii_only, pattern = bool(pattern.flags & re.ASCII), pattern.pattern
+    else:
+        ascii_only = False
+    try:
+        translated = patterns.translated(pattern, ascii_only=ascii_only)
+    except ValueError as error:
+        raise _refused(f"its pattern means something else to RE2: {error}", where, patterns.FIX) from None
     # A capturing group: DuckDB 1.5 finds `^(?:)` in a constant and in no column.
-    grouped = f"((?{flags}){pattern})" if flags else f"({pattern})"
+    grouped = f"((?{flags}){translated})" if flags else f"({translated})"
     try:
         pc.match_substring_regex(pa.scalar(""), grouped)  # Arrow compiles with RE2, as DuckDB does
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, UnicodeError) as error:
         raise _refused(
             f"its pattern is no RE2 expression: {error}", where, "DuckDB has no lookaround and no backreference."
         ) from None

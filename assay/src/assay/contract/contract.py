@@ -35,7 +35,7 @@ class Contract:
         model: the model itself.
         columns: in the model's order.
         keys: combinations of columns that must not repeat and must not be null; the table's own first.
-        row_rules: in bit order: rule `i` is bit `i % 63` of `_broken_{i // 63}`.
+        row_rules: in bit order: rule `i` is bit `i % 63` of `__broken_{i // 63}`.
         table_rules: rules that return one value for the whole table.
         strict: whether columns beyond the contract's are a problem.
         ordered: whether the order of columns matters.
@@ -87,10 +87,15 @@ class Contract:
         """Column names and DuckDB types, in order."""
         return {column.name: column.sql_type for column in self.columns}
 
+    @property
+    def row_hash_sql(self) -> str:
+        """SQL: a hash of the row's values; the sum over rows is the same in any order."""
+        return f"hash({', '.join(f'hash({payload.quoted(column.name)})' for column in self.columns)})"
+
     @cached_property
     def mask_columns(self) -> tuple[str, ...]:
         """The columns that `label` adds; at least one."""
-        return tuple(f"_broken_{number}" for number in range(max(1, -(-len(self.row_rules) // BITS))))
+        return tuple(f"__broken_{number}" for number in range(max(1, -(-len(self.row_rules) // BITS))))
 
     def column(self, name: str) -> Column:
         """The column called `name`; raises KeyError if there is none."""
@@ -155,7 +160,7 @@ class Contract:
         ]
         if not flags:
             return "CAST([] AS VARCHAR[])"
-        return f"CAST([code FOR code IN [{', '.join(flags)}] IF code IS NOT NULL] AS VARCHAR[])"
+        return f"CAST([__code FOR __code IN [{', '.join(flags)}] IF __code IS NOT NULL] AS VARCHAR[])"
 
     def payload_sql(self) -> str:
         """SQL over the contract's columns: the row as JSON text, every value as lossless text, missing ones as null.

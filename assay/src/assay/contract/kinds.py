@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def misfit(check: Check, dtype: dt.DataType) -> str | None:
     """How one of Pandera's checks does not fit a column of `dtype`; None where kinds are not the reason."""
-    needed, held = _needed(check), _held(dtype)
-    if needed is None or needed == held:
+    needed, has = _needed(check), held(dtype)
+    if needed is None or needed == has:
         return None
-    return f"the rule '{constraint_of(check)}' needs {needed}, and the column holds {held}"
+    return f"the rule '{constraint_of(check)}' needs {needed}, and the column holds {has}"
 
 
 def _needed(check: Check) -> str | None:
@@ -35,7 +35,8 @@ def _needed(check: Check) -> str | None:
     return next((kind for types, kind in kinds if isinstance(value, types)), None)
 
 
-def _held(dtype: dt.DataType) -> str:
+def held(dtype: dt.DataType) -> str:
+    """What a column of `dtype` holds, in words."""
     kinds = (
         (dtype.is_boolean(), "true or false"),
         (dtype.is_numeric(), "numbers"),

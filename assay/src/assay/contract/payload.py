@@ -21,6 +21,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def free(name: str, taken: Iterable[str]) -> str:
+    """`name`, for a value that stands beside a row's own; `__name`, which no column is called, where one has it."""
+    return f"__{name}" if name in {other.lower() for other in taken} else name
+
+
 def literal(text: str) -> str:
     """`text` as an SQL string."""
     return "'" + text.replace("'", "''") + "'"

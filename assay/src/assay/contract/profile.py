@@ -73,11 +73,11 @@ def profile(
     """
     columns, small = contract.columns, rows is not None and rows < SAMPLED * ENOUGH
     source = f"{relation} WHERE {where}" if where else relation
-    hashed = ", ".join(f"hash({quoted(column.name)}) AS _hash_{index}" for index, column in enumerate(columns))
-    row_hash = f"hash({', '.join(f'_hash_{index}' for index in range(len(columns)))})"
+    hashed = ", ".join(f"hash({quoted(column.name)}) AS __hash_{index}" for index, column in enumerate(columns))
+    row_hash = f"hash({', '.join(f'__hash_{index}' for index in range(len(columns)))})"
     expressions = ["count(*)", f"sum({row_hash})"]
     for index, column in enumerate(columns):
-        expressions += _aggregates(column, None if small else f"_hash_{index}")
+        expressions += _aggregates(column, None if small else f"__hash_{index}")
     row = connection.execute(f"SELECT {', '.join(expressions)} FROM (SELECT *, {hashed} FROM {source})").fetchall()[0]
     found, total = int(row[0]), row[1] or 0
     values = [row[2 + index * 5 : 7 + index * 5] for index in range(len(columns))]

@@ -24,8 +24,8 @@ _REFUSED_CONFIG = {
     "dtype": "give every column its own type",
     "parsers": "nothing is parsed here; do it in the table's function",
 }
-RESERVED = ("_broken_", "_hash_", "_source_file", "_source_line")
-"""Beginnings of the columns that the framework adds to rows on their way."""
+RESERVED = ("__", "_source_file", "_source_line")
+"""Beginnings of the columns that the framework puts beside a row's own on their way, whatever their case."""
 CHECKS = ("schema", "rows_valid", "unique_key", "reconciles")
 """Checks that every table has; a rule about the table is a check beside them."""
 
@@ -103,7 +103,7 @@ def _type(name: str, column: Any, where: checks.Where) -> Any:
         raise ContractError("an optional column is not supported", where=str(where), fix="Make it nullable=True.")
     if column.default is not None:
         raise ContractError("a default is not supported", where=str(where), fix="Fill it in the table's function.")
-    if name.startswith(RESERVED):
+    if name.lower().startswith(RESERVED):
         raise ContractError("the framework adds a column of this name itself", where=str(where), fix="Rename it.")
     return ibis_type(column.dtype, str(where))
 

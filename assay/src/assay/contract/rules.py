@@ -107,5 +107,16 @@ def of_rows(rows: ibis.Table, checks: list[Check], where: Where) -> Iterator[Row
         if isinstance(predicate, ir.BooleanScalar):
             yield TableRule(code, None, text, predicate, rows)
         else:
-            # A comparison with a missing value is unknown, and Pandera's Ibis backend lets unknown pass.
-            yield RowRule(code, None, text, ~predicate.fill_null(check.ignore_na))
+            # A comparison with a missing value is unknown, and Pandera lets it pass. Unknown for another reason,
+            # such as a cast that failed, is a broken rule, as it is in a column's.
+            passes = _is_any_missing(predicate, rows) if check.ignore_na else False
+            yield RowRule(code, None, text, ~predicate.fill_null(passes))
+
+
+def _is_any_missing(predicate: ir.BooleanValue, rows: ibis.Table) -> Any:
+    """Whether one of the columns that `predicate` reads is null."""
+    import ibis
+    import ibis.expr.operations as ops
+
+    names = sorted({field.name for field in predicate.op().find(ops.Field) if field.rel == rows.op()})
+    return ibis.or_(*(rows[name].isnull() for name in names)) if names else False

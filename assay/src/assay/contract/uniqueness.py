@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from assay.contract.payload import quoted
+from assay.contract.payload import free, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -60,12 +60,12 @@ def find_suspects(
         return "true"
     hashed = hashed_key(columns)
     connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE __suspects AS SELECT DISTINCT hashed FROM (
-                SELECT hashed, lag(hashed) OVER (ORDER BY hashed) AS previous
-                FROM (SELECT {hashed} AS hashed FROM {relation}))
-            WHERE hashed = previous"""
+        f"""CREATE OR REPLACE TEMP TABLE __suspects AS SELECT DISTINCT __hashed FROM (
+                SELECT __hashed, lag(__hashed) OVER (ORDER BY __hashed) AS __previous
+                FROM (SELECT {hashed} AS __hashed FROM {relation}))
+            WHERE __hashed = __previous"""
     )
-    return f"{hashed} IN (SELECT hashed FROM __suspects)"
+    return f"{hashed} IN (SELECT __hashed FROM __suspects)"
 
 
 def key_problems(
@@ -92,18 +92,19 @@ def key_problems(
     listed = ", ".join(quoted(name) for name in columns)
     present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in columns)
     source = f"(SELECT * FROM {relation} WHERE {where})" if where else relation
-    repeats = f"SELECT {listed}, count(*) AS rows FROM {source} WHERE {present} GROUP BY {listed} HAVING count(*) > 1"
+    repeats = f"SELECT {listed}, count(*) AS __rows FROM {source} WHERE {present} GROUP BY {listed} HAVING count(*) > 1"
     missing = f"SELECT * FROM {source} WHERE NOT ({present})"
     suspected = find_suspects(connection, source, columns, rows=rows)
     found_sql = repeats.replace(f" WHERE {present} ", f" WHERE {present} AND {suspected} ", 1)
     found = connection.execute(
-        f"SELECT (SELECT count(*) FROM ({missing})), count(*), coalesce(sum(rows - 1), 0) FROM ({found_sql})"
+        f"SELECT (SELECT count(*) FROM ({missing})), count(*), coalesce(sum(__rows - 1), 0) FROM ({found_sql})"
     ).fetchall()[0]
     nulls, repeated, excess = (int(number) for number in found)
     if excess:
-        shown = contract.masked_rows(connection, f"{found_sql} ORDER BY ALL LIMIT {SAMPLE}")
-        counted = connection.execute(f"SELECT rows FROM ({found_sql} ORDER BY ALL LIMIT {SAMPLE})").fetchall()
-        sample = tuple({**row, "rows": count} for row, (count,) in zip(shown, counted, strict=True))
+        some = f"{found_sql} ORDER BY ALL LIMIT {SAMPLE}"
+        shown = contract.masked_rows(connection, f"SELECT {listed} FROM ({some})")
+        counted = connection.execute(f"SELECT __rows FROM ({some})").fetchall()
+        sample = tuple({**row, free("rows", columns): count} for row, (count,) in zip(shown, counted, strict=True))
         return KeyProblems(columns, nulls, repeated, excess, sample, f"{repeats} ORDER BY ALL")
     if nulls:
         shown = contract.masked_rows(connection, f"SELECT {listed} FROM ({missing}) ORDER BY ALL LIMIT {SAMPLE}")

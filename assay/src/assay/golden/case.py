@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from assay.errors import GoldenError, PipelineError, did_you_mean
 from assay.golden.yaml_file import Names, Strict, YamlFile, read, shown, told
 from assay.tables.graph import Graph
-from assay.tables.partitions import PartitionRange
+from assay.tables.partitions import PartitionRange, own_ranges
 from assay.tables.run import Run
 
 NOW = dtm.datetime(2018, 1, 1, tzinfo=dtm.UTC)
@@ -213,6 +213,11 @@ def check_case(case: Case, graph: Graph) -> None:
     for name in case.empty:
         if name in case.subjects:
             raise case.error(f"'{name}' is under test and given as empty", "empty")
+    if case.partition is not None:
+        try:
+            own_ranges(case.partition, (tables[name] for name in graph.closure(case.subjects)), case.now)
+        except PipelineError as error:
+            raise case.error(error.what, "partition", fix=error.fix) from None
 
 
 def _partition(source: YamlFile, said: Any) -> PartitionRange | None:

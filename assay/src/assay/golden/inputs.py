@@ -3,7 +3,7 @@
 inputs/<location>/<path>                 a file, as it is
 inputs/<location>/<path>.parquet.csv     CSV that becomes a real Parquet file
 inputs/<location>/<name>.zip/<member>    a folder that becomes a zip archive
-inputs/<location>/<topic>.ndjson         one event a line, becomes an event log of one partition
+inputs/<location>/<topic>.ndjson         one event a line, an event log of one partition
 inputs/<location>/<topic>/<n>.ndjson     the same, partition by partition
 inputs/<location>/<page>                 what an HTTP source answers (see `sources/fixtures.py`)
 inputs/tables/<table>.csv or .ndjson     an upstream table
@@ -28,7 +28,6 @@ from assay.golden.case import Case
 from assay.golden.rows import load, read_csv
 from assay.golden.yaml_file import shown
 from assay.sources.base import Source, Sources
-from assay.sources.logwriter import LogWriter
 from assay.tables.declare import TableDef
 from assay.tables.graph import Graph
 
@@ -127,8 +126,8 @@ class FixtureSources(Sources):
         target = self._folder / name
         target.mkdir(parents=True)
         if any(table.source is not None and table.source.incremental for table in tables):
-            for topic, partition, file in _events(files):
-                _write_log(target, topic, partition, file)
+            for file in _events(files):
+                _copy_log(file, target / file.relative_to(files))
             return str(target)
         self._copy(files, target, tables)
         return str(target)
@@ -232,24 +231,23 @@ def _patterns(source: Source | None) -> Iterator[str]:
         yield from (path, f"{path}.*", f"{path}/*")
     else:
         yield from (path, f"{path}.csv", f"{path}/*")
+        if manifest := getattr(source, "manifest", None):
+            yield str(manifest)
 
 
-def _events(folder: Path) -> Iterator[tuple[str, int, Path]]:
-    """Topic, partition and file of every input of an event log."""
+def _events(folder: Path) -> Iterator[Path]:
+    """The file of every partition of an event log."""
     for file in sorted(folder.rglob("*.ndjson")):
-        if file.parent == folder:
-            yield file.stem, 0, file
-        elif file.stem.isdecimal():
-            yield file.parent.name, int(file.stem), file
-        else:
+        if file.parent != folder and not file.stem.isdecimal():
             raise GoldenError("is no partition", where=shown(file), fix="Name it 0.ndjson, 1.ndjson and so on.")
+        yield file
 
 
-def _write_log(base: Path, topic: str, partition: int, file: Path) -> None:
-    """A real event log of the file's lines, whatever they hold: an event may be broken on purpose."""
-    events = [line.removesuffix(b"\r") for line in file.read_bytes().split(b"\n") if line.strip()]
-    with LogWriter(base, topic, partition) as writer:
-        writer.append(events)
+def _copy_log(file: Path, target: Path) -> None:
+    """The log as it is, whatever it holds; its last line is whole, though editors may leave out its end."""
+    content = file.read_bytes()
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(content if content.endswith(b"\n") or not content else content + b"\n")
 
 
 def _columns(name: str, tables: list[TableDef]) -> Mapping[str, str]:

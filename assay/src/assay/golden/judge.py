@@ -186,12 +186,13 @@ class Judge:
         all_open = not any(is_masked(column.classification) for column in contract.columns)
         rows = []
         for reasons, codes, file, line, payload in found:
-            classes = classes_of(contract, reasons)
+            values = json.loads(payload)
+            classes = classes_of(contract, reasons, values)
             shown = {
                 name: _masked(value)
                 if is_masked(classes.get(name)) and not (all_open and name.startswith("_"))
                 else value
-                for name, value in json.loads(payload).items()
+                for name, value in values.items()
             }
             rows.append((codes, file, line, json.dumps(shown, ensure_ascii=False, separators=(",", ":"))))
         return rows

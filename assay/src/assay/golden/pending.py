@@ -126,10 +126,10 @@ class PendingStore:
         path = self.path(case, name)
         damaged = GoldenError("is no whole pending file", where=shown(path), fix=f"Run `pipeline golden {case}` again.")
         try:
-            first, _, rest = path.read_text(encoding="utf-8").partition("\n")
+            first, _, rest = path.read_bytes().decode("utf-8").partition("\n")
             header = json.loads(first)
             schema = _schema(header)
-            lines = [json.loads(line) for line in rest.splitlines() if line]
+            lines = [json.loads(line) for line in rest.split("\n") if line]
             rows = tuple(store.as_values(lines, schema.names))
             moved = Moved(header["inputs"], header["code"], header["expected"])
             fits = header["golden"] == _FORMAT and (header["case"], header["name"]) == (case, name)

@@ -247,7 +247,7 @@ def _check_names(names: Sequence[str], path: Path) -> None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")  # read_text would make each line break within a value `\n`
+        return path.read_bytes().decode("utf-8-sig")  # `read_text` would change the line breaks within values
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise GoldenError("is no UTF-8 text", where=f"{shown(path)}:{line}") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -95,7 +97,7 @@ def _returned(project: Project, folder: Path, tables: Sequence[str]) -> Iterable
     """Per table its header and a row without a value, which breaks every rule of a column that is never null."""
     for name in tables:
         header = _header(project.graph.tables[name])
-        nulls = ",".join([NULL] * (header.count(",") + 1))
+        nulls = ",".join([NULL] * len(next(csv.reader([header]))))
         yield folder / "inputs" / RETURNED / f"{name}.csv", f"{header}{nulls}\n"
 
 
@@ -118,11 +120,18 @@ def _wrong(table: TableDef) -> list[str]:
 
 
 def _header(table: TableDef) -> str:
-    return ",".join(column.name for column in Contract.of(table.model).columns) + "\n"
+    return _line(column.name for column in Contract.of(table.model).columns)
 
 
 def _source_header(table: TableDef, ending: str) -> str:
     assert table.source is not None
     if ending == ".csv" or str(getattr(table.source, "path", "")).endswith(".csv"):
-        return ",".join(table.source.columns or Contract.of(table.model).duckdb_columns) + "\n"
+        return _line(table.source.columns or Contract.of(table.model).duckdb_columns)
     return ""
+
+
+def _line(values: Iterable[str]) -> str:
+    """A line of CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from assay.plan.work import environment
 from assay.tables.code_version import code_version
 from assay.tables.declare import TableDef
 from assay.tables.partitions import PartitionRange
+from assay.tables.results import joined
 from assay.warehouse.connection import Options, connect
 
 if TYPE_CHECKING:
@@ -79,10 +81,25 @@ def apply_plan(
         from assay.orchestration.execute import execute as through_dagster
 
         execute = through_dagster
-    partition = PartitionRange.parse(kept.partition) if kept.partition else None
-    summary = execute(project, [node.name for node in kept.build], partition=partition, on_progress=on_progress)
-    outcomes = tuple(_outcome(node, summary) for node in kept.build)
-    return Applied(outcomes, summary.exit_code, summary.seconds)
+    summaries = []
+    for names, partition in _runs(kept):
+        summaries.append(execute(project, names, partition=partition, on_progress=on_progress))
+        if summaries[-1].exit_code:
+            break  # what comes after reads what failed
+    outcomes = tuple(_outcome(node, summaries) for node in kept.build)
+    seconds = sum(summary.seconds for summary in summaries)
+    return Applied(outcomes, max(summary.exit_code for summary in summaries), seconds)
+
+
+def _runs(kept: KeptPlan) -> Iterator[tuple[list[str], PartitionRange | None]]:
+    """The runs that build the plan's nodes, upstream first: a run is for one range, and those planned alike share it."""
+    if kept.partition:
+        yield [node.name for node in kept.build], PartitionRange.parse(kept.partition)
+        return
+    for ranges, nodes in itertools.groupby(kept.build, key=lambda node: node.partitions):
+        names = [node.name for node in nodes]
+        for text in ranges or (None,):
+            yield names, PartitionRange.parse(text) if text else None
 
 
 def what_moved(project: Project, kept: KeptPlan) -> Iterator[str]:
@@ -127,13 +144,14 @@ def _books(settings: Any) -> Books:
         connection.close()
 
 
-def _outcome(planned: Expected, summary: RunSummary) -> Outcome:
-    done: Publication | None = summary.publications.get(planned.name)
-    error = summary.errors.get(planned.name)
-    if error is not None:
-        return Outcome(planned, None, (str(error),))
-    if done is None:
+def _outcome(planned: Expected, summaries: Sequence[RunSummary]) -> Outcome:
+    for summary in summaries:
+        if planned.name in summary.errors:
+            return Outcome(planned, None, (str(summary.errors[planned.name]),))
+    built = [each.publications[planned.name] for each in summaries if planned.name in each.publications]
+    if len(built) < max(1, len(planned.partitions)):
         return Outcome(planned, None, ("was not built",))
+    done = joined(built)
     return Outcome(planned, done.rows, tuple(_differences(planned, done)))
 
 

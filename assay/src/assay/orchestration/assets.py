@@ -1,36 +1,69 @@
 """Tables as Dagster assets with checks. With `resources.py`, `metadata.py` and the jobs, the only room that knows Dagster."""
 
 # No `from __future__ import annotations` here: Dagster compares the annotation of `context` by identity.
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import dagster as dg
+from dagster._check import CheckError
 
-from assay.build import Progress, build_node
+from assay import progress
+from assay.build import Progress, build_node, own_partitions
 from assay.contract import Contract
-from assay.errors import AuditFailed, PipelineError, SourceUnavailable
-from assay.orchestration import progress
-from assay.orchestration.metadata import check_results, definition_metadata, publication_metadata
+from assay.errors import AuditFailed, CodeError, PipelineError, SourceUnavailable, WiringError
+from assay.mishaps import frames_only, told
+from assay.orchestration.history import together
+from assay.orchestration.metadata import PARTITION_ROWS, check_results, definition_metadata, publication_metadata
 from assay.orchestration.resources import WarehouseResource, sources_resource
 from assay.project import Project
 from assay.tables.code_version import code_version
 from assay.tables.declare import ExportDef, TableDef
 from assay.tables.graph import Graph
-from assay.tables.partitions import Daily, PartitionRange
+from assay.tables.partitions import PartitionRange, Partitions
 
 Node = TableDef | ExportDef
 
+PARTITION_TAG = "pipeline/partition"
+"""What a run of a job is to build, as `--partition` has it; without it a job's run builds all of every table."""
+
+TOGETHER = 500
+"""So many events are written in one transaction, which takes a second or so."""
+
+MANY = 100
+"""Dagster looks at all keys of a run for each key it is told something about; for more keys than this it is not told."""
+
 SOURCE_RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
-"""A source that does not answer may be back in a moment; a missing file or a failed audit will fail again."""
+"""A source that does not answer may be back in a moment; a missing file or a failed audit will fail again.
+
+No policy of the asset's: Dagster applies one to everything that is raised, an interrupt included.
+"""
 
 
-def build_assets(project: Project) -> list[dg.AssetsDefinition]:
+@lru_cache(maxsize=1)  # the jobs are made of the same assets
+def build_assets(project: Project) -> tuple[dg.AssetsDefinition, ...]:
     """Every table and export of `project` as an ordinary asset: flat keys, the stage as group."""
     with warnings.catch_warnings():
         # `backfill_policy` is beta, and the only way to build a range of partitions in one run.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return [_asset(node, project.graph) for node in project.graph]
+        return tuple(_accepted(node, project.graph) for node in project.graph)
+
+
+def unpartitioned(project: Project) -> Sequence[dg.AssetsDefinition]:
+    """The same assets as `build_assets`' for jobs, whose one run builds each table's own partitions.
+
+    To Dagster a partition belongs to the run: one key or range for all of its assets, which must then be partitioned
+    alike, and without a key a partitioned asset cannot read another one. So in a job no asset is partitioned; the
+    tag PARTITION_TAG says what to build, and the partitions built are reported by the assets. Backfills use the
+    partitioned assets.
+    """
+
+    def without(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(partitions_def=None, deps=[dep.asset_key for dep in spec.deps])
+
+    return dg.map_asset_specs(without, build_assets(project))
 
 
 def build_resources(project: Project) -> dict[str, Any]:
@@ -49,6 +82,18 @@ def check_names(node: Node, graph: Graph) -> list[str]:
     return names + [invariant.name for invariant in graph.invariants_of(node.name)]
 
 
+def _accepted(node: Node, graph: Graph) -> dg.AssetsDefinition:
+    """The asset; raises WiringError where Dagster refuses the node's name, owner, tags or stage."""
+    try:
+        return _asset(node, graph)
+    except (dg.DagsterError, CheckError) as error:
+        raise WiringError(
+            f"Dagster refuses '{node.name}': {' '.join(str(error).split())}",
+            where=str(node.file),
+            fix="Names are letters, digits and _; an owner is an e-mail address or team:name; tags are short words.",
+        ) from error
+
+
 def _asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
     partitions = node.partitions if isinstance(node, TableDef) else None
     kinds = {"duckdb", "table"} if isinstance(node, TableDef) else {"file"}
@@ -58,7 +103,7 @@ def _asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
     @dg.asset(
         name=node.name,
         group_name=node.stage,
-        deps=list(graph.upstream_of(node.name)),
+        deps=[_dependency(partitions, graph.tables[name]) for name in graph.upstream_of(node.name)],
         description="\n\n".join(text for text in (node.grain, node.description) if text),
         metadata=definition_metadata(node),
         kinds=kinds,
@@ -67,7 +112,6 @@ def _asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         code_version=code_version(node, *graph.invariants_of(node.name)),
         partitions_def=dagster_partitions(partitions) if partitions else None,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
-        retry_policy=SOURCE_RETRIES if isinstance(node, TableDef) and node.source is not None else None,
         required_resource_keys={"warehouse", "sources"},
         check_specs=[
             dg.AssetCheckSpec(name, asset=node.name, blocking=True, description=_describe(name, node, graph))
@@ -81,46 +125,125 @@ def _asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
 
 
 def _materialize(
-    context: dg.AssetExecutionContext, node: Node, graph: Graph, partitions: Daily | None
+    context: dg.AssetExecutionContext, node: Node, graph: Graph, partitions: Partitions | None
 ) -> Iterator[Any]:
     """Build the node; checks are recorded even when the step then fails."""
     warehouse: WarehouseResource = context.resources.warehouse
     progress.emit(Progress("start", node))
     try:
-        run = warehouse.run(context.run.run_id, _partition(context, partitions))
-        publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())
+        with told(node), progress.reading(context.log.warning):
+            run = warehouse.run(context.run.run_id, _asked(context.run.tags, partitions))
+            publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())
     except AuditFailed as error:
         progress.emit(Progress("failed", node, error.publication, error))
         yield from check_results(node, error.checks)
         raise dg.Failure(str(error), allow_retries=False) from None
     except PipelineError as error:
         progress.emit(Progress("failed", node, None, error))
-        raise dg.Failure(str(error), allow_retries=isinstance(error, SourceUnavailable)) from None
+        if isinstance(error, SourceUnavailable) and context.retry_number < SOURCE_RETRIES.max_retries:
+            # Waited for here, where Ctrl-C ends it at once: between two attempts Dagster would not listen.
+            time.sleep(SOURCE_RETRIES.calculate_delay(context.retry_number + 1))
+            raise dg.RetryRequested(SOURCE_RETRIES.max_retries, seconds_to_wait=0) from None
+        frames = {"traceback": dg.MetadataValue.text(frames_only(error))} if isinstance(error, CodeError) else None
+        raise dg.Failure(str(error), metadata=frames, allow_retries=False) from None
+    except BaseException:
+        warehouse.interrupted()
+        raise
     progress.emit(Progress("done", node, publication))
-    yield dg.MaterializeResult(
-        metadata=publication_metadata(node, publication),
-        data_version=dg.DataVersion(publication.data_version),
-        check_results=list(check_results(node, publication.checks)),
-    )
+    metadata = publication_metadata(node, publication)
+    if isinstance(node, TableDef) and partitions is not None:
+        own = own_partitions(node, run)
+        metadata = _report_partitions(context, node, partitions, own or partitions.whole(run.now), metadata)
+    with together(context.instance):  # a backfill's keys are written before the generator goes on
+        yield dg.MaterializeResult(
+            metadata=metadata,
+            data_version=dg.DataVersion(publication.data_version),
+            check_results=list(check_results(node, publication.checks)),
+        )
 
 
-def _partition(context: dg.AssetExecutionContext, partitions: Daily | None) -> PartitionRange | None:
-    """The days this run builds; None where it builds them all."""
-    import datetime as dtm
+def _asked(tags: Mapping[str, str], partitions: Partitions | None) -> PartitionRange | None:
+    """The partitions this run is to build; None where it builds them all.
 
-    if partitions is None or (not context.has_partition_key_range and not context.has_partition_key):
+    A key of Dagster's that is none of this table's is another table's, of a job started with it.
+    """
+    if PARTITION_TAG in tags:
+        return PartitionRange.parse(tags[PARTITION_TAG])
+    first = tags.get("dagster/partition") or tags.get("dagster/asset_partition_range_start")
+    if first is None or partitions is None:
         return None
-    keys = context.partition_key_range
-    found = PartitionRange(dtm.date.fromisoformat(keys.start), dtm.date.fromisoformat(keys.end))
-    return None if found == partitions.whole(dtm.datetime.now(dtm.UTC).date()) else found
+    try:
+        return partitions.between(first, tags.get("dagster/asset_partition_range_end") or first)
+    except (ValueError, PipelineError):
+        return None
 
 
-def dagster_partitions(partitions: Daily) -> dg.DailyPartitionsDefinition:
-    """The framework's partitions as Dagster's, whose end is exclusive."""
-    import datetime as dtm
+def _report_partitions(
+    context: dg.AssetExecutionContext,
+    table: TableDef,
+    partitions: Partitions,
+    built: PartitionRange | None,
+    metadata: dict[str, Any],
+) -> dict[str, Any]:
+    """Tell Dagster which partitions were built, with their rows; returns the metadata of the materialization itself.
 
-    end = (partitions.end + dtm.timedelta(days=1)).isoformat() if partitions.end else None
-    return dg.DailyPartitionsDefinition(partitions.start.isoformat(), end_date=end, timezone=partitions.timezone)
+    In a backfill Dagster materializes each key with that same metadata: the schema, profile and lineage of the whole
+    build stand at the last one alone. A job reports its keys here; building a whole table those that Dagster does
+    not know of yet, as ten years of days with each run would be 3,650 events for each table.
+    """
+    if built is None:
+        return metadata
+    session = context.resources.warehouse.session()
+    keys = partitions.keys(built)
+    counted = session.connection.execute(
+        f"SELECT {partitions.key_sql()}, count(*) FROM {session.relation(table)} WHERE {partitions.within(built)} GROUP BY 1"
+    ).fetchall()
+    rows = {key: {PARTITION_ROWS: 0} for key in keys} | {key: {PARTITION_ROWS: count} for key, count in counted}
+    if context.assets_def.partitions_def is None:
+        if PARTITION_ROWS not in metadata:
+            keys = sorted(set(keys) - context.instance.get_materialized_partitions(dg.AssetKey(table.name)))
+        for some in (keys[i : i + TOGETHER] for i in range(0, len(keys), TOGETHER)):
+            with together(context.instance):
+                for key in some:
+                    context.log_event(dg.AssetMaterialization(table.name, partition=key, metadata=rows[key]))
+        return metadata
+    if len(keys) == 1:
+        return metadata
+    for key in keys[:-1] if len(keys) <= MANY else []:
+        context.add_asset_metadata(rows[key], partition_key=key)
+    context.add_asset_metadata({**metadata, **rows[keys[-1]]}, partition_key=keys[-1])
+    return {name: metadata[name] for name in ("action", "code_version")}
+
+
+def _dependency(partitions: Partitions | None, upstream: TableDef) -> dg.AssetDep:
+    """The edge, with what Dagster is to wait for in a backfill.
+
+    It relates partitions of time in one zone; where it could not, all of the upstream's partitions come first. Those
+    that the upstream does not have are no mistake: tables begin on different days.
+    """
+    theirs = upstream.partitions
+    if partitions is None or theirs is None or dagster_partitions(partitions) == dagster_partitions(theirs):
+        return dg.AssetDep(upstream.name)
+    if partitions.unit != "static" and theirs.unit != "static" and partitions.timezone == theirs.timezone:
+        mapping: dg.PartitionMapping = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+        return dg.AssetDep(upstream.name, partition_mapping=mapping)
+    return dg.AssetDep(upstream.name, partition_mapping=dg.AllPartitionMapping())
+
+
+def dagster_partitions(partitions: Partitions) -> dg.PartitionsDefinition[str]:
+    """The framework's partitions as Dagster's."""
+    if partitions.unit == "static":
+        return dg.StaticPartitionsDefinition(list(partitions.names))
+    times: dict[str, Any] = {
+        "start_date": partitions.start,
+        "end_date": partitions.stop,
+        "timezone": partitions.timezone,
+    }
+    if partitions.unit == "hour":
+        return dg.HourlyPartitionsDefinition(**times)
+    if partitions.unit == "week":
+        return dg.WeeklyPartitionsDefinition(**times, day_offset=partitions.start.isoweekday() % 7)
+    return (dg.MonthlyPartitionsDefinition if partitions.unit == "month" else dg.DailyPartitionsDefinition)(**times)
 
 
 def _describe(name: str, node: Node, graph: Graph) -> str:

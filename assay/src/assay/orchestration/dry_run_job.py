@@ -7,9 +7,10 @@ import dagster as dg
 
 from assay.errors import PipelineError
 from assay.plan.model import Plan
-from assay.plan.planner import REMOVED_LIMIT, make_plan
+from assay.plan.planner import make_plan
 from assay.plan.text import full_name, headline, render
 from assay.project import Project
+from assay.tables.declare import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
 
 DRY_RUN = "dry_run"
@@ -20,7 +21,7 @@ class DryRunConfig(dg.Config):
 
     tables: list[str] = []
     partition: str | None = None
-    removed_limit: float = REMOVED_LIMIT
+    removed_limit: float = MAY_SHRINK
 
 
 def dry_run_job(project: Project) -> dg.JobDefinition:

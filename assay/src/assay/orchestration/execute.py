@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.build import Progress
-from assay.errors import PipelineError
-from assay.orchestration.progress import listening
+from assay.errors import Interrupted, PipelineError
+from assay.interrupts import noted
+from assay.progress import listening
 from assay.tables.results import Publication
 
 if TYPE_CHECKING:
@@ -27,7 +30,9 @@ class RunSummary:
     Attributes:
         publications: by name, failed audits included, in the order they ran.
         errors: by name.
-        skipped: names not built because something upstream failed.
+        skipped: names not built because something upstream failed, or the run was interrupted.
+        started: names whose building began, each as often as something was said of it.
+        interrupted: Ctrl-C, SIGTERM or Dagster's *Terminate* ended the run.
     """
 
     run_id: str
@@ -35,10 +40,14 @@ class RunSummary:
     publications: dict[str, Publication] = field(default_factory=dict)
     errors: dict[str, PipelineError] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    interrupted: Interrupted | None = None
+    started: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """0 all done, 1 data broke a rule, 2 something else failed."""
+        """0 all done, 1 data broke a rule, 2 something else failed, 130 or 143 interrupted."""
+        if self.interrupted is not None:
+            return self.interrupted.exit_code
         return max((error.exit_code for error in self.errors.values()), default=0)
 
 
@@ -47,12 +56,15 @@ def dagster_home(root: Path, *, dry: bool) -> Path:
     home = Path(os.environ.get("DAGSTER_HOME") or root / ".dagster")
     if dry:
         home = home / "dry_run"
-    home.mkdir(parents=True, exist_ok=True)
-    config, wanted = home / "dagster.yaml", root / "dagster.yaml"
-    if not config.exists() and wanted.exists():
-        # A link, as `make dev` makes one: a copy would go stale. One that leads nowhere is renewed.
-        config.unlink(missing_ok=True)
-        config.symlink_to(wanted)
+    from assay.orchestration.history import told
+
+    with told(home):
+        home.mkdir(parents=True, exist_ok=True)
+        config, wanted = home / "dagster.yaml", root / "dagster.yaml"
+        if not config.exists() and wanted.exists():
+            # A link, as `make dev` makes one: a copy would go stale. One that leads nowhere is renewed.
+            config.unlink(missing_ok=True)
+            config.symlink_to(wanted)
     return home
 
 
@@ -71,15 +83,18 @@ def execute(
     import dagster as dg
 
     from assay.orchestration import history
+    from assay.orchestration.assets import PARTITION_TAG
     from assay.orchestration.jobs import PIPELINE
 
     settings = project.settings()
     home = dagster_home(project.root, dry=settings.env == "dry_run")
     started = time.perf_counter()
     defs = project.dagster_definitions()
-    summary = RunSummary("")
+    run_id = str(uuid.uuid4())
+    summary = RunSummary(run_id)
 
     def listen(progress: Progress) -> None:
+        summary.started.append(progress.node.name)
         if progress.publication is not None:
             summary.publications[progress.node.name] = progress.publication
         if progress.error is not None:
@@ -88,29 +103,43 @@ def execute(
             summary.errors.pop(progress.node.name, None)
         on_progress(progress)
 
-    tags = {}
-    if partition is not None:
-        tags = {
-            "dagster/asset_partition_range_start": partition.start.isoformat(),
-            "dagster/asset_partition_range_end": partition.end.isoformat(),
-        }
-    with history.instance(home) as instance, listening(listen):
+    tags = {PARTITION_TAG: str(partition)} if partition is not None else {}
+    with (
+        history.told(home),
+        history.instance(home) as instance,
+        listening(listen),
+        noted() as arrived,
+    ):
         result = defs.resolve_job_def(PIPELINE).execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey(name) for name in names],
-            tags=tags,
+            run_id=run_id,
+            tags={**tags, **history.process_tag(run_id)},
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
-    summary.run_id = result.run_id
     summary.seconds = time.perf_counter() - started
     summary.skipped = [name for name in names if name not in summary.publications and name not in summary.errors]
-    if not result.success and not summary.errors:
+    if not result.success and (arrived.number is not None or _was_interrupted(result)):
+        running = next((name for name in summary.started if name in summary.skipped), None)
+        summary.interrupted = Interrupted(
+            f"interrupted while building {running}; nothing of it was published" if running else "interrupted",
+            arrived.number or signal.SIGINT,
+            fix="What was published before stays. Run again for the rest.",
+        )
+    elif not result.success and not summary.errors:
         name, told = _failure(result)
         raise PipelineError(
             told, where=name or "the run", fix=f"The page of run {result.run_id} in `make dev` has the whole traceback."
         )
     return summary
+
+
+def _was_interrupted(result: object) -> bool:
+    """Whether something else than a signal of this process ended the run, such as *Terminate* in the UI."""
+    from dagster import DagsterEventType
+
+    return any(event.event_type is DagsterEventType.RUN_CANCELED for event in getattr(result, "all_events", ()))
 
 
 def _failure(result: object) -> tuple[str | None, str]:

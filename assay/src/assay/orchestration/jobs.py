@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import datetime as dtm
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from assay.errors import PipelineError, WarehouseLocked
+from assay.errors import PipelineError, WarehouseLocked, WiringError
+from assay.orchestration.assets import PARTITION_TAG, build_resources, unpartitioned
 from assay.orchestration.dry_run_job import dry_run_job
 from assay.tables.declare import TableDef
+from assay.tables.partitions import due, touched
 
 if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
     from assay.project import Project
 
 PIPELINE = "pipeline"
 """The job that builds everything."""
 
 
-def project_jobs(project: Project) -> list[Any]:
-    """`pipeline` builds everything, one job a stage builds that stage, `dry_run` shows what a build would change."""
+def project_jobs(project: Project, *own: UnresolvedAssetJobDefinition) -> list[dg.JobDefinition]:
+    """`pipeline` builds everything, one job a stage builds that stage, `dry_run` shows what a build would change.
+
+    A job's run builds all of every table, or what the tag PARTITION_TAG names: see `unpartitioned`.
+
+    Args:
+        own: asset jobs of the project's own over its tables, which build them in the same way.
+
+    Raises:
+        WiringError: Dagster refuses the tables.
+    """
     stages = list(dict.fromkeys(node.stage for node in project.graph))
-    jobs: list[Any] = [
+    jobs = [
         dg.define_asset_job(
             PIPELINE, dg.AssetSelection.assets(*project.graph.nodes), description="Builds every table and export."
         )
@@ -35,14 +47,31 @@ def project_jobs(project: Project) -> list[Any]:
         )
         for stage in stages
     ]
-    return [*jobs, dry_run_job(project)]
+    jobs += own
+    try:
+        # Resolved here, for the repository's own assets are partitioned, and these are not.
+        definitions = dg.Definitions(
+            assets=unpartitioned(project),
+            jobs=jobs,
+            resources=build_resources(project),
+            executor=dg.in_process_executor,
+        )
+        resolved = [definitions.resolve_job_def(job.name) for job in jobs]
+    except dg.DagsterError as error:
+        raise WiringError(f"Dagster refuses these tables: {' '.join(str(error).split())}") from None
+    return [*resolved, dry_run_job(project)]
 
 
-def daily_schedule(project: Project, *, hour: int, timezone: str) -> dg.ScheduleDefinition:
-    """Runs the pipeline every day at `hour`, for yesterday where a table has open-ended daily partitions."""
-    open_ended = any(
-        table.partitions is not None and table.partitions.end is None for table in project.graph.tables.values()
-    )
+def daily_schedule(project: Project, *, hour: int, timezone: str, lookback: int = 0) -> dg.ScheduleDefinition:
+    """Runs the pipeline every day at `hour` of `timezone`, for the partitions that are newly complete.
+
+    Each table's own zone says which these are. Where no table is partitioned by time, or all their partitions have
+    ended, it builds everything.
+
+    Args:
+        lookback: how many partitions before the newest are built again, for rows that come late; in days for hours.
+    """
+    graph = project.graph
 
     @dg.schedule(
         name="daily",
@@ -52,9 +81,14 @@ def daily_schedule(project: Project, *, hour: int, timezone: str) -> dg.Schedule
         description="The pipeline, every morning.",
     )
     def daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        today = context.scheduled_execution_time.astimezone(ZoneInfo(timezone)).date()
-        key = (today - dtm.timedelta(days=1)).isoformat() if open_ended else None
-        return dg.RunRequest(run_key=today.isoformat(), partition_key=key)
+        now = context.scheduled_execution_time
+        key = now.astimezone(ZoneInfo(timezone)).date().isoformat()
+        asked = due(graph, now, lookback=lookback)
+        if asked is None:
+            return dg.RunRequest(run_key=key)
+        names = touched(asked, graph, now)
+        chosen = [dg.AssetKey(name) for name in names] if len(names) < len(graph.nodes) else None
+        return dg.RunRequest(run_key=key, tags={PARTITION_TAG: str(asked)}, asset_selection=chosen)
 
     return daily
 
@@ -69,11 +103,11 @@ def event_log_sensors(project: Project) -> list[dg.SensorDefinition]:
 
 
 def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
-    downstream = project.graph.downstream([table.name])
+    chosen = [dg.AssetKey(name) for name in project.graph.downstream([table.name])]
 
     @dg.sensor(
         name=f"{table.name}_lag",
-        asset_selection=dg.AssetSelection.assets(*downstream),
+        job_name=PIPELINE,
         minimum_interval_seconds=60,
         description=f"Builds {table.name} and what follows from it when its event log has unread events.",
     )
@@ -87,7 +121,8 @@ def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
         if lag == 0:
             return dg.SkipReason("no unread events")
         # The run key names how far was read: the same lag is never requested twice.
-        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{sorted(offsets.items())}+{lag}")])
+        request = dg.RunRequest(run_key=f"{sorted(offsets.items())}+{lag}", asset_selection=chosen)
+        return dg.SensorResult(run_requests=[request])
 
     return lag_sensor
 

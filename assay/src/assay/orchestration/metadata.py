@@ -12,6 +12,8 @@ from assay.tables.code_version import source_location
 from assay.tables.declare import ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
 
+PARTITION_ROWS = "dagster/partition_row_count"
+
 
 def definition_metadata(node: TableDef | ExportDef) -> dict[str, Any]:
     """What is known before any run: relation, contract, and where the code stands."""
@@ -56,7 +58,7 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
         return found
     found["dagster/row_count"] = publication.rows
     if publication.partition is not None:
-        found["dagster/partition_row_count"] = publication.staged - publication.rejected
+        found[PARTITION_ROWS] = publication.staged - publication.rejected
     found["staged"] = publication.staged
     found["rejected"] = publication.rejected
     found["profile"] = _profile(publication)
@@ -118,11 +120,13 @@ def _profile(publication: Publication) -> dg.TableMetadataValue:
 
 
 def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+    """Rows as Dagster shows them; a field that a row lacks is empty there, for Dagster wants the same ones in all."""
     types = {str: "string", int: "int", float: "float"}
-    columns = [
-        dg.TableColumn(name, types.get(type(value), "string")) for name, value in (rows[0] if rows else {}).items()
-    ]
-    return dg.TableMetadataValue([dg.TableRecord(row) for row in rows], dg.TableSchema(columns))
+    first = {name: value for row in reversed(rows) for name, value in row.items()}
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = [dg.TableColumn(name, types.get(type(first[name]), "string")) for name in names]
+    records = [dg.TableRecord({name: row.get(name, "") for name in names}) for row in rows]
+    return dg.TableMetadataValue(records, dg.TableSchema(columns))
 
 
 def _text(value: Any) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
 
+from assay.errors import SettingsError
+from assay.orchestration.history import claim, retire
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
 from assay.tables.partitions import PartitionRange
 from assay.tables.run import Run
-from assay.warehouse.connection import connect
+from assay.warehouse.connection import close, connect
 from assay.warehouse.warehouse import DryRunWarehouse, DuckDBWarehouse
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class WarehouseResource(DuckDBResource):
     database: str = Field(default="", description="Path of the DuckDB file; empty: PIPELINE_WAREHOUSE.")
     _stack: ExitStack | None = PrivateAttr(default=None)
     _session: Any = PrivateAttr(default=None)
+    _warehouse: Any = PrivateAttr(default=None)
     _run: Any = PrivateAttr(default=None)
 
     @classmethod
@@ -52,12 +55,17 @@ class WarehouseResource(DuckDBResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseResource]:
         """Dagster's set-up and tear-down of one run."""
+        if context.instance is not None and context.run is not None:
+            claim(context.instance, context.run)
         with ExitStack() as stack:
             self._stack = stack
             try:
                 yield self
+                if context.instance is not None:
+                    with suppress(SettingsError):  # the run has said so already
+                        retire(context.instance, self.read_settings().keep_runs)
             finally:
-                self._stack = self._session = self._run = None
+                self._stack = self._session = self._run = self._warehouse = None
 
     def warehouse(self) -> DuckDBWarehouse | DryRunWarehouse:
         """The warehouse that settings describe; raises SettingsError."""
@@ -72,9 +80,15 @@ class WarehouseResource(DuckDBResource):
         """This run's session, opened on first use; raises WarehouseLocked or WarehouseError."""
         if self._session is None:
             assert self._stack is not None, "session() is for the body of an asset"
-            self._session = self._stack.enter_context(self.warehouse().session())
+            self._warehouse = self.warehouse()
+            self._session = self._stack.enter_context(self._warehouse.session())
         session: Session = self._session
         return session
+
+    def interrupted(self) -> None:
+        """End soon: the copy for readers is left to the next run."""
+        if isinstance(self._warehouse, DuckDBWarehouse):
+            self._warehouse.snapshot = None
 
     def run(self, run_id: str, partition: PartitionRange | None) -> Run:
         """This run's clock, seed and list of publications; one object for all of its tables."""
@@ -96,7 +110,7 @@ class WarehouseResource(DuckDBResource):
         try:
             yield connection
         finally:
-            connection.close()
+            close(connection)
 
 
 def sources_resource(project: Project) -> dg.ResourceDefinition:

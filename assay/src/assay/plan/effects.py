@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.compare import Difference
 from assay.plan.model import CheckShift, Destructive, MetricShift
+from assay.tables.declare import removes_too_much
 
 if TYPE_CHECKING:
     from assay.contract.profile import ColumnProfile
@@ -42,7 +43,7 @@ def destructive(difference: Difference, limit: float) -> tuple[Destructive, ...]
         removed = max(before - difference.actual_rows, 0)
     if before and not difference.actual_rows:
         found.append(Destructive("emptied", f"empties the table: {before:,} rows -> 0"))
-    elif before and removed > limit * before:
+    elif removes_too_much(removed, before, limit):
         found.append(Destructive("rows_removed", f"removes {removed:,} of {before:,} rows ({removed / before:.1%})"))
     return tuple(found)
 

@@ -18,7 +18,7 @@ AGAIN = "Make a new one: pipeline plan --out FILE."
 
 @dataclass(frozen=True)
 class Expected:
-    """What applying the plan must produce for one node."""
+    """What applying the plan must produce for one node; `partitions` are the ranges to build, none for all of it."""
 
     name: str
     stage: str
@@ -26,6 +26,7 @@ class Expected:
     rows: int | None
     rejected: int
     data_version: str
+    partitions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def _kept(content: Mapping[str, Any]) -> KeptPlan:
                 rows=node["rows_after"],
                 rejected=node["rejects_after"],
                 data_version=node["data_version"],
+                partitions=tuple(node["partition"].split(", ")) if node["partition"] else (),
             )
             for node in content["nodes"]
             if node["action"] in ("create", "replace", "partition", "append")

@@ -67,6 +67,8 @@ class NodePlan:
         action: what the run does: `none` where nothing calls for a build, `skip` where something upstream would
             fail, `fail` where this table itself would.
         reasons: why it is built; empty for `none`.
+        partition: the partitions that are built, where only some are; several ranges after commas.
+        changed_partitions: those that would hold something else than today, in words.
         rows_before, rows_after: published rows; None where there is no table.
         difference: published rows against planned rows; None where they were not compared (see `changes`).
         rejects_before, rejects_after: rows set aside by the last build and by this one.
@@ -80,6 +82,7 @@ class NodePlan:
     action: Action = "none"
     reasons: tuple[Reason, ...] = ()
     partition: str | None = None
+    changed_partitions: str | None = None
     destructive: tuple[Destructive, ...] = ()
     difference: Difference | None = None
     rows_before: int | None = None

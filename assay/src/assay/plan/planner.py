@@ -13,8 +13,8 @@ from assay.errors import PipelineError, PlanError, SourceError
 from assay.plan.model import Plan
 from assay.plan.published import orphans
 from assay.plan.work import Node, Work
-from assay.tables.declare import TableDef
-from assay.tables.partitions import check_days
+from assay.tables.declare import MAY_SHRINK, TableDef
+from assay.tables.partitions import touched
 from assay.tables.run import Run
 from assay.warehouse.dry.scratch import folder_bytes
 from assay.warehouse.warehouse import DryRunWarehouse
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from assay.project import Project
     from assay.sources.base import Sources
     from assay.tables.partitions import PartitionRange
-
-REMOVED_LIMIT = 0.1
-"""Removing more than this share of a table's rows is told as destructive."""
 
 NOT_SIMULATED = (
     "Dagster's history: no materialization, check or freshness is recorded",
@@ -39,7 +36,7 @@ def make_plan(
     names: Sequence[str] = (),
     *,
     partition: PartitionRange | None = None,
-    removed_limit: float = REMOVED_LIMIT,
+    removed_limit: float = MAY_SHRINK,
     on_node: Callable[[Node], None] = lambda node: None,
 ) -> Plan:
     """What building `names` would change; without names, everything that calls for a build.
@@ -54,7 +51,7 @@ def make_plan(
     considered = [node for node in project.graph if not wanted or node.name in wanted]
     run = Run.start(partition=partition)
     if partition is not None:
-        _check_partition(considered, partition, run)
+        considered = _touched(considered, partition, run)
     started = time.perf_counter()
     with project.sources(settings) as sources:
         warehouse = DryRunWarehouse.of(settings, readable=_readable(considered, sources))
@@ -86,11 +83,13 @@ def make_plan(
     )
 
 
-def _check_partition(considered: Sequence[Node], days: PartitionRange, run: Run) -> None:
+def _touched(considered: Sequence[Node], asked: PartitionRange, run: Run) -> list[Node]:
+    """Without the partitioned tables that have none of the partitions asked for."""
     try:
-        check_days(days, considered, run.now.date())
+        names = touched(asked, considered, run.now)
     except PipelineError as error:
         raise PlanError(error.what, fix=error.fix) from None
+    return [node for node in considered if node.name in names]
 
 
 def _readable(considered: Sequence[Node], sources: Sources) -> list[Path]:

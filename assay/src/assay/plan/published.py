@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dtm
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,8 +20,6 @@ class Published:
     """The newest successful publication of a table or file.
 
     Attributes:
-        code_versions: of the rows that stand in the table: the last build of the whole table, and builds of
-            single partitions since.
         exists: whether the table is there; files are not looked at.
         columns: of the table as it stands.
     """
@@ -30,12 +27,11 @@ class Published:
     name: str
     run_id: str
     data_version: str
-    code_versions: frozenset[str]
+    code_version: str
     upstream_versions: Mapping[str, str]
     source_version: str | None
     rows: int
     rejected: int
-    published_on: dtm.date
     checks: Mapping[str, bool]
     profile: tuple[Mapping[str, Any], ...]
     exists: bool = False
@@ -61,25 +57,22 @@ def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
     if ("ops", "publications") not in tables:
         return Books({}, tables)
     rows = connection.execute(
-        f"""SELECT table_name, stage, partition, run_id, data_version, code_version, upstream_versions,
-                   source_version, row_count, rejected, published_at, checks, profile
-            FROM "{catalog}".ops.publications WHERE action <> 'failed' ORDER BY published_at, rowid"""
+        f"""SELECT table_name, stage, run_id, data_version, code_version, upstream_versions,
+                   source_version, row_count, rejected, checks, profile
+            FROM "{catalog}".ops.publications WHERE action <> 'failed' ORDER BY id"""
     ).fetchall()
     found: dict[str, Published] = {}
-    for name, stage, partition, run_id, data, code, upstream, source, count, rejected, at, checks, profile in rows:
-        # A build of some days leaves the other days' rows to the code that made them.
-        earlier = found[name].code_versions if name in found and partition else frozenset()
+    for name, stage, run_id, data, code, upstream, source, count, rejected, checks, profile in rows:
         columns = tables.get((stage, name))
         found[name] = Published(
             name=name,
             run_id=run_id,
             data_version=data,
-            code_versions=earlier | {code},
+            code_version=code,
             upstream_versions=json.loads(upstream),
             source_version=source,
             rows=count,
             rejected=rejected,
-            published_on=at.astimezone(dtm.UTC).date(),
             checks={check["name"]: bool(check["passed"]) for check in json.loads(checks)},
             profile=tuple(json.loads(profile)),
             exists=columns is not None,

@@ -3,73 +3,82 @@
 from __future__ import annotations
 
 import datetime as dtm
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from assay.plan.model import Reason
+from assay.plan.stale import BUILDS, ranges, stale
 from assay.tables.declare import ExportDef, TableDef
+from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:
     from assay.plan.published import Books, Published
     from assay.tables.partitions import PartitionRange
+    from assay.warehouse.session import Session
 
 
 def reasons(
     node: TableDef | ExportDef,
     books: Books,
     *,
+    session: Session,
+    upstream: Mapping[str, TableDef],
     code: str,
     source: str | None,
     changed: Mapping[str, str],
-    today: dtm.date,
+    now: dtm.datetime,
     partition: PartitionRange | None,
     requested: Collection[str],
-) -> tuple[Reason, ...]:
-    """Everything that calls for building `node`; empty if nothing does.
+) -> tuple[tuple[Reason, ...], tuple[PartitionRange, ...]]:
+    """Everything that calls for building `node`, and the partitions that do; these are empty where it is built whole.
 
     Args:
+        session: the dry run's, in which the upstream that this plan would change stands as it would be.
         code: the node's code version now.
         source: its source's fingerprint now.
         changed: data versions that this plan would publish, by name.
-        partition: the days that were asked for.
+        now: the moment of the run; says which partitions are complete.
+        partition: what was asked for.
         requested: names that were asked for.
     """
     published = books.published.get(node.name)
-    table = isinstance(node, TableDef)
-    if published is None or (table and not published.exists):
-        return (Reason("new", "never published"),)
+    asked: tuple[PartitionRange, ...] = (partition,) if partition is not None else ()
+    if published is None or (isinstance(node, TableDef) and not published.exists):
+        return (Reason("new", "never published"),), asked
     found: list[Reason] = []
-    if published.code_versions != {code}:
-        found.append(Reason("code", _code(published, code)))
-    for name in node.upstream:
-        now = changed.get(name, books.data_version(name))
-        if name in node.inputs and now != published.upstream_versions.get(name):
-            found.append(Reason("upstream", f"{name} {'would change' if name in changed else 'changed'}"))
+    some = asked
+    if isinstance(node, TableDef) and node.partitions is not None:
+        own = node.partitions.clip(partition, now) if partition is not None else None
+        parts = Parts(node.partitions, own, now)
+        known = session.partitions(node.name)
+        found, keys = stale(session, node, upstream, known, parts, code=code, source=source, changed=changed)
+        if own is not None:
+            found.append(Reason("partition", f"{node.partitions.noun}s {own}"))
+        elif len(keys) < len(parts.keys):
+            some = tuple(ranges(node.partitions, parts.keys, keys, BUILDS))
+    else:
+        found += _whole(node, books, published, code=code, source=source, changed=changed)
+    if not found and node.name in requested:
+        found.append(Reason("requested", "asked for"))
+    return tuple(found), some
+
+
+def _whole(
+    node: TableDef | ExportDef,
+    books: Books,
+    published: Published,
+    *,
+    code: str,
+    source: str | None,
+    changed: Mapping[str, str],
+) -> Iterator[Reason]:
+    if published.code_version != code:
+        yield Reason("code", f"{published.code_version} -> {code}")
+    for name in node.inputs:
+        current = changed.get(name, books.data_version(name))
+        if current != published.upstream_versions.get(name):
+            yield Reason("upstream", f"{name} {'would change' if name in changed else 'changed'}")
     if source is not None and source != published.source_version:
         assert isinstance(node, TableDef)
         assert node.source is not None
-        found.append(Reason("source", f"{node.source.location} changed"))
-    found += _partition(node, published, today, partition)
-    if not found and node.name in requested:
-        found.append(Reason("requested", "asked for"))
-    return tuple(found)
-
-
-def _code(published: Published, code: str) -> str:
-    others = sorted(published.code_versions - {code})
-    if code in published.code_versions:
-        return f"some partitions were made by code {', '.join(others)}, now {code}"
-    return f"{', '.join(others)} -> {code}"
-
-
-def _partition(
-    node: TableDef | ExportDef, published: Published, today: dtm.date, partition: PartitionRange | None
-) -> list[Reason]:
-    if not isinstance(node, TableDef) or node.partitions is None:
-        return []
-    if partition is not None:
-        return [Reason("partition", f"days {partition}")]
-    last = node.partitions.whole(today).end
-    if node.partitions.end is None and published.published_on <= last:
-        return [Reason("partition", f"new days {published.published_on}..{last}")]
-    return []
+        yield Reason("source", f"{node.source.location} changed")

@@ -53,6 +53,8 @@ def _node(node: NodePlan, style: Style) -> Iterator[str]:
         yield render_difference(node.difference, indent=INDENT)
     elif node.kind == "table" and node.built:
         yield f"{INDENT}rows    {rows(node)}"
+    if node.changes and node.changed_partitions:
+        yield f"{INDENT}changed {node.changed_partitions}"
     yield from _shifts(node)
     for check in node.checks:
         verdict = f"{check.before} -> {check.after}"
@@ -128,7 +130,7 @@ def headline(node: NodePlan) -> str:
     words = {
         "create": "is created",
         "replace": "is replaced",
-        "partition": f"replaces days{days}",
+        "partition": f"replaces{days}",
         "append": "is appended to",
         "none": "stays",
         "skip": "is skipped",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -17,8 +17,11 @@ from assay.plan import effects
 from assay.plan.model import Action, Fingerprints, NodePlan
 from assay.plan.published import Books, read_books
 from assay.plan.reasons import reasons
+from assay.plan.stale import told
 from assay.tables.code_version import code_version
 from assay.tables.declare import ExportDef, TableDef
+from assay.tables.results import joined
+from assay.warehouse.parts import Parts
 from assay.warehouse.session import Session, qualified
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from assay.sources.base import Sources
     from assay.tables.results import Publication
     from assay.tables.run import Run
+    from assay.warehouse.versions import PartitionRecord
 
 Node = TableDef | ExportDef
 
@@ -109,26 +113,40 @@ class Work:
         return name in self.nodes and self.nodes[name].action in ("fail", "skip")
 
     def _plan(self, node: Node, base: NodePlan) -> NodePlan:
-        why = reasons(
+        why, some = reasons(
             node,
             self.books,
+            session=self.session,
+            upstream=self.project.graph.tables,
             code=base.code_version,
             source=self._fingerprint(node),
             changed=self.changed,
-            today=self.run.now.date(),
+            now=self.run.now,
             partition=self.run.partition,
             requested=self.wanted,
         )
         if not why:
             return base
         base = dataclasses.replace(base, reasons=why)
+        before = self.session.partitions(node.name)
         try:
-            publication = build_node(node, self.project.graph, self.session, self.run, self.sources)
+            publication = joined(
+                [
+                    build_node(
+                        node,
+                        self.project.graph,
+                        self.session,
+                        dataclasses.replace(self.run, partition=part),
+                        self.sources,
+                    )
+                    for part in some or (None,)
+                ]
+            )
         except AuditFailed as error:
             return self._failed(base, error)
         if publication.source_version is not None:
             self.source_versions[node.name] = publication.source_version
-        return self._built(node, base, publication)
+        return self._built(node, base, publication, before)
 
     def _fingerprint(self, node: Node) -> str | None:
         """The source's fingerprint, where it can make a difference: a table built anyway tells it by building."""
@@ -139,7 +157,9 @@ class Work:
         self.source_versions[node.name] = found
         return found
 
-    def _built(self, node: Node, base: NodePlan, publication: Publication) -> NodePlan:
+    def _built(
+        self, node: Node, base: NodePlan, publication: Publication, before: Mapping[str, PartitionRecord]
+    ) -> NodePlan:
         published = self.books.published.get(node.name)
         standing = (node.stage, node.name) in self.books.tables if isinstance(node, TableDef) else published is not None
         seen = dataclasses.replace(
@@ -152,6 +172,7 @@ class Work:
             bytes=publication.bytes,
             data_version=publication.data_version,
             partition=publication.partition,
+            changed_partitions=self._changed_partitions(node, before),
         )
         difference = self._compare(node, base, publication) if isinstance(node, TableDef) and standing else None
         if difference is None:
@@ -163,6 +184,20 @@ class Work:
             rows_before=difference.expected_rows,
             shifts=effects.shifts(published, publication) if published else (),
         )
+
+    def _changed_partitions(self, node: Node, before: Mapping[str, PartitionRecord]) -> str | None:
+        """Which partitions would hold something else than today, as `before` has it."""
+        if not isinstance(node, TableDef) or node.partitions is None or not before:
+            return None
+        after, keys = self.session.partitions(node.name), Parts(node.partitions, None, self.run.now).keys
+        empty = {key for key in keys if key not in before}
+        moved = [
+            key
+            for key in keys
+            if key in after and key not in empty and after[key].data_version != before[key].data_version
+        ]
+        moved += [key for key in empty if key in after and after[key].rows]
+        return f"{node.partitions.noun}s {told(node.partitions, keys, moved)}" if moved else None
 
     def _compare(self, table: TableDef, base: NodePlan, publication: Publication) -> Difference | None:
         """Published rows against planned rows; None where the content hashes already say that they are equal."""

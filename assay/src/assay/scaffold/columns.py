@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import keyword
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,11 +37,36 @@ class Draft:
     served: str | None = None
 
 
+def python_string(text: str) -> str:
+    """Any text as Python code: whatever a scaffold writes into a file that is not a name goes through here."""
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(letter: str) -> str:
+    if letter in '"\\':
+        return f"\\{letter}"
+    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+
+
 def python_name(text: str) -> str:
     """A column's name in snake case, made from any text."""
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text.strip())
-    name = re.sub(r"\W+", "_", name).strip("_").lower()
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", unicodedata.normalize("NFKC", text.strip()))
+    name = "".join(letter if f"a{letter}".isidentifier() else " " for letter in name.lower())
+    name = unicodedata.normalize("NFKC", re.sub(r"[ _]+", "_", name).strip("_"))
+    if keyword.iskeyword(name):
+        return f"{name}_"
     return name if re.match(r"[a-z_]", name) else f"column_{name}"
+
+
+def python_names(served: Iterable[str]) -> list[str]:
+    """A Python name for each column, all of them different."""
+    found: list[str] = []
+    for text in served:
+        name, number = python_name(text), 2
+        while name in found:
+            name, number = f"{python_name(text)}_{number}", number + 1
+        found.append(name)
+    return found
 
 
 def default_expression(upstream: Sequence[TableDef]) -> str:
@@ -134,20 +161,23 @@ def of_sample(path: Path, kind: str, *, items: str | None = None) -> list[Draft]
         raise PipelineError(
             f"the sample is no {kind}: {str(error).splitlines()[0]}", where=str(path), fix="Give another sample."
         ) from None
+    names = python_names(name for name, _ in served)
     return [
-        Draft(python_name(name), DuckDBType.from_string(dtype), served=None if python_name(name) == name else name)
-        for name, dtype in served
+        Draft(name, DuckDBType.from_string(dtype), served=None if name == text else text)
+        for name, (text, dtype) in zip(names, served, strict=True)
     ]
 
 
 def _reader(path: Path, kind: str, items: str | None) -> str:
+    from assay.contract.payload import quoted
+
     text = str(path).replace("'", "''")
     if kind == "csv":
         return f"read_csv('{text}')"
     if kind == "parquet":
         return f"read_parquet('{text}')"
     if kind == "api":
-        rows = f"SELECT unnest(\"{items or 'data'}\") AS item FROM read_json('{text}')"
+        rows = f"SELECT unnest({quoted(items or 'data')}) AS item FROM read_json('{text}')"
         return f"(SELECT item.* FROM ({rows}))"
     return f"read_json('{text}', format = 'newline_delimited')"
 
@@ -163,5 +193,5 @@ def _headers(path: Path) -> list[str]:
 
 
 def _quoted(names: Sequence[str], *, bracket: bool = False) -> str:
-    text = ", ".join(f'"{name}"' for name in names)
+    text = ", ".join(map(python_string, names))
     return f"[{text}]" if bracket else text

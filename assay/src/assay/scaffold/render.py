@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assay.scaffold.columns import Draft
+from assay.scaffold.columns import Draft, python_string
 from assay.scaffold.unsaid import EDIT
 
 if TYPE_CHECKING:
@@ -73,11 +72,11 @@ def annotation(dtype: dt.DataType) -> str:
     if isinstance(dtype, dt.Decimal):
         return f"dt.Decimal({dtype.precision}, {dtype.scale})"
     if isinstance(dtype, dt.Timestamp):
-        zone = f'timezone="{dtype.timezone}", ' if dtype.timezone else ""
+        zone = f"timezone={python_string(dtype.timezone)}, " if dtype.timezone else ""
         return f"dt.Timestamp({zone}scale={6 if dtype.scale is None else dtype.scale})"
     if SIMPLE.fullmatch(name):
         return f"dt.{name}"
-    return f"types.exact({_string(str(dtype.copy(nullable=True)))})"
+    return f"types.exact({python_string(str(dtype.copy(nullable=True)))})"
 
 
 def _imports(file: File) -> list[str]:
@@ -107,13 +106,13 @@ def _contract(file: File) -> Iterable[str]:
             yield f"    # {EDIT} say what {column.name} means, and whether it is public, internal, personal or secret"
         nullable = column.nullable and column.name not in file.key  # a key names every row, so it is never null
         arguments = ["nullable=True"] if nullable else []
-        arguments += [f"metadata={column.classification}", f"description={_string(column.description or '')}"]
+        arguments += [f"metadata={column.classification}", f"description={python_string(column.description or '')}"]
         yield f"    {column.name}: {annotation(column.dtype)} = pa.Field({', '.join(arguments)})"
     yield ""
     yield "    class Config:"
     yield "        strict = True"
     if file.key:
-        yield f"        unique = {json.dumps(list(file.key))}"
+        yield f"        unique = {'[' + ', '.join(map(python_string, file.key)) + ']'}"
     else:
         yield f'        # {EDIT} name the columns that no two rows share, as in unique = ["order_id"], or delete this line'
 
@@ -124,16 +123,11 @@ def _function(file: File) -> Iterable[str]:
         yield f"@table(source={file.source})"
         parameters = ["source: ibis.Table"]
     else:
-        yield f'@table(preserves="{file.preserves}")' if file.preserves else "@table()"
+        yield f"@table(preserves={python_string(file.preserves)})" if file.preserves else "@table()"
     yield f"def {file.name}({', '.join(parameters)}) -> Table[{file.model}]:"
     yield f'    """{file.model}."""'
     yield f"    # {EDIT} say in the line above what the table is for; it is shown in Dagster"
     yield f"    return {file.code}"
-
-
-def _string(text: str) -> str:
-    """A Python string in double quotes."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _formatted(text: str) -> str:

@@ -101,15 +101,17 @@ def new_source(
     drafts = columns.of_sample(sample, kind, items=items) if sample else [_placeholder()]
     _check_key(key, drafts)
     settings = _with_location(project, location, address)
-    arguments = [f'"{location}"', f'"{path}"', *([f'items="{items}"'] if items and kind == "api" else [])]
+    arguments = [columns.python_string(location), columns.python_string(path)]
+    arguments += [f"items={columns.python_string(items)}"] if items and kind == "api" else []
     code = "source"
     if any(draft.served for draft in drafts):
         served = {draft.served or draft.name: sql_type(draft.dtype) for draft in drafts}
-        arguments.append(f"columns={served!r}")
-        renamed = [f'{draft.name}="{draft.served or draft.name}"' for draft in drafts]
+        pairs = (f"{columns.python_string(text)}: {columns.python_string(kind)}" for text, kind in served.items())
+        arguments.append(f"columns={{{', '.join(pairs)}}}")
+        renamed = [f"{draft.name}={columns.python_string(draft.served or draft.name)}" for draft in drafts]
         code = f"source.select({', '.join(renamed)})"
     source = f"{CONNECTORS[kind]}({', '.join(arguments)})"
-    inferred = f"{sample.name}, a sample" if sample else "nothing: no sample was given"
+    inferred = f"{columns.python_string(sample.name)}, a sample" if sample else "nothing: no sample was given"
     file = File(name, drafts, code, source=source, key=key, inferred_from=inferred)
     started = _write(project, folder / f"{name}.py", file)
     if settings is None:
@@ -194,7 +196,7 @@ def _with_location(project: Project, location: str, address: str | None) -> str 
             "there is no default_locations to add to", where=str(file), fix=f'Add "{location}" yourself.'
         )
     shown = _address(project.root, location, address)
-    return f'{text[: begin.end()]}        "{location}": "{shown}",\n{text[begin.end() :]}'
+    return f'{text[: begin.end()]}        "{location}": {columns.python_string(shown)},\n{text[begin.end() :]}'
 
 
 def _address(root: Path, location: str, address: str) -> str:

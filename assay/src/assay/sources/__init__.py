@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from assay.sources.events import EventLog as EventLog
     from assay.sources.fixtures import FixtureTransport as FixtureTransport
     from assay.sources.html import HtmlTable as HtmlTable
-    from assay.sources.logwriter import LogWriter as LogWriter
     from assay.sources.ndjson import Ndjson as Ndjson
     from assay.sources.pages import PagedJson as PagedJson
     from assay.sources.parquet import Parquet as Parquet
@@ -39,7 +38,6 @@ _HOMES = {
     "Http": "web",
     "Landed": "base",
     "Landing": "base",
-    "LogWriter": "logwriter",
     "Ndjson": "ndjson",
     "PagedJson": "pages",
     "Parquet": "parquet",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -12,6 +12,21 @@ from assay.errors import SourceError
 if TYPE_CHECKING:
     import duckdb
     import httpx
+
+
+class Offset(int):
+    """The next event to read in a partition, and where the log finds it.
+
+    Attributes:
+        place: the log's own note, kept with the offset; empty where the number says all.
+    """
+
+    place: str
+
+    def __new__(cls, number: int, place: str = "") -> Offset:
+        offset = super().__new__(cls, number)
+        offset.place = place
+        return offset
 
 
 @dataclass(frozen=True)
@@ -25,7 +40,7 @@ class Landing:
             unless the source declares its own.
         connection: the build's DuckDB connection; temporary tables of it live as long as the build.
         scratch: an empty folder for this build's temporary files; removed afterwards.
-        offsets: for event logs: partition -> next offset to read, as last committed.
+        offsets: for event logs: partition -> next offset to read, as last committed; an `Offset` if it has a place.
         transport: replaces the network for HTTP sources (golden cases); None means the real one.
     """
 
@@ -51,6 +66,8 @@ class Landed:
             columns `reason_code, source_file, source_line, payload` (payload: JSON text); None if there are none.
         offsets: for event logs: partition -> next offset after these rows, committed with them.
         bytes: how much was read, if known.
+        recheck: for rows that are still to be read while they are staged: reads the source once more, alone, and raises
+            SourceError if it is to blame for an engine's error; None if all was read.
     """
 
     sql: str
@@ -58,6 +75,7 @@ class Landed:
     malformed: str | None = None
     offsets: Mapping[int, int] | None = None
     bytes: int | None = None
+    recheck: Callable[[], None] | None = None
 
 
 class Source(Protocol):

@@ -7,33 +7,28 @@ is the result; otherwise `lines.py` reads the file again, slowly, and says which
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
-import zipfile
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from assay.errors import SourceError
 from assay.sources import files
-from assay.sources.base import Landed, Landing, ReadWhole
+from assay.sources.base import Landed, Landing
 from assay.sources.casts import literal
 from assay.sources.columns import check_names
-from assay.sources.lines import Dialect, Survey, read_lines, survey
+from assay.sources.lines import Dialect, Survey, other_delimiter, read_lines, survey
 from assay.sources.rows import TextRows, temporary_name
-
-if TYPE_CHECKING:
-    import httpx
+from assay.sources.text import Text, opened
 
 
 @dataclass(frozen=True)
-class Csv(ReadWhole):
-    """One or more CSV files, plain, gzip (`.gz`) or zstd (`.zst`), or a member of a zip archive.
+class Csv(Dialect, files.Files):
+    """One or more CSV files, plain or compressed with gzip, zstd or zip, whatever they are called.
 
     Columns are matched by the header's names; without a header, by position. Lines that do not fit become
-    malformed rows with the reasons `csv.columns`, `csv.quote`, `csv.encoding` or `csv.cast`. Blank lines hold
-    no row and are skipped (a file of one column has none: there they are empty values).
+    malformed rows with the reasons `csv.columns`, `csv.quote`, `csv.encoding`, `csv.header` (the header again),
+    `csv.unfinished` or `csv.cast`. Blank lines hold no row and are skipped (a file of one column has none: there they
+    are empty values). A byte order mark says the encoding, whatever is declared.
 
     Args:
         location: the name under which settings know the folder.
@@ -43,65 +38,69 @@ class Csv(ReadWhole):
         null: the unquoted text that means null; None if no text does.
         encoding: any that extends ASCII, such as utf-8, latin-1 or cp1252.
         header: whether the first line names the columns.
-        member: the file inside the zip archive `path`.
         trailing_delimiter: whether every line ends with one delimiter too many.
+        trailer: a regular expression for a last line that is no row; its group `rows`, if it has one, is their number.
+            A file without it, or with another number of rows, is cut and not read.
+        member: the file inside the zip archive `path`; not needed if it holds only one.
+        last_line_ended: whether a last line without a line end was cut off, and is set aside as `csv.unfinished`. None:
+            if the last line of another file of this source has one. Of a single file nothing can be told.
+        manifest: a file that announces the files with their rows or bytes; see `Files`.
     """
 
-    location: str
-    path: str
-    columns: Mapping[str, str] | None = field(default=None, hash=False)
-    delimiter: str = ","
-    quote: str | None = '"'
-    null: str | None = ""
-    encoding: str = "utf-8"
-    header: bool = True
     member: str | None = None
-    trailing_delimiter: bool = False
-
-    def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
-        return files.fingerprint(base, files.find(base, self.path))
+    last_line_ended: bool | None = None
 
     def land(self, landing: Landing) -> Landed:
-        found = files.find(landing.base, self.path, table=landing.table)
-        fingerprint = files.fingerprint(landing.base, found)
-        rows = TextRows(landing, "csv.cast")
-        for index, file in enumerate(found):
-            name, plain = files.relative(landing.base, file), file
-            if self.member is not None:
-                name, plain = f"{name}/{self.member}", self._extract(landing, file, index)
-            self._read(landing, rows, plain, name, where=f"{landing.table}: {Path(landing.base) / name}")
-        return rows.landed(fingerprint, bytes=sum(file.stat().st_size for file in found))
+        delivered = self.delivered(landing)
+        fingerprint = self.fingerprint(landing.base)
+        rows = TextRows(landing, "csv")
+        for each in delivered:
+            each = each.unpacked(landing, self.member)
+            each.check(self._read(rows, each))
+        size = sum(each.file.stat().st_size for each in delivered)
+        return rows.landed(fingerprint, bytes=size, last_line_ended=self.last_line_ended)
 
-    @property
-    def dialect(self) -> Dialect:
-        return Dialect(self.delimiter, self.quote, self.null, self.encoding, self.header, self.trailing_delimiter)
-
-    def _read(self, landing: Landing, rows: TextRows, file: Path, name: str, *, where: str) -> None:
-        expected = list(landing.columns)
-        with files.opened(file, table=landing.table) as stream:
-            seen = survey(stream, self.dialect, len(expected), where=where)
+    def _read(self, rows: TextRows, each: files.Delivered) -> int:
+        """Read a file; returns how many records it has, be they rows or not."""
+        expected, where = list(rows.landing.columns), each.where
+        self.check(where)
+        with opened(each.file, table=rows.landing.table) as text:
+            dialect = dataclasses.replace(self, encoding="utf-8") if text.marked else self
+            seen = survey(text.stream, dialect, len(expected), where=where)
+        if (mark := other_delimiter(seen.first, self, len(expected))) is not None:
+            raise SourceError(
+                f"the first line is one field; its delimiter seems to be {mark!a}",
+                where=where,
+                fix="Declare the source's `delimiter`.",
+            )
         order = list(range(len(expected)))
-        if seen.header is not None:
-            check_names(seen.header, expected, where=where)
-            order = [seen.header.index(column) for column in expected]
+        if self.header:
+            check_names(seen.first, expected, where=where)
+            order = [seen.first.index(column) for column in expected]
         elif sorted(seen.first) == sorted(expected):
             raise SourceError("the first line is a header", where=where, fix="Declare the source with header=True.")
-        elif len(seen.first) != len(expected):
+        elif len(seen.first) != len(expected) and self.trailer is None:
             raise SourceError(
                 f"the first line has {len(seen.first)} fields, expected {len(expected)}: {', '.join(expected)}",
                 where=where,
                 fix="Declare the source's `columns`, or ask its owner.",
             )
-        if not self._fast(rows, file, name, seen, order):
-            with files.opened(file, table=landing.table) as stream:
-                read_lines(stream, self.dialect, rows, name, order, where=where)
+        count, last = seen.rows, seen.rows + self.header
+        if not dialect._fast(rows, each, seen, order, text):
+            with opened(each.file, table=rows.landing.table) as text:
+                count, last = read_lines(text.stream, dialect, rows, each.name, seen.first, order, where=where)
+        rows.note_end(each.name, last, ended=seen.ended or self.trailer is not None)
+        return count
 
-    def _fast(self, rows: TextRows, file: Path, name: str, seen: Survey, order: list[int]) -> bool:
+    def _fast(self, rows: TextRows, each: files.Delivered, seen: Survey, order: list[int], text: Text) -> bool:
         """Let DuckDB read the file; False (and nothing kept) unless each line is one sound row.
 
         It ignores errors, as an error would end the caller's transaction; none gets past `_conserved`.
         """
-        if not seen.simple or self.encoding.lower() not in {"utf-8", "utf8", "latin-1"} or self.trailing_delimiter:
+        import duckdb
+
+        plain = self.encoding.lower() in {"utf-8", "utf8", "latin-1"} and not text.recoded
+        if not seen.simple or not plain or self.trailing_delimiter or self.trailer is not None:
             return False
         connection = rows.landing.connection
         columns = ", ".join(f"'f{index}': 'VARCHAR'" for index in range(len(order)))
@@ -109,52 +108,39 @@ class Csv(ReadWhole):
         first = 2 if self.header else 1
         table = temporary_name("csv")
         query = (
-            f"CREATE TEMP TABLE {table} AS SELECT {picked} FROM read_csv({literal(files.plain(file))}, "
+            f"CREATE TEMP TABLE {table} AS SELECT {picked} FROM read_csv({literal(files.plain(each.file))}, "
             f"auto_detect = false, columns = {{{columns}}}, delim = {literal(self.delimiter)}, "
             f"quote = {literal(self.quote or '')}, escape = {literal(self.quote or '')}, "
             f"header = {str(self.header).lower()}, encoding = {literal(self.encoding)}, "
             f"nullstr = {literal(uuid.uuid4().hex if self.null is None else self.null)}, allow_quoted_nulls = false, "
-            "strict_mode = true, null_padding = false, ignore_errors = true, max_line_size = 16777216)"
+            f"compression = '{text.packed}', strict_mode = true, null_padding = false, ignore_errors = true, "
+            "max_line_size = 16777216)"
         )
-        connection.execute(query)
+        try:
+            connection.execute(query)
+        except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.InternalException) as error:
+            detail = str(error).splitlines()[0]
+            raise SourceError(f"DuckDB cannot read it: {detail}", where=each.where, fix="Check the file.") from None
         if not self._conserved(rows, table, seen):
             connection.execute(f"DROP TABLE {table}")
             return False
-        rows.include(f"SELECT *, {literal(name)}, rowid + {first} FROM {table}", table)
+        rows.include(f"SELECT *, {literal(each.name)}, rowid + {first} FROM {table}", table)
         return True
 
     def _conserved(self, rows: TextRows, table: str, seen: Survey) -> bool:
-        """Whether the rows DuckDB made hold every byte of the file, in exactly one row per line.
+        """Whether the rows DuckDB made hold every byte of the file, in exactly one row per line, and none is the header.
 
         DuckDB takes a quote inside an unquoted value as it is, and drops an empty last field too many at the
         file's end; neither gets past this count.
         """
-        names = [f"f{index}" for index in range(len(rows.landing.columns))]
+        expected = list(rows.landing.columns)
+        names = [f"f{index}" for index in range(len(expected))]
         size = "strlen" if self.encoding.lower().startswith("utf") else "length"
         null = len((self.null or "").encode(self.encoding))
         content = " + ".join(f"coalesce({size}({name}), {null})" for name in names)
-        quoted = " OR ".join(f"contains({name}, {literal(self.quote)})" for name in names) if self.quote else "false"
-        query = (
-            f"SELECT count(*), coalesce(sum({content}), 0), count_if({quoted if seen.quotes else 'false'}) FROM {table}"
-        )
+        odd = [f"contains({name}, {literal(self.quote)})" for name in names] if self.quote and seen.quotes else []
+        if self.header:
+            pairs = zip(names, seen.first, strict=True)
+            odd.append(f"({' AND '.join(f'{name} = {literal(column)}' for name, column in pairs)})")
+        query = f"SELECT count(*), coalesce(sum({content}), 0), count_if({' OR '.join(odd) or 'false'}) FROM {table}"
         return rows.landing.connection.execute(query).fetchone() == (seen.rows, seen.content, 0)
-
-    def _extract(self, landing: Landing, archive: Path, index: int) -> Path:
-        where = f"{landing.table}: {archive}"
-        target = landing.scratch / f"{temporary_name('member')}{Path(self.member or '').suffix}"
-        try:
-            with zipfile.ZipFile(archive) as opened:
-                names = opened.namelist()
-                if self.member not in names:
-                    raise SourceError(
-                        f"no member '{self.member}' in the archive (it holds {', '.join(names[:5]) or 'nothing'})",
-                        where=where,
-                    )
-                with opened.open(self.member) as source, target.open("wb") as copy:
-                    while chunk := source.read(1 << 20):
-                        copy.write(chunk)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise SourceError(
-                f"is no readable zip archive ({str(error).rstrip('.')})", where=where, fix="Fetch it again."
-            ) from None
-        return target

@@ -17,6 +17,7 @@ from assay.sources.eventlog import TopicReader
 from assay.sources.objects import NoRow, RowReader
 from assay.sources.rows import TextRows
 from assay.sources.strict_json import JsonError, loads
+from assay.sources.text import LONGEST
 
 if TYPE_CHECKING:
     import httpx
@@ -29,11 +30,14 @@ OFFSET_COLUMN = "event_offset"
 
 @dataclass(frozen=True)
 class EventLog:
-    """The new events of a topic: of the embedded log, or of Kafka where the location is `kafka://host:port`.
+    """The new events of a topic: of NDJSON files that are appended to, or of Kafka where the location is `kafka://host:port`.
+
+    Under a folder the topic is `<topic>.ndjson`, or `<topic>/0.ndjson`, `<topic>/1.ndjson`: one event a line, and the
+    offset is the number of lines before it. See `eventlog.py` for what a writer may do.
 
     A table that declares the columns `event_partition` (INTEGER) or `event_offset` (BIGINT) gets them filled with
-    where each event stood. Events that do not fit become malformed rows with the reasons `event.json`,
-    `event.fields` or `event.cast`; their file is `topic/partition` and their line is the offset.
+    where each event stood; offsets count from 0. Events that do not fit become malformed rows with the reasons
+    `event.json`, `event.fields` or `event.cast`, found by their file and line (in Kafka `topic/partition` and offset).
 
     Args:
         location: the name under which settings know the log.
@@ -63,21 +67,23 @@ class EventLog:
         # Where each column comes from: a field of the event, its partition or its offset.
         own = {PARTITION_COLUMN: len(fields), OFFSET_COLUMN: len(fields) + 1}
         order = [own[name] if name in own else list(fields).index(name) for name in types]
-        reader, rows, size = RowReader(fields), TextRows(landing, "event.cast"), 0
+        reader, rows, size = RowReader(fields), TextRows(landing, "event"), 0
         with self._log(landing.base) as log:
             for event in log.read(landing.offsets, self.limit):
-                size += len(event.payload)
-                place = f"{self.topic}/{event.partition}"
+                text = event.payload or b""
+                size += len(text)
                 try:
-                    texts = reader.read(loads(event.payload))
+                    if event.payload is None:
+                        raise JsonError(f"is longer than {LONGEST} bytes")
+                    texts = reader.read(loads(text))
                 except (JsonError, NoRow) as error:
                     kind = error.kind if isinstance(error, NoRow) else "json"
-                    payload = {"_event": event.payload.decode("utf-8", "backslashreplace"), "_error": str(error)}
-                    rows.reject(f"event.{kind}", place, event.offset, payload)
+                    payload = {"_event": text.decode("utf-8", "backslashreplace"), "_error": str(error)}
+                    rows.reject(f"event.{kind}", event.file, event.line, payload)
                     continue
                 texts += (str(event.partition), str(event.offset))
-                rows.add([texts[position] for position in order], place, event.offset)
-            return rows.landed(_mark(log.reached), offsets=dict(log.reached), bytes=size)
+                rows.add([texts[position] for position in order], event.file, event.line)
+            return rows.landed(_mark(log.positions), offsets=dict(log.reached), bytes=size)
 
     def _log(self, base: str) -> TopicReader | KafkaLog:
         if base.startswith("kafka://"):

@@ -2,19 +2,116 @@
 
 from __future__ import annotations
 
-import gzip
+import csv
+import fnmatch
 import hashlib
-import io
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING
 
-from assay.errors import SourceError
+from assay.errors import SourceError, SourceUnavailable
+from assay.sources.base import Landing, ReadWhole
+from assay.sources.text import is_zip, opened, unzipped
+
+if TYPE_CHECKING:
+    import httpx
 
 SMALL = 32 * 1024 * 1024
 """Files up to this many bytes are fingerprinted by content, larger ones by size and modification time."""
+_MANIFEST = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Files(ReadWhole):
+    """What sources share that read files; see each of them for the arguments.
+
+    A `manifest` is a CSV file under the location with the column `file`, named from the manifest's folder, and `rows`
+    or `bytes` or both. What it announces of the source's files must be there, all of it and no more.
+    """
+
+    location: str
+    path: str
+    columns: Mapping[str, str] | None = field(default=None, hash=False)
+    manifest: str | None = field(default=None, kw_only=True)
+
+    def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
+        return fingerprint(base, self.find(base))
+
+    def find(self, base: str, table: str | None = None) -> list[Path]:
+        """The files, the manifest last; raises SourceError unless they are as announced, as far as one look tells."""
+        found = find(base, self.path, table=table)
+        if self.manifest is None:
+            return found
+        manifest = find(base, self.manifest, table=table)[0]
+        return [*(file for file in found if file != manifest), manifest]
+
+    def delivered(self, landing: Landing) -> list[Delivered]:
+        """The source's files with what the manifest, if there is one, announces of their rows."""
+        found = self.find(landing.base, landing.table)
+        if self.manifest is None:
+            return [Delivered(file, relative(landing.base, file), f"{landing.table}: {file}") for file in found]
+        *found, manifest = found
+        announced = _announced(manifest, landing.table)
+        where = f"{landing.table}: {manifest}"
+        for file in announced.keys() - set(found):
+            if fnmatch.fnmatchcase(relative(landing.base, file), self.path):
+                raise SourceUnavailable(f"announces '{file.name}', which is not there", where=where, fix=_AGAIN)
+        for file in found:
+            if file not in announced:
+                raise SourceError(f"does not announce '{file.name}', which is there", where=where, fix=_AGAIN)
+            _compare(file.stat().st_size, announced[file][1], "bytes", f"{landing.table}: {file}")
+        return [
+            Delivered(file, relative(landing.base, file), f"{landing.table}: {file}", announced[file][0])
+            for file in found
+        ]
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A file of a source: where it is, its name in the source, in messages, and how many rows are announced."""
+
+    file: Path
+    name: str
+    where: str
+    rows: int | None = None
+
+    def unpacked(self, landing: Landing, member: str | None) -> Delivered:
+        """The same, or the file inside it if it is a zip archive."""
+        if member is None and not is_zip(self.file):
+            return self
+        file, inner = unzipped(self.file, member, landing.scratch, where=self.where)
+        return Delivered(file, f"{self.name}/{inner}", f"{self.where}/{inner}", self.rows)
+
+    def check(self, rows: int) -> None:
+        """Raise SourceUnavailable if the manifest announces another number of rows."""
+        _compare(rows, self.rows, "rows", self.where)
+
+
+_AGAIN = "Run again once the delivery is whole, or ask the source's owner."
+
+
+def _compare(found: int, announced: int | None, what: str, where: str) -> None:
+    if announced is not None and found != announced:
+        raise SourceUnavailable(f"has {found} {what}, but {announced} were announced", where=where, fix=_AGAIN)
+
+
+def _announced(manifest: Path, table: str) -> dict[Path, tuple[int | None, int | None]]:
+    """By file: rows and bytes, None where the manifest does not say."""
+    where = f"{table}: {manifest}"
+    found: dict[Path, tuple[int | None, int | None]] = {}
+    with opened(manifest, table=table) as text:
+        lines = csv.DictReader(text.stream.read(_MANIFEST).decode("utf-8", "replace").splitlines(), strict=True)
+        if "file" not in (names := lines.fieldnames or ()) or not {"rows", "bytes"} & set(names):
+            raise SourceError("is no manifest", where=where, fix="It has the columns file, and rows or bytes.")
+        for line in lines:
+            rows, size = (line.get(name) or None for name in ("rows", "bytes"))
+            if any((count and not count.isdecimal()) or len(count or "") > 18 for count in (rows, size)):
+                raise SourceError(f"line {lines.line_num} has no count", where=where, fix="Ask the source's owner.")
+            file = manifest.parent / (line["file"] or "")
+            found[file] = (int(rows) if rows else None, int(size) if size else None)
+    return found
 
 
 def find(base: str, path: str, *, table: str | None = None) -> list[Path]:
@@ -43,6 +140,9 @@ def _where(place: Path, table: str | None) -> str:
 def _check(file: Path, table: str | None) -> None:
     where = _where(file, table)
     try:
+        # A pipe would be waited for, a device never ends.
+        if not (stat.S_ISREG(mode := file.stat().st_mode) or stat.S_ISDIR(mode)):
+            raise SourceError("is a pipe or a device, not a file", where=where, fix="Write it to a file first.")
         with file.open("rb") as stream:
             first = stream.read(1)
     except FileNotFoundError:
@@ -66,46 +166,14 @@ def fingerprint(base: str, files: list[Path]) -> str:
     """Changes when a file's content may have changed, or when files are added, removed or renamed."""
     total = hashlib.sha256()
     for file in files:
-        stat = file.stat()
-        if stat.st_size <= SMALL:
+        status = file.stat()
+        if status.st_size <= SMALL:
             with file.open("rb") as stream:
                 mark = hashlib.file_digest(stream, "sha256").hexdigest()
         else:
-            mark = f"{stat.st_size}:{stat.st_mtime_ns}"
+            mark = f"{status.st_size}:{status.st_mtime_ns}"
         total.update(f"{relative(base, file)}\0{mark}\n".encode())
     return total.hexdigest()
-
-
-@contextmanager
-def opened(file: Path, *, table: str) -> Iterator[BinaryIO]:
-    """The file's bytes, decompressed by suffix; a truncated or damaged file raises SourceError when it is found."""
-    try:
-        with _stream(file) as stream:
-            yield stream
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _damaged(file, table, str(error)) from None
-    except OSError as error:
-        if error.errno is not None:
-            raise SourceError(f"cannot be read: {error.strerror}", where=f"{table}: {file}") from None
-        raise _damaged(file, table, str(error)) from None
-
-
-def _stream(file: Path) -> BinaryIO:
-    if file.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(file, "rb"))
-    if file.suffix in {".zst", ".zstd"}:
-        import pyarrow as pa
-
-        return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(file)), "zstd")))
-    return file.open("rb")
-
-
-def _damaged(file: Path, table: str, detail: str) -> SourceError:
-    return SourceError(
-        f"the compressed file is truncated or damaged ({detail.rstrip('.')})",
-        where=f"{table}: {file}",
-        fix="Fetch it again.",
-    )
 
 
 def plain(file: Path) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import SourceError, SourceUnavailable
+from assay.sources.addresses import join, shown
 from assay.sources.base import Landed, Landing, ReadWhole
+from assay.sources.charsets import web_codec
 from assay.sources.columns import check_names
 from assay.sources.rows import TextRows
-from assay.sources.web import PATIENT, Answer, Fetcher, Http, join, shown
+from assay.sources.web import PATIENT, Answer, Fetcher, Http
 
 if TYPE_CHECKING:
     import httpx
@@ -20,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HtmlTable(ReadWhole):
-    """The rows of one table of a web page.
+    """The rows of one table of a web page, as a reader of the page sees them: hidden elements and scripts are no text.
 
     A header such as `Start date` is the column `start_date`, unless `headers` says otherwise. An empty cell is
-    null. Rows that do not fit become malformed rows with the reasons `html.columns` or `html.cast`; their line is
+    null; a no-break space is kept. Rows that do not fit become malformed rows with the reasons `html.columns` or `html.cast`; their line is
     the row's number in the table, the first row under the header being 1.
 
     Args:
@@ -56,7 +59,7 @@ class HtmlTable(ReadWhole):
         names = [self.headers.get(text, _name(text)) for text in lines[0]]
         check_names(names, list(landing.columns), where=f"{where}, header of table '{self.table}'")
         order = [names.index(column) for column in landing.columns]
-        rows = TextRows(landing, "html.cast")
+        rows = TextRows(landing, "html")
         for number, cells in enumerate(lines[1:], start=1):
             if len(cells) == len(names):
                 rows.add([cells[position] or None for position in order], self.path, number)
@@ -69,8 +72,11 @@ class HtmlTable(ReadWhole):
         from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
         text = _text(answer, where)
+        parsed = LexborHTMLParser(text)
+        for node in parsed.css(_HIDDEN):
+            node.decompose()
         try:
-            found = [node for node in LexborHTMLParser(text).css(self.table) if node.tag == "table"]
+            found = [node for node in parsed.css(self.table) if node.tag == "table"]
         except SelectolaxError:
             raise SourceError(f"'{self.table}' is no CSS selector", where=where) from None
         if len(found) != 1:
@@ -82,18 +88,45 @@ class HtmlTable(ReadWhole):
         return found[0]
 
 
+# What no reader of the page sees. Whitespace is HTML's: a no-break space is part of the text.
+_HIDDEN = "script, style, template, [hidden], [style*='display:none' i], [style*='display: none' i]"
+_BLANK = re.compile(r"[ \t\n\f\r]+")
+
+
 def _text(answer: Answer, where: str) -> str:
     """The page decoded as it declares itself, UTF-8 if it does not; cut-off pages are refused."""
     declared = re.search(rb"<meta[^>]+charset=[\"']?([\w-]+)", answer.body[:1024], re.IGNORECASE)
     charset = answer.charset or (declared[1].decode() if declared else "utf-8")
+    if (codec := web_codec(charset, answer.body)) is None:
+        raise SourceError(f"its charset {charset[:40]!a} is none of the web's", where=where, fix="Ask its owner.")
     try:
-        text = answer.body.decode(charset)
-    except (UnicodeDecodeError, LookupError):
+        text = answer.body.decode(codec)
+    except UnicodeDecodeError:
         raise SourceError(f"the page is not {charset}, as it should be", where=where, fix="Ask its owner.") from None
+    _check_shape(text, where)
     lower = text.lower()
     if lower.rfind("<table") > lower.rfind("</table"):
         raise SourceUnavailable("the page ends inside a table", where=where, fix="Run again, or ask its owner.")
     return text
+
+
+DEEPEST = 1000
+"""Elements within each other, and attributes of one: a parser's time grows with the square of both."""
+_IMPLIED = "area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr|t[dhr]|tbody|thead|tfoot|li|d[dt]|p|option"
+_TAG = re.compile(rf"<(/?)(?!(?:{_IMPLIED})[\s/>])[a-z][^\s/>]*", re.IGNORECASE)
+_LONG_TAG = re.compile(r"<[a-z][^<>]{4000,}", re.IGNORECASE)
+
+
+def _check_shape(text: str, where: str) -> None:
+    """Raise SourceError for a page that would be parsed for minutes."""
+    steps = itertools.accumulate((-1 if match[1] else 1 for match in _TAG.finditer(text)), lambda a, b: max(a + b, 0))
+    if any(depth > DEEPEST for depth in steps):
+        raise SourceError(f"the page nests elements deeper than {DEEPEST}", where=where, fix="Ask its owner.")
+    for match in _LONG_TAG.finditer(text):
+        if len(re.sub(r"\"[^\"]*\"|'[^']*'", "", match[0]).split()) > DEEPEST:
+            raise SourceError(
+                f"an element has more than {DEEPEST} attributes", where=where, fix="Ask the page's owner."
+            )
 
 
 def _grid(table: Any, where: str) -> list[list[str]]:
@@ -114,7 +147,7 @@ def _grid(table: Any, where: str) -> list[list[str]]:
                         fix="Ask the page's owner for a plain table.",
                     )
         if cells:
-            lines.append([" ".join(cell.text().split()) for cell in cells])
+            lines.append([_BLANK.sub(" ", cell.text()).strip(" ") for cell in cells])
     return lines
 
 

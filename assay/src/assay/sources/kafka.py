@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from assay.errors import SourceError, SourceUnavailable
+from assay.sources.addresses import shown
 from assay.sources.eventlog import Event
 
 _BATCH = 10_000
@@ -46,8 +47,12 @@ class KafkaLog:
     def __init__(self, address: str, topic: str, patience: float = 30.0) -> None:
         self.topic, self.patience = topic, patience
         self.reached: dict[int, int] = {}
-        parts = urlsplit(address)
-        self.where = f"kafka://{parts.netloc.rpartition('@')[2]}/{topic}"
+        self.positions = self.reached
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            raise SourceError("is no address", where=shown(address), fix="Set kafka://host:port.") from None
+        self.where = f"{shown(parts._replace(path='', query='', fragment='').geturl())}/{topic}"
         self._kafka = _library(self.where)
         try:
             self._consumer: Any = self._kafka.Consumer(
@@ -127,7 +132,8 @@ class KafkaLog:
                         return
                     self.reached[partition] = message.offset() + 1
                     limit -= 1
-                    yield Event(partition, message.offset(), message.value() or b"")
+                    offset = message.offset()
+                    yield Event(partition, offset, message.value() or b"", f"{self.topic}/{partition}", offset)
         finally:
             self._consumer.unassign()
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from assay.errors import SourceError
+from assay.errors import SourceError, SourceUnavailable
 from assay.sources.rows import TextRows
-
-LONGEST = 16 * 1024 * 1024
-"""No line and no quoted record is longer, in bytes."""
-_BOM = "\ufeff"
+from assay.sources.text import LONGEST, Line, numbered, too_long
 
 
 @dataclass(frozen=True)
 class Dialect:
     """How a CSV file is written; see `Csv`."""
 
-    delimiter: str
-    quote: str | None
-    null: str | None
-    encoding: str
-    header: bool
-    trailing_delimiter: bool
+    delimiter: str = ","
+    quote: str | None = '"'
+    null: str | None = ""
+    encoding: str = "utf-8"
+    header: bool = True
+    trailing_delimiter: bool = False
+    trailer: str | None = None
 
     def split(self, record: str) -> list[str | None] | None:
         """A record's fields, None for null; no list at all if its quotes do not fit."""
@@ -42,7 +41,7 @@ class Dialect:
     def _split_quoted(self, record: str) -> list[str | None] | None:
         quote, delimiter = re.escape(self.quote or ""), re.escape(self.delimiter)
         pattern = re.compile(
-            rf"(?:{quote}((?:[^{quote}]|{quote}{quote})*){quote}|([^{quote}{delimiter}]*))({delimiter}|\Z)"
+            rf"(?:{quote}([^{quote}]*(?:{quote}{quote}[^{quote}]*)*){quote}|([^{quote}{delimiter}]*))({delimiter}|\Z)"
         )
         fields: list[str | None] = []
         position = 0
@@ -56,9 +55,20 @@ class Dialect:
                 return fields
         return None
 
-    def is_open(self, record: str) -> bool:
-        """Whether a quoted value has begun and not ended."""
-        return self.quote is not None and record.count(self.quote) % 2 == 1
+    def is_open(self, line: str) -> bool:
+        """Whether a quoted value is open behind the line that was not before it, or the other way round."""
+        return self.quote is not None and line.count(self.quote) % 2 == 1
+
+    def check(self, where: str) -> None:
+        """Raise SourceError for a dialect that cannot be."""
+        try:
+            plain = "\n,".encode(self.encoding) == b"\n,"
+        except LookupError:
+            plain = False
+        if not plain:
+            raise SourceError(f"encoding '{self.encoding}' is unknown or does not extend ASCII", where=where)
+        if len(self.delimiter) != 1 or (self.quote is not None and len(self.quote) != 1):
+            raise SourceError("delimiter and quote must be one character each", where=where)
 
 
 @dataclass(frozen=True)
@@ -66,36 +76,31 @@ class Survey:
     """What a look at the bytes tells, of the lines after the header if there is one.
 
     Attributes:
-        header: the column names of the first line, if it is to have any.
-        first: the fields of the first line.
+        first: the fields of the first line, which are the columns' names if it is to have them.
         rows: how many rows there are if each line is one.
         content: how many bytes belong to values then: neither line end, nor delimiter, nor quote.
         quotes: how many quotes there are.
         simple: whether each line may well be a row: no blank line in between, no odd control character.
+        ended: whether the last line has an end.
     """
 
-    header: list[str] | None
     first: list[str]
     rows: int
     content: int
     quotes: int
     simple: bool
+    ended: bool
 
 
 def survey(stream: BinaryIO, dialect: Dialect, width: int, *, where: str) -> Survey:
     """Read the whole file once; raises SourceError if it is damaged, or its first line is unreadable."""
-    _check_dialect(dialect, where)
     head = stream.readline(LONGEST)
-    text = _decoded(head, dialect.encoding).removeprefix(_BOM).rstrip("\r\n")
-    fields = dialect.split(text)
-    if fields is None or _undecodable(text):
-        raise SourceError(f"the first line is no readable {dialect.encoding} CSV", where=where)
-    names = [field or "" for field in fields]
+    first = _first_line(head, dialect, where)
     marks = dict.fromkeys((b"\n", b"\r", b"\r\n", b"\x00"), 0)
     quote = (dialect.quote or "").encode(dialect.encoding)
-    size = quotes = 0
+    size = quotes = line = 0
     blank, tail = False, b"\n"
-    chunk = b"" if dialect.header else head.removeprefix(_BOM.encode())
+    chunk = b"" if dialect.header else head
     while chunk or (chunk := stream.read(1 << 20)):
         joined = tail[-2:] + chunk
         blank = blank or b"\n\n" in joined or b"\n\r\n" in joined
@@ -104,78 +109,135 @@ def survey(stream: BinaryIO, dialect: Dialect, width: int, *, where: str) -> Sur
         for mark in marks:
             # A mark of two bytes may begin in the chunk before.
             marks[mark] += (tail[-1:] + chunk).count(mark) if len(mark) > 1 else chunk.count(mark)
+        end = chunk.rfind(b"\n")
+        line = line + len(chunk) if end < 0 else len(chunk) - end - 1
+        if line > LONGEST:
+            raise too_long(Line(marks[b"\n"] + 1 + dialect.header, None, b"", line), where)
         tail, chunk = chunk, b""
     rows = marks[b"\n"] + (0 if tail.endswith(b"\n") else 1)
     odd = marks[b"\0"] > 0 or marks[b"\r"] != marks[b"\r\n"] or marks[b"\r"] not in (0, marks[b"\n"])
     return Survey(
-        header=names if dialect.header else None,
-        first=names,
+        first=first,
         rows=rows,
         content=size - marks[b"\n"] - marks[b"\r"] - quotes - rows * (width - 1),
         quotes=quotes,
         simple=width > 1 and not blank and not odd,
+        ended=(tail if size else head).endswith(b"\n"),
     )
 
 
-def read_lines(stream: BinaryIO, dialect: Dialect, rows: TextRows, name: str, order: list[int], *, where: str) -> None:
-    """Read every record into `rows`, or into its rejects.
+def _first_line(head: bytes, dialect: Dialect, where: str) -> list[str]:
+    """The first line's fields; raises SourceError saying why there are none."""
+    text = _decoded(head, dialect.encoding).removesuffix("\n").removesuffix("\r")
+    fix = "Declare the file's dialect in the source, or ask its owner."
+    if "\r" in text and not head.endswith(b"\n"):
+        raise SourceError("its lines end with a carriage return alone", where=where, fix="Ask for line feeds.")
+    if len(head) >= LONGEST:
+        raise too_long(Line(1, None, b"", len(head)), where)
+    if b"\0" in head:
+        raise SourceError("the first line holds a NUL byte, as no CSV does", where=where, fix=fix)
+    if _undecodable(text):
+        raise SourceError(f"the first line is not {dialect.encoding}", where=where, fix="Declare its `encoding`.")
+    fields = dialect.split(text)
+    if fields is None and dialect.is_open(text):
+        raise SourceError("a quote opens in the first line and does not end in it", where=where, fix=fix)
+    if fields is None:
+        raise SourceError("the quotes of the first line do not fit", where=where, fix=fix)
+    return [field or "" for field in fields]
+
+
+def other_delimiter(head: list[str], dialect: Dialect, width: int) -> str | None:
+    """What seems to be the delimiter of a first line that came as one field."""
+    if len(head) != 1 or width == 1:
+        return None
+    return next((mark for mark in ";\t|,:" if mark != dialect.delimiter and head[0].count(mark) == width - 1), None)
+
+
+def read_lines(
+    stream: BinaryIO, dialect: Dialect, rows: TextRows, name: str, header: list[str], order: list[int], *, where: str
+) -> tuple[int, int]:
+    """Read every record into `rows`, or into its rejects; returns how many there were, and the last one's line.
 
     Args:
+        header: the columns' names in the file's order.
         order: for each column of the landing, its position in the file.
     """
     lines = _Lines(stream, dialect.encoding, where)
     if dialect.header:
         next(lines, None)
-    for number, line in lines:
+    count = number = 0
+    trailer = None if dialect.trailer is None else re.compile(dialect.trailer)
+    for number, line, end in lines:
         if line == "" and len(order) > 1:
             continue
-        record, parts = line, [(number, line)]
-        while dialect.is_open(record) and len(record) < LONGEST and (more := next(lines, None)) is not None:
+        if trailer is not None and (match := trailer.fullmatch(line)) is not None and not lines.more():
+            _check_trailer(match, count, where)
+            return count, number
+        count += 1
+        parts = [(number, line, end)]
+        size, is_open = len(line), dialect.is_open(line)
+        while is_open and size < LONGEST and (more := next(lines, None)) is not None:
             parts.append(more)
-            record = f"{record}\n{more[1]}"
+            size += len(more[1])
+            is_open ^= dialect.is_open(more[1])
+        record = "".join(itertools.chain.from_iterable(part[1:] for part in parts)) if len(parts) > 1 else line
+        record = record.removesuffix(parts[-1][2]) if len(parts) > 1 else record
         fields = dialect.split(record)
-        if fields is None:
+        whole = any(len(dialect.split(part[1]) or ()) == len(order) for part in parts[1:])
+        if fields is None or (len(fields) != len(order) and whole):
             # Only this line is to blame; those that an open quote swallowed are read again.
             lines.push_back(parts[1:])
-            rows.reject("csv.quote", name, number, {"_line": _shown(line), "_error": "quotes do not fit"})
+            ends = "never ends" if is_open else f"ends in line {parts[-1][0]}, past whole rows"
+            error = f"the quote that is open at its end {ends}" if len(parts) > 1 or is_open else "quotes do not fit"
+            rows.reject("csv.quote", name, number, {"_line": _shown(line), "_error": error})
         elif _undecodable(record):
             rows.reject("csv.encoding", name, number, {"_line": _shown(record), "_error": f"is not {dialect.encoding}"})
         elif len(fields) != len(order):
             error = f"expected {len(order)} fields, found {len(fields)}"
             rows.reject("csv.columns", name, number, {"_line": _shown(record), "_error": error})
+        elif dialect.header and fields == header:
+            rows.reject("csv.header", name, number, {"_line": record, "_error": "is the header again"})
         else:
             rows.add([fields[position] for position in order], name, number)
+    if trailer is not None:
+        raise SourceUnavailable("ends without its trailer line", where=where, fix=_CUT)
+    return count, number
 
 
-class _Lines(Iterator[tuple[int, str]]):
-    """Numbered lines without their ends; bytes that are no text stay as lone surrogates."""
+_CUT = "The file is cut, or still being written: run again, or ask its owner."
+
+
+def _check_trailer(match: re.Match[str], count: int, where: str) -> None:
+    announced = match.groupdict().get("rows")
+    if announced is not None and announced.lstrip("0") != str(count).lstrip("0"):
+        raise SourceUnavailable(f"has {count} rows, but its trailer line says {announced}", where=where, fix=_CUT)
+
+
+class _Lines(Iterator[tuple[int, str, str]]):
+    """Number, text and end of each line; bytes that are no text stay as lone surrogates."""
 
     def __init__(self, stream: BinaryIO, encoding: str, where: str) -> None:
-        self._stream, self._encoding, self._where = stream, encoding, where
-        self._number = 0
-        self._back: list[tuple[int, str]] = []
+        self._lines, self._encoding, self._where = numbered(stream), encoding, where
+        self._back: list[tuple[int, str, str]] = []
 
-    def __next__(self) -> tuple[int, str]:
+    def __next__(self) -> tuple[int, str, str]:
         if self._back:
             return self._back.pop()
-        raw = self._stream.readline(LONGEST)
-        if not raw:
-            raise StopIteration
-        self._number += 1
-        if len(raw) == LONGEST and not raw.endswith(b"\n"):
-            raise SourceError(
-                f"line {self._number} is longer than {LONGEST} bytes",
-                where=self._where,
-                fix="Check the file and its dialect.",
-            )
-        text = _decoded(raw, self._encoding)
-        if self._number == 1:
-            text = text.removeprefix(_BOM)
-        text = text.removesuffix("\n").removesuffix("\r")
-        return self._number, text
+        line = next(self._lines)
+        if line.text is None:
+            raise too_long(line, self._where)
+        return line.number, _decoded(line.text, self._encoding), line.end.decode()
 
-    def push_back(self, lines: list[tuple[int, str]]) -> None:
+    def push_back(self, lines: list[tuple[int, str, str]]) -> None:
         self._back.extend(reversed(lines))
+
+    def more(self) -> bool:
+        """Whether a line that is not blank follows."""
+        for line in self:
+            if line[1]:
+                self.push_back([line])
+                return True
+        return False
 
 
 def _decoded(raw: bytes, encoding: str) -> str:
@@ -189,14 +251,3 @@ def _undecodable(text: str) -> bool:
 def _shown(text: str) -> str:
     """The text with undecodable bytes written as \\xNN."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _check_dialect(dialect: Dialect, where: str) -> None:
-    try:
-        plain = "\n,".encode(dialect.encoding) == b"\n,"
-    except LookupError:
-        plain = False
-    if not plain:
-        raise SourceError(f"encoding '{dialect.encoding}' is unknown or does not extend ASCII", where=where)
-    if len(dialect.delimiter) != 1 or (dialect.quote is not None and len(dialect.quote) != 1):
-        raise SourceError("delimiter and quote must be one character each", where=where)

@@ -2,80 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from dataclasses import dataclass
 
-from assay.errors import SourceError
-from assay.sources import files
-from assay.sources.base import Landed, Landing, ReadWhole
+from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types
 from assay.sources.columns import check_names
-from assay.sources.lines import LONGEST
+from assay.sources.files import Delivered, Files
 from assay.sources.objects import NoRow, RowReader
 from assay.sources.rows import TextRows
-from assay.sources.strict_json import JsonError, dumps, loads
-
-if TYPE_CHECKING:
-    import httpx
+from assay.sources.strict_json import JsonError, loads
+from assay.sources.text import numbered, opened, too_long
 
 
 @dataclass(frozen=True)
-class Ndjson(ReadWhole):
-    """One or more NDJSON files, plain, gzip (`.gz`) or zstd (`.zst`), in UTF-8.
+class Ndjson(Files):
+    """One or more NDJSON files in UTF-8, plain or compressed with gzip, zstd or zip, whatever they are called.
 
     Every object holds every column, null included. The first object decides whether the file's columns are the
     expected ones; later lines that do not fit become malformed rows with the reasons `ndjson.json`,
-    `ndjson.encoding`, `ndjson.fields` or `ndjson.cast`. Blank lines hold no row.
+    `ndjson.encoding`, `ndjson.fields`, `ndjson.unfinished` or `ndjson.cast`. Blank lines hold no row.
 
     Args:
         location: the name under which settings know the folder.
         path: the file under it, or a pattern such as `orders/*.ndjson.gz`.
         columns: name -> DuckDB type of every field, where that is not the contract.
+        last_line_ended, manifest: as for `Csv`.
     """
 
-    location: str
-    path: str
-    columns: Mapping[str, str] | None = field(default=None, hash=False)
-
-    def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
-        return files.fingerprint(base, files.find(base, self.path))
+    last_line_ended: bool | None = None
 
     def land(self, landing: Landing) -> Landed:
-        found = files.find(landing.base, self.path, table=landing.table)
-        fingerprint = files.fingerprint(landing.base, found)
-        reader = RowReader(normal_types(landing.connection, landing.columns))
-        rows = TextRows(landing, "ndjson.cast")
-        for file in found:
-            with files.opened(file, table=landing.table) as stream:
-                name = files.relative(landing.base, file)
-                _read(stream, reader, rows, name, where=f"{landing.table}: {file}")
-        return rows.landed(fingerprint, bytes=sum(file.stat().st_size for file in found))
+        delivered = self.delivered(landing)
+        fingerprint = self.fingerprint(landing.base)
+        reader, rows = RowReader(normal_types(landing.connection, landing.columns)), TextRows(landing, "ndjson")
+        for each in delivered:
+            each = each.unpacked(landing, None)
+            each.check(_read(reader, rows, each))
+        size = sum(each.file.stat().st_size for each in delivered)
+        return rows.landed(fingerprint, bytes=size, last_line_ended=self.last_line_ended)
 
 
-def _read(stream: BinaryIO, reader: RowReader, rows: TextRows, name: str, *, where: str) -> None:
-    first, number = True, 0
-    while raw := stream.readline(LONGEST):
-        number += 1
-        if len(raw) == LONGEST and not raw.endswith(b"\n"):
-            raise SourceError(f"line {number} is longer than {LONGEST} bytes", where=where, fix="Check the file.")
-        if not (raw := raw.rstrip(b"\r\n")):
-            continue
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            shown = raw.decode("utf-8", "backslashreplace")
-            rows.reject("ndjson.encoding", name, number, {"_line": shown, "_error": "is not UTF-8"})
-            continue
-        try:
-            item = loads(text)
-        except JsonError as error:
-            rows.reject("ndjson.json", name, number, {"_line": text, "_error": str(error)})
-            continue
-        if first and isinstance(item, dict):
-            check_names(list(item), list(reader.types), where=f"{where}, line {number}")
-            first = False
-        try:
-            rows.add(reader.read(item), name, number)
-        except NoRow as error:
-            rows.reject(f"ndjson.{error.kind}", name, number, {"_line": dumps(item), "_error": str(error)})
+def _read(reader: RowReader, rows: TextRows, each: Delivered) -> int:
+    """Read a file; returns how many lines with content it has."""
+    first, count = True, 0
+    with opened(each.file, table=rows.landing.table) as text:
+        for line in numbered(text.stream):
+            if line.text is None:
+                raise too_long(line, each.where)
+            if not line.text:
+                continue
+            count += 1
+            try:
+                item = loads(line.text.decode("utf-8"))
+                if first and isinstance(item, dict):
+                    check_names(list(item), list(reader.types), where=f"{each.where}, line {line.number}")
+                    first = False
+                rows.add(reader.read(item), each.name, line.number)
+            except UnicodeDecodeError:
+                rows.reject("ndjson.encoding", each.name, line.number, _shown(line.text, "is not UTF-8"))
+            except JsonError as error:
+                rows.reject("ndjson.json", each.name, line.number, _shown(line.text, str(error)))
+            except NoRow as error:
+                rows.reject(f"ndjson.{error.kind}", each.name, line.number, _shown(line.text, str(error)))
+            rows.note_end(each.name, line.number, ended=bool(line.end))
+    return count
+
+
+def _shown(line: bytes, error: str) -> dict[str, str]:
+    return {"_line": line.decode("utf-8", "backslashreplace"), "_error": error}

@@ -82,11 +82,17 @@ class RowReader:
         return columns
 
 
+_DIGITS = 100  # more than a DECIMAL has, with zeros to spare
+
+
 def _is_nested(kind: str) -> bool:
     return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "JSON"))
 
 
 def _plain(text: str) -> str:
-    """A JSON number without an exponent; any other text as it is."""
-    exponent = type(text) is Number and ("e" in text or "E" in text)
-    return format(Decimal(text), "f") if exponent else text
+    """A JSON number without an exponent; any other text as it is, and so is a number that no DECIMAL could hold."""
+    if type(text) is not Number or not ("e" in text or "E" in text):
+        return text
+    mantissa, _, exponent = text.lower().partition("e")
+    fits = len(mantissa) <= _DIGITS and len(exponent) <= 5 and abs(int(exponent)) <= _DIGITS
+    return format(Decimal(text), "f") if fits else text

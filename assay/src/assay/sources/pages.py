@@ -6,15 +6,16 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin
 
 from assay.errors import SourceChanged, SourceError, SourceUnavailable
+from assay.sources.addresses import join, same_server, split
 from assay.sources.base import Landed, Landing, ReadWhole
 from assay.sources.casts import normal_types
 from assay.sources.objects import NoRow, RowReader
 from assay.sources.rows import TextRows
 from assay.sources.strict_json import JsonError, Number, dumps, loads
-from assay.sources.web import PATIENT, Fetcher, Http, join
+from assay.sources.web import PATIENT, Fetcher, Http
 
 if TYPE_CHECKING:
     import httpx
@@ -65,7 +66,7 @@ class PagedJson(ReadWhole):
 
     def land(self, landing: Landing) -> Landed:
         reader = RowReader(normal_types(landing.connection, landing.columns))
-        rows, digest = TextRows(landing, "json.cast"), hashlib.sha256()
+        rows, digest = TextRows(landing, "json"), hashlib.sha256()
         with Fetcher(self.http, landing.table, landing.transport) as fetcher:
             for page in self._walk(fetcher, join(landing.base, self.path)):
                 digest.update(page.mark)
@@ -75,7 +76,7 @@ class PagedJson(ReadWhole):
     def _walk(self, fetcher: Fetcher, url: str) -> Iterator[_Page]:
         """Every page in order, each checked against all before it; the count of items once the last is reached."""
         address, seen = self._address(url, self.first_page), 0
-        visited, marks = {address}, dict[bytes, int]()
+        visited, marks, announced = {address}, dict[bytes, int](), dict[str, int]()
         for number in range(1, self.max_pages + 1):
             page = self._page(fetcher, address, number)
             if page.items and page.mark in marks:
@@ -84,12 +85,19 @@ class PagedJson(ReadWhole):
                 )
             marks[page.mark] = number
             seen += len(page.items)
+            for what, count in (("items", page.total), ("pages", page.pages)):
+                if count is not None and announced.setdefault(what, count) != count:
+                    raise SourceUnavailable(
+                        f"announces {count} {what}, a page before it {announced[what]}",
+                        where=page.where,
+                        fix="Run again; the data changed while it was read.",
+                    )
             yield page
             following = self._following(page, url, address, seen)
             if following is None:
-                if page.total is not None and seen != page.total:
+                if seen != announced.get("items", seen):
                     raise SourceUnavailable(
-                        f"{seen} items came, but {page.total} were announced",
+                        f"{seen} items came, but {announced['items']} were announced",
                         where=page.where,
                         fix="Run again; the data may have changed while it was read.",
                     )
@@ -110,10 +118,11 @@ class PagedJson(ReadWhole):
             parameters[self.size_param] = self.size
         if not parameters:
             return url
-        return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(parameters)}"
+        return join(url, f"?{urlencode(parameters)}")
 
     def _page(self, fetcher: Fetcher, address: str, number: int) -> _Page:
-        where = f"{fetcher.where(address)}, page {number}"
+        fetcher.part = f"page {number}"
+        where = fetcher.where(address)
         answer = fetcher.get(address)
         try:
             body = loads(answer.body)
@@ -169,8 +178,9 @@ class PagedJson(ReadWhole):
             raise SourceError(f"its '{self.next}' is neither null nor an address nor a page", where=page.where)
         if isinstance(page.next, Number) or not page.next.startswith(("http://", "https://", "/", "?")):
             return self._address(url, page.next)
-        here, target = urlsplit(address), urlsplit(urljoin(address, page.next))
-        if (target.scheme, target.netloc.rpartition("@")[2]) != (here.scheme, here.netloc.rpartition("@")[2]):
+        here = split(address)
+        target = split(urljoin(address, page.next))
+        if not same_server(here, target):
             raise SourceError(
                 f"its '{self.next}' leads to another server", where=page.where, fix="Ask the API's owner."
             )
@@ -193,7 +203,7 @@ def _count(body: Mapping[str, Any], name: str, where: str) -> int | None:
     value = body.get(name)
     if value is None:
         return None
-    if isinstance(value, Number) and value.isdecimal():
+    if isinstance(value, Number) and value.isdecimal() and len(value) <= 18:
         return int(value)
     raise SourceError(f"its '{name}' is no count", where=where, fix="Check the source's fields.")
 

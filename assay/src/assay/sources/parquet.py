@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from assay.errors import SourceError
 from assay.sources import files
-from assay.sources.base import Landed, Landing, ReadWhole
+from assay.sources.base import Landed, Landing
 from assay.sources.casts import literal, normal_types, quoted
 from assay.sources.columns import check_names, check_types
-
-if TYPE_CHECKING:
-    import httpx
-
 
 WORTH_SPLITTING = 1_000_000
 """Rows from which a file with few row groups is read in stretches."""
@@ -24,36 +20,31 @@ ROW_GROUP = 122_880
 
 
 @dataclass(frozen=True)
-class Parquet(ReadWhole):
-    """One or more Parquet files with the same columns, matched by name.
+class Parquet(files.Files):
+    """One or more Parquet files with the same columns, matched by name. DuckDB does not verify checksums of pages.
 
     Args:
         location: the name under which settings know the folder.
         path: the file under it, or a pattern such as `sales/*.parquet`.
         columns: name -> DuckDB type, where the files do not hold the contract's columns.
+        manifest: a file that announces the files with their rows or bytes; see `Files`.
     """
 
-    location: str
-    path: str
-    columns: Mapping[str, str] | None = field(default=None, hash=False)
-
-    def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
-        return files.fingerprint(base, files.find(base, self.path))
-
     def land(self, landing: Landing) -> Landed:
-        found = files.find(landing.base, self.path, table=landing.table)
-        fingerprint = files.fingerprint(landing.base, found)
+        delivered = self.delivered(landing)
+        fingerprint = self.fingerprint(landing.base)
         expected = normal_types(landing.connection, landing.columns)
-        for file in found:
-            where = f"{landing.table}: {file}"
-            columns = _describe(landing, file)
-            check_names(list(columns), list(expected), where=where)
-            check_types(columns, expected, where=where)
+        for each in delivered:
+            columns = _describe(landing.connection, each)
+            check_names(list(columns), list(expected), where=each.where)
+            check_types(columns, expected, where=each.where)
+        found = [each.file for each in delivered]
         names = ", ".join(quoted(name) for name in landing.columns)
         return Landed(
             sql=_in_stretches(landing, found, names) or _whole(found, names),
             fingerprint=fingerprint,
             bytes=sum(file.stat().st_size for file in found),
+            recheck=_recheck(delivered),
         )
 
 
@@ -70,12 +61,12 @@ def _in_stretches(landing: Landing, found: list[Path], names: str) -> str | None
     it. Skipping rows of the same file costs little: two threads wrote 21 million rows of one row group in half the
     time. None where the file offers enough row groups, or where its columns would hide the row number.
     """
-    if len(found) != 1 or "file_row_number" in landing.columns:
+    if len(found) != 1:
         return None
     path = literal(files.plain(found[0]))
     row = landing.connection.execute(
         f"""SELECT num_rows, num_row_groups, current_setting('threads')::BIGINT FROM parquet_file_metadata({path})
-            WHERE {path} NOT IN (SELECT file_name FROM parquet_schema({path}) WHERE name = 'file_row_number')"""
+            WHERE {path} NOT IN (SELECT file_name FROM parquet_schema({path}) WHERE lower(name) IN ('file_row_number', 'file_index'))"""
     ).fetchone()
     if row is None:
         return None
@@ -90,19 +81,45 @@ def _in_stretches(landing: Landing, found: list[Path], names: str) -> str | None
     )
 
 
-def _describe(landing: Landing, file: Path) -> dict[str, str]:
+def _describe(connection: Any, each: files.Delivered) -> dict[str, str]:
+    """The file's columns and types; raises SourceError if it has none, or some that DuckDB would change."""
+    path = literal(files.plain(each.file))
+    described = _ask(connection, f"DESCRIBE SELECT * FROM read_parquet({path}, hive_partitioning = false)", each)
+    wide = _ask(connection, f"SELECT name, precision FROM parquet_schema({path}) WHERE precision > 38", each)
+    for name, precision in wide:
+        raise SourceError(
+            f"column '{name}' is a decimal of {precision} digits, which DuckDB reads as a DOUBLE, with loss",
+            where=each.where,
+            fix="Ask the source's owner for at most 38 digits, or for text.",
+        )
+    (count,) = _ask(connection, f"SELECT sum(num_rows) FROM parquet_file_metadata({path})", each)[0]
+    each.check(int(count))
+    return {row[0]: row[1] for row in described}
+
+
+def _ask(connection: Any, query: str, each: files.Delivered) -> list[tuple[Any, ...]]:
     import duckdb
 
-    query = f"DESCRIBE SELECT * FROM read_parquet({literal(files.plain(file))}, hive_partitioning = false)"
     try:
-        return {row[0]: row[1] for row in landing.connection.execute(query).fetchall()}
+        found: list[tuple[Any, ...]] = connection.execute(query).fetchall()
+        return found
     except duckdb.Error as error:
         raise SourceError(
-            f"is no readable Parquet file ({_first_line(error)})",
-            where=f"{landing.table}: {file}",
+            f"is no readable Parquet file ({str(error).splitlines()[0].rstrip('.')})",
+            where=each.where,
             fix="Fetch it again, or fix the source's path.",
         ) from None
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")
+def _recheck(delivered: Sequence[files.Delivered]) -> Callable[[], None]:
+    """Reads every value of every file in a database of its own."""
+
+    def check() -> None:
+        import duckdb
+
+        with duckdb.connect(config={"threads": 1}) as connection:
+            for each in delivered:
+                path = literal(files.plain(each.file))
+                _ask(connection, f"SELECT bit_xor(hash(COLUMNS(*))) FROM read_parquet({path})", each)
+
+    return check

@@ -8,13 +8,10 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import literal, normal_types, quoted, strict_cast
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _BATCH = 50_000
 _names = itertools.count(1)
@@ -30,15 +27,16 @@ class TextRows:
 
     Args:
         landing: where the rows go.
-        cast_reason: the reason code of rows whose text is not of the column's type, e.g. `html.cast`.
+        kind: how the reason codes begin: `html` makes `html.cast` of rows whose text is not of the column's type.
     """
 
-    def __init__(self, landing: Landing, cast_reason: str) -> None:
+    def __init__(self, landing: Landing, kind: str) -> None:
         self.landing = landing
-        self.cast_reason = cast_reason
+        self.kind = kind
         self.raw = temporary_name("text")
         self.rejects = temporary_name("rejects")
         self._included: list[tuple[str, str]] = []
+        self._ends: dict[str, tuple[int, bool]] = {}
         self._rows: list[tuple[str | None, ...]] = []
         self._places: list[tuple[str, int]] = []
         self._rejected: list[tuple[str, str, int, str]] = []
@@ -61,7 +59,7 @@ class TextRows:
         """Many rows at once, column by column; the first is at `line`."""
         self._flush()
         count = len(columns[0]) if columns else 0
-        self._insert_texts(columns, [file] * count, range(line, line + count))
+        self._insert(self.raw, [*columns, [file] * count, range(line, line + count)])
 
     def reject(self, reason: str, file: str, line: int, payload: Mapping[str, object]) -> None:
         """A row that cannot be read as the columns at all."""
@@ -73,112 +71,103 @@ class TextRows:
         """Rows that are in the database already: `select` yields what `add` takes, from `table`, dropped afterwards."""
         self._included.append((select, table))
 
-    def landed(self, fingerprint: str, *, offsets: Mapping[int, int] | None = None, bytes: int | None = None) -> Landed:
-        """Cast everything that was added, once, and split it."""
+    def note_end(self, file: str, line: int, *, ended: bool) -> None:
+        """The line at which the file's last row begins, and whether the file ends with a line end."""
+        self._ends[file] = (line, ended)
+
+    def landed(
+        self,
+        fingerprint: str,
+        *,
+        offsets: Mapping[int, int] | None = None,
+        bytes: int | None = None,
+        last_line_ended: bool | None = None,
+    ) -> Landed:
+        """Cast everything that was added, once, and split it; `last_line_ended` as for `Csv`."""
         self._flush()
+        if last_line_ended is None:
+            last_line_ended = any(ended for _, ended in self._ends.values())
+        cut = [(file, line) for file, (line, ended) in self._ends.items() if last_line_ended and not ended]
         connection = self.landing.connection
         selects = [f"SELECT * FROM {self.raw}", *(select for select, _ in self._included)]
-        typed = cast_rows(self.landing, " UNION ALL ".join(selects), self.cast_reason)
+        typed = cast_rows(self.landing, " UNION ALL ".join(selects), self.kind, cut)
         for table in (self.raw, *(table for _, table in self._included)):
             connection.execute(f"DROP TABLE {table}")
         connection.execute(
             f"INSERT INTO {self.rejects} "
-            f"SELECT _reason, _source_file, _source_line, _payload FROM {typed} WHERE _reason IS NOT NULL"
+            f"SELECT __reason, __source_file, __source_line, __payload FROM {typed} WHERE __reason IS NOT NULL"
         )
-        return landed_from(self.landing, typed, self.rejects, fingerprint, offsets=offsets, bytes=bytes)
+        names = ", ".join(quoted(name) for name in self.landing.columns)
+        found = connection.execute(f"SELECT count(*) FROM {self.rejects}").fetchone()
+        listed = f"SELECT reason_code, source_file, source_line, payload FROM {self.rejects}"
+        return Landed(
+            sql=f"SELECT {names}, __source_file AS _source_file, __source_line AS _source_line "
+            f"FROM {typed} WHERE __reason IS NULL",
+            fingerprint=fingerprint,
+            malformed=listed if found and found[0] else None,
+            offsets=offsets,
+            bytes=bytes,
+        )
 
     def _flush(self) -> None:
-        import pyarrow as pa
-
         if self._rows:
             files, lines = zip(*self._places, strict=True)
-            self._insert_texts(list(zip(*self._rows, strict=True)), files, lines)
+            self._insert(self.raw, [*zip(*self._rows, strict=True), files, lines])
             self._rows, self._places = [], []
         if self._rejected:
             reasons, files, lines, payloads = zip(*self._rejected, strict=True)
-            self._insert(
-                self.rejects,
-                pa.table(
-                    {
-                        "reason_code": pa.array(reasons, pa.string()),
-                        "source_file": pa.array(files, pa.string()),
-                        "source_line": pa.array(lines, pa.int64()),
-                        "payload": pa.array(payloads, pa.string()),
-                    }
-                ),
-            )
+            self._insert(self.rejects, (reasons, files, lines, payloads))
             self._rejected = []
 
-    def _insert_texts(
-        self, columns: Sequence[Sequence[str | None]], files: Sequence[str], lines: Sequence[int]
-    ) -> None:
+    def _insert(self, table: str, columns: Sequence[Sequence[Any]]) -> None:
+        """Many rows at once, column by column, all of text but `source_line`."""
         import pyarrow as pa
 
-        arrays = [*(pa.array(column, pa.string()) for column in columns), pa.array(files, pa.string())]
-        names = [*(f"c{index}" for index in range(len(columns))), "source_file", "source_line"]
-        self._insert(self.raw, pa.table([*arrays, pa.array(lines, pa.int64())], names))
-
-    def _insert(self, table: str, rows: pa.Table) -> None:
-        connection = self.landing.connection
+        described = self.landing.connection.execute(f"DESCRIBE {table}").fetchall()
+        kinds = [pa.int64() if kind == "BIGINT" else pa.string() for _, kind, *_ in described]
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
         view = temporary_name("batch")
-        connection.register(view, rows)
+        self.landing.connection.register(view, pa.table(arrays, [name for name, *_ in described]))
         try:
-            connection.execute(f"INSERT INTO {table} SELECT * FROM {view}")
+            self.landing.connection.execute(f"INSERT INTO {table} SELECT * FROM {view}")
         finally:
-            connection.unregister(view)
+            self.landing.connection.unregister(view)
 
 
-def cast_rows(landing: Landing, texts: str, reason: str) -> str:
+def cast_rows(landing: Landing, texts: str, kind: str, cut: Sequence[tuple[str, int]] = ()) -> str:
     """Cast text rows into a new temporary table, keeping for each row that fails why and what it held.
 
     Args:
         landing: whose columns the rows are.
         texts: a SELECT of columns c0, c1, ..., `source_file`, `source_line`, all columns VARCHAR but the line.
-        reason: the reason code of rows that fail.
+        kind: how the reason codes of rows that fail begin.
+        cut: file and line of rows that fail because their line was cut off.
 
     Returns:
-        The table's name: the landing's columns, then `_source_file`, `_source_line`, and `_reason`, `_payload`,
+        The table's name: the landing's columns, then `__source_file`, `__source_line`, and `__reason`, `__payload`,
         which are null for sound rows.
     """
     types = normal_types(landing.connection, landing.columns)
-    casts = [strict_cast(f"c{index}", kind) for index, kind in enumerate(types.values())]
+    casts = [strict_cast(f"c{index}", type_) for index, type_ in enumerate(types.values())]
     inner = ", ".join(f"{cast} AS v{index}" for index, cast in enumerate(casts))
     failed = [
-        f"CASE WHEN c{index} IS NOT NULL AND v{index} IS NULL THEN {literal(f'{name} is no {kind}')} END"
-        for index, (name, kind) in enumerate(types.items())
+        f"CASE WHEN c{index} IS NOT NULL AND v{index} IS NULL THEN {literal(f'{name} is no {type_}')} END"
+        for index, (name, type_) in enumerate(types.items())
     ]
-    error = f"concat_ws('; ', {', '.join(failed)})"
+    places = " OR ".join(f"(source_file = {literal(file)} AND source_line = {line})" for file, line in cut) or "false"
+    error = (
+        f"concat_ws('; ', CASE WHEN {places} THEN 'its line has no end, so it was cut off' END, {', '.join(failed)})"
+    )
+    reason = f"CASE WHEN {places} THEN {literal(f'{kind}.unfinished')} ELSE {literal(f'{kind}.cast')} END"
     pairs = ", ".join(f"{literal(name)}, c{index}" for index, name in enumerate(types))
     values = ", ".join(f"v{index} AS {quoted(name)}" for index, name in enumerate(types))
+    own = "__error" if any(name.lower() == "_error" for name in types) else "_error"
     table = temporary_name("rows")
     landing.connection.execute(
         f"CREATE TEMP TABLE {table} AS "
-        f"SELECT {values}, source_file AS _source_file, source_line AS _source_line, "
-        f"CASE WHEN error <> '' THEN {literal(reason)} END AS _reason, "
-        f"CASE WHEN error <> '' THEN json_object({pairs}, '_error', error)::VARCHAR END AS _payload "
+        f"SELECT {values}, source_file AS __source_file, source_line AS __source_line, "
+        f"CASE WHEN error <> '' THEN {reason} END AS __reason, "
+        f"CASE WHEN error <> '' THEN json_object({pairs}, {literal(own)}, error)::VARCHAR END AS __payload "
         f"FROM (SELECT *, {error} AS error FROM (SELECT *, {inner} FROM ({texts})))"
     )
     return table
-
-
-def landed_from(
-    landing: Landing,
-    typed: str,
-    rejects: str,
-    fingerprint: str,
-    *,
-    offsets: Mapping[int, int] | None = None,
-    bytes: int | None = None,
-) -> Landed:
-    """What `cast_rows` and a table of rejects make together."""
-    names = ", ".join(quoted(name) for name in landing.columns)
-    found = landing.connection.execute(f"SELECT count(*) FROM {rejects}").fetchone()
-    return Landed(
-        sql=f"SELECT {names}, _source_file, _source_line FROM {typed} WHERE _reason IS NULL",
-        fingerprint=fingerprint,
-        malformed=f"SELECT reason_code, source_file, source_line, payload FROM {rejects}"
-        if found and found[0]
-        else None,
-        offsets=offsets,
-        bytes=bytes,
-    )

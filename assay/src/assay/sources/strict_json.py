@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
 from typing import Any
+
+DEEPEST = 100
+"""Lists and objects within each other."""
 
 
 class Number(str):
@@ -23,6 +27,7 @@ def loads(text: str | bytes) -> Any:
     """Parse one document; raises JsonError. Numbers are `Number`, so that none is rounded."""
     try:
         found = _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8"))
+        _check_depth(found)
         if _ESCAPED_SURROGATE.search(text if isinstance(text, bytes) else text.encode("utf-8")):
             encode(found).encode("utf-8")
         return found
@@ -33,7 +38,7 @@ def loads(text: str | bytes) -> Any:
     except json.JSONDecodeError as error:
         raise JsonError(_explain(error)) from None
     except RecursionError:
-        raise JsonError("is nested too deeply") from None
+        raise JsonError(f"is nested deeper than {DEEPEST} levels") from None
 
 
 def dumps(value: Any) -> str:
@@ -45,6 +50,17 @@ def dumps(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(dumps(part) for part in value) + "]"
     return json.dumps(value, ensure_ascii=False)
+
+
+def _check_depth(value: Any) -> None:
+    level = [value] if type(value) in (list, dict) else []
+    for _ in range(DEEPEST):
+        if not level:
+            return
+        parts = itertools.chain.from_iterable(part.values() if type(part) is dict else part for part in level)
+        level = [part for part in parts if type(part) in (list, dict)]
+    if level:
+        raise RecursionError
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,15 +1,21 @@
-"""Fetching over HTTP: time-outs, retries with backoff, size limits, and addresses that are safe to show."""
+"""Fetching over HTTP: time-outs, retries with backoff, and limits of what an answer may take, kept while it comes."""
 
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
+import threading
 import time
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
 
 from assay.errors import SourceError, SourceUnavailable
+from assay.sources.addresses import shown, split
 
 if TYPE_CHECKING:
     import httpx
@@ -24,11 +30,11 @@ class Http:
     Attributes:
         connect: longest wait for a connection.
         read: longest silence while an answer arrives.
-        deadline: longest time for one whole answer, however steadily it drips.
+        deadline: longest time for one whole answer, headers included, however steadily it drips.
         attempts: how often a request is tried when it times out, or is answered 408, 425, 429 or 5xx.
         wait: first pause between attempts; doubles each time, plus as much again at random.
         longest_wait: cap of a pause, also of one that `Retry-After` asks for.
-        response_bytes, total_bytes: limits of one answer and of all answers of one landing.
+        response_bytes, total_bytes: limits of one answer, unpacked, and of all answers of one landing.
     """
 
     connect: float = 5.0
@@ -65,6 +71,10 @@ class _Passing(Exception):
 class Fetcher:
     """Gets documents for one landing. Use as a context manager.
 
+    Attributes:
+        part: what the next document is, for messages; its address is not shown in full.
+        bytes: how much came, unpacked.
+
     Args:
         http: limits.
         table: named in messages; None where whoever tells them names it already.
@@ -72,9 +82,10 @@ class Fetcher:
     """
 
     def __init__(self, http: Http, table: str | None, transport: httpx.BaseTransport | None = None) -> None:
-        self.http, self.table, self.bytes = http, table, 0
+        self.http, self.table, self.part, self.bytes = http, table, "", 0
         self._transport = transport
         self._clients: dict[str, httpx.Client] = {}
+        self._sockets: list[socket.socket] = []
         _mask_log()
 
     def __enter__(self) -> Fetcher:
@@ -109,7 +120,8 @@ class Fetcher:
         raise AssertionError("a retry ends with a result or an error")
 
     def where(self, url: str) -> str:
-        return f"{self.table}: {shown(url)}" if self.table else shown(url)
+        place = f"{shown(url)}, {self.part}" if self.part else shown(url)
+        return f"{self.table}: {place}" if self.table else place
 
     def _client(self, scheme: str) -> httpx.Client:
         import httpx
@@ -136,22 +148,53 @@ class Fetcher:
     def _once(self, url: str) -> Answer:
         import httpx
 
+        client = self._client(split(url).scheme)
+        with self._deadline() as cut:
+            try:
+                with client.stream("GET", url, extensions={"trace": self._note}) as response:
+                    self._check(response, url)
+                    body = self._body(response, url, cut)
+                    return Answer(body, url, response.charset_encoding)
+            except httpx.TimeoutException:
+                raise _Passing("no answer in time") from None
+            except httpx.InvalidURL:
+                raise SourceError("is no address", where=self.where(url)) from None
+            except httpx.TransportError as error:
+                if cut.is_set():
+                    raise _Passing("the answer took too long") from None
+                # A protocol error of our own making could quote a header, which may be secret.
+                ours = isinstance(error, httpx.LocalProtocolError)
+                detail = type(error).__name__ if ours else str(error).rstrip(".")
+                raise _Passing(f"the connection failed: {detail}") from None
+            except zlib.error:
+                raise _Passing("the compressed answer is damaged") from None
+
+    @contextmanager
+    def _deadline(self) -> Iterator[threading.Event]:
+        """Shuts the connections once the time is over: whatever is still read ends then. The event tells that it did."""
+        over = threading.Event()
+
+        def cut() -> None:
+            over.set()
+            for opened in self._sockets:
+                with suppress(OSError):
+                    # Not TLS's own, which would leave a reading thread without its session.
+                    socket.socket.shutdown(opened, socket.SHUT_RDWR)
+
+        timer = threading.Timer(self.http.deadline, cut)
+        timer.daemon = True
+        timer.start()
         try:
-            with self._client(urlsplit(url).scheme).stream("GET", url) as response:
-                self._check(response, url)
-                body = self._body(response, url)
-                return Answer(body, url, response.charset_encoding)
-        except httpx.TimeoutException:
-            raise _Passing("no answer in time") from None
-        except httpx.InvalidURL as error:
-            raise SourceError(f"is no address ({error})", where=self.where(url)) from None
-        except httpx.TransportError as error:
-            # A protocol error of our own making could quote a header, which may be secret.
-            ours = isinstance(error, httpx.LocalProtocolError)
-            detail = type(error).__name__ if ours else str(error).rstrip(".")
-            raise _Passing(f"the connection failed: {detail}") from None
-        except httpx.DecodingError:
-            raise _Passing("the compressed answer is damaged") from None
+            yield over
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _note(self, event: str, info: dict[str, Any]) -> None:
+        """Remember the sockets that httpx opens."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._sockets = [known for known in self._sockets if known.fileno() >= 0]
+            self._sockets.append(info["return_value"].get_extra_info("socket"))
 
     def _check(self, response: httpx.Response, url: str) -> None:
         status = response.status_code
@@ -164,42 +207,46 @@ class Fetcher:
         if status != 200:
             raise SourceError(f"HTTP {status}", where=self.where(url), fix="Check the address and the path.")
 
-    def _body(self, response: httpx.Response, url: str) -> bytes:
-        parts, size, end = [], 0, time.monotonic() + self.http.deadline
-        for part in response.iter_bytes():
+    def _body(self, response: httpx.Response, url: str, cut: threading.Event) -> bytes:
+        coding = response.headers.get("Content-Encoding", "").strip().lower()
+        if coding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
+            raise SourceError(f"its content coding {coding[:40]!a} was not asked for", where=self.where(url))
+        # An answer that no network brought is whole already.
+        raw = [response.content] if response.is_stream_consumed else response.iter_raw()
+        packed = coding not in {"", "identity"} and not response.is_stream_consumed
+        parts, size, came = [], 0, 0
+        for arrived, part in _unpacked(raw, packed, self.http.response_bytes + 1):
             parts.append(part)
-            size += len(part)
-            if size > self.http.response_bytes or self.bytes + size > self.http.total_bytes:
-                limit = "response_bytes" if size > self.http.response_bytes else "total_bytes"
+            size, came = size + len(part), came + arrived
+            most = max(size, came)
+            if most > self.http.response_bytes or self.bytes + most > self.http.total_bytes:
+                limit = "response_bytes" if most > self.http.response_bytes else "total_bytes"
                 raise SourceError(
                     f"the answer is larger than {getattr(self.http, limit)} bytes",
                     where=self.where(url),
                     fix=f"Check the source, or raise Http({limit}=...).",
                 )
-            if time.monotonic() > end:
-                raise _Passing("the answer took too long")
+            if cut.is_set():
+                break
+        if cut.is_set():  # Also where the end came with it: an answer without a length ends with its connection.
+            raise _Passing("the answer took too long")
         self.bytes += size
         return b"".join(parts)
 
 
-def join(base: str, path: str) -> str:
-    """The address of `path` under `base`."""
-    if urlsplit(base).scheme not in {"http", "https"}:
-        raise SourceError("is no http address", where=shown(base), fix="Set the location to http://... or https://...")
-    return f"{base.rstrip('/')}/{path.lstrip('/')}" if path else base
-
-
-def shown(url: str) -> str:
-    """The address without user, password and query values, which may be secrets; page numbers stay."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    query = "&".join(_shown_parameter(part) for part in parts.query.split("&")) if parts.query else ""
-    return f"{parts.scheme}://{host}{parts.path}{'?' + query if query else ''}"
-
-
-def _shown_parameter(part: str) -> str:
-    name, _, value = part.partition("=")
-    return part if value.isdecimal() and len(value) <= 6 else f"{name}=..."
+def _unpacked(parts: Iterable[bytes], packed: bool, most: int) -> Iterator[tuple[int, bytes]]:
+    """What the parts hold, at most `most` bytes at once, with how many bytes came for it."""
+    unpacking = None
+    for part in parts:
+        yield len(part), b"" if packed else part
+        while packed and part:
+            unpacking = unpacking or zlib.decompressobj(wbits=47)
+            yield 0, unpacking.decompress(part, most)
+            part = unpacking.unconsumed_tail
+            if unpacking.eof:
+                part, unpacking = unpacking.unused_data, None
+    if unpacking is not None:
+        raise zlib.error("ends in the middle")
 
 
 def _seconds(header: str | None) -> float | None:
@@ -208,8 +255,6 @@ def _seconds(header: str | None) -> float | None:
         return None
     if header.strip().isdecimal():
         return float(header)
-    from email.utils import parsedate_to_datetime
-
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except ValueError:

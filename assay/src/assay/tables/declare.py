@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from assay.errors import WiringError
-from assay.tables.partitions import Daily
+from assay.tables.partitions import Partitions
 from assay.tables.run import Run
 from assay.words import rows_told
 
@@ -25,6 +25,14 @@ if typing.TYPE_CHECKING:
 
 Model = type["DataFrameModel"]
 Severity = Literal["error", "warn"]
+
+MAY_SHRINK = 0.1
+"""The share of its published rows that a build may remove; a plan tells what is above it as destructive."""
+
+
+def removes_too_much(removed: int, before: int, share: float) -> bool:
+    """Whether more than `share` of `before` rows go; a single row may, unless none may (0)."""
+    return removed > (max(1.0, share * before) if share else 0)
 
 
 @dataclass(frozen=True)
@@ -124,13 +132,14 @@ class TableDef(Node):
     model: Model
     source: Source | None = None
     source_parameter: str | None = None
-    partitions: Daily | None = None
+    partitions: Partitions | None = None
     preserves: str | None = None
     max_rejects: RejectBudget = RejectBudget()
     keep: KeepFirst | None = None
     references: tuple[Reference, ...] = ()
     engine: Literal["ibis", "python"] = "ibis"
     may_be_empty: bool = False
+    may_shrink: float = MAY_SHRINK
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -161,6 +170,7 @@ class InvariantDef(Node):
 
     table: str
     severity: Severity = "error"
+    across_partitions: bool = False
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -179,13 +189,14 @@ class _Signature:
 def table(
     *,
     source: Source | None = None,
-    partitions: Daily | None = None,
+    partitions: Partitions | None = None,
     preserves: str | None = None,
     max_rejects: RejectBudget | None = None,
     keep: KeepFirst | None = None,
     references: tuple[Reference, ...] | list[Reference] = (),
     engine: Literal["ibis", "python"] = "ibis",
     may_be_empty: bool = False,
+    may_shrink: float | None = None,
     owner: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], TableDef]:
@@ -197,17 +208,21 @@ def table(
 
     Args:
         source: where the rows come from (extract tables).
-        partitions: daily partitions; a partition run replaces exactly its own rows.
+        partitions: hourly, daily, weekly, monthly or static; a partition run replaces exactly its own rows.
         preserves: an input none of whose rows may be lost or multiplied.
         max_rejects: how many broken rows may be set aside before nothing is published; default none.
         keep: which of the rows repeating the unique key stays; without it a repeat fails the audit.
         references: foreign keys.
         engine: "ibis" for a lazy expression, "python" for a function that computes rows (a model).
-        may_be_empty: whether no rows at all may replace published ones; else that fails the audit.
+        may_be_empty: whether no rows at all, of the table or of a partition, may replace published ones; else that
+            fails the audit.
+        may_shrink: the share of the published rows that a build may remove (of those of the partitions it builds), 1
+            for any; default a tenth, or any of a table that may be empty. More fails the audit.
         owner: an e-mail address or `team:name`.
 
     Raises:
-        WiringError: a parameter or the return value has no usable annotation, or `preserves` is no input.
+        WiringError: a parameter or the return value has no usable annotation, `preserves` is no input, or
+            `may_shrink` is no share.
     """
 
     def decorate(function: Callable[..., Any]) -> TableDef:
@@ -223,11 +238,21 @@ def table(
                 where=where,
                 fix="Give both, or neither.",
             )
+        if partitions is not None and not isinstance(partitions, Partitions):
+            raise WiringError(
+                f"partitions= is {type(partitions).__name__}",
+                where=where,
+                fix="Use hourly, daily, weekly, monthly or static: a partition is the rows of one value of one column.",
+            )
         if preserves is not None and preserves not in signature.inputs:
             raise WiringError(
                 f"preserves='{preserves}' is none of its inputs ({', '.join(signature.inputs) or 'none'})",
                 where=where,
                 fix="Name the parameter whose rows are all kept.",
+            )
+        if may_shrink is not None and not 0 <= may_shrink <= 1:
+            raise WiringError(
+                f"may_shrink={may_shrink} is no share", where=where, fix="Give one between 0 and 1, such as 0.5."
             )
         return TableDef(
             **_node(function, signature, owner, tags),
@@ -241,6 +266,7 @@ def table(
             references=tuple(references),
             engine=engine,
             may_be_empty=may_be_empty,
+            may_shrink=may_shrink if may_shrink is not None else 1.0 if may_be_empty else MAY_SHRINK,
         )
 
     return decorate
@@ -265,9 +291,17 @@ def export(
 
 
 def invariant(
-    *, severity: Severity = "error", owner: str | None = None
+    *, severity: Severity = "error", across_partitions: bool = False, owner: str | None = None
 ) -> Callable[[Callable[..., Any]], InvariantDef]:
     """Turn a typed function that returns contradicting rows into a check of its first parameter's table.
+
+    Of a partitioned table it sees the rows of the partitions that are built, and of every other partitioned table
+    those of the same time; tables without partitions it sees whole.
+
+    Args:
+        severity: "error" keeps the table from being published, "warn" reports.
+        across_partitions: whether it sees all rows of partitioned tables too: for what spans several days.
+        owner: an e-mail address or `team:name`.
 
     Raises:
         WiringError: it has no parameter annotated `Table[Contract]`, or says that it returns no Ibis table.
@@ -291,7 +325,10 @@ def invariant(
                 fix="Annotate its parameters: name: Table[Contract].",
             )
         return InvariantDef(
-            **_node(function, signature, owner, None), table=next(iter(signature.inputs)), severity=severity
+            **_node(function, signature, owner, None),
+            table=next(iter(signature.inputs)),
+            severity=severity,
+            across_partitions=across_partitions,
         )
 
     return decorate

@@ -49,9 +49,10 @@ def _problems(
         yield "names beginning with __ are the framework's", "Rename the function."
     if table.name in table.inputs:
         yield "the table reads itself", "Read its upstream; what was published before is not an input."
-    for column in contract.columns:
-        if column.name.lower() in RESERVED_COLUMNS or column.name.startswith("__"):
-            yield f"a column cannot be named '{column.name}': the framework uses it", "Rename the column."
+    of_source = table.source.columns if table.source is not None else None
+    for name in dict.fromkeys([*(column.name for column in contract.columns), *(of_source or ())]):
+        if name.lower() in RESERVED_COLUMNS or name.startswith("__"):
+            yield f"a column cannot be named '{name}': the framework uses it", "Rename the column."
     yield from _partition_problems(table, contract)
     yield from _keep_problems(table, contract)
     for reference in table.references:
@@ -67,15 +68,17 @@ def _problems(
 def _partition_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:
     if table.partitions is None:
         return
-    name = table.partitions.column
+    if table.appends:
+        yield "an event log is read on from where it was left, not partition by partition", "Leave partitions= out."
+    name, wanted = table.partitions.column, table.partitions.sql_type
     column = next((column for column in contract.columns if column.name == name), None)
     if column is None:
-        yield f"its partition column '{name}' is no column of {contract.name}", "Name a DATE column."
-    elif not column.dtype.is_date() or column.nullable:
+        yield f"its partition column '{name}' is no column of {contract.name}", f"Name a {wanted} column."
+    elif column.sql_type != wanted or column.nullable:
         kind = f"nullable {column.sql_type}" if column.nullable else column.sql_type
         yield (
             f"its partition column '{name}' is {kind}",
-            "Make it a DATE that is not null: a row without a day belongs to no partition.",
+            f"Make it a {wanted} that is not null: a row without one belongs to no {table.partitions.noun}.",
         )
 
 

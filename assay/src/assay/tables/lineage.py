@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 Column = tuple[str, str]
 Columns = frozenset[Column]
+_CARRIES = (
+    *(ops.Filter, ops.Sort, ops.Limit, ops.Distinct, ops.Sample),
+    *(ops.FillNull, ops.DropNull, ops.DropColumns, ops.Reference),
+)
+"""Relations that choose rows and columns of their parent, and compute none."""
 
 
 def column_lineage(expr: ibis.Table, inputs: Mapping[str, ibis.Table]) -> dict[str, list[Column]]:
@@ -28,6 +33,42 @@ def column_lineage(expr: ibis.Table, inputs: Mapping[str, ibis.Table]) -> dict[s
     walk = _Walk(inputs)
     root = expr.op()
     return {name: sorted(walk.column(root, name)) for name in root.schema.names}
+
+
+def carried_columns(expr: ibis.Table, source: ibis.Table) -> dict[str, str]:
+    """Columns of `source` -> the columns of `expr` that are those columns and nothing computed from them."""
+    found: dict[str, str] = {}
+    for name in expr.columns:
+        origin = _origin(expr.op(), name, source.op())
+        if origin is not None:
+            found[origin] = name if origin not in found or name == origin else found[origin]
+    return found
+
+
+def _origin(relation: ops.Relation, name: str, source: ops.Relation) -> str | None:
+    """The column of `source` that column `name` of `relation` is; None where it is none, or nothing tells."""
+    while relation != source:
+        values: Any = getattr(relation, "values", None) or {}
+        if isinstance(relation, ops.Aggregate):
+            values = relation.groups
+        if isinstance(relation, ops.Set):
+            origin = _origin(relation.left, name, source)
+            return origin if origin == _origin(relation.right, name, source) else None
+        if isinstance(relation, ops.FillNull) and _replaces(relation, name):
+            return None
+        if name in values:
+            if not isinstance(values[name], ops.Field):
+                return None
+            relation, name = values[name].rel, values[name].name
+        elif isinstance(relation, _CARRIES):
+            relation = relation.parent
+        else:
+            return None
+    return name
+
+
+def _replaces(relation: ops.FillNull, name: str) -> bool:
+    return not isinstance(relation.replacements, Mapping) or name in relation.replacements
 
 
 class _Walk:

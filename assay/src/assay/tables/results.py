@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -58,7 +59,7 @@ class Publication:
         code_version: hash of the code that made it.
         upstream_versions: data version of every upstream read, by table name.
         source_version: fingerprint of the source read, if any.
-        partition: the days that were built, if only some were.
+        partition: the partitions that were built, if only some were; several ranges after commas.
         lineage: column -> the (table, column) pairs it is computed from.
         path: the file written, for exports.
     """
@@ -84,3 +85,22 @@ class Publication:
     @property
     def failed(self) -> bool:
         return any(check.blocks for check in self.checks)
+
+
+def joined(publications: Sequence[Publication]) -> Publication:
+    """Builds of several ranges of one table's partitions as one: the newest, with the rows and time of all of them."""
+    *_, last = publications
+    checks: dict[str, CheckResult] = {}
+    for check in (check for each in publications for check in each.checks):
+        # The verdict of all is the worst of them.
+        if checks.get(check.name) is None or checks[check.name].passed:
+            checks[check.name] = check
+    return dataclasses.replace(
+        last,
+        staged=sum(each.staged for each in publications),
+        rejected=sum(each.rejected for each in publications),
+        seconds=sum(each.seconds for each in publications),
+        bytes=sum(each.bytes or 0 for each in publications) if last.bytes is not None else None,
+        checks=tuple(checks.values()),
+        partition=", ".join(each.partition for each in publications if each.partition) or None,
+    )

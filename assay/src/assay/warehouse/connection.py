@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay import progress
 from assay.errors import WarehouseError, WarehouseLocked
-from assay.warehouse.failures import first_line
+from assay.warehouse.failures import first_line, raise_interrupt
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,6 +40,8 @@ class Options:
             "preserve_insertion_order": False,
             # A name that is no table must be an error, never a Python variable of that name.
             "python_enable_replacements": False,
+            # It tells files by whole seconds: one that was replaced within one would be read with the old one's pages.
+            "enable_external_file_cache": False,
         }
         if self.memory_limit:
             config["memory_limit"] = self.memory_limit
@@ -71,14 +75,28 @@ def connect(
         _make_folder(database.parent, "PIPELINE_WAREHOUSE")
     if options.temp_folder:
         _make_folder(options.temp_folder, "PIPELINE_SCRATCH")
-    connection = waiting(
-        lambda: opener(":memory:" if database is None else str(database), read_only=read_only, config=options.config()),
-        database,
-        lock_timeout,
-    )
-    # Dates of instants follow the session's zone: without this a laptop and a server disagree.
-    connection.execute(f"SET TimeZone = '{options.time_zone}'")
-    return connection
+
+    def attempt() -> duckdb.DuckDBPyConnection:
+        name = ":memory:" if database is None else str(database)
+        connection = opener(name, read_only=read_only, config=options.config())
+        try:
+            # Dates of instants follow the session's zone: without this a laptop and a server disagree.
+            connection.execute(f"SET TimeZone = '{options.time_zone}'")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return waiting(attempt, database, lock_timeout)
+
+
+def close(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close `connection`, ending a query that still runs: after Ctrl-C one does, and closing would wait for it."""
+    import duckdb
+
+    with suppress(duckdb.Error):  # it is closed already
+        connection.interrupt()
+    connection.close()
 
 
 def waiting(
@@ -87,22 +105,42 @@ def waiting(
     """Call `attempt` until no other process holds `database`; translate DuckDB's errors."""
     import duckdb
 
-    deadline = time.monotonic() + lock_timeout
+    patience = Patience(database, lock_timeout)
     while True:
         try:
             return attempt()
         except duckdb.IOException as error:
             if "Could not set lock" not in str(error):
                 raise _unreadable(database, error) from None
-            if time.monotonic() >= deadline:
-                raise WarehouseLocked(
-                    f"{_holder(str(error))} holds it, and still did after {lock_timeout:g} s",
-                    where=str(database),
-                    fix="Wait for it to end, end it, or raise PIPELINE_LOCK_TIMEOUT.",
-                ) from None
-            time.sleep(0.05)
+            patience.wait(f"{_holder(str(error))} holds it")
         except (duckdb.Error, RuntimeError) as error:
+            raise_interrupt(error)
             raise _unreadable(database, error) from None
+
+
+class Patience:
+    """Waits for whoever holds `database`, says so while it does, and gives up after `lock_timeout` seconds."""
+
+    def __init__(self, database: Path | None, lock_timeout: float) -> None:
+        self.database, self.lock_timeout = database, lock_timeout
+        self._began = time.monotonic()
+        self._pause, self._tell = 0.05, 1.0
+
+    def wait(self, who: str) -> None:
+        """A moment; raises WarehouseLocked, naming `who`, when the time is up."""
+        waited = time.monotonic() - self._began
+        if waited >= self.lock_timeout:
+            raise WarehouseLocked(
+                f"{who}, and still did after {self.lock_timeout:g} s",
+                where=str(self.database),
+                fix="Wait for it to end, end it, or raise PIPELINE_LOCK_TIMEOUT.",
+            )
+        if waited >= self._tell:
+            # Told soon, and then ever more seldom: a log of an hour's waiting has a dozen lines.
+            progress.notice(f"waiting: {self.database}: {who}; waiting for up to {self.lock_timeout:g} s")
+            self._tell *= 2
+        time.sleep(min(self._pause, self.lock_timeout - waited))
+        self._pause = min(self._pause * 1.5, 0.5)
 
 
 def _make_folder(folder: Path, setting: str) -> None:

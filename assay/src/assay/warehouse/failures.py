@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from assay.errors import PipelineError, SourceError, WarehouseError
+from assay.warehouse.masked_text import masked
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,24 +19,38 @@ STAYS = "Nothing was published; the previous version stays."
 
 
 @contextmanager
-def explained(where: str) -> Iterator[None]:
+def explained(where: str, code: Callable[[], str] = str) -> Iterator[None]:
     """Raise a PipelineError in place of the DuckDB errors that data, disks and memory cause inside the block.
 
     Errors of the SQL itself (an unknown column, a syntax error) pass through: they are defects of code, and
     their traceback says whose.
+
+    Args:
+        code: gives the text of the code at work, whose words an error may show.
     """
     import duckdb
 
     try:
         yield
+    except (RuntimeError, duckdb.InterruptException) as error:
+        raise_interrupt(error)
+        raise
     except duckdb.Error as error:
-        found = explain(error, where)
+        found = explain(error, where, code())
         if found is None:
             raise
         raise found from error
 
 
-def explain(error: duckdb.Error, where: str) -> PipelineError | None:
+def raise_interrupt(error: Exception) -> None:
+    """Raise the interrupt that `error` stands for, if it does: DuckDB tells Ctrl-C in a query as a RuntimeError."""
+    if first_line(error).removeprefix("INTERRUPT Error: ") not in ("Query interrupted", "Interrupted!"):
+        return
+    cause = error.__cause__
+    raise cause if cause is not None and not isinstance(cause, Exception) else KeyboardInterrupt from error
+
+
+def explain(error: duckdb.Error, where: str, code: str = "") -> PipelineError | None:
     """The clear form of `error`; None if it is a defect of code."""
     import duckdb
 
@@ -49,7 +64,9 @@ def explain(error: duckdb.Error, where: str) -> PipelineError | None:
         )
     if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException | duckdb.InvalidInputException):
         return SourceError(
-            f"a value cannot be computed: {line}", where=where, fix=f"Use try_cast where a value may not fit. {STAYS}"
+            f"a value cannot be computed: {masked(line, code)}",
+            where=where,
+            fix=f"Use try_cast where a value may not fit. {STAYS}",
         )
     if isinstance(error, duckdb.IOException | duckdb.TransactionException | duckdb.FatalException):
         if any(mark in text for mark in _FULL):

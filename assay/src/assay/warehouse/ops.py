@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import WarehouseError
+from assay.sources.base import Offset
 from assay.tables.results import Publication
 
 if TYPE_CHECKING:
@@ -24,8 +25,13 @@ TABLES = {
         rejected BIGINT NOT NULL, seconds DOUBLE NOT NULL, data_version VARCHAR NOT NULL,
         code_version VARCHAR NOT NULL, upstream_versions VARCHAR NOT NULL, source_version VARCHAR,
         checks VARCHAR NOT NULL, profile VARCHAR NOT NULL, published_at TIMESTAMPTZ NOT NULL""",
+    "ops.partitions": """
+        table_name VARCHAR NOT NULL, partition VARCHAR NOT NULL, row_count BIGINT NOT NULL,
+        data_version VARCHAR NOT NULL, code_version VARCHAR NOT NULL, upstream_versions VARCHAR NOT NULL,
+        source_version VARCHAR""",
     "ops.offsets": """
-        table_name VARCHAR NOT NULL, partition INTEGER NOT NULL, next_offset BIGINT NOT NULL, run_id VARCHAR NOT NULL""",
+        table_name VARCHAR NOT NULL, partition INTEGER NOT NULL, next_offset BIGINT NOT NULL, place VARCHAR NOT NULL,
+        run_id VARCHAR NOT NULL""",
     "quarantine.rejects": """
         reject_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, partition VARCHAR,
         source_file VARCHAR, source_line BIGINT, reason_codes VARCHAR[] NOT NULL, payload VARCHAR NOT NULL,
@@ -142,9 +148,9 @@ def last_version(connection: duckdb.DuckDBPyConnection, catalog: str, table: str
 def offsets(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> dict[int, int]:
     """Partition -> next offset to read, as committed with the rows already published."""
     rows = connection.execute(
-        f"SELECT partition, next_offset FROM {quoted(catalog)}.ops.offsets WHERE table_name = ?", [table]
+        f"SELECT partition, next_offset, place FROM {quoted(catalog)}.ops.offsets WHERE table_name = ?", [table]
     ).fetchall()
-    return dict(rows)
+    return {partition: Offset(number, place) for partition, number, place in rows}
 
 
 def commit_offsets(
@@ -154,8 +160,11 @@ def commit_offsets(
     connection.execute(f"DELETE FROM {quoted(catalog)}.ops.offsets WHERE table_name = ?", [table])
     if offsets:
         connection.executemany(
-            f"INSERT INTO {quoted(catalog)}.ops.offsets VALUES (?, ?, ?, ?)",
-            [[table, partition, offset, run.id] for partition, offset in sorted(offsets.items())],
+            f"INSERT INTO {quoted(catalog)}.ops.offsets VALUES (?, ?, ?, ?, ?)",
+            [
+                [table, partition, int(offset), getattr(offset, "place", ""), run.id]
+                for partition, offset in sorted(offsets.items())
+            ],
         )
 
 

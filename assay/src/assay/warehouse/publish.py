@@ -13,19 +13,20 @@ the next session drops.
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assay.contract.classification import is_masked
 from assay.errors import AuditFailed
 from assay.tables.results import CheckResult, Publication
-from assay.warehouse import ops, staging, verdicts
+from assay.warehouse import ops, preserved, shrinking, staging, verdicts, versions
 from assay.warehouse.failures import explained
+from assay.warehouse.parts import Parts
+from assay.warehouse.preserved import Preserved
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
+from assay.warehouse.spanning import spanning
 
 if TYPE_CHECKING:
     import ibis
@@ -44,7 +45,9 @@ class Build:
     Attributes:
         expression: the rows, lazily, with the contract's columns.
         upstream: the tables the node and its invariants read, by name.
-        partition: the days to replace; None replaces everything.
+        partition: the partitions to replace, the table's own; None replaces everything.
+        aligned: the inputs of which a partition reads nothing but the same partition.
+        carried: columns of the input that the table preserves -> its own that hold their values unchanged.
     """
 
     table: TableDef
@@ -57,12 +60,24 @@ class Build:
     landed: Landed | None = None
     code_version: str = ""
     upstream_versions: Mapping[str, str] = field(default_factory=dict)
+    aligned: frozenset[str] = frozenset()
     lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    carried: Mapping[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
 
     @property
     def where(self) -> str:
         return f"{self.table.stage}.{self.table.name}"
+
+    @property
+    def source_version(self) -> str | None:
+        """The fingerprint of what was read, if the table has a source."""
+        return self.landed.fingerprint if self.landed else None
+
+    @property
+    def parts(self) -> Parts | None:
+        """The partitions it builds; None where the table has none."""
+        return Parts.of(self.table, self.partition, self.run.now)
 
 
 def publish(session: Session, build: Build) -> Publication:
@@ -105,13 +120,13 @@ def _publish(session: Session, build: Build) -> Publication:
             return _record(
                 session, build, _failed(session, build, _outcome(build, staging.Staged(""), (schema_check,)))
             )
-    expression = staging.narrow(build.expression, table, build.partition)
+    expression = staging.narrow(session, build.expression, build.parts)
     existing = _kept_sql(session, build) if _keeps_existing(session, build) else None
     with staging.staging_table(session, table) as relation:
         with session.transaction():
             staged = staging.stage(session, table, contract, expression, build.landed, relation)
         with session.transaction():
-            staging.split(session, table, contract, staged, build.landed, existing)
+            staging.split(session, table, contract, staged, build.landed, existing, build.parts)
         if staged.rejected:
             quarantine.identify(session)
         with session.transaction():
@@ -126,14 +141,16 @@ def _audited(session: Session, build: Build, staged: staging.Staged, schema_chec
     outcome = _outcome(build, staged, checks)
     if outcome.failed:
         outcome = _refuse(session, build, staged, _failed(session, build, outcome))
-        quarantine.keep(session, table, build.run, build.partition, published=False)
-        return _record(session, build, outcome)
+        kept = quarantine.keep(session, table, build.run, build.partition, published=False)
+        return _record(session, build, _told(outcome, kept))
     staging.forget_refused(session, table)
     action = _swap(session, build, relation)
     quarantine.keep(session, table, build.run, build.partition, published=True)
     if table.appends and build.landed is not None and build.landed.offsets is not None:
         ops.commit_offsets(session.connection, session.catalog, table.name, build.landed.offsets, build.run)
     if session.keeps_books:
+        if build.parts is not None:
+            versions.book(session, contract, build.parts, build)
         rows = staged.published if action == "replace" else None
         profile = contract.profile(session.connection, session.relation(table), rows=rows)
         outcome = dataclasses.replace(
@@ -142,6 +159,18 @@ def _audited(session: Session, build: Build, staged: staging.Staged, schema_chec
     else:
         outcome = dataclasses.replace(outcome, rows=session.count(table))
     return _record(session, build, dataclasses.replace(outcome, action=action))
+
+
+def _told(outcome: Publication, kept: int) -> Publication:
+    """The outcome, with how many of the rejected rows the quarantine does not have."""
+    if kept >= outcome.rejected:
+        return outcome
+    more = f"; {kept:,} of them are in the quarantine, some for every reason, and {outcome.rejected - kept:,} are not"
+    checks = tuple(
+        dataclasses.replace(check, summary=check.summary + more) if check.name == "rows_valid" else check
+        for check in outcome.checks
+    )
+    return dataclasses.replace(outcome, checks=checks)
 
 
 def _refuse(session: Session, build: Build, staged: staging.Staged, outcome: Publication) -> Publication:
@@ -193,7 +222,7 @@ def _outcome(build: Build, staged: staging.Staged, checks: tuple[CheckResult, ..
         code_version=build.code_version,
         checks=checks,
         upstream_versions=build.upstream_versions,
-        source_version=build.landed.fingerprint if build.landed else None,
+        source_version=build.source_version,
         bytes=build.landed.bytes if build.landed else None,
         partition=str(build.partition) if build.partition else None,
         lineage=build.lineage,
@@ -221,76 +250,55 @@ def _audit(session: Session, build: Build, staged: staging.Staged) -> list[Check
     table, contract = build.table, build.contract
     target = qualified(session.catalog, table.stage, table.name)
     whole = _whole(session, build, staged.relation)
-    checks = [verdicts.rows_valid(table, staged)]
+    checks = [verdicts.rows_valid(table, staged, _broken_before(session, build))]
     if contract.key:
         # Setting repeats aside proves the key of the staged rows; rows that stay must be compared as well.
         proven = table.keep is not None and not _keeps_existing(session, build)
         rows = staged.published if whole == staged.relation else None
         checks.append(verdicts.unique_key(session, contract, whole, target=target, proven=proven, rows=rows))
-    upstream_rows, arrived = None, staged.staged
-    if table.preserves:
-        upstream_rows = session.count(build.upstream[table.preserves])
-        if build.partition is not None:
-            arrived = int(
-                session.connection.execute(f"SELECT count(*) FROM ({session.sql(build.expression)})").fetchall()[0][0]
-            )
-    replaced = 0 if staged.published or _keeps_existing(session, build) else _published_rows(session, table)
-    checks.append(verdicts.reconciles(table, staged, upstream_rows, arrived, replaced=replaced))
+    replaced = shrinking.replaced(session, table, contract, staged, build.parts)
+    arrived = _preserved(session, build, staged)
+    checks.append(verdicts.reconciles(table, staged, arrived, replaced=replaced, parts=build.parts))
     for reference in table.references:
         # A table may refer to itself, as in an employee's manager.
         other = whole if reference.to == table.name else session.relation(build.upstream[reference.to])
         checks.append(verdicts.reference(session, contract, staged.relation, reference, other, target=target))
-    return checks + spanning(session, table, contract, build.invariants, build.upstream, whole)
+    return checks + spanning(session, table, contract, build.invariants, build.upstream, whole, build.parts)
 
 
-def spanning(
-    session: Session,
-    table: TableDef,
-    contract: Contract,
-    invariants: tuple[InvariantDef, ...],
-    upstream: Mapping[str, TableDef],
-    whole: str,
-) -> list[CheckResult]:
-    """The checks of the table as a whole: its contract's table-level rules, and invariants.
-
-    Args:
-        whole: SQL of the table as it would be after publishing.
-    """
-    if not contract.table_rules and not invariants:
-        return []
-    name = f"__whole_{table.name}"
-    session.connection.execute(f"CREATE OR REPLACE TEMP VIEW {ops.quoted(name)} AS SELECT * FROM {whole}")
-    rows = session.backend.sql(f"SELECT * FROM {ops.quoted(name)}")
-    checks = verdicts.table_rules(session, contract, rows)
-    checks += [_invariant(session, table, declared, rows, upstream) for declared in invariants]
-    session.connection.execute(f"DROP VIEW {ops.quoted(name)}")
-    target = qualified(session.catalog, table.stage, table.name)
-    return [
-        dataclasses.replace(check, sample_sql=_after_publishing(check.sample_sql, name, target)) for check in checks
-    ]
+def _broken_before(session: Session, build: Build) -> Mapping[str, int]:
+    """Published rows that stay and break the contract as it is now, by reason; looked for where the code has changed."""
+    contract = build.contract
+    if not contract.row_rules or not _keeps_existing(session, build):
+        return {}
+    last = session.last_publication(build.table.name)
+    if last is None or last.code_version == build.code_version:
+        return {}
+    columns = ", ".join(ops.quoted(column.name) for column in contract.columns)
+    labelled = contract.labelled_sql(f"SELECT {columns} FROM {_kept_sql(session, build)}")
+    return contract.broken(session.connection, f"({labelled})").counts
 
 
-def _after_publishing(sql: str | None, view: str, target: str) -> str | None:
-    """The SQL that a person can run later: the published table in place of the one that is being audited."""
-    return None if sql is None else re.sub(rf'"{re.escape(view)}"|\b{re.escape(view)}\b', lambda _: target, sql)
-
-
-def _invariant(
-    session: Session, table: TableDef, declared: InvariantDef, whole: ibis.Table, upstream: Mapping[str, TableDef]
-) -> CheckResult:
+def _preserved(session: Session, build: Build, staged: staging.Staged) -> Preserved | None:
+    """What became of the input that the table preserves, over all partitions; None if it declares none."""
     from assay.contract import Contract
-    from assay.tables.lineage import column_lineage
 
-    inputs = {name: whole if name == table.name else session.read(upstream[name]) for name in declared.inputs}
-    contradicting = declared.function(**inputs)
-    classes = {
-        (name, column.name): column.classification
-        for name, model in declared.inputs.items()
-        for column in Contract.of(model).columns
-    }
-    sources = column_lineage(contradicting, inputs)
-    hidden = {column for column, pairs in sources.items() if any(is_masked(classes.get(pair)) for pair in pairs)}
-    return verdicts.invariant(session, declared, contradicting, hidden)
+    table = build.table
+    if not table.preserves:
+        return None
+    upstream = build.upstream[table.preserves]
+    contract = Contract.of(upstream.model)
+    key, how = preserved.carried_key(contract, build.contract, build.carried)
+    if key and staged.over_budget:
+        key, how = {}, "only counted: not every rejected row was kept"
+    if build.partition is not None or staged.waiting:
+        arrived = f"({session.sql(build.expression)})"
+    elif staged.rejected and key:
+        arrived = f"({quarantine.with_rejects(build.contract, staged.relation, list(key.values()))})"
+    else:
+        rejected = f"SELECT NULL FROM range({staged.rejected})"
+        arrived = f"(SELECT NULL FROM {staged.relation} UNION ALL {rejected})" if staged.rejected else staged.relation
+    return preserved.compare(session, contract, key, how, session.relation(upstream), arrived)
 
 
 def _whole(session: Session, build: Build, relation: str) -> str:
@@ -312,10 +320,9 @@ def _keeps_existing(session: Session, build: Build) -> bool:
 
 def _in_partition(build: Build) -> str:
     assert build.partition is not None
-    assert build.table.partitions is not None
-    column = ops.quoted(build.table.partitions.column)
+    assert build.parts is not None
     # A partition column is never null: the contract says so, and the graph refuses one that does not.
-    return f"{column} BETWEEN DATE '{build.partition.start}' AND DATE '{build.partition.end}'"
+    return build.parts.rows
 
 
 def _swap(session: Session, build: Build, relation: str) -> str:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from assay.errors import WarehouseError
 from assay.tables.declare import TableDef
-from assay.warehouse import ops
+from assay.warehouse import ops, versions
 from assay.warehouse.failures import explained
 
 if TYPE_CHECKING:
     import duckdb
     import ibis
     from ibis.backends.duckdb import Backend
+
+    from assay.warehouse.versions import PartitionRecord
 
 T = TypeVar("T")
 
@@ -107,6 +109,13 @@ class Session:
             return None
         return self._from_books(lambda catalog: ops.last_version(self.connection, catalog, name))
 
+    def partitions(self, name: str) -> dict[str, PartitionRecord]:
+        """The partitions of a table by key; in a dry run those built here, beside the real ones."""
+        own = versions.records(self.connection, self.catalog, name)
+        if self.real is None or "ops.partitions" in self._missing_of_real:
+            return own
+        return versions.records(self.connection, self.real, name) | own
+
     def offsets(self, table: TableDef) -> dict[int, int]:
         """How far `table`'s event log was read, here or (dry runs) in the real warehouse.
 
@@ -119,12 +128,14 @@ class Session:
     def _from_books(self, ask: Callable[[str], T]) -> T:
         """The answer of this session's books, or of the real warehouse's where these have none."""
         own = ask(self.catalog)
-        return ask(self.real) if not own and self.real is not None and self._real_has_books else own
+        if own or self.real is None or "ops.publications" in self._missing_of_real:
+            return own
+        return ask(self.real)
 
     @cached_property
-    def _real_has_books(self) -> bool:
-        # Asked once: nobody writes the real warehouse while it is attached.
-        return self.real is not None and not ops.missing(self.connection, self.real)
+    def _missing_of_real(self) -> list[str]:
+        # Asked once: nobody writes the real warehouse while it is attached. An older one may lack a newer book.
+        return ops.missing(self.connection, self.real) if self.real is not None else list(ops.TABLES)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -141,9 +152,17 @@ class Session:
             self._rollback()
             raise
 
+    def stop(self) -> None:
+        """End the query that is running, if one is: after Ctrl-C DuckDB goes on computing until it is told to end."""
+        import duckdb
+
+        with suppress(duckdb.Error):  # the connection is closed already
+            self.connection.interrupt()
+
     def _rollback(self) -> None:
         import duckdb
 
+        self.stop()
         # After a failed commit DuckDB has already rolled back by itself, and says that there is nothing to undo.
         with suppress(duckdb.Error):
             self.connection.execute("ROLLBACK")
@@ -163,6 +182,9 @@ class Session:
         before = self._temporary()
         try:
             yield
+        except BaseException:
+            self.stop()
+            raise
         finally:
             import duckdb
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from assay.contract import Contract
     from assay.sources.base import Landed
     from assay.tables.declare import KeepFirst, TableDef
-    from assay.tables.partitions import PartitionRange
+    from assay.warehouse.parts import Parts
 
 SOURCE_COLUMNS = ("_source_file", "_source_line")
 """Columns a connector may add: kept for rejected rows, never published."""
@@ -42,27 +42,30 @@ class Staged:
         reasons: rejected rows per reason code; a row that broke two rules counts under both.
         rejected: rows set aside.
         published: rows left.
+        waiting: rows left out because their partition is not over yet; not counted as staged.
         sample: some of the rejected rows, masked.
         first_place: where the first rejected row stood in its source, as `file:line`, if known.
         extras: the connector's own columns in the staging table.
+        over_budget: whether so many rows broke rules that nothing will be published; then not all of them are kept.
     """
 
     relation: str
     staged: int = 0
     rejected: int = 0
     published: int = 0
+    waiting: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     sample: Sequence[Mapping[str, Any]] = ()
     first_place: str | None = None
     extras: Sequence[str] = ()
+    over_budget: bool = False
 
 
-def narrow(expression: ibis.Table, table: TableDef, partition: PartitionRange | None) -> ibis.Table:
-    """The rows of `partition`, and those without a partition value, which the contract must judge."""
-    if partition is None or table.partitions is None:
+def narrow(session: Session, expression: ibis.Table, parts: Parts | None) -> ibis.Table:
+    """The rows of the partitions asked for, and those that belong to none, which every build must judge."""
+    if parts is None or parts.asked is None:
         return expression
-    column = expression[table.partitions.column]
-    return expression.filter(column.between(partition.start, partition.end) | column.isnull())
+    return session.backend.sql(f"SELECT * FROM ({session.sql(expression)}) WHERE {parts.judged()}")
 
 
 @contextmanager
@@ -73,6 +76,7 @@ def staging_table(session: Session, table: TableDef) -> Iterator[str]:
     try:
         yield relation
     except BaseException:
+        session.stop()
         # After a full disk or an invalidated database nothing can be dropped; the next session does it.
         with suppress(duckdb.Error):
             session.connection.execute(f"DROP TABLE IF EXISTS {relation}")
@@ -149,14 +153,19 @@ def split(
     staged: Staged,
     landed: Landed | None,
     existing: str | None,
+    parts: Parts | None = None,
 ) -> None:
     """Collect the rejected rows; leaves the staging table with the good rows.
 
     Args:
         staged: as `stage` returned it; the rest of it is filled in.
         existing: SQL of the published rows that stay; None if there are none.
+        parts: what is built of a partitioned table.
     """
     relation = staged.relation
+    if parts is not None:
+        staged.waiting = _one(session, f"DELETE FROM {relation} WHERE {parts.waiting}")
+        staged.staged -= staged.waiting
     quarantine.begin(session)
     if landed is not None and landed.malformed is not None:
         _set_malformed_aside(session, table, landed.malformed, staged)
@@ -164,15 +173,17 @@ def split(
     if broken.rejected:
         _add(staged.reasons, broken.counts)
         staged.rejected += broken.rejected
-        over_budget = not table.max_rejects.tolerates(staged.rejected, staged.staged)
+        staged.over_budget = not table.max_rejects.tolerates(staged.rejected, staged.staged)
         quarantine.collect(
             session,
             table,
             f"SELECT {contract.reason_codes_sql()} AS reason_codes, {contract.payload_sql()} AS payload, "
             f"{_place(staged.extras)} FROM {relation} WHERE {contract.broken_sql()}",
-            limit=quarantine.KEPT_WHEN_FAILED if over_budget else None,
+            counts=[count for mask, count in broken.masks.items() if any(mask)] if staged.over_budget else None,
         )
         session.connection.execute(f"DELETE FROM {relation} WHERE {contract.broken_sql()}")
+    if parts is not None:
+        _set_aside(session, table, contract, staged, parts.code, parts.outside())
     if table.keep is not None:
         _set_repeats_aside(session, table, contract, table.keep, staged, existing)
     staged.published = _one(session, f"SELECT count(*) FROM {relation}")
@@ -204,6 +215,20 @@ def _set_malformed_aside(session: Session, table: TableDef, malformed: str, stag
     )
 
 
+def _set_aside(session: Session, table: TableDef, contract: Contract, staged: Staged, code: str, among: str) -> None:
+    """Reject the staged rows for which the SQL `among` holds, all for the one reason."""
+    reason = code.replace("'", "''")
+    quarantine.collect(
+        session,
+        table,
+        f"SELECT ['{reason}'] AS reason_codes, {contract.payload_sql()} AS payload, {_place(staged.extras)} "
+        f"FROM {staged.relation} WHERE {among}",
+    )
+    count = _one(session, f"DELETE FROM {staged.relation} WHERE {among}")
+    staged.rejected += count
+    _add(staged.reasons, {code: count} if count else {})
+
+
 def _set_repeats_aside(
     session: Session,
     table: TableDef,
@@ -230,17 +255,8 @@ def _set_repeats_aside(
         losers = _losers(table, contract, keep, relation, extras, existing)
         session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __losers AS {losers}")
         among = "rowid IN (SELECT row_id FROM __losers)"
-        count = _one(session, "SELECT count(*) FROM __losers")
-        quarantine.collect(
-            session,
-            table,
-            f"SELECT ['{REPEAT}'] AS reason_codes, {contract.payload_sql()} AS payload, {_place(extras)} "
-            f"FROM {relation} WHERE {among}",
-        )
-        session.connection.execute(f"DELETE FROM {relation} WHERE {among}")
+        _set_aside(session, table, contract, staged, REPEAT, among)
         session.connection.execute("DROP TABLE __losers")
-        staged.rejected += count
-        _add(staged.reasons, {REPEAT: count} if count else {})
     session.connection.execute("DROP TABLE __repeated")
 
 

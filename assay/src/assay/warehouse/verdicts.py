@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from assay.contract import Contract
     from assay.tables.declare import InvariantDef, Reference, TableDef
+    from assay.warehouse.parts import Parts
+    from assay.warehouse.preserved import Preserved
+    from assay.warehouse.shrinking import Replaced
 
 SAMPLE = 10
 """How many offending rows a check shows."""
@@ -36,8 +39,12 @@ def schema(table: TableDef, problems: Iterable[object]) -> CheckResult:
     )
 
 
-def rows_valid(table: TableDef, staged: Staged) -> CheckResult:
-    """Whether rows broke rules: a warning inside the table's budget, an error above it."""
+def rows_valid(table: TableDef, staged: Staged, before: Mapping[str, int] | None = None) -> CheckResult:
+    """Whether rows broke rules: a warning inside the table's budget, an error above it.
+
+    Args:
+        before: published rows that stay and break the contract as it is now, by reason: a warning.
+    """
     tolerated = table.max_rejects.tolerates(staged.rejected, staged.staged)
     reasons = dict(sorted(staged.reasons.items(), key=lambda item: (-item[1], item[0])))
     listed = ", ".join(f"{code} {count:,}" for code, count in reasons.items())
@@ -50,9 +57,12 @@ def rows_valid(table: TableDef, staged: Staged) -> CheckResult:
         summary = f"{staged.rejected:,} of {rows_told(staged.staged)} rejected, {budget}: {listed}"
         if staged.first_place:
             summary += f"; the first at {staged.first_place}"
+    if before:
+        told = ", ".join(f"{code} {count:,}" for code, count in before.items())
+        summary += f"; rows published before break the contract as it is now: {told}"
     return CheckResult(
         name="rows_valid",
-        passed=staged.rejected == 0,
+        passed=staged.rejected == 0 and not before,
         severity="warn" if tolerated else "error",
         summary=summary,
         failing=staged.rejected,
@@ -67,34 +77,41 @@ def rows_valid(table: TableDef, staged: Staged) -> CheckResult:
 
 
 def reconciles(
-    table: TableDef, staged: Staged, upstream_rows: int | None, arrived: int, *, replaced: int = 0
+    table: TableDef, staged: Staged, preserved: Preserved | None, *, replaced: Replaced, parts: Parts | None = None
 ) -> CheckResult:
-    """Whether no row was lost or multiplied, and not the whole table emptied.
+    """Whether no row was lost or multiplied, and no more of what is published would go than the table allows.
 
     Args:
-        upstream_rows: rows of the input that the table preserves; None if it declares none.
-        arrived: rows the table's expression has over all partitions, to compare with `upstream_rows`.
-        replaced: published rows that the staged ones would take the place of.
+        preserved: what became of the input that the table preserves; None if it declares none.
+        replaced: the published rows that the staged ones would take the place of.
+        parts: what is built of a partitioned table.
     """
-    problems = []
-    if replaced and not staged.published and not table.may_be_empty:
-        problems.append(
-            f"no row is left where {replaced:,} are published (if that is right: @table(may_be_empty=True))"
-        )
+    problems = list(replaced.problems(table, staged.published))
     if staged.staged != staged.published + staged.rejected:
         problems.append(
             f"{staged.staged:,} staged is not {staged.published:,} published + {staged.rejected:,} rejected"
         )
-    if upstream_rows is not None and upstream_rows != arrived:
-        verb = "lost" if arrived < upstream_rows else "multiplied"
-        problems.append(
-            f"{table.preserves} has {rows_told(upstream_rows)}, {arrived:,} arrived: {abs(arrived - upstream_rows):,} {verb}"
-        )
-    if upstream_rows is None:
+    lost = preserved.problem(str(table.preserves)) if preserved is not None else None
+    if lost is not None:
+        problems.append(lost)
+    if preserved is None:
         good = f"{staged.staged:,} staged = {staged.published:,} published + {staged.rejected:,} rejected"
     else:
-        good = f"{upstream_rows:,} of {table.preserves} = {arrived:,} published or rejected here"
-    return CheckResult("reconciles", not problems, "error", "; ".join(problems) or good, failing=len(problems))
+        good = f"{preserved.rows:,} of {table.preserves} = {preserved.arrived:,} published or rejected here"
+        good += f", {preserved.how}"
+    if parts is not None:
+        # What was built is what was compared; of the other partitions this says nothing.
+        good += f"; {parts.partitions.noun}s {parts.built or 'none'}: {rows_told(staged.published)}, {replaced.rows:,} before"
+        if staged.waiting:
+            good += f"; {rows_told(staged.waiting, 'wait')} for their {parts.partitions.noun} to be over"
+    return CheckResult(
+        "reconciles",
+        not problems,
+        "error",
+        "; ".join(problems) or good,
+        failing=len(problems),
+        sample=_short(preserved.sample) if preserved is not None and lost is not None else (),
+    )
 
 
 def unique_key(
@@ -153,7 +170,12 @@ def reference(
     rows, values = int(counted[0]), int(counted[1])
     listed = ", ".join(declared.columns)
     if rows == 0:
-        return CheckResult(declared.name, True, declared.severity, f"every ({listed}) is in {declared.to}")
+        # As in SQL's own foreign keys a row without a value refers to nothing: told, for it is not judged.
+        nullable = [name for name in declared.columns if contract.column(name).nullable]
+        absent = " OR ".join(f"{quoted(name)} IS NULL" for name in nullable) or "false"
+        untold = int(session.connection.execute(f"SELECT count_if({absent}) FROM {relation}").fetchall()[0][0])
+        said = f"; {rows_told(untold)} without a value not judged" if untold else ""
+        return CheckResult(declared.name, True, declared.severity, f"every ({listed}) is in {declared.to}{said}")
     shown = contract.masked_rows(session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}")
     return CheckResult(
         declared.name,
@@ -176,36 +198,91 @@ def orphans_sql(relation: str, declared: Reference, other: str) -> str:
     return f"FROM {relation} AS staged ANTI JOIN {other} AS other ON {match} WHERE {present}"
 
 
-def table_rules(session: Session, contract: Contract, rows: ibis.Table) -> list[CheckResult]:
-    """Rules about the table as a whole, such as a share or a total."""
+def table_rules(
+    session: Session, contract: Contract, rows: ibis.Table, *, may_be_empty: bool = False
+) -> list[CheckResult]:
+    """Rules about the table as a whole, such as a share or a total; one whose value is NULL does not hold.
+
+    Args:
+        may_be_empty: whether a table without a row is as it should be: then there is nothing to judge.
+    """
     found = []
     for rule in contract.table_rules:
         value = session.connection.execute(
             f"SELECT * FROM ({session.sql(rule.expression(rows).as_table())})"
-        ).fetchone()
-        held = bool(value[0]) if value and value[0] is not None else True
-        summary = f"{rule.description} {'holds' if held else 'does not hold'}"
-        found.append(CheckResult(rule.code, held, "error", summary, failing=0 if held else 1))
+        ).fetchall()[0][0]
+        held, said = bool(value), "holds" if value else "does not hold"
+        if value is None:
+            count = int(session.connection.execute(f"SELECT count(*) FROM ({session.sql(rows)})").fetchall()[0][0])
+            held = may_be_empty and count == 0
+            said = "is not judged: there is no row" if held else f"cannot be told: it is NULL over {rows_told(count)}"
+            said += "" if held else " (if that is right, say so in the rule: .fill_null(True))"
+        found.append(CheckResult(rule.code, held, "error", f"{rule.description} {said}", failing=0 if held else 1))
     return found
 
 
 def invariant(
-    session: Session, declared: InvariantDef, contradicting: ibis.Table, hidden: Collection[str]
+    session: Session,
+    declared: InvariantDef,
+    contradicting: ibis.Table,
+    hidden: Callable[[ibis.Table], Collection[str]],
 ) -> CheckResult:
-    """Whether no row contradicts a statement that spans tables; columns in `hidden` are masked in the sample."""
+    """Whether no row contradicts a statement that spans tables.
+
+    A row for which the last filter is NULL does not contradict it, and does not keep it either.
+
+    Args:
+        hidden: columns of such rows that are masked in the sample.
+    """
     sql = session.sql(contradicting)
-    counted = session.connection.execute(f"SELECT count(*) FROM ({sql})").fetchone()
-    count = int(counted[0]) if counted else 0
+    count = int(session.connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
     first = declared.description.splitlines()[0] if declared.description else declared.name
+    said = first if count == 0 else f"{rows_told(count, 'contradict')} it: {first}"
+    shown, untold = contradicting, _untold(contradicting) if count == 0 else None
+    if untold is not None:
+        shown, sql = untold, session.sql(untold)
+        count = int(session.connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
+        if count:
+            said = f"cannot be told for {rows_told(count)}, whose comparison is NULL (decide with .fill_null): {first}"
     return CheckResult(
         declared.name,
         count == 0,
         declared.severity,
-        first if count == 0 else f"{rows_told(count, 'contradict')} it: {first}",
+        said,
         failing=count,
-        sample=_sample(session, sql, hidden) if count else (),
+        sample=_sample(session, sql, hidden(shown)) if count else (),
         sample_sql=sql if count else None,
     )
+
+
+def _untold(contradicting: ibis.Table) -> ibis.Table | None:
+    """The rows for which the last filter of `contradicting` is neither true nor false; None where it has none."""
+    import ibis
+    import ibis.expr.operations as ops
+
+    operation = contradicting.op()
+    while isinstance(operation, ops.Project | ops.Sort):
+        operation = operation.parent
+    if not isinstance(operation, ops.Filter) or all(map(_never_null, operation.predicates)):
+        return None
+    told = ibis.and_(*(predicate.to_expr() for predicate in operation.predicates))
+    # Not told.isnull(): Ibis writes a negation's as NOT (...) IS NULL, which negates the IS NULL.
+    return operation.parent.to_expr().filter(told.fill_null(True) & ~told.fill_null(False))
+
+
+def _never_null(value: Any) -> bool:
+    """Whether an expression is seen to have a value in every row; a column may always be without."""
+    import ibis.expr.operations as ops
+
+    if isinstance(value, ops.IsNull | ops.NotNull | ops.ExistsSubquery):
+        return True
+    if isinstance(value, ops.Literal):
+        return value.value is not None
+    if isinstance(value, ops.Coalesce):
+        return any(map(_never_null, value.arg))
+    if isinstance(value, ops.And | ops.Or | ops.Not | ops.Comparison):
+        return all(map(_never_null, value.args))
+    return False
 
 
 def _sample(session: Session, sql: str, hidden: Collection[str]) -> tuple[Mapping[str, Any], ...]:

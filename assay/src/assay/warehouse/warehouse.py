@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from assay.settings import BaseSettings
-from assay.warehouse import staging
-from assay.warehouse.connection import Options, connect, waiting
+from assay.warehouse import ops, staging
+from assay.warehouse.connection import Options, close, connect, waiting
 from assay.warehouse.failures import explained
 from assay.warehouse.session import Session
 
@@ -36,6 +36,7 @@ class DuckDBWarehouse:
         output: the folder of exported files.
         scratch: the folder for what DuckDB spills.
         lock_timeout: seconds to wait for another process.
+        snapshot: the copy for readers, renewed after a session that changed the file; None for none.
         open_database: opens a file as `duckdb.connect` does; Dagster's resource passes its own.
     """
 
@@ -47,6 +48,7 @@ class DuckDBWarehouse:
         scratch: Path,
         options: Options | None = None,
         lock_timeout: float = 30.0,
+        snapshot: Path | None = None,
         open_database: Callable[..., duckdb.DuckDBPyConnection] | None = None,
     ) -> None:
         self.path = path
@@ -54,6 +56,7 @@ class DuckDBWarehouse:
         self.scratch = scratch
         self.options = options or Options()
         self.lock_timeout = lock_timeout
+        self.snapshot = snapshot
         self._open_database = open_database
 
     @classmethod
@@ -68,12 +71,15 @@ class DuckDBWarehouse:
             scratch=scratch,
             options=Options(settings.memory_limit, settings.threads, spill, settings.scratch_limit),
             lock_timeout=settings.lock_timeout,
+            snapshot=settings.snapshot,
             **arguments,
         )
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
+        from assay.warehouse.snapshot import renew
+
         connection = connect(self.path, self.options, lock_timeout=self.lock_timeout, open_database=self._open_database)
         try:
             session = Session(connection, output=self.output, scratch=self.scratch)
@@ -81,7 +87,26 @@ class DuckDBWarehouse:
                 staging.sweep(session)
             yield session
         finally:
-            connection.close()
+            close(connection)
+        if self.snapshot is not None:
+            renew(self.snapshot, self.path)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open the file, which exists, for reading: beside other readers, and without the right to write it.
+
+        A file that lacks some of the books is opened as by `session`, which makes them.
+        """
+        connection = connect(self.path, self.options, lock_timeout=self.lock_timeout, read_only=True)
+        try:
+            catalog: str = connection.execute("SELECT current_database()").fetchall()[0][0]
+            if not ops.missing(connection, catalog):
+                yield Session(connection, output=self.output, scratch=self.scratch)
+                return
+        finally:
+            close(connection)
+        with self.session() as session:
+            yield session
 
 
 class DryRunWarehouse:
@@ -177,7 +202,7 @@ class DryRunWarehouse:
                 guard.lock(None if self.readable is None else (*self.readable, folder))
                 yield session
             finally:
-                connection.close()
+                close(connection)
                 if witness is not None:
                     self.proof = witness.proof()
                     self.proof.check()

@@ -15,4 +15,4 @@ def sales_add_up_to_orders(daily_sales: Table[DailySales], orders: Table[Orders]
     """The days' sales add up to the orders'."""
     sales = daily_sales.agg(daily=daily_sales.amount.sum())
     total = orders.agg(total=orders.amount.sum())
-    return sales.cross_join(total).filter(lambda both: both.daily != both.total)
+    return sales.cross_join(total).filter(lambda both: both.daily.fill_null(0) != both.total.fill_null(0))

@@ -6,7 +6,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from assay import public, table
+from assay import daily, public, table
 from tests.shop.transform.orders import Orders
 
 
@@ -19,7 +19,7 @@ class DailySales(pa.DataFrameModel):
         strict = True
 
 
-@table()
+@table(partitions=daily("ordered_on", start="2026-02-01", end="2026-03-31", timezone="Europe/Berlin"))
 def daily_sales(orders: Table[Orders]) -> Table[DailySales]:
     """Sales a day."""
     return orders.group_by("ordered_on").agg(order_count=orders.count(), amount=orders.amount.sum())

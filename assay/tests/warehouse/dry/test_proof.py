@@ -203,7 +203,10 @@ def writer(real: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_warehouse_that_is_being_written_is_waited_for_and_named(
     real: Path, tmp_path: Path, writer: subprocess.Popen[str]
 ) -> None:
-    with pytest.raises(WarehouseLocked, match=f"process {writer.pid} .* is writing it"), dry(real, tmp_path).session():
+    with (
+        pytest.raises(WarehouseLocked, match=f"process {writer.pid} .* holds it for writing"),
+        dry(real, tmp_path).session(),
+    ):
         pass
     assert list((tmp_path / "scratch").iterdir()) == []
     writer.communicate("")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import io
 import random
 import shutil
 from pathlib import Path
@@ -34,7 +35,7 @@ def first_events(case: Case, graph: Graph, folder: Path) -> Case | None:
     halved = False
     for log in _log_folders(copied, graph):
         for path in sorted(log.rglob("*.ndjson")):
-            lines = _lines(path.read_bytes())
+            lines = io.BytesIO(path.read_bytes()).readlines()
             halved = halved or len(lines) > 1
             path.write_bytes(b"".join(lines[: -(-len(lines) // 2)]))
     return copied if halved else None
@@ -58,12 +59,12 @@ def _shuffle(path: Path, chance: random.Random) -> None:
     if path.suffix == ".json":
         _shuffle_json(path, chance)
     elif path.suffix in (".csv", ".ndjson"):
-        header, records = _records(path.read_bytes(), has_header=path.suffix == ".csv")
+        header, records = split_records(path.read_bytes(), has_header=path.suffix == ".csv")
         chance.shuffle(records)
         path.write_bytes(header + b"".join(records))
 
 
-def _records(content: bytes, *, has_header: bool) -> tuple[bytes, list[bytes]]:
+def split_records(content: bytes, *, has_header: bool) -> tuple[bytes, list[bytes]]:
     """A file's beginning and its records with their line ends, each as it is; no records where they cannot be told.
 
     A line break, or an empty line, within quotes belongs to its record.
@@ -71,7 +72,8 @@ def _records(content: bytes, *, has_header: bool) -> tuple[bytes, list[bytes]]:
     mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
     records: list[bytes] = []
     within = False
-    for line in _lines(content.removeprefix(mark)):
+    # Not `splitlines`, for which a carriage return alone ends a line as well.
+    for line in io.BytesIO(content.removeprefix(mark)).readlines():
         records[-1:] = [records[-1] + line] if within else [*records[-1:], line]
         within ^= has_header and bool(line.count(b'"') % 2)
     if within or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -80,13 +82,6 @@ def _records(content: bytes, *, has_header: bool) -> tuple[bytes, list[bytes]]:
     while has_header and records and not header.strip():
         header += records.pop(0)
     return mark + header, [record if record.endswith(b"\n") else record + b"\n" for record in records]
-
-
-def _lines(content: bytes) -> list[bytes]:
-    """Lines with their ends. Not `splitlines`, for which a carriage return alone ends a line as well."""
-    lines = [line + b"\n" for line in content.split(b"\n")]
-    lines[-1] = lines[-1][:-1]
-    return [line for line in lines if line]
 
 
 def _shuffle_json(path: Path, chance: random.Random) -> None:

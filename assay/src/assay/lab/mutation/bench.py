@@ -76,11 +76,11 @@ class Bench:
         return ("killed", "rows differ") if table in self.exact else ("differs", "")
 
     def _differ(self, table: TableDef, shadow: str) -> bool:
-        """Whether the mutant's rows differ, in the days that the case builds."""
+        """Whether the mutant's rows differ, in the partitions that the case builds."""
         where = ""
         if table.partitions is not None and self.case.partition is not None:
-            days, column = self.case.partition, quote(table.partitions.column)
-            where = f" WHERE {column} IS NULL OR {column} BETWEEN DATE '{days.start}' AND DATE '{days.end}'"
+            own = table.partitions.clip(self.case.partition, self.case.now)
+            where = f" WHERE coalesce({table.partitions.within(own)}, true)" if own else ""
         return differ(self.session.connection, f"FROM {shadow}{where}", f"FROM temp.__mutant{where}")
 
 

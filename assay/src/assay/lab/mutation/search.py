@@ -170,12 +170,12 @@ class Variations:
     def _load_table(self, name: str, rows: tuple[Row, ...]) -> None:
         connection, contract = self.bench.session.connection, self.contracts[name]
         casts = ", ".join(
-            f"TRY_CAST(v[{place}] AS {type_}) AS {quote(column)}"
+            f"TRY_CAST(__v[{place}] AS {type_}) AS {quote(column)}"
             for place, (column, type_) in enumerate(contract.duckdb_columns.items(), start=1)
         )
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {quote(f'__raw_{name}')} AS "
-            f"SELECT {casts} FROM (SELECT unnest(CAST($1 AS VARCHAR[][])) AS v)",
+            f"SELECT {casts} FROM (SELECT unnest(CAST($1 AS VARCHAR[][])) AS __v)",
             [[list(row) for row in rows]],
         )
         if name not in self.labelled:

@@ -12,13 +12,12 @@ import fcntl
 import hashlib
 import os
 import struct
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from assay.errors import WarehouseError, WarehouseLocked
-from assay.warehouse.connection import process_name
+from assay.errors import WarehouseError
+from assay.warehouse.connection import Patience, process_name
 
 BLOCK = 1 << 20
 _FLOCK = "hhqqi0q"
@@ -95,7 +94,7 @@ class Witness:
             raise WarehouseError(f"cannot be read: {error.strerror}", where=str(self.path)) from None
         try:
             if self._handle is not None:
-                self._hold(self._handle)
+                hold_for_reading(self._handle, self.path, self.lock_timeout)
             self._before = self._states()
         except BaseException:
             self._close()
@@ -106,7 +105,11 @@ class Witness:
         self._close()
 
     def proof(self) -> Proof:
-        """Before, and now; call it after DuckDB closed the file, inside the block."""
+        """Before, and now; call it after DuckDB closed the file, inside the block.
+
+        Raises:
+            WarehouseError: a file cannot be read, so that nothing is proven.
+        """
         return Proof(self._before, self._states())
 
     def _close(self) -> None:
@@ -115,7 +118,12 @@ class Witness:
             self._handle = None
 
     def _states(self) -> tuple[FileState, ...]:
-        return (self._state(), _state_of(self.path.with_name(f"{self.path.name}.wal")))
+        try:
+            return (self._state(), _state_of(self.path.with_name(f"{self.path.name}.wal")))
+        except OSError as error:
+            raise WarehouseError(
+                f"cannot be read, so nothing proves that it is left alone: {error.strerror}", where=str(self.path)
+            ) from None
 
     def _state(self) -> FileState:
         if self._handle is None:
@@ -126,25 +134,25 @@ class Witness:
             return _state_of(self.path) if named else FileState(self.path.name)
         return _read_state(self.path.name, self._handle)
 
-    def _hold(self, handle: int) -> None:
-        command = getattr(fcntl, "F_OFD_SETLK", None)
-        if command is None:
+
+def hold_for_reading(handle: int, path: Path, lock_timeout: float) -> None:
+    """Hold a shared lock on an open file, which belongs to `handle`, until that is closed.
+
+    Raises:
+        WarehouseLocked: another process is writing the file, and still is after `lock_timeout` seconds.
+    """
+    command = getattr(fcntl, "F_OFD_SETLK", None)
+    if command is None:
+        return
+    patience = Patience(path, lock_timeout)
+    while True:
+        try:
+            fcntl.fcntl(handle, command, struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
             return
-        deadline = time.monotonic() + self.lock_timeout
-        while True:
-            try:
-                fcntl.fcntl(handle, command, struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
-                return
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    return  # a file system without locks: the bytes still prove it
-                if time.monotonic() >= deadline:
-                    raise WarehouseLocked(
-                        f"{_writer(handle)} is writing it, and still was after {self.lock_timeout:g} s",
-                        where=str(self.path),
-                        fix="Wait for it to end, end it, or raise PIPELINE_LOCK_TIMEOUT.",
-                    ) from None
-                time.sleep(0.05)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                return  # a file system without locks: the bytes still prove it
+            patience.wait(f"{_writer(handle)} holds it for writing")
 
 
 def _writer(handle: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.errors import PipelineError
+from assay.warehouse import ops
 from assay.warehouse.quarantine.keep import place, rejects
 from assay.warehouse.session import Session
 
@@ -88,6 +89,24 @@ def count(session: Session, wanted: Wanted) -> tuple[int, dict[tuple[str, str], 
         wanted.parameters,
     ).fetchall()
     return int(total), {(table, code): rows for table, code, rows in codes}
+
+
+def not_kept(session: Session, wanted: Wanted) -> dict[str, int]:
+    """Tables whose last build published nothing and rejected more rows than are kept -> how many are not."""
+    # A dry run has a copy of the real quarantine, and no copy of its books.
+    real = session.real if session.real and not ops.missing(session.connection, session.real) else None
+    rows = session.connection.execute(
+        f"""SELECT table_name, rejected - kept FROM (
+                SELECT table_name, max_by(run_id, id) AS run_id, max_by(action, id) AS action,
+                       max_by(rejected, id) AS rejected
+                FROM {ops.quoted(real or session.catalog)}.ops.publications
+                WHERE $table IS NULL OR table_name = $table GROUP BY table_name)
+            JOIN (SELECT table_name, run_id, count(*) AS kept FROM {rejects(session)} GROUP BY ALL)
+            USING (table_name, run_id)
+            WHERE action = 'failed' AND rejected > kept ORDER BY table_name""",
+        {"table": wanted.table},
+    ).fetchall()
+    return {name: int(count) for name, count in rows}
 
 
 def one(session: Session, reject_id: str) -> Reject:

@@ -20,8 +20,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.contract.classification import mask
+from assay.contract.payload import free
 from assay.contract.uniqueness import find_suspects
 from assay.warehouse import ops
+from assay.warehouse.parts import Parts
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
@@ -31,9 +33,18 @@ if TYPE_CHECKING:
     from assay.tables.run import Run
 
 KEPT_WHEN_FAILED = 10_000
-"""How many rejects of a failed build are kept: nothing was published, so the source still has them all."""
+"""How many rejects of a failed build are kept, some of every reason: nothing was published, so the source has them all."""
 SAMPLE = 10
 _LONGEST = 200
+
+
+def with_rejects(contract: Contract, relation: str, columns: Sequence[str]) -> str:
+    """SQL: some of the contract's columns, of the rows of `relation` and of the rows that this build set aside."""
+    read = dict(zip((column.name for column in contract.columns), contract.from_payload_sql(), strict=True))
+    listed = ", ".join(ops.quoted(name) for name in columns)
+    return (
+        f"SELECT {listed} FROM {relation} UNION ALL SELECT {', '.join(read[name] for name in columns)} FROM __rejects"
+    )
 
 
 def begin(session: Session) -> None:
@@ -46,24 +57,43 @@ def begin(session: Session) -> None:
 
 
 def collect(
-    session: Session, table: TableDef, rows_sql: str, *, malformed: bool = False, limit: int | None = None
+    session: Session, table: TableDef, rows_sql: str, *, malformed: bool = False, counts: Iterable[int] | None = None
 ) -> None:
     """Add rows to the rejects of this build.
 
     Args:
         rows_sql: a SELECT with columns `reason_codes VARCHAR[], payload VARCHAR, source_file, source_line`.
         malformed: the rows could not be read as the source's columns; the payload is what the connector kept.
-        limit: only so many of them, by payload, where it is known already that nothing will be published.
+        counts: rows per combination of reasons, where it is known already that nothing will be published: only
+            `KEPT_WHEN_FAILED` are collected, some of every combination.
     """
     place = ", source_file, source_line::VARCHAR" if table.appends else ""
-    some = f" ORDER BY payload LIMIT {limit}" if limit is not None else ""
+    rows = rows_sql if counts is None else _some(rows_sql, counts)
     session.connection.execute(
         rf"""INSERT INTO __rejects
              SELECT md5(concat_ws('\x1f', $table, payload{place})), reason_codes, payload, source_file, source_line,
                     {malformed}
-             FROM ({rows_sql}){some}""",
+             FROM ({rows})""",
         {"table": table.name},
     )
+
+
+def _some(rows: str, counts: Iterable[int]) -> str:
+    """SQL: at most `KEPT_WHEN_FAILED` of `rows`, as many of each combination of reasons as there is room for.
+
+    Args:
+        counts: rows per combination. The first rows of each by what they hold: the same whatever their order.
+    """
+    room, share = KEPT_WHEN_FAILED, 1
+    ordered = sorted(counts)
+    for place, count in enumerate(ordered):
+        share = max(room // (len(ordered) - place), 1)
+        if count > share:
+            break
+        share, room = count, room - count
+    first = f"min(struct_pack(payload, source_file, source_line), {max(share, 1)})"
+    return f"""SELECT reason_codes, first.payload, first.source_file, first.source_line FROM (
+        SELECT reason_codes, unnest({first}) AS first FROM ({rows}) GROUP BY reason_codes)"""
 
 
 def identify(session: Session) -> None:
@@ -84,7 +114,7 @@ def identify(session: Session) -> None:
     session.connection.execute("DROP TABLE __equal")
 
 
-def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange | None, *, published: bool) -> None:
+def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange | None, *, published: bool) -> int:
     """Move the collected rejects into the quarantine, and settle earlier ones that this build has overtaken.
 
     A reject's id is a hash of table, payload and the ordinal among equal payloads (for event streams, whose
@@ -92,22 +122,30 @@ def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange 
     `last_seen`, the reasons and the place move, `first_seen` stays.
 
     Args:
-        published: whether the rest of the build is published. If not, only the first `KEPT_WHEN_FAILED` stay.
+        published: whether the rest of the build is published. If not, only `KEPT_WHEN_FAILED` stay, some of each reason.
+
+    Returns:
+        How many were kept.
     """
     connection = session.connection
     found, known = connection.execute(
-        f"SELECT EXISTS (FROM __rejects), EXISTS (FROM {rejects(session)} WHERE table_name = ?)", [table.name]
+        f"SELECT (SELECT count(*) FROM __rejects), EXISTS (FROM {rejects(session)} WHERE table_name = ?)", [table.name]
     ).fetchall()[0]
-    if found and not published:
+    if found > KEPT_WHEN_FAILED and not published:
         connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE __rejects AS FROM __rejects
-                ORDER BY payload, source_file, source_line LIMIT {KEPT_WHEN_FAILED}"""
+                QUALIFY row_number() OVER (PARTITION BY reason_codes ORDER BY payload, source_file, source_line)
+                        <= {KEPT_WHEN_FAILED}
+                ORDER BY row_number() OVER (PARTITION BY reason_codes ORDER BY payload, source_file, source_line),
+                         payload, source_file, source_line LIMIT {KEPT_WHEN_FAILED}"""
         )
+        found = KEPT_WHEN_FAILED
     if known and published:
-        _settle(session, table, partition)
+        _settle(session, table, Parts.of(table, partition, run.now))
     if found:
         _add(session, table, run, partition, published=published, known=known)
     connection.execute("DROP TABLE __rejects")
+    return int(found)
 
 
 def _add(
@@ -142,18 +180,19 @@ def _add(
     session.connection.execute("DROP TABLE __known")
 
 
-def _settle(session: Session, table: TableDef, partition: PartitionRange | None) -> None:
+def _settle(session: Session, table: TableDef, parts: Parts | None) -> None:
     """Mark as resolved what this build evaluated again and did not reject."""
     evaluated = "true"
     if table.appends:
         # Only what a failed build saw is read again: its offsets were not committed.
         evaluated = "NOT set_aside"
-    elif partition is not None and table.partitions is not None:
-        structure = json.dumps({table.partitions.column: "VARCHAR"}).replace("'", "''")
-        column = table.partitions.column.replace("'", "''")
-        day = f"TRY_CAST(struct_extract(from_json(payload, '{structure}'), '{column}') AS DATE)"
-        # Rows without a day are judged in every partition's build.
-        evaluated = f"coalesce({day} BETWEEN DATE '{partition.start}' AND DATE '{partition.end}', true)"
+    elif parts is not None and parts.asked is not None:
+        structure = json.dumps({parts.partitions.column: "VARCHAR"}).replace("'", "''")
+        column = parts.partitions.column.replace("'", "''")
+        value = (
+            f"TRY_CAST(struct_extract(from_json(payload, '{structure}'), '{column}') AS {parts.partitions.sql_type})"
+        )
+        evaluated = parts.judged(value)
     session.connection.execute(
         f"""UPDATE {rejects(session)} SET status = 'resolved'
             WHERE table_name = ? AND status = 'open' AND {evaluated}
@@ -169,7 +208,7 @@ def rejects(session: Session) -> str:
 
 def adopt(session: Session) -> None:
     """Give a dry run its own copy of the real quarantine, to replay and discard in."""
-    if session.real is None or ops.missing(session.connection, session.real):
+    if session.real is None or "quarantine.rejects" in ops.missing(session.connection, session.real):
         return
     session.connection.execute(
         f"""INSERT INTO {rejects(session)} BY NAME SELECT * FROM {ops.quoted(session.real)}.quarantine.rejects
@@ -192,9 +231,13 @@ def sample(session: Session, contract: Contract) -> tuple[Mapping[str, Any], ...
     # Of rows that are equal the first is enough.
     first = {(tuple(reasons), payload): (file, line) for reasons, payload, file, line in reversed(found)}
     return tuple(
-        {"reasons": ", ".join(reasons), "source": place(*where), **shown(payload, contract, reasons=reasons)}
+        _beside({"reasons": ", ".join(reasons), "source": place(*where)}, shown(payload, contract, reasons=reasons))
         for (reasons, payload), where in sorted(first.items(), key=lambda item: item[0])[:SAMPLE]
     )
+
+
+def _beside(own: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    return {free(name, row): value for name, value in own.items()} | dict(row)
 
 
 def first_place(session: Session) -> str | None:
@@ -219,20 +262,22 @@ def shown(
     Args:
         reasons: why the row was rejected.
     """
-    classes = classes_of(contract, reasons) if contract else {}
     found = json.loads(payload)
+    classes = classes_of(contract, reasons, found) if contract else {}
     columns = found if isinstance(found, dict) else {"payload": found}
     return {name: cut(value) if unmask else mask(cut(value), classes.get(name)) for name, value in columns.items()}
 
 
-def classes_of(contract: Contract, reasons: Iterable[str]) -> dict[str, str | None]:
+def classes_of(contract: Contract, reasons: Iterable[str], payload: Any) -> dict[str, str | None]:
     """The classification of every part of a rejected row's payload.
 
     A malformed row's `_error` may be seen where it quotes nothing: `amount is no BIGINT`, `expected 6 fields, found 3`.
     """
     classes = {column.name: column.classification for column in contract.columns}
     if any(reason.endswith((".cast", ".columns", ".quote", ".encoding")) for reason in reasons):
-        classes.setdefault("_error", "internal")
+        # A source may have a column of that name; then what is wrong is told beside it.
+        own = "__error" if isinstance(payload, dict) and "__error" in payload else "_error"
+        classes.setdefault(own, "internal")
     return classes
 
 

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING
 
 from assay.errors import WarehouseError
 from assay.tables.results import CheckResult, Publication
-from assay.warehouse import ops, verdicts
+from assay.warehouse import ops, verdicts, versions
 from assay.warehouse.failures import explained
 from assay.warehouse.ops import quoted
-from assay.warehouse.publish import failure, spanning
+from assay.warehouse.parts import Parts
+from assay.warehouse.publish import failure
 from assay.warehouse.quarantine.keep import adopt, rejects
 from assay.warehouse.session import Session, qualified
+from assay.warehouse.spanning import spanning
 from assay.warehouse.staging import REPEAT
 
 if TYPE_CHECKING:
@@ -70,15 +72,17 @@ def _replay(
     _choose(session, table, ids)
     _read(session, contract)
     upstream = {name: graph.tables[name] for name in graph.upstream_of(table.name)}
-    _judge(session, table, contract, existing, upstream)
+    parts = Parts.of(table, None, run.now)
+    _judge(session, table, contract, existing, upstream, parts)
     columns = ", ".join(quoted(column.name) for column in contract.columns)
     session.connection.execute(
-        "CREATE OR REPLACE TEMP TABLE __passing AS FROM __candidates ANTI JOIN __why USING (reject_id)"
+        "CREATE OR REPLACE TEMP TABLE __passing AS FROM __candidates ANTI JOIN __why USING (__reject_id)"
     )
     tried, passing = _count(session, "__candidates"), _count(session, "__passing")
     whole = f"(SELECT {columns} FROM {existing} UNION ALL BY NAME SELECT {columns} FROM __passing)"
     checks = [_rows_valid(session, tried, passing)]
-    checks += spanning(session, table, contract, graph.invariants_of(table.name), upstream, whole) if passing else []
+    if passing:
+        checks += spanning(session, table, contract, graph.invariants_of(table.name), upstream, whole, parts)
     publication = _publication(session, table, tried, passing, tuple(checks), started)
     if not publication.failed:
         _settle(session, run)
@@ -102,7 +106,7 @@ def _check_columns(session: Session, table: TableDef, contract: Contract) -> Non
 def _choose(session: Session, table: TableDef, ids: Sequence[str] | None) -> None:
     among = "" if ids is None else "AND list_contains($ids, reject_id)"
     session.connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE __replay AS SELECT reject_id, payload FROM {rejects(session)}
+        f"""CREATE OR REPLACE TEMP TABLE __replay AS SELECT reject_id AS __reject_id, payload AS __payload FROM {rejects(session)}
             WHERE table_name = $table AND status = 'open' AND set_aside AND NOT malformed {among}""",
         {"table": table.name} | ({} if ids is None else {"ids": list(ids)}),
     )
@@ -111,18 +115,18 @@ def _choose(session: Session, table: TableDef, ids: Sequence[str] | None) -> Non
 def _read(session: Session, contract: Contract) -> None:
     """The stored rows as typed rows, labelled; `__why` gets those that do not read back as exactly what was stored."""
     values = []
-    for column, expression in zip(contract.columns, contract.from_payload_sql(), strict=True):
+    for column, expression in zip(contract.columns, contract.from_payload_sql("__payload"), strict=True):
         # A value that is no longer of the column's type must not end the statement.
         name = f" AS {quoted(column.name)}"
         values.append(f"TRY({expression.removesuffix(name)}){name}")
-    rows = session.backend.sql(f"SELECT {', '.join(values)}, reject_id, payload FROM __replay")
+    rows = session.backend.sql(f"SELECT {', '.join(values)}, __reject_id, __payload FROM __replay")
     session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __candidates AS {session.sql(contract.label(rows))}")
-    session.connection.execute("CREATE OR REPLACE TEMP TABLE __why (reject_id VARCHAR, code VARCHAR)")
+    session.connection.execute("CREATE OR REPLACE TEMP TABLE __why (__reject_id VARCHAR, code VARCHAR)")
     again = contract.payload_sql()
     session.connection.execute(
         f"""INSERT INTO __why
-            SELECT reject_id, if(list_sort(map_keys(stored)) = list_sort(map_keys(again)), 'payload.types', 'payload.columns')
-            FROM (SELECT reject_id, {_as_map("payload")} AS stored, {_as_map(again)} AS again FROM __candidates)
+            SELECT __reject_id, if(list_sort(map_keys(stored)) = list_sort(map_keys(again)), 'payload.types', 'payload.columns')
+            FROM (SELECT __reject_id, {_as_map("__payload")} AS stored, {_as_map(again)} AS again FROM __candidates)
             WHERE list_sort(map_entries(stored)) IS DISTINCT FROM list_sort(map_entries(again))"""
     )
 
@@ -132,31 +136,42 @@ def _as_map(text: str) -> str:
 
 
 def _judge(
-    session: Session, table: TableDef, contract: Contract, existing: str, upstream: Mapping[str, TableDef]
+    session: Session,
+    table: TableDef,
+    contract: Contract,
+    existing: str,
+    upstream: Mapping[str, TableDef],
+    parts: Parts | None,
 ) -> None:
     """Collect in `__why` what keeps each candidate from being published."""
-    left = "(FROM __candidates ANTI JOIN __why USING (reject_id))"
+    left = "(FROM __candidates ANTI JOIN __why USING (__reject_id))"
     session.connection.execute(
-        f"INSERT INTO __why SELECT reject_id, unnest({contract.reason_codes_sql()}) FROM {left} "
+        f"INSERT INTO __why SELECT __reject_id, unnest({contract.reason_codes_sql()}) FROM {left} "
         f"WHERE {contract.broken_sql()}"
     )
+    if parts is not None:
+        # A row of a partition that is not over yet waits for it here as it does in a build.
+        session.connection.execute(
+            f"INSERT INTO __why SELECT __reject_id, ? FROM {left} WHERE {parts.outside()} OR {parts.waiting}",
+            [parts.code],
+        )
     for reference in table.references:
         if reference.severity == "error":
             other = existing if reference.to == table.name else session.relation(upstream[reference.to])
             orphans = verdicts.orphans_sql(left, reference, other)
-            session.connection.execute(f"INSERT INTO __why SELECT reject_id, ? {orphans}", [reference.name])
+            session.connection.execute(f"INSERT INTO __why SELECT __reject_id, ? {orphans}", [reference.name])
     for key in contract.keys:
         listed = ", ".join(quoted(name) for name in key)
         present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in key)
         session.connection.execute(
-            f"INSERT INTO __why SELECT reject_id, 'unique_key.null' FROM {left} WHERE NOT ({present})"
+            f"INSERT INTO __why SELECT __reject_id, 'unique_key.null' FROM {left} WHERE NOT ({present})"
         )
         session.connection.execute(
-            f"INSERT INTO __why SELECT reject_id, '{REPEAT}' FROM {left} SEMI JOIN {existing} USING ({listed})"
+            f"INSERT INTO __why SELECT __reject_id, '{REPEAT}' FROM {left} SEMI JOIN {existing} USING ({listed})"
         )
         session.connection.execute(
-            f"INSERT INTO __why SELECT reject_id, '{REPEAT}' FROM (SELECT reject_id, {_place(table, contract, key)} "
-            f"AS place FROM {left}) WHERE place > 1"
+            f"INSERT INTO __why SELECT __reject_id, '{REPEAT}' FROM (SELECT __reject_id, {_place(table, contract, key)} "
+            f"AS __place FROM {left}) WHERE __place > 1"
         )
 
 
@@ -167,7 +182,7 @@ def _place(table: TableDef, contract: Contract, key: tuple[str, ...]) -> str:
         # Nothing says which of them is right, so none of them is published.
         return f"count(*) OVER (PARTITION BY {listed})"
     order = table.keep.order_sql([column.name for column in contract.columns])
-    return f"row_number() OVER (PARTITION BY {listed} ORDER BY {', '.join(order)}, reject_id)"
+    return f"row_number() OVER (PARTITION BY {listed} ORDER BY {', '.join(order)}, __reject_id)"
 
 
 def _rows_valid(session: Session, tried: int, passing: int) -> CheckResult:
@@ -182,13 +197,13 @@ def _rows_valid(session: Session, tried: int, passing: int) -> CheckResult:
 def _settle(session: Session, run: Run) -> None:
     session.connection.execute(
         f"UPDATE {rejects(session)} SET status = 'replayed', run_id = $run, last_seen = $now "
-        "WHERE reject_id IN (SELECT reject_id FROM __passing)",
+        "WHERE reject_id IN (SELECT __reject_id FROM __passing)",
         {"run": run.id, "now": run.now},
     )
     session.connection.execute(
         f"""UPDATE {rejects(session)} AS kept SET reason_codes = why.codes
-            FROM (SELECT reject_id, list(DISTINCT code ORDER BY code) AS codes FROM __why GROUP BY reject_id) AS why
-            WHERE kept.reject_id = why.reject_id"""
+            FROM (SELECT __reject_id, list(DISTINCT code ORDER BY code) AS codes FROM __why GROUP BY ALL) AS why
+            WHERE kept.reject_id = why.__reject_id"""
     )
 
 
@@ -202,6 +217,9 @@ def _publish(
         session.connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {existing}")
     columns = ", ".join(quoted(column.name) for column in contract.columns)
     session.connection.execute(f"INSERT INTO {target} BY NAME SELECT {columns} FROM __passing")
+    parts = Parts.of(table, None, run.now)
+    if parts is not None:
+        versions.refresh(session, table, contract, parts)
     profile = contract.profile(session.connection, target)
     published = dataclasses.replace(
         publication, action="replay", rows=profile.rows, data_version=profile.content_hash, profile=profile.columns

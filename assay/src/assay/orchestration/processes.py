@@ -1,0 +1,40 @@
+"""Processes, told apart also after one has died and its number was given to another."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+
+def identity(pid: int | None = None) -> str | None:
+    """`host boot namespace pid start` of a living process (default: this one); None where the system cannot tell.
+
+    A process of the same number that began at another tick, in another boot or in another container is another one.
+    """
+    number = pid or os.getpid()
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = Path("/proc/self/ns/pid").readlink().name
+        # The command's name, in parentheses, may hold anything; the 22nd field is when the process began.
+        fields = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    if fields[0] in "ZX":
+        return None  # dead; its parent has not asked yet how it ended
+    return f"{socket.gethostname()} {boot} {namespace} {number} {fields[19]}"
+
+
+def is_dead(recorded: str, *, here: bool) -> bool:
+    """Whether the process that `identity` once described is gone for certain; False where that cannot be told.
+
+    Args:
+        here: whoever recorded it ran on this machine; else a name may be that of two machines.
+    """
+    own, parts = identity(), recorded.split(" ")
+    if own is None or len(parts) != 5 or not parts[3].isdecimal():
+        return False
+    host, boot, namespace, *_ = own.split(" ")
+    if parts[1] != boot:
+        return here and parts[0] == host  # the machine was started anew since
+    return parts[2] == namespace and identity(int(parts[3])) != recorded

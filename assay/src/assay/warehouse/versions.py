@@ -1,0 +1,146 @@
+"""Versions per partition: what each partition of a table holds and what it was made from.
+
+A build of one day says nothing about the others: a late row of an older day changes its input's version, and only
+the versions that this day was built from tell that it is missing here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+from assay.warehouse import ops
+from assay.warehouse.parts import Parts
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from assay.contract import Contract
+    from assay.tables.declare import TableDef
+    from assay.warehouse.session import Session
+
+SAME = "same:"
+"""Begins the version of an input of which a partition reads the same partition; else it is the whole input's."""
+
+
+@dataclass(frozen=True)
+class PartitionRecord:
+    """One partition as the books have it; `upstream` has the version of each input it was built from."""
+
+    rows: int
+    data_version: str
+    code_version: str
+    upstream: Mapping[str, str]
+    source_version: str | None
+
+
+class Origin(Protocol):
+    """What a build was made from, see `publish.Build`."""
+
+    @property
+    def table(self) -> TableDef: ...
+    @property
+    def upstream(self) -> Mapping[str, TableDef]: ...
+    @property
+    def aligned(self) -> Collection[str]: ...
+    @property
+    def code_version(self) -> str: ...
+    @property
+    def source_version(self) -> str | None: ...
+
+
+def records(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> dict[str, PartitionRecord]:
+    """The partitions of `table` by key."""
+    rows = connection.execute(
+        f"""SELECT partition, row_count, data_version, code_version, upstream_versions, source_version
+            FROM {ops.quoted(catalog)}.ops.partitions WHERE table_name = ?""",
+        [table],
+    ).fetchall()
+    return {key: PartitionRecord(rows, data, code, _read(text), source) for key, rows, data, code, text, source in rows}
+
+
+def book(session: Session, contract: Contract, parts: Parts, origin: Origin) -> None:
+    """Record the partitions that were just published, those without rows as well; of a whole build nothing else stays."""
+    name, keys = origin.table.name, parts.keys
+    found = _contents(session, origin.table, contract, parts)
+    seen = {
+        each: versions(session, origin.upstream[each], parts, keys, each in origin.aligned)
+        for each in origin.table.inputs
+    }
+    upstream = [ops.as_json(dict(zip(seen, row, strict=True))) for row in zip(*seen.values(), strict=True)]
+    books = f"{ops.quoted(session.catalog)}.ops.partitions"
+    among = "AND list_contains($keys, partition)" if parts.asked is not None else ""
+    session.connection.execute(
+        f"DELETE FROM {books} WHERE table_name = $table {among}", {"table": name} | ({"keys": keys} if among else {})
+    )
+    session.connection.execute(
+        f"INSERT INTO {books} SELECT $table, unnest($keys), unnest($rows::BIGINT[]), unnest($data::VARCHAR[]), $code, "
+        "unnest($upstream::VARCHAR[]), $source",
+        {
+            "table": name,
+            "keys": keys,
+            "rows": [found.get(key, (0, ""))[0] for key in keys],
+            "data": [found.get(key, (0, ""))[1] for key in keys],
+            "code": origin.code_version,
+            "upstream": upstream or ["{}"] * len(keys),
+            "source": origin.source_version,
+        },
+    )
+
+
+def refresh(session: Session, table: TableDef, contract: Contract, parts: Parts) -> None:
+    """Record what the partitions hold after rows were added to them; what they were made from stays."""
+    found = _contents(session, table, contract, parts)
+    session.connection.execute(
+        f"""UPDATE {ops.quoted(session.catalog)}.ops.partitions AS kept SET row_count = rows, data_version = data
+            FROM (SELECT unnest($keys) AS key, unnest($rows::BIGINT[]) AS rows, unnest($data::VARCHAR[]) AS data)
+            WHERE kept.table_name = $table AND kept.partition = key""",
+        {
+            "table": table.name,
+            "keys": list(found),
+            "rows": [rows for rows, _ in found.values()],
+            "data": [data for _, data in found.values()],
+        },
+    )
+
+
+def versions(session: Session, upstream: TableDef, parts: Parts, keys: Sequence[str], aligned: bool) -> list[str]:
+    """The version of an input for each partition in `keys` of a table.
+
+    Args:
+        parts: of the table that reads it.
+        aligned: whether a partition reads nothing of the input but the same time, or the same static key.
+    """
+    if not aligned or upstream.partitions is None:
+        return [session.data_version(upstream.name) or ""] * len(keys)
+    there = {key: record.data_version for key, record in session.partitions(upstream.name).items()}
+    mine, other = parts.partitions, upstream.partitions
+    if (mine.unit, mine.timezone) == (other.unit, other.timezone) and mine.unit != "week":
+        return [SAME + there.get(key, "") for key in keys]
+    found = []
+    for key in keys:
+        touched = other.clip(mine.between(key, key), parts.now)
+        inside = [there.get(each, "") for each in (other.keys(touched) if touched is not None else ())]
+        found.append(SAME + hashlib.md5(",".join(inside).encode(), usedforsecurity=False).hexdigest())
+    return found
+
+
+def _contents(session: Session, table: TableDef, contract: Contract, parts: Parts) -> dict[str, tuple[int, str]]:
+    """Rows and content hash of each partition that has rows: one scan, however many there are."""
+    described = ", ".join(f"{name} {sql_type}" for name, sql_type in contract.duckdb_columns.items())
+    found = session.connection.execute(
+        f"""SELECT {parts.partitions.key_sql()}, count(*), md5(concat_ws(';', ?, count(*), sum({contract.row_hash_sql})))
+            FROM {session.relation(table)} WHERE {parts.rows} GROUP BY 1""",
+        [described],
+    ).fetchall()
+    return {key: (rows, data) for key, rows, data in found}
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> Mapping[str, str]:
+    # Thousands of partitions share a handful of texts.
+    return dict(json.loads(text))

@@ -1,0 +1,235 @@
+"""Partitioned tables that read partitioned tables: one run builds each table's own partitions, in every way to run."""
+
+from __future__ import annotations
+
+import datetime as dtm
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assay.errors import PipelineError
+from assay.orchestration.applying import apply_plan
+from assay.orchestration.assets import PARTITION_TAG
+from assay.plan.kept import read_plan, to_json
+from assay.plan.planner import make_plan
+from tests.partitioned import Chain
+
+DAYS = 'daily("ordered_on", start="2026-03-01", end="2026-03-05")'
+OPEN = 'daily("ordered_on", start="2026-03-01")'
+TODAY = dtm.datetime.now(dtm.UTC).date()
+WEEK_AGO = TODAY - dtm.timedelta(days=7)
+RECENT = f'daily("ordered_on", start="{WEEK_AGO}")'
+ALIKE = {"closed": ([DAYS] * 3, dtm.date(2026, 3, 1)), "open-ended": ([RECENT] * 3, WEEK_AGO)}
+DIFFERENT = {
+    "start": [DAYS, 'daily("ordered_on", start="2026-02-20", end="2026-03-05")'],
+    "end": [DAYS, 'daily("ordered_on", start="2026-03-01", end="2026-03-31")'],
+    "zone": [DAYS, 'daily("ordered_on", start="2026-03-01", end="2026-03-05", timezone="Asia/Tokyo")'],
+    "day and week": [DAYS, 'weekly("ordered_on", start="2026-02-23", end="2026-03-09")'],
+    "week and day": ['weekly("ordered_on", start="2026-02-23", end="2026-03-09")', DAYS],
+    "month": [DAYS, 'monthly("ordered_on", start="2026-02-01", end="2026-04-01", timezone="Asia/Tokyo")'],
+    "hour": ['hourly("sold_at", start="2026-03-01-00:00", end="2026-03-05-23:00")', DAYS],
+    "static": [DAYS, 'static("place", keys=["north", "south"])', DAYS],
+    "none between": [DAYS, "", DAYS],
+    "other static": ['static("place", keys=["south", "north"])', 'static("place", keys=["north", "south", "west"])'],
+}
+MakeChain = Callable[..., Chain]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeChain]:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    made: list[Chain] = []
+
+    def make(partitions: list[str], lookback: int = 0) -> Chain:
+        made.append(Chain(tmp_path, partitions, lookback))
+        return made[-1]
+
+    yield make
+    for chain in made:
+        chain.close()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def partitions_of(instance: dg.DagsterInstance, table: str) -> set[str]:
+    return instance.get_materialized_partitions(dg.AssetKey(table))
+
+
+def days(first: dtm.date, *numbers: int) -> list[str]:
+    """The days with these numbers, the first being 1."""
+    return [(first + dtm.timedelta(days=number - 1)).isoformat() for number in numbers]
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_tables_with_the_same_partitions(make: MakeChain, instance: dg.DagsterInstance, name: str) -> None:
+    partitions, first = ALIKE[name]
+    chain = make(partitions)
+    chain.rows(*days(first, 1, 2, 3, 4))
+    for _ in range(2):  # Dagster asks for the partitions of an input once it was materialized
+        assert chain.job(instance).success
+    assert chain.days("t2") == days(first, 1, 2, 3, 4)
+    assert partitions_of(instance, "t2") >= set(days(first, 1, 2, 3, 4, 5))
+
+    chain.rows(*days(first, 1, 2, 2, 3))
+    range_ = "..".join(days(first, 1, 2))
+    assert chain.job(instance, tags={PARTITION_TAG: range_}).success
+    assert chain.days("t2") == days(first, 1, 2, 2, 3, 4)
+
+    chain.rows(*days(first, 2, 3, 3))
+    (key,) = days(first, 3)
+    assert chain.job(instance, tags={"dagster/partition": key}).success, "from the job's page in the UI"
+    assert chain.days("t2") == days(first, 1, 2, 2, 3, 3, 4)
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_tables_with_different_partitions(make: MakeChain, instance: dg.DagsterInstance, name: str) -> None:
+    """Each table builds its own; what Dagster would refuse to load is loaded here as well."""
+    chain = make(DIFFERENT[name])
+    last = f"t{len(chain.partitions) - 1}"
+    dg.Definitions.validate_loadable(chain.definitions)
+    for _ in range(2):
+        assert chain.job(instance).success
+    assert len(chain.days(last)) == 4
+    for table in chain.project.graph.tables.values():
+        if table.partitions is not None:
+            whole = table.partitions.whole(dtm.datetime.now(dtm.UTC))
+            assert whole is not None
+            assert partitions_of(instance, table.name) == set(table.partitions.keys(whole))
+    if any("static" in partitions for partitions in chain.partitions):
+        return
+    chain.rows("2026-03-01", "2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04")
+    assert chain.job(instance, tags={PARTITION_TAG: "2026-03-01"}).success
+    assert chain.days(last).count("2026-03-01") == 2
+
+
+@pytest.mark.parametrize("name", ["open-ended", "closed"])
+def test_a_backfill_is_one_run_that_builds_its_range(make: MakeChain, instance: dg.DagsterInstance, name: str) -> None:
+    partitions, begin = ALIKE[name]
+    chain = make(partitions)
+    chain.rows(*days(begin, 1, 2, 3, 4))
+    assert chain.job(instance).success
+    chain.rows(*days(begin, 1, 2, 2, 3))
+    everything = chain.definitions.resolve_implicit_global_asset_job_def()
+    keys = days(begin, 1, 2)
+    tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[1]}
+    assert everything.execute_in_process(instance=instance, tags=tags, raise_on_error=False).success
+    assert chain.days("t2") == days(begin, 1, 2, 2, 3, 4)
+    first, last = (
+        event.asset_materialization.metadata
+        for event in reversed(instance.fetch_materializations(dg.AssetKey("t2"), limit=2).records)
+        if event.asset_materialization is not None
+    )
+    assert [each["dagster/partition_row_count"].value for each in (first, last)] == [1, 2]
+    assert "profile" in last, "what is told of the whole build stands at the newest partition alone"
+    assert "profile" not in first
+    assert (
+        everything.get_subset(asset_selection={dg.AssetKey("t1")})
+        .execute_in_process(instance=instance, partition_key=keys[0], raise_on_error=False)
+        .success
+    )
+
+
+@pytest.mark.parametrize("unit", ["hour", "week and day", "month", "static"])
+def test_a_backfill_of_each_unit(make: MakeChain, instance: dg.DagsterInstance, unit: str) -> None:
+    chain = make(DIFFERENT[unit])
+    assert chain.job(instance).success
+    keys = {
+        "hour": ("t0", "2026-03-01-11:00", "2026-03-01-12:00"),
+        "week and day": ("t0", "2026-02-23", "2026-03-02"),
+        "month": ("t1", "2026-03-01", "2026-03-01"),
+        "static": ("t1", "north", "south"),
+    }
+    table, first, last = keys[unit]
+    chain.rows(*["2026-03-01"] * 3, "2026-03-02", "2026-03-03", "2026-03-04")
+    assert chain.job(instance, asset_selection=[dg.AssetKey("t0")]).success if table != "t0" else True
+    everything = chain.definitions.resolve_implicit_global_asset_job_def()
+    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    subset = everything.get_subset(asset_selection={dg.AssetKey(table)})
+    assert subset.execute_in_process(instance=instance, tags=tags, raise_on_error=False).success
+    assert chain.days(table).count("2026-03-01") == 3
+
+
+def test_the_command_line_runs_and_applies_it(make: MakeChain) -> None:
+    chain = make([RECENT, RECENT, f'weekly("ordered_on", start="{WEEK_AGO}")'])
+    chain.rows(*days(WEEK_AGO, 1, 2, 3, 4))
+    for partition in (None, None, str(WEEK_AGO)):
+        assert chain.run(partition).exit_code == 0
+    chain.rows(*days(WEEK_AGO, 1, 2, 2, 3, 4))
+    file = chain.root / "plan.json"
+    file.write_text(to_json(make_plan(chain.project)))
+    assert apply_plan(chain.project, read_plan(file), on_progress=lambda _: None).exit_code == 0
+    assert chain.days("t2") == days(WEEK_AGO, 1, 2, 2, 3, 4)
+    assert make_plan(chain.project).exit_code == 0
+
+
+def test_a_range_that_is_no_tables_is_refused_before_anything_runs(make: MakeChain) -> None:
+    chain = make(DIFFERENT["day and week"])
+    with pytest.raises(
+        PipelineError, match=r"Name days of 2026-03-01\.\.2026-03-05 or weeks of 2026-02-23\.\.2026-03-15"
+    ):
+        make_plan(chain.project, partition=_range("2027-01-01"))
+    with pytest.raises(PipelineError, match="'EIRE' is no partition"):
+        make_plan(chain.project, partition=_range("EIRE"))
+
+
+def _range(text: str) -> object:
+    from assay.tables.partitions import PartitionRange
+
+    return PartitionRange.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "lookback", "tick", "asked", "tables"),
+    [
+        ([OPEN, OPEN], 0, "2026-03-05T06:00", "2026-03-04", None),
+        ([OPEN, OPEN], 3, "2026-03-05T06:00", "2026-03-01..2026-03-04", None),
+        ([OPEN, DAYS], 0, "2026-03-05T06:00", "2026-03-04", None),
+        ([OPEN, DAYS], 0, "2026-03-08T06:00", "2026-03-07", ["t0"]),
+        ([OPEN, DAYS], 2, "2026-03-08T06:00", "2026-03-05..2026-03-07", None),
+        ([DAYS, DAYS], 0, "2026-04-01T06:00", None, None),
+        ([DAYS, DAYS], 0, "2026-03-06T06:00", "2026-03-05", None),
+        ([OPEN.replace(")", ', timezone="Asia/Tokyo")')], 0, "2026-03-05T16:00", "2026-03-05", None),
+        ([OPEN.replace(")", ', timezone="America/New_York")')], 0, "2026-03-05T04:00", "2026-03-03", None),
+        ([OPEN, 'weekly("ordered_on", start="2026-02-23")'], 0, "2026-03-04T06:00", "2026-03-03", ["t0"]),
+        ([OPEN, 'weekly("ordered_on", start="2026-02-23")'], 0, "2026-03-09T06:00", "2026-03-08", None),
+        (['monthly("ordered_on", start="2026-01-01")'], 0, "2026-03-09T06:00", "2026-02-01..2026-02-28", None),
+        (
+            ['hourly("sold_at", start="2026-03-01-00:00")'],
+            0,
+            "2026-03-05T06:00",
+            "2026-03-04-06:00..2026-03-05-05:00",
+            None,
+        ),
+        (['static("place", keys=["north", "south"])'], 0, "2026-03-05T06:00", None, None),
+        (["", ""], 0, "2026-03-05T06:00", None, None),
+    ],
+)
+def test_the_schedule_asks_for_what_is_newly_complete(
+    make: MakeChain, partitions: list[str], lookback: int, tick: str, asked: str | None, tables: list[str] | None
+) -> None:
+    chain = make(partitions, lookback)
+    schedule = chain.definitions.resolve_schedule_def("daily")
+    with dg.build_schedule_context(scheduled_execution_time=dtm.datetime.fromisoformat(f"{tick}+00:00")) as context:
+        (request,) = schedule.evaluate_tick(context).run_requests or ()
+    assert request.tags.get(PARTITION_TAG) == asked
+    chosen = request.asset_selection
+    assert (None if chosen is None else [key.to_user_string() for key in chosen]) == tables
+
+
+def test_late_rows_are_found_by_a_schedule_that_looks_back(make: MakeChain, instance: dg.DagsterInstance) -> None:
+    chain = make([RECENT, RECENT], lookback=3)
+    chain.rows(*days(WEEK_AGO, 1, 2, 3, 6))
+    assert chain.job(instance).success
+    chain.rows(*days(WEEK_AGO, 1, 2, 3, 3, 6, 6))
+    tick = dtm.datetime.combine(TODAY, dtm.time(6), dtm.UTC)
+    with dg.build_schedule_context(scheduled_execution_time=tick) as context:
+        (request,) = chain.definitions.resolve_schedule_def("daily").evaluate_tick(context).run_requests or ()
+    tags = {name: text for name, text in request.tags.items() if not name.startswith("dagster/")}
+    assert chain.job(instance, tags=tags).success
+    assert chain.days("t1") == days(WEEK_AGO, 1, 2, 3, 6, 6), "the third day is further back"
