@@ -10,8 +10,9 @@ passes: `schema` of a table without a source, and `reconciles` of one that prese
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,7 @@ from pydantic import RootModel, StringConstraints
 
 from assay.contract import Contract
 from assay.errors import SourceChanged, did_you_mean
-from assay.golden.result import CaseResult, GoldenResult, TableResult
+from assay.golden.result import GoldenResult, TableResult
 from assay.golden.yaml_file import read, told
 from assay.tables.declare import TableDef
 from assay.tables.graph import Graph
@@ -81,13 +82,11 @@ class Coverage:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready data."""
-        counts = {"covered": 0, "exempt": 0, "uncovered": 0, "needlessly exempt": 0}
-        for demand in self.demands:
-            counts[demand.status] += 1
+        statuses = ("covered", "exempt", "uncovered", "needlessly exempt")
         return {
             "version": 1,
             "exit_code": self.exit_code,
-            "counts": counts,
+            "counts": {status: len(self.of(status)) for status in statuses},
             "uncounted": list(self.uncounted),
             "demands": [
                 {
@@ -111,23 +110,20 @@ def coverage(graph: Graph, result: GoldenResult, golden: Path) -> Coverage:
     """
     asked = [demand for table in graph.tables.values() for demand in demands(graph, table)]
     reasons = read_exemptions(golden / FILE, asked)
-    shown = _Shown()
+    shown: dict[tuple[str, str], set[str]] = {}
+    uncounted: list[str] = []
     for case in result.cases:
-        shown.add(case)
-    return Coverage(
-        tuple(
-            Demand(
-                demand.table,
-                demand.name,
-                demand.kind,
-                tuple(sorted(shown.by_name.get((demand.table, demand.name), ()))),
-                reasons.get((demand.table, demand.name)),
-            )
-            for demand in asked
-        ),
-        tuple(shown.uncounted),
-        result.exit_code,
+        uncounted += [case.name] if case.error else []
+        uncounted += [table.address for table in case.tables if table.status != "equal"]
+        for table in case.tables:
+            for name in _names(table) if table.status == "equal" else ():
+                shown.setdefault((table.table, name), set()).add(case.name)
+    places = [(demand.table, demand.name) for demand in asked]
+    found = tuple(
+        dataclasses.replace(demand, cases=tuple(sorted(shown.get(place, ()))), exempt=reasons.get(place))
+        for demand, place in zip(asked, places, strict=True)
     )
+    return Coverage(found, tuple(uncounted), result.exit_code)
 
 
 def demands(graph: Graph, table: TableDef) -> Iterator[Demand]:
@@ -189,24 +185,6 @@ def read_exemptions(path: Path, asked: Collection[Demand]) -> dict[tuple[str, st
                 raise source.error(f"nobody asks '{table}' for '{name}'", table, name, fix=fix)
             reasons[table, name] = " ".join(reason.split())
     return reasons
-
-
-@dataclass
-class _Shown:
-    """What the cases show, by table and name."""
-
-    by_name: dict[tuple[str, str], set[str]] = field(default_factory=dict)
-    uncounted: list[str] = field(default_factory=list)
-
-    def add(self, case: CaseResult) -> None:
-        if case.error:
-            self.uncounted.append(case.name)
-        for table in case.tables:
-            if table.status != "equal":
-                self.uncounted.append(table.address)
-                continue
-            for name in _names(table):
-                self.by_name.setdefault((table.table, name), set()).add(case.name)
 
 
 def _names(table: TableResult) -> Iterator[str]:

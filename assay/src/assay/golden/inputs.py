@@ -170,29 +170,27 @@ class FixtureSources(Sources):
 
 def _given_files(case: Case, folder: Path, graph: Graph) -> dict[str, Path]:
     """Upstream tables: name -> file."""
-    files: dict[str, Path] = {}
-    for name, file in _table_files(folder, graph):
-        if name in files or name in case.empty:
+    files = _table_files(folder, graph)
+    for name, file in files.items():
+        if name in case.empty:
             raise GoldenError(f"'{name}' is given twice", where=shown(file), fix="Delete one of them.")
         if name in case.subjects:
             raise GoldenError(f"'{name}' is under test and given as input", where=shown(file))
-        files[name] = file
     return files
 
 
 def _returned_files(case: Case, folder: Path, graph: Graph) -> dict[str, Path]:
     """Tables under test whose function is not called: name -> file."""
-    files: dict[str, Path] = {}
-    for name, file in _table_files(folder, graph):
-        if name in files:
-            raise GoldenError(f"'{name}' is given twice", where=shown(file), fix="Delete one of them.")
+    files = _table_files(folder, graph)
+    for name, file in files.items():
         if name not in case.subjects:
             raise GoldenError(f"'{name}' is not under test", where=shown(file), fix=f"Move it to inputs/{TABLES}/.")
-        files[name] = file
     return files
 
 
-def _table_files(folder: Path, graph: Graph) -> Iterator[tuple[str, Path]]:
+def _table_files(folder: Path, graph: Graph) -> dict[str, Path]:
+    """The files that are named after tables: name -> file."""
+    files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         name = file.name.partition(".")[0]
         if file.suffix not in (".csv", ".ndjson") or not file.is_file():
@@ -200,7 +198,10 @@ def _table_files(folder: Path, graph: Graph) -> Iterator[tuple[str, Path]]:
         if name not in graph.tables:
             hint = did_you_mean(name, graph.tables, "`pipeline tables` lists them.")
             raise GoldenError(f"no table named '{name}'", where=shown(file), fix=hint)
-        yield name, file
+        if name in files:
+            raise GoldenError(f"'{name}' is given twice", where=shown(file), fix="Delete one of them.")
+        files[name] = file
+    return files
 
 
 def _sources(graph: Graph) -> dict[str, TableDef]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay.build import BuildResult
@@ -57,7 +57,7 @@ class Judge:
     opened: OpenedCase
     built: BuildResult
     keep: PendingStore | None
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
 
     def table(self, table: TableDef) -> TableResult:
         """The verdict on one table under test, or one that must fail."""
@@ -90,8 +90,7 @@ class Judge:
         return self._judge(base, table, publication, published=failed is None)
 
     def _must_fail(self, base: TableResult, text: str) -> TableResult:
-        error = self.built.errors.get(base.table)
-        cause = self.built.skipped.get(base.table)
+        error, cause = self.built.errors.get(base.table), self.built.skipped.get(base.table)
         problems: tuple[str, ...] = ()
         if cause is not None:
             problems = (f"not built, because {cause} failed: {self.built.errors[cause]}",)
@@ -99,9 +98,9 @@ class Judge:
             problems = (f"was published, but must fail with: {text}",)
         elif text not in str(error):
             problems = (f"must fail with: {text}", f"failed with: {error}")
-        shown = None if error is None or problems else str(error)
-        kind = None if error is None or problems else type(error).__name__
-        return dataclasses.replace(base, problems=problems, cause=cause, expected_error=shown, stopped_by=kind)
+        if error is not None and not problems:
+            base = dataclasses.replace(base, expected_error=str(error), stopped_by=type(error).__name__)
+        return dataclasses.replace(base, problems=problems, cause=cause)
 
     def _judge(self, base: TableResult, table: TableDef, publication: Publication, *, published: bool) -> TableResult:
         contract = Contract.of(table.model)
@@ -148,18 +147,18 @@ class Judge:
             for column in describe(self.opened.session.connection, f"FROM {relation}")
         )
         masked = tuple(column.name for column in columns if is_masked(classes.get(column.name)))
-        golden = store.read_golden(self.opened.case.expected, table.name, Schema(columns, contract.key, masked=masked))
         schema = Schema(columns, contract.key, masked=masked)
-        if golden is not None:
-            kept = {name: given for name, given in golden.schema.tolerance.items() if name in schema.names}
-            volatile = tuple(name for name in golden.schema.volatile if name in schema.names)
-            schema = dataclasses.replace(schema, tolerance=kept, volatile=volatile)
-        raw = sorted(set(masked) - set(golden.schema.masked)) if golden is not None else []
+        golden = store.read_golden(self.opened.case.expected, table.name, schema)
+        if golden is None:
+            return self._compare(Actual(table.name, relation, schema, count), None), ()
+        kept = {name: given for name, given in golden.schema.tolerance.items() if name in schema.names}
+        volatile = tuple(name for name in golden.schema.volatile if name in schema.names)
+        schema = dataclasses.replace(schema, tolerance=kept, volatile=volatile)
         problems = tuple(
             f"column {name} is classified as {classes.get(name) or 'nothing'}, but its golden holds plain values: "
             f"accept again, or classify it"
-            for name in raw
-            if golden is not None and name in golden.schema.names
+            for name in sorted(set(masked) - set(golden.schema.masked))
+            if name in golden.schema.names
         )
         return self._compare(Actual(table.name, relation, schema, count), golden), problems
 

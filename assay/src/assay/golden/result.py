@@ -86,7 +86,11 @@ class TableResult:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One case: its tables in topological order, or the error that stopped it."""
+    """One case: its tables in topological order, or the error that stopped it.
+
+    Attributes:
+        notes: errors beside it, such as a pending file that could not be written.
+    """
 
     name: str
     description: str
@@ -95,6 +99,7 @@ class CaseResult:
     error: str | None = None
     traceback: str | None = None
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def status(self) -> Status:

@@ -49,40 +49,27 @@ def run_golden(
     for case, _ in chosen:
         check_case(case, project.graph)
     results: list[CaseResult] = []
-    notes: list[str] = []
-    tasks = [partial(_with_notes, project, case, subjects, keep) for case, subjects in chosen]
+    tasks = [partial(run_case, project, case, subjects, keep=keep) for case, subjects in chosen]
     sizes = [_size(case) for case, _ in chosen]
     alike = [_computes_in_python(case, project.graph, subjects) for case, subjects in chosen]
-    for result, told in in_order(tasks, sizes, workers, alike):
+    for result in in_order(tasks, sizes, workers, alike):
         results.append(result)
-        notes += told
         on_case(result)
     full = not selection
+    notes = tuple(note for result in results for note in result.notes)
     orphans = orphaned(cases, keep.folder if keep else None) if full else ()
-    return GoldenResult(tuple(results), tuple(map(shown, orphans)), tuple(notes), time.perf_counter() - started, full)
-
-
-def _with_notes(
-    project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None
-) -> tuple[CaseResult, list[str]]:
-    notes: list[str] = []
-    return run_case(project, case, subjects, keep=keep, notes=notes), notes
+    return GoldenResult(tuple(results), tuple(map(shown, orphans)), notes, time.perf_counter() - started, full)
 
 
 def run_case(
-    project: Project,
-    case: Case,
-    subjects: Sequence[str] | None = None,
-    *,
-    keep: PendingStore | None = None,
-    notes: list[str] | None = None,
+    project: Project, case: Case, subjects: Sequence[str] | None = None, *, keep: PendingStore | None = None
 ) -> CaseResult:
     """Run one case, or some of its tables; an error of the case is part of the result, never raised."""
     started = time.perf_counter()
     wanted = case.subjects if subjects is None else tuple(subjects)
     base = CaseResult(case.name, case.description, case.owner)
     try:
-        result = _run_case(project, case, wanted, keep, notes if notes is not None else [])
+        result = _run_case(project, case, wanted, keep)
     except PipelineError as error:
         result = dataclasses.replace(base, error=str(error))
     except Exception as error:  # noqa: BLE001 - a table's own code may raise anything; it is told, with its traceback
@@ -105,15 +92,14 @@ def _size(case: Case) -> int:
     return len(case.subjects) * (1 if given else 2)
 
 
-def _run_case(
-    project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None, notes: list[str]
-) -> CaseResult:
+def _run_case(project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None) -> CaseResult:
     graph = project.graph
     check_case(case, graph)
     with opened_case(graph, case, subjects) as opened:
-        judge = Judge(project, opened, opened.build(), keep, notes)
+        judge = Judge(project, opened, opened.build(), keep)
         tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
-    return CaseResult(case.name, case.description, case.owner, tuple(_with_causes(tables, graph)))
+    caused = tuple(_with_causes(tables, graph))
+    return CaseResult(case.name, case.description, case.owner, caused, notes=tuple(judge.notes))
 
 
 def _with_causes(tables: list[TableResult], graph: Graph) -> list[TableResult]:

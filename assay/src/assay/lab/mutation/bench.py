@@ -91,7 +91,7 @@ def bench(project: Project, case: Case, mutated: Mapping[str, str] | None = None
     with opened_case(graph, case) as opened:
         recorder = _Recorder(opened.session, mutated or {})
         built = opened.build(recorder.graph(opened.graph, opened.names))
-        judge = Judge(project, opened, built, None, [])
+        judge = Judge(project, opened, built, None)
         yield Bench(
             project,
             case,

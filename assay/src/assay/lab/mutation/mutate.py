@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -207,7 +208,7 @@ class _Runner:
                 survivors.setdefault(outcome.mutant.table, []).append(outcome)
         if not survivors:
             return []
-        with _Warehouse(self.project) as real:
+        with _warehouse(self.project) as real:
             for table, found in survivors.items():
                 # A case that leaves an input empty has nothing to vary there: others are looked at too.
                 for _, name in sorted(self.covering[table])[:MAX_CASES]:
@@ -228,27 +229,24 @@ class _Runner:
                 outcome.real = differing_row(real.connection, opened, mutant, real.catalog)
 
 
+@dataclass
 class _Warehouse:
     """The real warehouse, read-only; without a connection where there is none or somebody writes it."""
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
-        self.connection: Any = None
-        self.catalog = ""
-        self.notes: list[str] = []
+    connection: Any = None
+    catalog: str = ""
+    notes: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> _Warehouse:
-        settings = self.project.settings()
-        if settings.warehouse.exists():
-            try:
-                options = Options(settings.memory_limit, settings.threads)
-                self.connection = connect(settings.warehouse, options, lock_timeout=1.0, read_only=True)
-            except PipelineError as error:
-                self.notes.append(f"the warehouse was not searched: {error}")
-            else:
-                self.catalog = self.connection.execute("SELECT current_database()").fetchall()[0][0]
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        if self.connection is not None:
-            self.connection.close()
+@contextmanager
+def _warehouse(project: Project) -> Iterator[_Warehouse]:
+    settings, real = project.settings(), _Warehouse()
+    if settings.warehouse.exists():
+        try:
+            options = Options(settings.memory_limit, settings.threads)
+            real.connection = connect(settings.warehouse, options, lock_timeout=1.0, read_only=True)
+            real.catalog = real.connection.execute("SELECT current_database()").fetchall()[0][0]
+        except PipelineError as error:
+            real.notes.append(f"the warehouse was not searched: {error}")
+    with real.connection or nullcontext():
+        yield real
