@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -46,3 +48,18 @@ def test_no_files_of_a_room_import_each_other(room: str) -> None:
 def test_no_file_of_a_room_is_longer_than_a_person_reads_at_once(room: str) -> None:
     lengths = {path.name: len(path.read_text().splitlines()) for path in (ROOT / room).rglob("*.py")}
     assert {name: length for name, length in lengths.items() if length > 350} == {}
+
+
+def test_help_and_what_a_command_takes_need_no_engine() -> None:
+    code = """
+import sys
+from click.testing import CliRunner
+from assay.cli import COMMANDS, command_line, imported
+pipeline = command_line("nobody.imports:this", distribution="dagster-assay")
+assert CliRunner().invoke(pipeline, ["--help"]).exit_code == 0
+for where, _ in COMMANDS.values():
+    imported(where)
+heavy = {"dagster", "duckdb", "httpx", "ibis", "jinja2", "pandas", "pandera", "pyarrow"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
