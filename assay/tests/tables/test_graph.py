@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import types
 from pathlib import Path
@@ -12,9 +13,10 @@ import pandera.ibis as pa
 import pytest
 from pandera.typing.ibis import Table
 
-from assay import KeepFirst, Reference, daily, export, invariant, public, table
+from assay import KeepFirst, Reference, daily, export, hourly, invariant, public, static, table, weekly
 from assay.errors import ContractError, WiringError
-from assay.tables.declare import Node
+from assay.sources import EventLog
+from assay.tables.declare import Node, TableDef
 from assay.tables.graph import Graph
 from tests.tables import declared
 from tests.tables.declared import FILE, Customer, Order, Total, customers, orders, totals
@@ -213,6 +215,9 @@ class Broken(pa.DataFrameModel):
         (Order, {"partitions": daily("sold", start="2026-01-01")}, "its partition column 'sold' is no column of Order"),
         (Order, {"partitions": daily("order_id", start="2026-01-01")}, "its partition column 'order_id' is BIGINT"),
         (Order, {"partitions": daily("shipped", start="2026-01-01")}, "'shipped' is nullable DATE"),
+        (Order, {"partitions": weekly("order_id", start="2026-01-05")}, "is BIGINT. Make it a DATE that is not null"),
+        (Order, {"partitions": hourly("day", start="2026-01-05")}, "is DATE. Make it a TIMESTAMP WITH TIME ZONE"),
+        (Order, {"partitions": static("day", keys=["a"])}, "is DATE. Make it a VARCHAR that is not null"),
         (Keyless, {"keep": KeepFirst(("day",))}, "keep= needs a key, and Keyless has none"),
         (Order, {"keep": KeepFirst(("-sold",))}, "keep= orders by '-sold', which is no column of Order"),
         (Order, {"references": [Reference(("x",), "customers")]}, "by 'x', which is no column of Order"),
@@ -239,6 +244,16 @@ def test_a_declaration_that_does_not_fit(model: type, options: dict[str, object]
     text = refused(orders, customers, declaring(model, **options))
     assert message in text
     assert f"{__file__}: kept" in text
+
+
+def test_an_event_logs_table_has_no_partitions() -> None:
+    """Its events are read once: those of other partitions would be passed over for good."""
+    kept = declaring(partitions=daily("day", start="2026-01-01"))
+    assert isinstance(kept, TableDef)
+    log = dataclasses.replace(kept, source=EventLog("log", "orders"))
+    assert "an event log's table cannot be partitioned. Partition the table that reads it" in refused(
+        orders, customers, log
+    )
 
 
 def test_a_contract_that_cannot_be_enforced_is_refused_when_code_loads() -> None:

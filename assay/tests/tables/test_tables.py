@@ -78,6 +78,7 @@ def with_source(source: ibis.Table) -> Table[Order]:
         (many, {}, "parameter 'others' has no usable annotation"),
         (plain, {"source": FILE}, "`source=` and a parameter `source: ibis.Table` go together"),
         (with_source, {}, "`source=` and a parameter `source: ibis.Table` go together"),
+        (plain, {"partitions": "day"}, "partitions= is str. Use hourly, daily, weekly, monthly or static"),
         (plain, {"preserves": "customers"}, "preserves='customers' is none of its inputs (orders)"),
     ],
 )

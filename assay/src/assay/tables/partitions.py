@@ -6,7 +6,6 @@ A range of time is one of the wall clock, and every table takes its own partitio
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dtm
 import re
 from collections.abc import Iterable, Mapping
@@ -299,24 +298,6 @@ def touched(asked: PartitionRange, nodes: Iterable[Node], now: dtm.datetime) -> 
     chosen = list(nodes)
     own = own_ranges(asked, chosen, now)
     return [node.name for node in chosen if node.name in own or getattr(node, "partitions", None) is None]
-
-
-def due(nodes: Iterable[Node], now: dtm.datetime, *, lookback: int = 0) -> PartitionRange | None:
-    """What a daily run at `now` is for: the newest complete partitions of the finest unit, and `lookback` before them.
-
-    Of hours it is those of a day, and of `lookback` days before. A coarser table builds a partition when the range
-    touches one that is complete. None where no table is partitioned by time, or all of them have ended: build it all.
-    """
-    found: dict[Unit, list[PartitionRange]] = {}
-    for parts in (parts for node in nodes if (parts := getattr(node, "partitions", None)) is not None):
-        back = 24 * (lookback + 1) - 1 if parts.unit == "hour" else lookback
-        endless = dataclasses.replace(parts, stop=None).newest(now, lookback=back)
-        if parts.unit != "static" and endless and endless.start < (parts.stop or endless.stop):
-            found.setdefault(parts.unit, []).append(endless)
-    for unit in ("hour", "day", "week", "month"):
-        if ranges := found.get(unit):
-            return PartitionRange(min(each.start for each in ranges), max(each.stop for each in ranges))
-    return None
 
 
 def _timed(unit: Unit, column: str, start: str, end: str | None, timezone: str) -> Partitions:

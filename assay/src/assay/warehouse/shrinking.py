@@ -75,8 +75,8 @@ def replaced(session: Session, table: TableDef, contract: Contract, staged: Stag
         before = f"{existing} WHERE {parts.rows}"
         emptied = dict(
             session.connection.execute(
-                f"""SELECT part, rows FROM (SELECT {key} AS part, count(*) AS rows FROM {before} GROUP BY 1)
-                    WHERE part NOT IN (SELECT DISTINCT {key} FROM {staged.relation}) ORDER BY part"""
+                f"""SELECT __part, __rows FROM (SELECT {key} AS __part, count(*) AS __rows FROM {before} GROUP BY 1)
+                    WHERE __part NOT IN (SELECT DISTINCT {key} FROM {staged.relation}) ORDER BY __part"""
             ).fetchall()
         )
         existing = f"(SELECT * FROM {before})" if parts.asked is not None else existing
