@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import types
 from pathlib import Path
@@ -15,8 +14,7 @@ from pandera.typing.ibis import Table
 
 from assay import KeepFirst, Reference, daily, export, hourly, invariant, public, static, table, weekly
 from assay.errors import ContractError, WiringError
-from assay.sources import EventLog
-from assay.tables.declare import Node, TableDef
+from assay.tables.declare import Node
 from assay.tables.graph import Graph
 from tests.tables import declared
 from tests.tables.declared import FILE, Customer, Order, Total, customers, orders, totals
@@ -244,16 +242,6 @@ def test_a_declaration_that_does_not_fit(model: type, options: dict[str, object]
     text = refused(orders, customers, declaring(model, **options))
     assert message in text
     assert f"{__file__}: kept" in text
-
-
-def test_an_event_logs_table_has_no_partitions() -> None:
-    """Its events are read once: those of other partitions would be passed over for good."""
-    kept = declaring(partitions=daily("day", start="2026-01-01"))
-    assert isinstance(kept, TableDef)
-    log = dataclasses.replace(kept, source=EventLog("log", "orders"))
-    assert "an event log's table cannot be partitioned. Partition the table that reads it" in refused(
-        orders, customers, log
-    )
 
 
 def test_a_contract_that_cannot_be_enforced_is_refused_when_code_loads() -> None:

@@ -302,5 +302,5 @@ def test_a_warehouse_without_versions_per_partition_gets_them(house: House) -> N
 
 def test_a_stream_has_no_partitions() -> None:
     stream = given("a", Dated, Given("", offsets={0: 1}, incremental=True), partitions=DAYS)
-    with pytest.raises(WiringError, match="cannot be partitioned"):
+    with pytest.raises(WiringError, match="event log's table cannot be partitioned"):
         Graph.of([stream])

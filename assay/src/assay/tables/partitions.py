@@ -69,7 +69,7 @@ class PartitionRange:
     def __str__(self) -> str:
         if self.names:
             return ",".join(self.names)
-        if self.start == _floor_day(self.start) and self.stop == _floor_day(self.stop):
+        if self.start == _midnight(self.start) and self.stop == _midnight(self.stop):
             first, last = self.start.date().isoformat(), (self.stop - DAY).date().isoformat()
         else:
             first, last = self.start.strftime(HOUR_KEY), (self.stop - HOUR).strftime(HOUR_KEY)
@@ -190,7 +190,7 @@ class Partitions:
         """The first moment of the partition that `moment` is in."""
         if self.unit == "hour":
             return moment.replace(minute=0, second=0, microsecond=0)
-        day = _floor_day(moment)
+        day = _midnight(moment)
         if self.unit == "week":
             return day - (day - self.start) % (7 * DAY)
         return day.replace(day=1) if self.unit == "month" else day
@@ -340,10 +340,6 @@ def _moments(text: str) -> tuple[dtm.datetime, dtm.datetime]:
 
 def _midnight(day: dtm.date) -> dtm.datetime:
     return dtm.datetime.combine(day, dtm.time())
-
-
-def _floor_day(moment: dtm.datetime) -> dtm.datetime:
-    return _midnight(moment.date())
 
 
 def _quoted(name: str) -> str:
