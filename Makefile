@@ -18,6 +18,8 @@ PORT ?= 3000
 # One more than the cores, for some tests wait for servers more than they compute.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 TESTS ?=
+# What the quick tests run of the code, in percent; `make coverage` fails below. It only ever rises.
+FLOOR ?= 0
 # A browser and the whole of Dagster take a third of the processor's time: for what is to be merged, not for each change.
 MARKED := -m "not ui"
 ARGS ?=
@@ -28,7 +30,7 @@ FROM ?=
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: run test dev check lint format types layers golden bench lock install fork upgrade clean clean-all help
+.PHONY: run test dev check lint format types layers coverage golden bench lock install fork upgrade clean clean-all help
 
 run: $(READY) ## Install, and run the whole pipeline on the real example data
 	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(FRAMEWORK)
@@ -51,9 +53,11 @@ check: lint types layers test ## Lint, types, import layers, all tests: what CI 
 test: $(READY) ## All tests but those marked `ui`, or TESTS="path ..." only
 	"$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
 
-lint: $(READY) ## Ruff: rules and format
+lint: $(READY) ## Ruff: rules and format; deptry: what is imported is declared
 	"$(PYTHON)" -m ruff check .
 	"$(PYTHON)" -m ruff format --check .
+	"$(PYTHON)" -m deptry --no-ansi $(PACKAGE)
+	$(if $(wildcard $(FRAMEWORK)),"$(PYTHON)" -m deptry --no-ansi --config assay/pyproject.toml assay/src)
 
 format: $(READY) ## Let Ruff mend what it can
 	"$(PYTHON)" -m ruff check --fix .
@@ -64,6 +68,10 @@ types: $(READY) ## Mypy
 
 layers: $(READY) ## Imports point one way
 	"$(PYTHON)" -c "from importlinter.cli import lint_imports_command as lint; lint(['--no-logo'])"
+
+coverage: $(READY) ## The quick tests, with the share of lines and branches they run; fails below FLOOR percent
+	"$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal -m "not ui and not slow" --cov --cov-report=term \
+	    --cov-report=html:build/coverage --cov-fail-under=$(FLOOR)
 
 golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
 	@"$(PYTHON)" -m $(PACKAGE) golden $(ARGS)

@@ -17,11 +17,11 @@ import assay
 from assay.compare import compare
 from assay.contract import Contract
 from assay.contract.classification import personal, public
-from assay.contract.payload import quoted
 from assay.golden.rows import TextRows as TextFile
 from assay.golden.rows import load
 from assay.sources.base import Landing
 from assay.sources.rows import TextRows
+from assay.sql import quoted
 from assay.tables.declare import KeepFirst, Reference, RejectBudget
 from assay.tables.graph import Graph
 from assay.tables.run import Run

@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.compare.sql import quote
 from assay.contract import Contract
 from assay.errors import GoldenError, did_you_mean
 from assay.golden.case import Case
 from assay.golden.inputs import Inputs
 from assay.golden.rows import TextRows, load, read_rows
+from assay.sql import quoted as quote
 from assay.tables.declare import TableDef
 from assay.tables.graph import Graph
 from assay.warehouse.session import Session, qualified

@@ -21,13 +21,14 @@ from pathlib import Path
 
 import duckdb
 
-from assay.compare.sql import literal, quote
 from assay.contract import Contract
 from assay.errors import GoldenError, did_you_mean
 from assay.golden.case import Case
 from assay.golden.rows import load, read_csv
 from assay.golden.yaml_file import shown
 from assay.sources.base import Source, Sources
+from assay.sql import literal
+from assay.sql import quoted as quote
 from assay.tables.declare import TableDef
 from assay.tables.graph import Graph
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from assay.build import BuildResult
 from assay.compare import Column, Difference, compare, describe
 from assay.compare.samples import mask
-from assay.compare.sql import literal, quote
 from assay.contract import Contract
 from assay.contract.classification import is_masked
-from assay.errors import AuditFailed, GoldenError
+from assay.errors import GoldenError
 from assay.golden import store
 from assay.golden.inputs import build_names
 from assay.golden.opened import OpenedCase
@@ -23,9 +22,11 @@ from assay.golden.result import Comparison, TableResult
 from assay.golden.rows import TextRows, load, text_sql
 from assay.golden.store import REJECTS, Golden, Schema, Values
 from assay.project import Project
+from assay.sql import literal
+from assay.sql import quoted as quote
 from assay.tables.code_version import source_location
 from assay.tables.declare import TableDef
-from assay.tables.results import CheckResult, Publication
+from assay.tables.results import AuditFailed, CheckResult, Publication
 from assay.warehouse.quarantine.keep import classes_of
 
 PREVIEW = 10

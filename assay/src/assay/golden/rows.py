@@ -18,10 +18,10 @@ from typing import Any
 
 import duckdb
 
-from assay.compare.sql import quote
 from assay.errors import GoldenError
 from assay.golden.yaml_file import shown
 from assay.sources.strict_json import JsonError, Number, loads
+from assay.sql import quoted as quote
 
 NULL = "\\N"
 """What stands for null in a CSV file; an empty value is the empty text."""

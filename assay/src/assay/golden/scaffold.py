@@ -19,7 +19,7 @@ from assay.tables.declare import TableDef
 _CASE = """\
 description: {description}
 # The frozen run: its clock in UTC. Also known: owner, seed, partition, empty, expects_error, expects_checks.
-now: 2018-01-01T00:00:00Z
+now: 2100-01-01T00:00:00Z
 tables: [{tables}]
 """
 

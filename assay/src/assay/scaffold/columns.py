@@ -169,7 +169,7 @@ def of_sample(path: Path, kind: str, *, items: str | None = None) -> list[Draft]
 
 
 def _reader(path: Path, kind: str, items: str | None) -> str:
-    from assay.contract.payload import quoted
+    from assay.sql import quoted
 
     text = str(path).replace("'", "''")
     if kind == "csv":

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from assay.errors import WiringError
+from assay.sql import quoted
 from assay.tables.partitions import Partitions
 from assay.tables.run import Run
 from assay.words import rows_told
@@ -79,7 +80,7 @@ class KeepFirst:
         """The declared order as SQL terms, ties broken by all `columns`, so that it never depends on arrival."""
         terms = [(name.removeprefix("-"), "DESC" if name.startswith("-") else "ASC") for name in self.order_by]
         terms += [(name, "ASC") for name in columns]
-        return ['"{}" {} NULLS LAST'.format(name.replace('"', '""'), way) for name, way in terms]
+        return [f"{quoted(name)} {way} NULLS LAST" for name, way in terms]
 
 
 @dataclass(frozen=True)

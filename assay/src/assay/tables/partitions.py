@@ -10,13 +10,11 @@ import datetime as dtm
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from assay.errors import PipelineError, WiringError
-
-if TYPE_CHECKING:
-    from assay.tables.declare import Node
+from assay.sql import literal, quoted
 
 Unit = Literal["hour", "day", "week", "month", "static"]
 HOUR, DAY = dtm.timedelta(hours=1), dtm.timedelta(days=1)
@@ -26,6 +24,13 @@ HOUR_KEY = "%Y-%m-%d-%H:%M"
 WRITTEN = "Write a day, 2017-03-01, a range, 2017-03-01..2017-03-07, an hour, 2017-03-01-05:00, or a table's key."
 NAME = re.compile(r"(?!\d{4})(?!.*\.\.)[^,\s](?:[^,\x00-\x1f]*[^,\s])?")
 """A static key: nothing that could be read as a day, a range or two keys."""
+
+
+class Named(Protocol):
+    """A node: a table may have `partitions`, others have none."""
+
+    @property
+    def name(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ class Partitions:
 
     def key_sql(self, column: str | None = None) -> str:
         """SQL of a row's key as text; NULL where the column is. The session's time zone makes no difference."""
-        column = column or _quoted(self.column)
+        column = column or quoted(self.column)
         if self.unit == "static":
             return f"CAST({column} AS VARCHAR)"
         if self.unit == "hour":
@@ -169,9 +174,9 @@ class Partitions:
 
     def within(self, of: PartitionRange, column: str | None = None) -> str:
         """SQL that says whether a row belongs to `of`, a range of this table's own; NULL where the column is."""
-        column = column or _quoted(self.column)
+        column = column or quoted(self.column)
         if self.names:
-            return f"{column} IN ({', '.join(_literal(name) for name in of.names)})"
+            return f"{column} IN ({', '.join(literal(name) for name in of.names)})"
         kind, suffix = ("TIMESTAMPTZ", "+00") if self.unit == "hour" else ("DATE", "")
         start, stop = ((moment if suffix else moment.date()) for moment in (of.start, of.stop))
         return f"({column} >= {kind} '{start}{suffix}' AND {column} < {kind} '{stop}{suffix}')"
@@ -259,7 +264,7 @@ def static(column: str, *, keys: Iterable[str]) -> Partitions:
     return Partitions(column, "static", names=names)
 
 
-def own_ranges(asked: PartitionRange, nodes: Iterable[Node], now: dtm.datetime) -> Mapping[str, PartitionRange]:
+def own_ranges(asked: PartitionRange, nodes: Iterable[Named], now: dtm.datetime) -> Mapping[str, PartitionRange]:
     """What each partitioned table among `nodes` builds of `asked`; one without any of these partitions is not in it.
 
     Raises:
@@ -279,17 +284,14 @@ def own_ranges(asked: PartitionRange, nodes: Iterable[Node], now: dtm.datetime) 
         if not any(parts.clip(edge, now) for parts in alike.values()):
             names = ", ".join(f"'{name}'" for name in alike)
             known = {f"{parts.noun}s of {whole}" for parts in alike.values() if (whole := parts.whole(now))}
-            fix = (
-                f"Name {' or '.join(sorted(known))}."
-                if known
-                else f"None of them is complete at {now:%Y-%m-%d %H:%M %Z}."
-            )
+            none = f"None of them is complete at {now:%Y-%m-%d %H:%M %Z}."
+            fix = f"Name {' or '.join(sorted(known))}." if known else none
             raise PipelineError(f"{asked} is outside the partitions of {names}", fix=fix)
     own = {name: parts.clip(asked, now) for name, parts in found.items()}
     return {name: clipped for name, clipped in own.items() if clipped is not None}
 
 
-def touched(asked: PartitionRange, nodes: Iterable[Node], now: dtm.datetime) -> list[str]:
+def touched(asked: PartitionRange, nodes: Iterable[Named], now: dtm.datetime) -> list[str]:
     """The names of `nodes` in their order, without the partitioned tables that have none of the partitions asked for.
 
     Raises:
@@ -340,11 +342,3 @@ def _moments(text: str) -> tuple[dtm.datetime, dtm.datetime]:
 
 def _midnight(day: dtm.date) -> dtm.datetime:
     return dtm.datetime.combine(day, dtm.time())
-
-
-def _quoted(name: str) -> str:
-    return '"{}"'.format(name.replace('"', '""'))
-
-
-def _literal(text: str) -> str:
-    return "'{}'".format(text.replace("'", "''"))

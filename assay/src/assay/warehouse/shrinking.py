@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from assay.sql import quoted
 from assay.tables.declare import removes_too_much
-from assay.warehouse.ops import quoted
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:

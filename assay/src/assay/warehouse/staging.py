@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from assay.contract.uniqueness import find_suspects
-from assay.warehouse.ops import quoted
+from assay.sql import quoted
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from assay.sql import quoted
 from assay.tables.results import CheckResult
-from assay.warehouse.ops import quoted
 from assay.warehouse.quarantine.keep import cut
 from assay.warehouse.session import Session
 from assay.warehouse.staging import Staged

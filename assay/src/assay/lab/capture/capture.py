@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.compare.sql import quote
 from assay.contract import Contract
 from assay.contract.classification import is_masked
 from assay.errors import GoldenError
@@ -22,6 +21,7 @@ from assay.golden.yaml_file import shown
 from assay.lab.capture.cut import Cut
 from assay.lab.capture.pseudonyms import Pseudonyms, salted
 from assay.project import Project
+from assay.sql import quoted as quote
 from assay.tables.declare import TableDef
 from assay.warehouse import ops
 from assay.warehouse.connection import Options, connect

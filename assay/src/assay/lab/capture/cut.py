@@ -8,9 +8,9 @@ from typing import Any
 
 import duckdb
 
-from assay.compare.sql import quote
 from assay.contract import Contract
 from assay.errors import GoldenError
+from assay.sql import quoted as quote
 from assay.tables.declare import TableDef
 from assay.tables.graph import Graph
 from assay.warehouse.session import qualified

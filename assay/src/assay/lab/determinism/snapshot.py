@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 
 from assay.build import BuildResult
-from assay.compare.sql import quote
 from assay.golden.case import Case
 from assay.golden.opened import opened_case
+from assay.sql import quoted as quote
 from assay.tables.graph import Graph
 from assay.warehouse.session import Session
 

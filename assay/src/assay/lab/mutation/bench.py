@@ -17,7 +17,6 @@ import duckdb
 import ibis
 
 from assay.build import BuildResult
-from assay.compare.sql import quote
 from assay.errors import GoldenError, PipelineError
 from assay.golden import store
 from assay.golden.case import Case
@@ -25,6 +24,7 @@ from assay.golden.judge import Judge
 from assay.golden.opened import opened_case
 from assay.golden.result import TableResult
 from assay.project import Project
+from assay.sql import quoted as quote
 from assay.tables.declare import TableDef
 from assay.tables.graph import Graph
 from assay.warehouse.session import Session

@@ -13,11 +13,11 @@ import sqlglot
 from sqlglot import exp
 
 from assay.compare.samples import mask
-from assay.compare.sql import quote
 from assay.contract import Contract
 from assay.contract.classification import is_masked
 from assay.lab.mutation.bench import Bench, differ
 from assay.lab.mutation.operators import DIALECT, Mutant
+from assay.sql import quoted as quote
 
 T = TypeVar("T")
 Row = tuple[str | None, ...]
