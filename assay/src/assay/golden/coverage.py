@@ -23,8 +23,8 @@ from assay.contract import Contract
 from assay.errors import SourceChanged, did_you_mean
 from assay.golden.result import GoldenResult, TableResult
 from assay.golden.yaml_file import read, told
-from assay.tables.declare import TableDef
 from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
 from assay.warehouse.staging import REPEAT
 
 FILE = "exemptions.yml"

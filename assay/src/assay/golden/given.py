@@ -22,8 +22,8 @@ from assay.golden.case import Case
 from assay.golden.inputs import Inputs
 from assay.golden.rows import TextRows, load, read_rows
 from assay.sql import quoted as quote
-from assay.tables.declare import TableDef
 from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
 from assay.warehouse.session import Session, qualified
 from assay.warehouse.verdicts import key_summary
 from assay.words import rows_told

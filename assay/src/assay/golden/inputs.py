@@ -29,8 +29,8 @@ from assay.golden.yaml_file import shown
 from assay.sources.base import Source, Sources
 from assay.sql import literal
 from assay.sql import quoted as quote
-from assay.tables.declare import TableDef
 from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
 
 TABLES = "tables"
 RETURNED = "returned"

@@ -25,7 +25,7 @@ from assay.project import Project
 from assay.sql import literal
 from assay.sql import quoted as quote
 from assay.tables.code_version import source_location
-from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
 from assay.tables.results import AuditFailed, CheckResult, Publication
 from assay.warehouse.quarantine.keep import classes_of
 

@@ -14,7 +14,7 @@ from assay.golden.inputs import RETURNED, TABLES
 from assay.golden.rows import NULL
 from assay.golden.yaml_file import shown
 from assay.project import Project
-from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
 
 _CASE = """\
 description: {description}

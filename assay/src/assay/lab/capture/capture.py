@@ -22,7 +22,7 @@ from assay.lab.capture.cut import Cut
 from assay.lab.capture.pseudonyms import Pseudonyms, salted
 from assay.project import Project
 from assay.sql import quoted as quote
-from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
 from assay.warehouse import ops
 from assay.warehouse.connection import Options, connect
 

@@ -11,8 +11,8 @@ import duckdb
 from assay.contract import Contract
 from assay.errors import GoldenError
 from assay.sql import quoted as quote
-from assay.tables.declare import TableDef
 from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
 from assay.warehouse.session import qualified
 
 Pairs = tuple[tuple[str, str], ...]

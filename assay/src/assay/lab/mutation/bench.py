@@ -25,8 +25,8 @@ from assay.golden.opened import opened_case
 from assay.golden.result import TableResult
 from assay.project import Project
 from assay.sql import quoted as quote
-from assay.tables.declare import TableDef
 from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
 from assay.warehouse.session import Session
 
 Verdict = Literal["killed", "same", "differs", "stillborn"]
