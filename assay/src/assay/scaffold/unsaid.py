@@ -1,6 +1,6 @@
 """What a project's files must say beside their code: `problems` lists what is missing, one line each.
 
-Nothing here runs a table. `pipeline_project_tests/test_wiring.py` asks for an empty list; a new table's list
+Nothing here runs a table. A project's `test_wiring.py` asks for an empty list; a new table's list
 says what its author has still to write.
 """
 
