@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from assay.contract.classification import CLASSIFICATIONS
 from assay.golden.case import is_unsaid
-from assay.tables.declare import ExportDef, InvariantDef, Node, TableDef
+from assay.tables.nodes import ExportDef, InvariantDef, Node, TableDef
 
 if TYPE_CHECKING:
     from assay.project import Project
