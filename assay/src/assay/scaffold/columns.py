@@ -1,4 +1,4 @@
-"""The columns of a table that does not exist yet: read off an expression, or off a sample of its source."""
+"""The columns of a table that does not exist yet, read off an expression; `samples.py` reads them off a sample."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.contract.classification import CLASSIFICATIONS
@@ -137,59 +136,6 @@ def _draft(
         outer = origins[0][0] != first  # the right side of a left join may be missing
         return Draft(name, dtype, columns[0].nullable or outer, columns[0].description, strictest)
     return Draft(name, dtype, False, None, strictest)
-
-
-def of_sample(path: Path, kind: str, *, items: str | None = None) -> list[Draft]:
-    """The columns of a sample file, with the types DuckDB sees in it; every one is the author's to confirm.
-
-    Raises:
-        PipelineError: the sample is missing or cannot be read as `kind`.
-    """
-    import duckdb
-    from ibis.backends.sql.datatypes import DuckDBType
-
-    if not path.is_file():
-        raise PipelineError("the sample does not exist", where=str(path), fix="Give a file, or leave --sample out.")
-    try:
-        if kind == "page":
-            served = [(name, "VARCHAR") for name in _headers(path)]
-        else:
-            with duckdb.connect() as connection:
-                query = f"DESCRIBE SELECT * FROM {_reader(path, kind, items)}"
-                served = [(row[0], row[1]) for row in connection.execute(query).fetchall()]
-    except (duckdb.Error, ValueError) as error:
-        raise PipelineError(
-            f"the sample is no {kind}: {str(error).splitlines()[0]}", where=str(path), fix="Give another sample."
-        ) from None
-    names = python_names(name for name, _ in served)
-    return [
-        Draft(name, DuckDBType.from_string(dtype), served=None if name == text else text)
-        for name, (text, dtype) in zip(names, served, strict=True)
-    ]
-
-
-def _reader(path: Path, kind: str, items: str | None) -> str:
-    from assay.contract.payload import quoted
-
-    text = str(path).replace("'", "''")
-    if kind == "csv":
-        return f"read_csv('{text}')"
-    if kind == "parquet":
-        return f"read_parquet('{text}')"
-    if kind == "api":
-        rows = f"SELECT unnest({quoted(items or 'data')}) AS item FROM read_json('{text}')"
-        return f"(SELECT item.* FROM ({rows}))"
-    return f"read_json('{text}', format = 'newline_delimited')"
-
-
-def _headers(path: Path) -> list[str]:
-    from selectolax.lexbor import LexborHTMLParser
-
-    page = LexborHTMLParser(path.read_text(encoding="utf-8"))
-    found = [cell.text(strip=True) for cell in page.css("table th")]
-    if not found:
-        raise ValueError("it holds no table with a header")
-    return found
 
 
 def _quoted(names: Sequence[str], *, bracket: bool = False) -> str:

@@ -6,8 +6,11 @@ import dataclasses
 import importlib
 import keyword
 import re
-from collections.abc import Sequence
+import shutil
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +18,12 @@ from assay.contract.columns import sql_type
 from assay.errors import PipelineError
 from assay.scaffold import columns
 from assay.scaffold.columns import Draft
+from assay.scaffold.landing import land_sample
 from assay.scaffold.render import File, render
+from assay.scaffold.samples import Sample, read_sample
 from assay.scaffold.unsaid import problems
 from assay.tables.declare import TableDef
+from assay.words import rows_told
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -98,26 +104,38 @@ def new_source(
     """
     stage = project.stages[0]
     folder = _folder(project, name, stage)
-    drafts = columns.of_sample(sample, kind, items=items) if sample else [_placeholder()]
+    if path.startswith("/") or ".." in Path(path).parts:
+        raise PipelineError("the path leads out of the location", where=path, fix="Give the location's --address.")
+    found = read_sample(sample, kind, items=items) if sample else Sample([_placeholder()])
+    drafts = found.drafts
     _check_key(key, drafts)
     settings = _with_location(project, location, address)
     arguments = [columns.python_string(location), columns.python_string(path)]
     arguments += [f"items={columns.python_string(items)}"] if items and kind == "api" else []
+    arguments += [f"{argument}={text}" for argument, text in found.arguments.items()]
     code = "source"
     if any(draft.served for draft in drafts):
         served = {draft.served or draft.name: sql_type(draft.dtype) for draft in drafts}
-        pairs = (f"{columns.python_string(text)}: {columns.python_string(kind)}" for text, kind in served.items())
+        pairs = (f"{columns.python_string(text)}: {columns.python_string(type_)}" for text, type_ in served.items())
         arguments.append(f"columns={{{', '.join(pairs)}}}")
         renamed = [f"{draft.name}={columns.python_string(draft.served or draft.name)}" for draft in drafts]
         code = f"source.select({', '.join(renamed)})"
     source = f"{CONNECTORS[kind]}({', '.join(arguments)})"
-    inferred = f"{columns.python_string(sample.name)}, a sample" if sample else "nothing: no sample was given"
-    file = File(name, drafts, code, source=source, key=key, inferred_from=inferred)
-    started = _write(project, folder / f"{name}.py", file)
+    file = File(name, drafts, code, source=source, key=key, inferred_from=_inferred(sample, found))
+    lands = partial(land_sample, name=name, sample=sample, kind=kind, items=items) if sample else None
+    started = _write(project, folder / f"{name}.py", file, lands)
     if settings is None:
         return started
     _settings_file(project).write_text(settings, encoding="utf-8")
     return dataclasses.replace(started, changed=(_settings_file(project),))
+
+
+def _inferred(sample: Path | None, found: Sample) -> str:
+    if sample is None:
+        return "nothing: no sample was given"
+    rows = "" if found.rows is None else f" of {rows_told(found.rows)}"
+    headless = ", which has no header" if found.arguments.get("header") else ""
+    return f"{columns.python_string(sample.name)}, a sample{rows}{headless}"
 
 
 def _folder(project: Project, name: str, stage: str) -> Path:
@@ -156,17 +174,23 @@ def _check_key(key: Sequence[str], drafts: Sequence[Draft]) -> None:
             raise PipelineError(f"the key's '{name}' is no column", fix=f"Columns: {', '.join(names)}.")
 
 
-def _write(project: Project, path: Path, file: File) -> Started:
-    """Write file and case; if the result does not load, nothing stays."""
+def _write(project: Project, path: Path, file: File, check: Callable[[Project], None] | None = None) -> Started:
+    """Write file and case; if the result does not load, or `check` raises, nothing stays."""
     from assay.golden.scaffold import scaffold_case
 
-    path.write_text(render(file), encoding="utf-8")
+    cases: list[Path] = []
     try:
+        path.write_text(render(file), encoding="utf-8")
         importlib.invalidate_caches()
         fresh = dataclasses.replace(project)  # a new graph, with the new file in it
         cases = scaffold_case(fresh, file.name, [file.name])
-    except Exception:
-        path.unlink()
+        if check is not None:
+            check(fresh)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        if cases:
+            shutil.rmtree(project.golden / file.name)
+        sys.modules.pop(f"{project.package}.{path.parent.name}.{path.stem}", None)
         raise
     places = (f"{path.parent.name}/{path.name}:", f"golden/{file.name}/")
     return Started((path, *cases), (), tuple(line for line in problems(fresh) if line.startswith(places)))
