@@ -18,6 +18,7 @@ from assay.contract.columns import sql_type
 from assay.errors import PipelineError
 from assay.scaffold import columns
 from assay.scaffold.columns import Draft
+from assay.scaffold.given import missing_values
 from assay.scaffold.landing import land_sample
 from assay.scaffold.render import File, render
 from assay.scaffold.samples import Sample, read_sample
@@ -43,8 +44,9 @@ CHECKS = "checks"
 
 @dataclass(frozen=True)
 class Started:
-    """What was written, and what its author has still to decide."""
+    """What was written, the golden case's name, and what its author has still to decide."""
 
+    case: str
     written: tuple[Path, ...]
     changed: tuple[Path, ...]
     missing: tuple[str, ...]
@@ -72,12 +74,15 @@ def new_table(
             "a table of tables reads at least one", fix="Name it with --from, or use `pipeline new-source`."
         )
     code = expression or columns.default_expression(tables)
-    drafts, grouped = columns.of_expression(code, tables)
+    columns.of_expression(code, tables)  # what is wrong with it is told before it is run over all rows
+    given = missing_values(project, code, tables)
+    drafts, grouped = columns.of_expression(code, tables, given[0] if given else None)
     _check_key(key, drafts)
     if expression is None:
         grouped = Contract.of(tables[0].model).key
     preserves = tables[0].name if expression is None else None
-    file = File(name, drafts, code, upstream=tables, key=key or grouped, preserves=preserves)
+    inferred = f"the expression and the {rows_told(given[1])} it gives now" if given else "the expression"
+    file = File(name, drafts, code, upstream=tables, key=key or grouped, preserves=preserves, inferred_from=inferred)
     return _write(project, folder / f"{name}.py", file)
 
 
@@ -149,9 +154,8 @@ def _folder(project: Project, name: str, stage: str) -> Path:
     if name in project.graph.nodes:
         raise PipelineError("the table exists", where=str(project.graph.nodes[name].file), fix="Choose another name.")
     folder = Path(importlib.import_module(f"{project.package}.{stage}").__path__[0])
-    taken = [path for path in (folder / f"{name}.py", project.golden / name) if path.exists()]
-    if taken:
-        raise PipelineError("is in the way", where=str(taken[0]), fix="Choose another name, or remove it.")
+    if (folder / f"{name}.py").exists():
+        raise PipelineError("is in the way", where=str(folder / f"{name}.py"), fix="Choose another name, or remove it.")
     return folder
 
 
@@ -179,21 +183,28 @@ def _write(project: Project, path: Path, file: File, check: Callable[[Project], 
     from assay.golden.scaffold import scaffold_case
 
     cases: list[Path] = []
+    case = _free_case(project, file.name)
     try:
         path.write_text(render(file), encoding="utf-8")
         importlib.invalidate_caches()
         fresh = dataclasses.replace(project)  # a new graph, with the new file in it
-        cases = scaffold_case(fresh, file.name, [file.name])
+        cases = scaffold_case(fresh, case, [file.name])
         if check is not None:
             check(fresh)
     except BaseException:
         path.unlink(missing_ok=True)
         if cases:
-            shutil.rmtree(project.golden / file.name)
+            shutil.rmtree(project.golden / case)
         sys.modules.pop(f"{project.package}.{path.parent.name}.{path.stem}", None)
         raise
-    places = (f"{path.parent.name}/{path.name}:", f"golden/{file.name}/")
-    return Started((path, *cases), (), tuple(line for line in problems(fresh) if line.startswith(places)))
+    places = (f"{path.parent.name}/{path.name}:", f"golden/{case}/")
+    return Started(case, (path, *cases), (), tuple(line for line in problems(fresh) if line.startswith(places)))
+
+
+def _free_case(project: Project, table: str) -> str:
+    """The table's name as its case's, or one like it where a case, such as one of the sample's, is called so already."""
+    names = (table, f"{table}-first", *(f"{table}-{number}" for number in range(2, 1000)))
+    return next(name for name in names if not (project.golden / name).exists())
 
 
 def _with_location(project: Project, location: str, address: str | None) -> str | None:
