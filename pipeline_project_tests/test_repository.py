@@ -149,3 +149,32 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def test_every_action_of_a_workflow_is_named_by_its_digest() -> None:
+    uses = [
+        line.split("uses:", 1)[1].strip()
+        for file in (ROOT / ".github" / "workflows").glob("*.yml")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if "uses:" in line
+    ]
+    assert uses
+    loose = [action for action in uses if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)]
+    assert not loose, f"a tag can be moved: {loose}"
+
+
+def test_ci_runs_the_oldest_and_the_newest_supported_python() -> None:
+    first, end = re.findall(r"3\.(\d+)", repository.pyproject()["project"]["requires-python"])
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8"))
+    matrix = workflow["jobs"]["check"]["strategy"]["matrix"]["python-version"]
+    assert matrix == [f"3.{first}", f"3.{int(end) - 1}"]
+
+
+def test_the_hooks_before_a_commit_run_what_is_installed_and_download_nothing() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
+    assert [repo["repo"] for repo in config["repos"]] == ["local"]
+    assert hooks
+    for hook in hooks:
+        assert hook["language"] == "system"
+        assert hook["entry"].startswith((".venv/bin/python -m ", "make --silent ")), hook["entry"]

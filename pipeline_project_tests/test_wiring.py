@@ -5,10 +5,10 @@ from __future__ import annotations
 import dagster as dg
 import duckdb
 
-from assay.compare.sql import quote
 from assay.contract import Contract
 from assay.scaffold.unsaid import problems
-from assay.tables.declare import TableDef
+from assay.sql import quoted
+from assay.tables.nodes import TableDef
 from pipeline_project.project import project
 
 
@@ -50,8 +50,8 @@ def test_every_table_can_be_profiled() -> None:
         for table in project.graph.tables.values():
             contract = Contract.of(table.model)
             nulls = ", ".join(
-                f"CAST(NULL AS {type_}) AS {quote(name)}" for name, type_ in contract.duckdb_columns.items()
+                f"CAST(NULL AS {type_}) AS {quoted(name)}" for name, type_ in contract.duckdb_columns.items()
             )
-            connection.execute(f"CREATE TABLE {quote(table.name)} AS SELECT {nulls}")
+            connection.execute(f"CREATE TABLE {quoted(table.name)} AS SELECT {nulls}")
             for rows in (1, None):
-                assert contract.profile(connection, quote(table.name), rows=rows).rows == 1, table.name
+                assert contract.profile(connection, quoted(table.name), rows=rows).rows == 1, table.name

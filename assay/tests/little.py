@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -123,7 +124,7 @@ class Little:
 
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """A command of the project."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "run.py", *arguments],
             cwd=self.root,
             env={**os.environ, "PYTHONPATH": f"{self.root}{os.pathsep}{ROOT}", "NO_COLOR": "1", **(environment or {})},
@@ -131,6 +132,9 @@ class Little:
             stderr=subprocess.PIPE,
             text=True,
         )
+        # A test that fails leaves nobody behind.
+        atexit.register(process.kill)
+        return process
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
         """The exit code, standard output and standard error of a command."""

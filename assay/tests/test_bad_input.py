@@ -17,11 +17,12 @@ import pytest
 
 from assay.build import BuildResult, build
 from assay.contract.classification import public
-from assay.errors import AuditFailed, PipelineError, SourceError
+from assay.errors import PipelineError, SourceError
 from assay.sources import Csv, EventLog, HtmlTable, Http, Ndjson, PagedJson, Parquet
 from assay.sources.base import Source, Sources
-from assay.tables.declare import RejectBudget
 from assay.tables.graph import Graph
+from assay.tables.nodes import RejectBudget
+from assay.tables.results import AuditFailed
 from assay.tables.run import Run
 from tests.sources.log import append
 from tests.warehouse.house import House, given

@@ -8,10 +8,6 @@ a `PipelineError` keeps its traceback; while a table is built, `mishaps.py` turn
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from assay.tables.results import CheckResult, Publication
 
 
 class PipelineError(Exception):
@@ -38,13 +34,13 @@ class PipelineError(Exception):
         return " ".join(line.split())
 
 
-def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, most: int = 3, written: str = "{}") -> str:
     """What to do about an unknown name: the near ones, else those it is a part of, else `otherwise`."""
     import difflib
 
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=3) or [other for other in names if name and name in other][:3]
-    return f"Did you mean {' or '.join(near)}?" if near else otherwise
+    near = difflib.get_close_matches(name, names, n=most) or [other for other in names if name and name in other][:most]
+    return f"Did you mean {' or '.join(map(written.format, near))}?" if near else otherwise
 
 
 class SettingsError(PipelineError):
@@ -93,30 +89,6 @@ class WarehouseError(PipelineError):
 
 class WarehouseLocked(WarehouseError):
     """Another process holds the warehouse's file."""
-
-
-class AuditFailed(PipelineError):
-    """The data broke a blocking rule. Nothing was published; the previous version stays.
-
-    Attributes:
-        checks: every check evaluated for the table.
-        publication: what would have been published, with action "failed".
-    """
-
-    exit_code = 1
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        where: str | None = None,
-        fix: str | None = None,
-        checks: tuple[CheckResult, ...] = (),
-        publication: Publication | None = None,
-    ) -> None:
-        super().__init__(what, where=where, fix=fix)
-        self.checks = checks
-        self.publication = publication
 
 
 class GoldenError(PipelineError):

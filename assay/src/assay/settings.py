@@ -5,14 +5,13 @@ Nothing here looks at the environment by itself; a project's `settings.py` hands
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import pydantic
 
-from assay.errors import SettingsError
+from assay.errors import SettingsError, did_you_mean
 
 
 class BaseSettings(pydantic.BaseModel):
@@ -116,8 +115,7 @@ class BaseSettings(pydantic.BaseModel):
             if not variable.startswith(cls.prefix):
                 continue
             if variable not in known:
-                close = difflib.get_close_matches(variable, known, n=1)
-                fix = f"Did you mean {close[0]}?" if close else "`pipeline settings` lists all variables."
+                fix = did_you_mean(variable, known, "`pipeline settings` lists all variables.", most=1)
                 raise SettingsError("unknown setting", where=variable, fix=fix)
             if not text.strip():
                 raise SettingsError("is set, but empty", where=variable, fix="Unset it, or give it a value.")

@@ -9,7 +9,7 @@ import duckdb
 import ibis
 
 from assay.contract import Contract
-from assay.contract.payload import quoted
+from assay.sql import quoted
 
 
 def connect() -> duckdb.DuckDBPyConnection:

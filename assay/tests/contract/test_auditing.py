@@ -1,4 +1,4 @@
-"""Counts per rule, and examples a person may see."""
+"""Counts per rule, and no classified value in what is reported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 import pytest
 
-from assay.contract import Contract, audit, internal, personal, public, sample, secret
+from assay.contract import Contract, internal, personal, public, secret
 from tests.contract.support import label, load
 
 CANARY = "canary@example.org"
@@ -40,10 +40,10 @@ def contract(connection):
 
 
 def test_each_rule_counts_its_rows_and_each_row_once_in_rejected(connection, contract):
-    found = audit(connection, "labelled", contract)
+    found = contract.broken(connection, "labelled")
     assert found.rows == 5
     assert found.rejected == 4
-    assert found.broken == {"id.not_null": 1, "id.gt_0": 3, "email.str_length_max_5": 2, "age.le_120": 1}
+    assert found.counts == {"id.not_null": 1, "id.gt_0": 3, "email.str_length_max_5": 2, "age.le_120": 1}
     assert sum(found.masks.values()) == 5
     assert found.masks[(0,)] == 1
 
@@ -52,7 +52,7 @@ def test_a_duplicate_of_a_good_row_stays_good(connection, contract):
     """Pandera's pandas backend drops valid rows whose index repeats a broken one's."""
     load(connection, contract, [(1, None, None, None, 1)] * 3 + [(0, None, None, None, 1)] * 2)
     label(connection, contract)
-    assert audit(connection, "labelled", contract).rejected == 2
+    assert contract.broken(connection, "labelled").rejected == 2
 
 
 def test_a_broken_table_rule_rejects_no_row(connection):
@@ -68,48 +68,29 @@ def test_a_broken_table_rule_rejects_no_row(connection):
     found = Contract.of(Model)
     load(connection, found, [(1,), (2,)])
     label(connection, found)
-    assert audit(connection, "labelled", found).rejected == 0
+    assert found.broken(connection, "labelled").rejected == 0
 
 
 def test_the_profile_is_of_all_rows_or_of_the_valid_ones(connection, contract):
-    everything = audit(connection, "labelled", contract)
-    valid = audit(connection, "labelled", contract, only_valid=True)
-    assert {column.name: column.nulls for column in everything.profile}["id"] == 1
-    assert {column.name: (column.minimum, column.maximum) for column in valid.profile}["id"] == ("1", "1")
-    assert valid.rows == everything.rows == 5
+    everything = contract.profile(connection, "labelled")
+    valid = contract.profile(connection, "labelled", where=f"NOT {contract.broken_sql()}")
+    assert {column.name: column.nulls for column in everything.columns}["id"] == 1
+    assert {column.name: (column.minimum, column.maximum) for column in valid.columns}["id"] == ("1", "1")
+    assert (everything.rows, valid.rows) == (5, 1)
     assert valid.content_hash != everything.content_hash
 
 
 def test_an_empty_relation(connection, contract):
     load(connection, contract, [])
     label(connection, contract)
-    found = audit(connection, "labelled", contract, only_valid=True)
-    assert (found.rows, found.rejected, dict(found.broken), dict(found.masks)) == (0, 0, {}, {})
-    assert {column.distinct for column in found.profile} == {0}
-
-
-def test_examples_are_masked_and_their_sql_finds_all(connection, contract):
-    rows, sql = sample(connection, "labelled", contract, "email.str_length_max_5")
-    assert rows == ({"id": -1, "email": "***", "token": None, "note": "***", "age": 10},) * 2
-    assert len(connection.execute(sql).fetchall()) == 2
-
-
-def test_examples_are_at_most_so_many_and_always_the_same(connection, contract):
-    rows, sql = sample(connection, "labelled", contract, "id.gt_0", limit=2)
-    assert [row["id"] for row in rows] == [-1, -1]
-    assert len(connection.execute(sql).fetchall()) == 3
-
-
-def test_an_unknown_code_is_a_defect_of_the_caller(connection, contract):
-    with pytest.raises(KeyError):
-        sample(connection, "labelled", contract, "id.lt_0")
+    found = contract.broken(connection, "labelled")
+    assert (found.rows, found.rejected, dict(found.counts), dict(found.masks)) == (0, 0, {}, {})
+    assert {column.distinct for column in contract.profile(connection, "labelled").columns} == {0}
 
 
 def test_no_classified_value_is_in_anything_we_report(connection, contract):
-    found = audit(connection, "labelled", contract)
-    assert CANARY not in repr(found)
-    for code in found.broken:
-        rows, _ = sample(connection, "labelled", contract, code)
-        assert CANARY not in repr(rows)
+    assert CANARY not in repr(contract.broken(connection, "labelled"))
+    assert CANARY not in repr(contract.profile(connection, "labelled"))
+    assert CANARY not in repr(contract.masked_rows(connection, "SELECT * FROM labelled"))
     assert CANARY not in repr(contract.key_problems(connection, "labelled", key=("email",)))
     assert CANARY in repr(connection.execute("SELECT * FROM labelled").fetchall())

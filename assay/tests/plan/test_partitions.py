@@ -10,6 +10,7 @@ from assay.commands.plan_commands import apply, plan
 from assay.plan.model import NodePlan, Plan
 from assay.plan.planner import make_plan
 from assay.plan.stale import ranges, told
+from assay.report.plan_page import render_page
 from assay.tables.partitions import daily, static
 from tests.plan.sample import ROWS, Sample
 
@@ -58,6 +59,7 @@ def test_a_late_row_of_an_older_day_is_found_and_its_day_is_built(daily_sample: 
     assert "why     upstream: raw_orders would change: days 2024-01-01\n" in result.output
     assert "why     upstream: orders would change: days 2024-01-01\n" in result.output
     assert result.output.count("changed days 2024-01-01\n") == 3
+    assert render_page(planned(daily_sample)).count("Changed: days 2024-01-01") == 3
     applied = call(daily_sample, "apply", path)
     assert applied.exit_code == 0, applied.output
     assert "the result is the plan" in applied.output

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from assay.project import Project
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
-from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
 
 HEAD = '''"""One row per {0}."""
 

@@ -13,9 +13,10 @@ from assay.build import build
 from assay.commands.new_commands import new_source
 from assay.contract import Contract
 from assay.errors import PipelineError
-from assay.golden.run import case_warehouse
 from assay.sources.base import Sources
 from assay.tables.run import Run
+from assay.warehouse.connection import Options
+from assay.warehouse.warehouse import DryRunWarehouse
 from tests.scaffold.started import Loaded, call, contents, table
 
 ENDINGS = {"csv": "csv", "ndjson": "ndjson", "events": "ndjson"}
@@ -32,7 +33,8 @@ def started(load: Loaded, tmp_path: Path, sample: str | bytes, kind: str = "csv"
     done = call(load(), new_source, "raw_teas", *arguments)
     assert done.exit_code == 0, done.output + repr(done.exception)
     project = load()
-    with case_warehouse(tmp_path).session() as session:
+    options = Options(threads=1, time_zone="UTC")
+    with DryRunWarehouse(None, scratch=tmp_path, options=options, in_memory=True).session() as session:
         sources = Sources({"shop_files": str(folder)})
         built = build(project.graph, ["raw_teas"], session, Run.start(), sources)
         assert built.ok, built.errors

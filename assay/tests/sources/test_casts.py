@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from assay.sources.casts import literal, normal_types, quoted, strict_cast
+from assay.sources.casts import normal_types, strict_cast
+from assay.sql import literal, quoted
 
 
 def moment(clock: str) -> dtm.datetime:

@@ -1,4 +1,4 @@
-"""A table's code version follows the code it reaches, and nothing else."""
+"""A table's code version follows the files it reaches, and of other tables' files only what it imports by name."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import pytest
 from pandera.typing.ibis import Table
 
 from assay.tables.code_version import code_version, source_location
-from assay.tables.declare import TableDef, table
+from assay.tables.declare import table
 from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
 
 FILES = {
     "__init__.py": "",
@@ -147,6 +148,7 @@ class Numbers(pa.DataFrameModel):
     number: dt.Int64
 
 
+IMPORTS_TURNED = "from pandera.typing.ibis import Table\nimport pandera.ibis as pa\n"
 ORDERS, RAW, TEXTS = "transform/orders.py", "extract/raw_orders.py", "shared/texts.py"
 
 
@@ -183,12 +185,10 @@ def test_an_edit_of_reached_code_changes_the_version(
         (ORDERS, '"""Orders with loud names."""', '"""Orders."""\n'),
         (ORDERS, '"""Loud."""', '"""Very loud."""'),
         (ORDERS, '"""One row per order."""', '"""One row per order, by id."""\n\n\n'),
-        (ORDERS, "return UNUSED", "return UNUSED + 1"),
-        (ORDERS, "UNUSED = 1", "UNUSED = 2"),
         (ORDERS, 'description="Who"', 'description="Who ordered"'),
         (ORDERS, 'owner="team:a"', 'owner="team:b", tags={"a": "b"}'),
         (ORDERS, "def loud(name):", "def loud(\n    name,\n):"),
-        (TEXTS, "return 1", "return 2"),
+        (ORDERS, "import pandera.ibis as pa\nfrom pandera.typing.ibis import Table\n", IMPORTS_TURNED),
     ],
 )
 def test_an_edit_of_anything_else_keeps_the_version(tree: Tree, path: str, old: str, new: str) -> None:
@@ -197,11 +197,110 @@ def test_an_edit_of_anything_else_keeps_the_version(tree: Tree, path: str, old: 
     assert tree.versions() == before
 
 
-def test_names_bound_by_a_function_are_not_followed(tree: Tree) -> None:
-    """`inner(unused_helper)` has a parameter of that name: the module's helper is not reached."""
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        pytest.param(ORDERS, "return UNUSED", "return UNUSED + 1", id="a helper of its file that it does not call"),
+        pytest.param(ORDERS, "UNUSED = 1", "UNUSED = 2", id="a constant of its file that it does not read"),
+        pytest.param(TEXTS, "return 1", "return 2", id="an unrelated helper of an imported file"),
+        pytest.param(TEXTS, "def unrelated", "def shouted", id="its name"),
+        pytest.param(ORDERS, "import ibis.expr", "import json\nimport ibis.expr", id="an import that nothing reads"),
+    ],
+)
+def test_a_whole_file_counts_so_that_some_versions_change_without_need(
+    tree: Tree, path: str, old: str, new: str
+) -> None:
     before = tree.versions()
-    tree.edit(ORDERS, "def unused_helper():\n    return", "def unused_helper():\n    return 5 +")
-    assert tree.versions() == before
+    tree.edit(path, old, new)
+    after = tree.versions()
+    assert {name for name in after if after[name] != before[name]} == {"orders"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        pytest.param("[1]", "[2]", {"raw_orders"}, id="its function"),
+        pytest.param("MOST = 9", "MOST = 8", {"raw_orders"}, id="what only its function reads"),
+        pytest.param("cheap = 1", "cheap = 2", {"raw_orders"}, id="a class nobody imports"),
+        pytest.param("LEAST = 0", "LEAST = 1", {"raw_orders", "orders"}, id="what the imported contract reads"),
+        pytest.param("LEAST) or LEAST", "LEAST)", {"raw_orders", "orders"}, id="what a helper of the contract does"),
+        pytest.param("return text", "return text[1:]", {"raw_orders", "orders"}, id="an import the contract reads"),
+    ],
+)
+def test_of_a_file_that_holds_tables_only_imported_names_and_what_they_read_count(
+    tree: Tree, old: str, new: str, changed: set[str]
+) -> None:
+    helpers = """
+from code_version_sample.shared.late import late
+
+LEAST = 0
+MOST = 9
+
+
+class Prices:
+    cheap = 1
+
+
+def least():
+    return abs(LEAST) or LEAST
+
+
+class RawOrders("""
+    tree.edit(RAW, "\nclass RawOrders(", helpers)
+    tree.edit(RAW, "ge=0", "ge=least()")
+    tree.edit(RAW, 'description="Who"', 'description="Who", str_contains=late("a")')
+    tree.edit(RAW, '"id": [1]', '"id": [1][:MOST]')
+    before = tree.versions()
+    tree.edit("shared/late.py" if old == "return text" else RAW, old, new)
+    after = tree.versions()
+    assert {name for name in after if after[name] != before[name]} == changed
+
+
+def test_another_table_of_the_same_file_is_another_table(tree: Tree) -> None:
+    other = "\n\n@table()\ndef others(raw_orders: Table[RawOrders]) -> Table[Orders]:\n    return raw_orders.limit(1)\n"
+    tree.write(ORDERS, (tree.root / ORDERS).read_text() + other)
+    before = tree.versions()
+    tree.edit(ORDERS, "limit(1)", "limit(2)")
+    after = tree.versions()
+    assert {name for name in after if after[name] != before[name]} == {"others"}
+
+
+@pytest.mark.parametrize(
+    ("imported", "read"),
+    [
+        ("import code_version_sample.shared.late", "code_version_sample.shared.late.late"),
+        ("import code_version_sample.shared", "code_version_sample.shared.late.late"),
+        ("import code_version_sample", "code_version_sample.shared.late.late"),
+        ("import code_version_sample.shared.late as other", "other.late"),
+        ("from code_version_sample import shared", "shared.late.late"),
+        ("from .. import shared", "shared.late.late"),
+        ("from ..shared.late import late as other", "other"),
+        ("from ..shared.late import *", "late"),
+    ],
+)
+def test_every_way_to_import_is_followed(tree: Tree, imported: str, read: str) -> None:
+    tree.edit(ORDERS, "    from code_version_sample.shared.late import late\n", "")
+    tree.edit(ORDERS, "LIMITS = [10]", f"{imported}\nLIMITS = [10]")
+    tree.edit(ORDERS, "late(loud(inner(rows.name)))", f"{read}(loud(inner(rows.name)))")
+    before = tree.versions()
+    tree.edit("shared/late.py", "return text", "return text.strip()")
+    assert tree.versions()["orders"] != before["orders"]
+
+
+def test_looking_for_a_module_runs_nothing(tree: Tree) -> None:
+    tree.write("shared/late.py", "raise SystemExit('was run')\ndef late(text):\n    return text\n")
+    before = tree.versions()
+    assert "code_version_sample.shared.late" not in sys.modules
+    tree.edit("shared/late.py", "return text", "return text.strip()")
+    assert tree.versions()["orders"] != before["orders"]
+
+
+def test_nothing_is_read_again_while_no_file_changed(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.versions()
+    node = Graph.load(tree.package, ["extract", "transform"]).get("orders")
+    before = code_version(node)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
+    assert code_version(node) == before
 
 
 def test_imports_in_a_circle_end(tree: Tree) -> None:
@@ -232,6 +331,24 @@ def test_a_table_made_by_a_factory_counts_the_plain_values_of_its_closure() -> N
 
     assert code_version(make(1)) == code_version(make(1))
     assert code_version(make(1)) != code_version(make(2))
+
+
+def test_two_tables_of_one_name_made_in_one_file_are_told_apart() -> None:
+    def first() -> TableDef:
+        @table()
+        def numbers() -> Table[Numbers]:
+            return ibis.memtable({"number": [1]})
+
+        return numbers
+
+    def second() -> TableDef:
+        @table()
+        def numbers() -> Table[Numbers]:
+            return ibis.memtable({"number": [2]})
+
+        return numbers
+
+    assert code_version(first()) != code_version(second())
 
 
 def test_source_location_points_at_the_decorator(tree: Tree) -> None:

@@ -12,10 +12,10 @@ import pandera.ibis as pa
 import pytest
 from pandera.typing.ibis import Table
 
-from assay import KeepFirst, Reference, daily, export, invariant, public, table
+from assay import KeepFirst, Reference, daily, export, hourly, invariant, public, static, table, weekly
 from assay.errors import ContractError, WiringError
-from assay.tables.declare import Node
 from assay.tables.graph import Graph
+from assay.tables.nodes import Node
 from tests.tables import declared
 from tests.tables.declared import FILE, Customer, Order, Total, customers, orders, totals
 
@@ -213,6 +213,9 @@ class Broken(pa.DataFrameModel):
         (Order, {"partitions": daily("sold", start="2026-01-01")}, "its partition column 'sold' is no column of Order"),
         (Order, {"partitions": daily("order_id", start="2026-01-01")}, "its partition column 'order_id' is BIGINT"),
         (Order, {"partitions": daily("shipped", start="2026-01-01")}, "'shipped' is nullable DATE"),
+        (Order, {"partitions": weekly("order_id", start="2026-01-05")}, "is BIGINT. Make it a DATE that is not null"),
+        (Order, {"partitions": hourly("day", start="2026-01-05")}, "is DATE. Make it a TIMESTAMP WITH TIME ZONE"),
+        (Order, {"partitions": static("day", keys=["a"])}, "is DATE. Make it a VARCHAR that is not null"),
         (Keyless, {"keep": KeepFirst(("day",))}, "keep= needs a key, and Keyless has none"),
         (Order, {"keep": KeepFirst(("-sold",))}, "keep= orders by '-sold', which is no column of Order"),
         (Order, {"references": [Reference(("x",), "customers")]}, "by 'x', which is no column of Order"),

@@ -8,7 +8,7 @@ from pandera.typing.ibis import Table
 
 from assay import KeepFirst, Reference, RejectBudget, Run, export, invariant, table
 from assay.errors import WiringError
-from assay.tables.declare import ExportDef
+from assay.tables.nodes import ExportDef
 from tests.tables import declared
 from tests.tables.declared import FILE, Order, Total
 
@@ -78,6 +78,7 @@ def with_source(source: ibis.Table) -> Table[Order]:
         (many, {}, "parameter 'others' has no usable annotation"),
         (plain, {"source": FILE}, "`source=` and a parameter `source: ibis.Table` go together"),
         (with_source, {}, "`source=` and a parameter `source: ibis.Table` go together"),
+        (plain, {"partitions": "day"}, "partitions= is str. Use hourly, daily, weekly, monthly or static"),
         (plain, {"preserves": "customers"}, "preserves='customers' is none of its inputs (orders)"),
     ],
 )

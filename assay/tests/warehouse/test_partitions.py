@@ -17,8 +17,8 @@ from ibis import _
 
 from assay.contract.classification import public
 from assay.errors import WiringError
-from assay.tables.declare import RejectBudget
 from assay.tables.graph import Graph
+from assay.tables.nodes import RejectBudget
 from assay.tables.partitions import PartitionRange, daily, monthly, static
 from assay.tables.run import Run
 from assay.warehouse.quarantine.replay import replay
@@ -302,5 +302,5 @@ def test_a_warehouse_without_versions_per_partition_gets_them(house: House) -> N
 
 def test_a_stream_has_no_partitions() -> None:
     stream = given("a", Dated, Given("", offsets={0: 1}, incremental=True), partitions=DAYS)
-    with pytest.raises(WiringError, match="read on from where it was left"):
+    with pytest.raises(WiringError, match="event log's table cannot be partitioned"):
         Graph.of([stream])

@@ -10,9 +10,10 @@ import pandera.ibis as pa
 import pytest
 
 from assay.contract.classification import personal, public
-from assay.errors import AuditFailed, SourceError, WarehouseError, WiringError
-from assay.tables.declare import KeepFirst, Reference, RejectBudget
+from assay.errors import SourceError, WarehouseError, WiringError
+from assay.tables.nodes import KeepFirst, Reference, RejectBudget
 from assay.tables.partitions import daily
+from assay.tables.results import AuditFailed
 from assay.tables.run import Run
 from tests.warehouse.house import (
     Given,

@@ -24,7 +24,8 @@ from assay.compare.model import (
     ToleranceUse,
 )
 from assay.compare.samples import Sampler, delta
-from assay.compare.sql import Pair, companion, fingerprint, names, quote, sum_of_hashes
+from assay.compare.sql import Pair, companion, fingerprint, names, sum_of_hashes
+from assay.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -216,16 +217,16 @@ class Keyed:
 
     def _nulls(self, side: Side, query: str) -> list[KeyProblem]:
         columns = self._key_columns(side)
-        null = f"FROM ({query}) WHERE " + " OR ".join(f"{quote(name)} IS NULL" for name in columns)
+        null = f"FROM ({query}) WHERE " + " OR ".join(f"{quoted(name)} IS NULL" for name in columns)
         row = self.connection.execute(f"SELECT count(*) {null}").fetchone()
         if row is None or not row[0]:
             return []
-        samples = self.sampler.rows(columns, f"SELECT * {null}", ", ".join(map(quote, columns)))
+        samples = self.sampler.rows(columns, f"SELECT * {null}", ", ".join(map(quoted, columns)))
         return [KeyProblem(side, "null", int(row[0]), tuple(samples))]
 
     def _duplicates(self, side: Side, query: str) -> list[KeyProblem]:
         columns = self._key_columns(side)
-        by = ", ".join(map(quote, columns))
+        by = ", ".join(map(quoted, columns))
         repeated = f"SELECT {by}, count(*) AS __n FROM ({query}) GROUP BY {by} HAVING count(*) > 1"
         row = self.connection.execute(f"SELECT count(*), sum(__n) FROM ({repeated})").fetchone()
         if row is None or not row[0]:
@@ -243,8 +244,8 @@ class Keyed:
         read = [pair for pair in self.pairs if pair in self.keys or pair in pairs]
         structs = {
             "d": [f"{key} := d.{key}" for key in self._key_names()],
-            "e": [f"{quote(pair.expected.name)} := {pair.left}" for pair in read],
-            "a": [f"{quote(pair.actual.name)} := {pair.right}" for pair in read],
+            "e": [f"{quoted(pair.expected.name)} := {pair.left}" for pair in read],
+            "a": [f"{quoted(pair.actual.name)} := {pair.right}" for pair in read],
         }
         columns = ", ".join(f"struct_pack({', '.join(fields)}) AS {name}" for name, fields in structs.items())
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {_SUSPECT_TABLE} AS SELECT {columns} FROM {joined}")

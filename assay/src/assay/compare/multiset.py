@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from assay.compare.model import Column, Difference, RowSample
 from assay.compare.samples import Sampler
-from assay.compare.sql import Pair, companion, fingerprint, names, quote
+from assay.compare.sql import Pair, companion, fingerprint, names
+from assay.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -157,8 +158,8 @@ def numbered(expected: str, actual: str, pairs: list[Pair]) -> tuple[str, str, l
     loose = [pair for pair in pairs if pair.loose]
     queries = []
     for query, name in ((expected, "expected"), (actual, "actual")):
-        by = ", ".join(quote(getattr(pair, name).name) for pair in strict)
-        order = ", ".join(quote(getattr(pair, name).name) for pair in loose)
+        by = ", ".join(quoted(getattr(pair, name).name) for pair in strict)
+        order = ", ".join(quoted(getattr(pair, name).name) for pair in loose)
         partition = f"PARTITION BY {by} " if by else ""
         queries.append(f"SELECT *, row_number() OVER ({partition}ORDER BY {order}) AS __nth FROM ({query})")
     nth = Column("__nth", "BIGINT")

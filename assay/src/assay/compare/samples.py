@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING
 
-from assay.compare.sql import is_float, quote
+from assay.compare.sql import is_float
+from assay.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,7 +29,7 @@ class Sampler:
 
     def rows(self, names: Sequence[str], query: str, order: str) -> list[dict[str, str | None]]:
         """Columns `names` of the first rows of `query`, as text."""
-        columns = ", ".join(f"CAST({quote(name)} AS VARCHAR)" for name in names)
+        columns = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name in names)
         found = self.connection.execute(
             f"SELECT {columns} FROM ({query}) ORDER BY {order} LIMIT {self.limit}"
         ).fetchall()

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from assay.compare.model import Column, CompareError, Tolerance
+from assay.sql import quoted
 
 _FLOATS = {"FLOAT", "DOUBLE"}
 _CONVERTIBLE = {
@@ -15,16 +16,6 @@ _CONVERTIBLE = {
 }
 _TEXT_TELLS_MORE = re.compile(r"FLOAT|DOUBLE|INTERVAL|TIME WITH TIME ZONE")
 _NESTED = re.compile(r"\[\d*\]$|^(STRUCT|MAP|UNION|VARIANT)")
-
-
-def quote(name: str) -> str:
-    """A SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A SQL string."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def is_float(type_: str) -> bool:
@@ -86,11 +77,11 @@ class Pair:
 
     @property
     def left(self) -> str:
-        return f"e.{quote(self.expected.name)}"
+        return f"e.{quoted(self.expected.name)}"
 
     @property
     def right(self) -> str:
-        return f"a.{quote(self.actual.name)}"
+        return f"a.{quoted(self.actual.name)}"
 
     @property
     def hashable(self) -> bool:
@@ -125,7 +116,7 @@ class Pair:
     def key(self, side: str) -> str:
         """The value as rows are matched on it; a retyped key by what both types can hold."""
         here, there = (self.expected, self.actual) if side == "e" else (self.actual, self.expected)
-        column = quote(here.name)
+        column = quoted(here.name)
         if not self.retyped:
             return column
         text = f"CAST({column} AS VARCHAR)"
@@ -138,7 +129,7 @@ class Pair:
 
 def names(pairs: list[Pair], side: str) -> list[str]:
     """The pairs' columns on one side, quoted."""
-    return [quote((pair.expected if side == "e" else pair.actual).name) for pair in pairs]
+    return [quoted((pair.expected if side == "e" else pair.actual).name) for pair in pairs]
 
 
 def fingerprint(pairs: list[Pair], side: str) -> str:
@@ -150,7 +141,7 @@ def fingerprint(pairs: list[Pair], side: str) -> str:
     parts: list[str] = []
     for pair in pairs:
         column = pair.expected if side == "e" else pair.actual
-        value = f"({quote(column.name)} IS NULL)" if pair.volatile else quote(column.name)
+        value = f"({quoted(column.name)} IS NULL)" if pair.volatile else quoted(column.name)
         parts.append(value)
         if not pair.volatile:
             extra = f"signbit({value})" if is_float(column.type) else companion(value, column.type)

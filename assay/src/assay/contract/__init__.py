@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 _EXPORTS = {
-    "Audit": "auditing",
     "Broken": "auditing",
     "Column": "columns",
     "Contract": "contract",
@@ -23,18 +22,15 @@ _EXPORTS = {
     "RowRule": "rules",
     "SchemaProblem": "columns",
     "TableRule": "rules",
-    "audit": "auditing",
     "internal": "masking",
     "key_problems": "uniqueness",
     "mask": "masking",
     "masked_rows": "masking",
     "personal": "masking",
     "public": "masking",
-    "sample": "auditing",
     "secret": "masking",
 }
 __all__ = [
-    "Audit",
     "Broken",
     "Column",
     "Contract",
@@ -43,19 +39,17 @@ __all__ = [
     "RowRule",
     "SchemaProblem",
     "TableRule",
-    "audit",
     "internal",
     "key_problems",
     "mask",
     "masked_rows",
     "personal",
     "public",
-    "sample",
     "secret",
 ]
 
 if TYPE_CHECKING:
-    from assay.contract.auditing import Audit, Broken, audit, sample
+    from assay.contract.auditing import Broken
     from assay.contract.columns import Column, SchemaProblem
     from assay.contract.contract import Contract
     from assay.contract.masking import internal, mask, masked_rows, personal, public, secret

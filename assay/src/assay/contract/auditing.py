@@ -1,19 +1,15 @@
-"""Counting and showing what `Contract.label` found: broken rules, rejected rows, offending examples."""
+"""Counting what `Contract.label` found: broken rules and rejected rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from assay.contract.payload import quoted
-from assay.contract.profile import ColumnProfile
-from assay.contract.profile import profile as profile_of
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import duckdb
 
-    from assay.contract.contract import Contract
+    from assay.contract.rules import RowRule
 
 
 @dataclass(frozen=True)
@@ -33,19 +29,19 @@ class Broken:
     masks: Mapping[tuple[int, ...], int]
 
 
-@dataclass(frozen=True)
-class Audit:
-    """`Broken` and the profile of the audited rows."""
+class Labelled(Protocol):
+    """What of a contract says how its rows are labelled."""
 
-    rows: int
-    broken: Mapping[str, int]
-    masks: Mapping[tuple[int, ...], int]
-    rejected: int
-    profile: tuple[ColumnProfile, ...]
-    content_hash: str
+    @property
+    def mask_columns(self) -> tuple[str, ...]: ...
+
+    @property
+    def row_rules(self) -> tuple[RowRule, ...]: ...
+
+    def codes(self, masks: Sequence[int]) -> tuple[str, ...]: ...
 
 
-def broken(connection: duckdb.DuckDBPyConnection, relation: str, contract: Contract) -> Broken:
+def broken(connection: duckdb.DuckDBPyConnection, relation: str, contract: Labelled) -> Broken:
     """How many rows of a labelled relation broke which rules; reads the mask columns alone."""
     columns = ", ".join(contract.mask_columns)
     found = connection.execute(f"SELECT {columns}, count(*) FROM {relation} GROUP BY {columns} ORDER BY {columns}")
@@ -60,32 +56,3 @@ def broken(connection: duckdb.DuckDBPyConnection, relation: str, contract: Contr
         counts={code: rows for code, rows in counts.items() if rows},
         masks=masks,
     )
-
-
-def audit(
-    connection: duckdb.DuckDBPyConnection, relation: str, contract: Contract, *, only_valid: bool = False
-) -> Audit:
-    """Broken rules and profile of a labelled relation, in one scan of the masks and one of the columns.
-
-    Args:
-        only_valid: profile and hash only the rows that broke no rule; rules are counted over all rows.
-    """
-    found = broken(connection, relation, contract)
-    where = f"NOT {contract.broken_sql()}" if only_valid and found.rejected else None
-    described = profile_of(connection, relation, contract, where=where)
-    return Audit(found.rows, found.counts, found.masks, found.rejected, described.columns, described.content_hash)
-
-
-def sample_sql(contract: Contract, relation: str, code: str) -> str:
-    """SQL that finds every row of a labelled relation that broke the rule `code`; raises KeyError if there is none."""
-    index = {rule.code: number for number, rule in enumerate(contract.row_rules)}[code]
-    columns = ", ".join(quoted(column.name) for column in contract.columns)
-    return f"SELECT {columns} FROM {relation} WHERE {contract.bit_sql(index)}"
-
-
-def sample(
-    connection: duckdb.DuckDBPyConnection, relation: str, contract: Contract, code: str, limit: int = 10
-) -> tuple[tuple[Mapping[str, Any], ...], str]:
-    """Up to `limit` masked rows that broke the rule `code`, and the SQL that finds all of them."""
-    sql = sample_sql(contract, relation, code)
-    return contract.masked_rows(connection, f"{sql} ORDER BY ALL LIMIT {limit}"), sql

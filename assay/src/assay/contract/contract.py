@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from assay.contract import auditing, masking, payload, profile, rules, uniqueness
 from assay.contract.columns import Column, SchemaProblem, schema_problems
+from assay.contract.reading import read
 from assay.errors import ContractError
+from assay.sql import literal, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -60,11 +62,9 @@ class Contract:
         Raises:
             ContractError: something in the model cannot be enforced in the database; names file, model and field.
         """
-        from assay.contract.reading import read
-
         with _lock:
             if model not in _contracts:
-                _contracts[model] = read(model)
+                _contracts[model] = cls(**read(model))
             return _contracts[model]
 
     @property
@@ -90,7 +90,7 @@ class Contract:
     @property
     def row_hash_sql(self) -> str:
         """SQL: a hash of the row's values; the sum over rows is the same in any order."""
-        return f"hash({', '.join(f'hash({payload.quoted(column.name)})' for column in self.columns)})"
+        return f"hash({', '.join(f'hash({quoted(column.name)})' for column in self.columns)})"
 
     @cached_property
     def mask_columns(self) -> tuple[str, ...]:
@@ -155,7 +155,7 @@ class Contract:
     def reason_codes_sql(self) -> str:
         """SQL over a labelled relation: the codes of the broken rules as VARCHAR[], in rule order."""
         flags = [
-            f"CASE WHEN {self.bit_sql(index)} THEN {payload.literal(rule.code)} END"
+            f"CASE WHEN {self.bit_sql(index)} THEN {literal(rule.code)} END"
             for index, rule in enumerate(self.row_rules)
         ]
         if not flags:
@@ -195,7 +195,7 @@ class Contract:
             where: SQL that narrows the rows.
             rows: how many there are, where that is known: few are profiled in one scan.
         """
-        return profile.profile(connection, relation, self, where=where, rows=rows)
+        return profile.profile(connection, relation, self.columns, where=where, rows=rows)
 
     def key_problems(
         self,

@@ -10,25 +10,17 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from assay.sql import literal, quoted
+
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
 
     from assay.contract.columns import Column
 
 
-def quoted(name: str) -> str:
-    """`name` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def free(name: str, taken: Iterable[str]) -> str:
     """`name`, for a value that stands beside a row's own; `__name`, which no column is called, where one has it."""
     return f"__{name}" if name in {other.lower() for other in taken} else name
-
-
-def literal(text: str) -> str:
-    """`text` as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def to_payload(columns: Iterable[Column]) -> str:

@@ -10,17 +10,17 @@ and counting them exactly is cheap. (Distinct sampling: P. Gibbons, VLDB 2001.)
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.contract.classification import is_masked, mask
-from assay.contract.payload import quoted
+from assay.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb
 
     from assay.contract.columns import Column
-    from assay.contract.contract import Contract
 
 SAMPLED = 64
 """One of so many distinct values is counted; a power of two."""
@@ -57,7 +57,7 @@ class Profile:
 def profile(
     connection: duckdb.DuckDBPyConnection,
     relation: str,
-    contract: Contract,
+    columns: Sequence[Column],
     *,
     where: str | None = None,
     rows: int | None = None,
@@ -71,7 +71,7 @@ def profile(
         where: SQL that narrows the rows.
         rows: how many there are, where that is known: with few rows one scan counts every distinct value.
     """
-    columns, small = contract.columns, rows is not None and rows < SAMPLED * ENOUGH
+    small = rows is not None and rows < SAMPLED * ENOUGH
     source = f"{relation} WHERE {where}" if where else relation
     hashed = ", ".join(f"hash({quoted(column.name)}) AS __hash_{index}" for index, column in enumerate(columns))
     row_hash = f"hash({', '.join(f'__hash_{index}' for index in range(len(columns)))})"
@@ -91,7 +91,7 @@ def profile(
             _column_profile(column, found, distinct[column.name], numbers)
             for column, numbers in zip(columns, values, strict=True)
         ),
-        _digest(contract, found, int(total)),
+        _digest(columns, found, int(total)),
     )
 
 
@@ -142,6 +142,6 @@ def _column_profile(column: Column, rows: int, distinct: int, values: tuple[Any,
     )
 
 
-def _digest(contract: Contract, rows: int, total: int) -> str:
-    described = "\n".join(f"{name} {sql_type}" for name, sql_type in contract.duckdb_columns.items())
+def _digest(columns: Sequence[Column], rows: int, total: int) -> str:
+    described = "\n".join(f"{column.name} {column.sql_type}" for column in columns)
     return hashlib.sha256(f"{described}\n{rows}\n{total}".encode()).hexdigest()[:32]

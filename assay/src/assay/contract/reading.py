@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from assay.contract import checks, naming, rules
 from assay.contract.columns import Column, classification_of, ibis_type, sql_type
-from assay.contract.contract import Contract
 from assay.errors import ContractError
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ CHECKS = ("schema", "rows_valid", "unique_key", "reconciles")
 """Checks that every table has; a rule about the table is a check beside them."""
 
 
-def read(model: type[DataFrameModel]) -> Contract:
-    """The contract of `model`; raises ContractError naming file, model and field."""
+def read(model: type[DataFrameModel]) -> dict[str, Any]:
+    """The fields of a `Contract`, read from `model`; raises ContractError naming file, model and field."""
     import ibis
 
     where = checks.Where(_file(model), model.__name__)
@@ -46,19 +45,19 @@ def read(model: type[DataFrameModel]) -> Contract:
     _refuse_codes(found, where)
     keys = _keys(schema, where)
     columns = tuple(_column(name, column, types[name], keys, where) for name, column in schema.columns.items())
-    return Contract(
-        name=model.__name__,
-        file=where.file,
-        model=model,
-        columns=columns,
-        keys=keys,
-        row_rules=tuple(rule for rule in found if isinstance(rule, rules.RowRule)),
-        table_rules=tuple(rule for rule in found if isinstance(rule, rules.TableRule)),
-        strict=schema.strict is True,
-        ordered=bool(schema.ordered),
-        description=schema.description or inspect.cleandoc(vars(model).get("__doc__") or "") or None,
-        rows=rows,
-    )
+    return {
+        "name": model.__name__,
+        "file": where.file,
+        "model": model,
+        "columns": columns,
+        "keys": keys,
+        "row_rules": tuple(rule for rule in found if isinstance(rule, rules.RowRule)),
+        "table_rules": tuple(rule for rule in found if isinstance(rule, rules.TableRule)),
+        "strict": schema.strict is True,
+        "ordered": bool(schema.ordered),
+        "description": schema.description or inspect.cleandoc(vars(model).get("__doc__") or "") or None,
+        "rows": rows,
+    }
 
 
 def _file(model: type) -> str:

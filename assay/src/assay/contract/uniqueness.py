@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from assay.contract.payload import free, quoted
+from assay.contract.payload import free
+from assay.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb
 
-    from assay.contract.contract import Contract
-
 SAMPLE = 10
 FEW = 100_000
 """Up to so many rows their keys are grouped at once."""
+
+
+class Keyed(Protocol):
+    """What of a contract is needed to judge and to show its keys."""
+
+    @property
+    def key(self) -> tuple[str, ...]: ...
+
+    def masked_rows(self, connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Mapping[str, Any], ...]: ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ def find_suspects(
 def key_problems(
     connection: duckdb.DuckDBPyConnection,
     relation: str,
-    contract: Contract,
+    contract: Keyed,
     *,
     where: str | None = None,
     key: tuple[str, ...] | None = None,

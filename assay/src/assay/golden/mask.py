@@ -16,9 +16,9 @@ import json
 import secrets
 from typing import TYPE_CHECKING
 
-from assay.compare.sql import literal, quote
 from assay.errors import GoldenError
 from assay.golden.yaml_file import shown
+from assay.sql import literal, quoted
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -46,9 +46,9 @@ class Mask:
 
     def sql(self, column: str) -> str:
         """SQL for the same of a column. Hashed twice, as HMAC does, which DuckDB does not have."""
-        key, text = literal(self._key), f"CAST({quote(column)} AS VARCHAR)"
+        key, text = literal(self._key), f"CAST({quoted(column)} AS VARCHAR)"
         digest = f"left(sha256({key} || sha256({key} || {text})), {_SHOWN})"
-        return f"CASE WHEN {quote(column)} IS NOT NULL THEN {literal('masked:')} || {digest} END"
+        return f"CASE WHEN {quoted(column)} IS NOT NULL THEN {literal('masked:')} || {digest} END"
 
 
 def project_mask(project: Project) -> Mask:

@@ -13,16 +13,17 @@ from dagster._check import CheckError
 from assay import progress
 from assay.build import Progress, build_node, own_partitions
 from assay.contract import Contract
-from assay.errors import AuditFailed, CodeError, PipelineError, SourceUnavailable, WiringError
+from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
 from assay.orchestration.history import together
 from assay.orchestration.metadata import PARTITION_ROWS, check_results, definition_metadata, publication_metadata
 from assay.orchestration.resources import WarehouseResource, sources_resource
 from assay.project import Project
 from assay.tables.code_version import code_version
-from assay.tables.declare import ExportDef, TableDef
 from assay.tables.graph import Graph
+from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.partitions import PartitionRange, Partitions
+from assay.tables.results import AuditFailed
 
 Node = TableDef | ExportDef
 

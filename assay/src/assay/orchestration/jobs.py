@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dtm
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -10,8 +13,8 @@ import dagster as dg
 from assay.errors import PipelineError, WarehouseLocked, WiringError
 from assay.orchestration.assets import PARTITION_TAG, build_resources, unpartitioned
 from assay.orchestration.dry_run_job import dry_run_job
-from assay.tables.declare import TableDef
-from assay.tables.partitions import due, touched
+from assay.tables.nodes import Node, TableDef
+from assay.tables.partitions import PartitionRange, Unit, touched
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -91,6 +94,28 @@ def daily_schedule(project: Project, *, hour: int, timezone: str, lookback: int 
         return dg.RunRequest(run_key=key, tags={PARTITION_TAG: str(asked)}, asset_selection=chosen)
 
     return daily
+
+
+def due(nodes: Iterable[Node], now: dtm.datetime, *, lookback: int = 0) -> PartitionRange | None:
+    """What a daily run at `now` is for: the newest complete partitions of the finest unit, and `lookback` before them.
+
+    Of hours it is those of a day, and of `lookback` days before. A coarser table builds a partition when the range
+    touches one that is complete. None where no table is partitioned by time, or all of them have ended: build it all.
+    """
+    found: dict[Unit, list[PartitionRange]] = {}
+    for parts in (parts for node in nodes if (parts := getattr(node, "partitions", None)) is not None):
+        back = 24 * (lookback + 1) - 1 if parts.unit == "hour" else lookback
+        endless = dataclasses.replace(parts, stop=None).newest(now, lookback=back)
+        if (
+            parts.unit != "static"
+            and endless
+            and endless.start < (stop := min(endless.stop, parts.stop or endless.stop))
+        ):
+            found.setdefault(parts.unit, []).append(PartitionRange(endless.start, stop))
+    for unit in ("hour", "day", "week", "month"):
+        if ranges := found.get(unit):
+            return PartitionRange(min(each.start for each in ranges), max(each.stop for each in ranges))
+    return None
 
 
 def event_log_sensors(project: Project) -> list[dg.SensorDefinition]:

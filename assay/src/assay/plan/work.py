@@ -12,15 +12,15 @@ from assay.build import build_node
 from assay.compare import Difference, compare
 from assay.contract import Contract
 from assay.contract.classification import is_masked
-from assay.errors import AuditFailed, PipelineError
+from assay.errors import PipelineError
 from assay.plan import effects
 from assay.plan.model import Action, Fingerprints, NodePlan
 from assay.plan.published import Books, read_books
 from assay.plan.reasons import reasons
 from assay.plan.stale import told
 from assay.tables.code_version import code_version
-from assay.tables.declare import ExportDef, TableDef
-from assay.tables.results import joined
+from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.results import AuditFailed, joined
 from assay.warehouse.parts import Parts
 from assay.warehouse.session import Session, qualified
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from assay.sources.base import Sources
     from assay.tables.results import Publication
     from assay.tables.run import Run
-    from assay.warehouse.versions import PartitionRecord
+    from assay.warehouse.ops import PartitionRecord
 
 Node = TableDef | ExportDef
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import ibis
     import ibis.expr.datatypes as dt
 
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
 
 
 @dataclass(frozen=True)

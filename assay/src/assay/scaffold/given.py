@@ -10,7 +10,7 @@ from assay.scaffold.columns import evaluated
 
 if TYPE_CHECKING:
     from assay.project import Project
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
 
 
 def missing_values(project: Project, code: str, upstream: Sequence[TableDef]) -> tuple[dict[str, bool], int] | None:

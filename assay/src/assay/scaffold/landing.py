@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.errors import AuditFailed, PipelineError
+from assay.errors import PipelineError
+from assay.tables.results import AuditFailed
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -17,15 +18,18 @@ if TYPE_CHECKING:
 def land_sample(project: Project, *, name: str, sample: Path, kind: str, items: str | None) -> None:
     """Build table `name` from the sample alone; raises PipelineError, saying why, unless every row of it is published."""
     from assay.build import build
-    from assay.golden.run import case_warehouse
     from assay.tables.run import Run
+    from assay.warehouse.connection import Options
+    from assay.warehouse.warehouse import DryRunWarehouse
 
     source = project.graph.tables[name].source
     assert source is not None
     with tempfile.TemporaryDirectory(prefix="sample_") as folder:
         place = Path(folder) / "source"
         place.mkdir()
-        with case_warehouse(Path(folder)).session() as session, _served(source, sample, kind, items, place) as sources:
+        options = Options(threads=1, time_zone="UTC")
+        warehouse = DryRunWarehouse(None, scratch=Path(folder), options=options, in_memory=True, keeps_books=False)
+        with warehouse.session() as session, _served(source, sample, kind, items, place) as sources:
             built = build(project.graph, [name], session, Run.start(), sources)
             error = built.errors.get(name)
             if error is None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import PipelineError
 from assay.scaffold.columns import Draft, python_names, python_string
-from assay.sources.casts import literal, quoted, strict_cast
+from assay.sources.casts import strict_cast
+from assay.sql import literal, quoted
 
 if TYPE_CHECKING:
     import duckdb

@@ -23,7 +23,7 @@ from assay.scaffold.landing import land_sample
 from assay.scaffold.render import File, render
 from assay.scaffold.samples import Sample, read_sample
 from assay.scaffold.unsaid import problems
-from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
 from assay.words import rows_told
 
 if TYPE_CHECKING:

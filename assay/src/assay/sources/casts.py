@@ -28,16 +28,6 @@ _SHAPES = {
 }
 
 
-def quoted(name: str) -> str:
-    """`name` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """`text` as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def normal_types(connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str]) -> dict[str, str]:
     """The columns with their types as DuckDB itself spells them, e.g. TIMESTAMPTZ -> TIMESTAMP WITH TIME ZONE."""
     if not columns:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from assay.errors import SourceError
 from assay.sources import files
 from assay.sources.base import Landed, Landing
-from assay.sources.casts import literal
 from assay.sources.columns import check_names
 from assay.sources.lines import Dialect, Survey, other_delimiter, read_lines, survey
 from assay.sources.rows import TextRows, temporary_name
 from assay.sources.text import Text, opened
+from assay.sql import literal
 
 
 @dataclass(frozen=True)

@@ -174,17 +174,18 @@ def read_lines(
             _check_trailer(match, count, where)
             return count, number
         count += 1
-        parts = [(number, line, end)]
+        parts, record = [(number, line, end)], line
         size, is_open = len(line), dialect.is_open(line)
         while is_open and size < LONGEST and (more := next(lines, None)) is not None:
             parts.append(more)
             size += len(more[1])
             is_open ^= dialect.is_open(more[1])
-        record = "".join(itertools.chain.from_iterable(part[1:] for part in parts)) if len(parts) > 1 else line
-        record = record.removesuffix(parts[-1][2]) if len(parts) > 1 else record
+        if len(parts) > 1:
+            record = "".join(itertools.chain.from_iterable(part[1:] for part in parts)).removesuffix(parts[-1][2])
         fields = dialect.split(record)
-        whole = any(len(dialect.split(part[1]) or ()) == len(order) for part in parts[1:])
-        if fields is None or (len(fields) != len(order) and whole):
+        if fields is None or (
+            len(fields) != len(order) and any(len(dialect.split(part[1]) or ()) == len(order) for part in parts[1:])
+        ):
             # Only this line is to blame; those that an open quote swallowed are read again.
             lines.push_back(parts[1:])
             ends = "never ends" if is_open else f"ends in line {parts[-1][0]}, past whole rows"

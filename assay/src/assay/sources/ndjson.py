@@ -49,7 +49,7 @@ class Ndjson(Files):
 
 def _read(reader: RowReader, rows: TextRows, each: Delivered) -> int:
     """Read a file; returns how many lines with content it has."""
-    first, count = True, 0
+    first, count, last = True, 0, None
     with opened(each.file, table=rows.landing.table) as text:
         for line in numbered(text.stream):
             if line.text is None:
@@ -70,7 +70,9 @@ def _read(reader: RowReader, rows: TextRows, each: Delivered) -> int:
                 rows.reject("ndjson.json", each.name, line.number, _shown(line.text, str(error)))
             except NoRow as error:
                 rows.reject(f"ndjson.{error.kind}", each.name, line.number, _shown(line.text, str(error)))
-            rows.note_end(each.name, line.number, ended=bool(line.end))
+            last = line
+    if last is not None:
+        rows.note_end(each.name, last.number, ended=bool(last.end))
     return count
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from assay.errors import SourceError
 from assay.sources import files
 from assay.sources.base import Landed, Landing
-from assay.sources.casts import literal, normal_types, quoted
+from assay.sources.casts import normal_types
 from assay.sources.columns import check_names, check_types
+from assay.sql import literal, quoted
 
 WORTH_SPLITTING = 1_000_000
 """Rows from which a file with few row groups is read in stretches."""

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.sources.base import Landed, Landing
-from assay.sources.casts import literal, normal_types, quoted, strict_cast
+from assay.sources.casts import normal_types, strict_cast
+from assay.sql import literal, quoted
 
 _BATCH = 50_000
 _names = itertools.count(1)

@@ -27,7 +27,9 @@ def loads(text: str | bytes) -> Any:
     """Parse one document; raises JsonError. Numbers are `Number`, so that none is rounded."""
     try:
         found = _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8"))
-        _check_depth(found)
+        marks = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+        if text.count(marks[0]) + text.count(marks[1]) > DEEPEST:  # type: ignore[arg-type]
+            _check_depth(found)
         if _ESCAPED_SURROGATE.search(text if isinstance(text, bytes) else text.encode("utf-8")):
             encode(found).encode("utf-8")
         return found

@@ -140,13 +140,14 @@ def numbered(stream: BinaryIO, first: int = 1) -> Iterator[Line]:
     """The stream's lines, counted from `first`. Only a line feed ends a line; a carriage return before it is its part."""
     number = first
     while raw := stream.readline(LONGEST + 1):
-        size, text = len(raw), cast("bytes | None", raw)
-        while len(raw) > LONGEST and not raw.endswith(b"\n") and (raw := stream.readline(LONGEST + 1)):
-            size, text = size + len(raw), None
+        size = len(raw)
         end = b"\r\n" if raw.endswith(b"\r\n") else b"\n" if raw.endswith(b"\n") else b""
-        if size > LONGEST:
-            text = None
-        yield Line(number, None if text is None else text[: len(text) - len(end)], end, size)
+        if size <= LONGEST:
+            yield Line(number, raw[: -len(end)] if end else raw, end, size)
+        else:
+            while not raw.endswith(b"\n") and (raw := stream.readline(LONGEST)):
+                size += len(raw)
+            yield Line(number, None, raw[-1:], size)
         number += 1
 
 

@@ -1,37 +1,38 @@
-"""The version of the code that makes a table: a hash of the definitions its function reaches.
+"""The version of the code that makes a table: a hash of the files its function can reach.
 
-Counted are the table's function with its decorator and contract, and from there every definition of the
-project that is reached by name, through the module's own names and `from project.module import name`. Not
-counted are comments, docstrings, positions, descriptions of columns, owners and tags; definitions nobody
-reaches; another table's function (an input is reached as data, not as code); installed packages. The
-framework counts by its version alone.
+Counted are the table's own file and every file of the project that is imported from there, however late.
+Another table is reached as data, not as code: of a file that holds tables, only what is imported from it by
+name counts, with what that reads in its file. The framework counts by its version alone. Not counted are
+comments, docstrings, positions, the order of imports, descriptions of columns, owners and tags; functions of
+other tables; installed packages.
 
-Only files are read, nothing is run: SQL in a file beside the module, or a name built at run time, is not
-seen. What a closure holds is counted where it is a plain value.
+Only files are read, nothing is run: SQL in a file beside the module, or a module imported under a name that
+is made at run time, is not seen. What a closure holds is counted where it is a plain value.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from assay import __version__
-from assay.tables.code_names import Imported, Reference, bound_names, imports, normalised, references
-from assay.tables.declare import Node, TableDef
+from assay.tables.nodes import Node, TableDef
 
 NODE_DECORATORS = {"table", "export", "invariant"}
+DESCRIBING = {"Field": {"description", "title"}, "table": {"owner", "tags"}, "export": {"owner", "tags"}}
+"""Keyword arguments that tell people about a column or table, and cannot change a value in it, per function."""
 PLAIN = (str, bytes, int, float, bool, type(None))
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def code_version(node: Node, *rules: Node) -> str:
-    """Twelve hex digits that change when, and only when, code that `node` or one of its `rules` reaches changes.
+    """Twelve hex digits that change whenever code that `node` or one of its `rules` reaches changes.
 
     Args:
         rules: the invariants audited before the table is published; they say what may be published.
@@ -48,130 +49,136 @@ def source_location(node: Node) -> tuple[Path, int]:
     return Path(code.co_filename), code.co_firstlineno
 
 
-@dataclass
-class Module:
-    """The top-level definitions and imports of one file."""
+@dataclass(frozen=True)
+class _Import:
+    """What an import statement binds to `name`: a module, or the name `member` of it."""
 
     name: str
-    tree: ast.Module
-    is_package: bool
-    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    imported: dict[str, Imported] = field(default_factory=dict)
-    stars: list[str] = field(default_factory=list)
-    texts: dict[str, str] = field(default_factory=dict)
-    reads: dict[str, set[Reference]] = field(default_factory=dict)
+    module: str
+    member: str | None = None
 
-    def __post_init__(self) -> None:
-        for statement in self.tree.body:
-            for part in ast.walk(statement) if isinstance(statement, ast.If | ast.Try) else [statement]:
-                for name, target in imports(part, self.name, self.is_package):
-                    if name == "*":
-                        self.stars.append(target.module)
-                    else:
-                        self.imported[name] = target
-            for name in bound_names(statement):
-                self.definitions.setdefault(name, []).append(statement)
 
-    def text(self, name: str) -> str:
-        """The normalised definition of `name`."""
-        if name not in self.texts:
-            self.texts[name] = "\n".join(normalised(statement) for statement in self.definitions[name])
-        return self.texts[name]
+@dataclass
+class _Statement:
+    """A top-level statement of a file, or one name of an import: what it looks like, and where it leads."""
 
-    def references(self, name: str) -> set[Reference]:
-        """The outer names that the definition of `name` reads."""
-        if name not in self.reads:
-            self.reads[name] = set().union(*(references(statement) for statement in self.definitions[name]))
-        return self.reads[name]
+    text: str
+    binds: set[str]
+    reads: set[str] = field(default_factory=set)
+    attributes: set[str] = field(default_factory=set)
+    imported: tuple[_Import, ...] = ()
+    is_node: bool = False
 
-    def is_node(self, name: str) -> bool:
-        """Whether `name` is a table, export or invariant."""
-        return any(_is_node(statement) for statement in self.definitions[name])
+    @classmethod
+    def of(cls, tree: ast.stmt, module: str, is_package: bool) -> Iterator[_Statement]:
+        parts = list(ast.walk(tree))
+        imported = tuple(each for part in parts for each in _imports(part, module, is_package))
+        if isinstance(tree, ast.Import | ast.ImportFrom):
+            yield from (cls(repr(each), {each.name}, imported=(each,)) for each in imported)
+            return
+        reads = {part.id for part in parts if isinstance(part, ast.Name)}
+        if isinstance(tree, DEFINITIONS):
+            binds = {tree.name}
+        else:  # `X = 1`, `X["a"] = 1`, `X.append(1)`, `if a: def X()`: every mention of X may say what it is
+            inner = {part.name for part in parts if isinstance(part, DEFINITIONS)}
+            binds = reads | inner | {each.name for each in imported}
+        attributes = {part.attr for part in parts if isinstance(part, ast.Attribute)}
+        calls = [each for each in getattr(tree, "decorator_list", ()) if isinstance(each, ast.Call)]
+        is_node = any(_called(each) in NODE_DECORATORS for each in calls)
+        yield cls(_text(tree), binds, reads, attributes, imported, is_node)
+
+
+class _File:
+    """The statements of one file: imports first, in the order of their names, then the others as they stand."""
+
+    def __init__(self, module: str, tree: ast.Module, is_package: bool) -> None:
+        self.tree = tree
+        every = [each for part in _without_docstring(tree) for each in _Statement.of(part, module, is_package)]
+        self.statements = sorted(every, key=lambda each: each.text if each.text.startswith("_Import(") else "~")
+        self.code = {number for number, each in enumerate(self.statements) if not each.is_node}
+        self.attributes = set().union(*(each.attributes for each in every))
+
+    def functions(self, name: str) -> set[int]:
+        """Of the functions of tables, the one of this name."""
+        return {number for number, each in enumerate(self.statements) if each.is_node and name in each.binds}
+
+    def reached_by(self, names: Iterable[str]) -> set[int]:
+        """The statements that mention `names`, and what those read; all of a file that holds no tables."""
+        if len(self.code) == len(self.statements):
+            return self.code
+        found: set[int] = set()
+        seen: set[str] = set()
+        waiting = {"*", *names}
+        while waiting:
+            new = {number for number in self.code - found if self.statements[number].binds & waiting}
+            seen |= waiting
+            waiting = set().union(*(self.statements[number].reads for number in new)) - seen
+            found |= new
+        return found
 
 
 class _Reach:
-    """Follows names from definition to definition and collects each one's text once."""
+    """Follows imports from file to file, and keeps which statements of each count."""
 
     def __init__(self, package: str) -> None:
         self.package = package
-        self.seen: set[tuple[str, str]] = set()
-        self.texts: list[str] = []
+        self.chosen: dict[str, tuple[_File, set[int]]] = {}
 
-    def follow(self, module: Module, found: set[Reference]) -> None:
-        for reference in found:
-            if isinstance(reference, str):
-                self.name(module, reference)
+    def texts(self) -> Iterator[str]:
+        for module, (file, chosen) in self.chosen.items():
+            yield "\n".join([module, *(file.statements[number].text for number in sorted(chosen))])
+
+    def names(self, module: str, *names: str) -> None:
+        if file := _file(module):
+            self.take(module, file, file.reached_by(names))
+
+    def module(self, module: str, attributes: set[str]) -> None:
+        """All of a module counts; of a package also the modules that are read as its attributes."""
+        if file := _file(module):
+            self.take(module, file, file.code)
+        for name in attributes if _folders(module) else ():
+            if _path(f"{module}.{name}"):
+                self.module(f"{module}.{name}", attributes)
+
+    def take(self, module: str, file: _File, numbers: set[int]) -> None:
+        _, chosen = self.chosen.setdefault(module, (file, set()))
+        new = numbers - chosen
+        chosen |= new
+        for imported in {each for number in new for each in file.statements[number].imported}:
+            if imported.module.split(".")[0] != self.package:
+                continue
+            whole = f"{imported.module}.{imported.member}"
+            if imported.member in (None, "*"):
+                self.module(imported.module, file.attributes)
             else:
-                imported, rest = reference
-                self.target(imported, rest)
-
-    def name(self, module: Module, dotted: str) -> None:
-        if (module.name, dotted) in self.seen:
-            return
-        self.seen.add((module.name, dotted))
-        head, _, rest = dotted.partition(".")
-        if head in module.definitions and not module.is_node(head):
-            self.definition(module, head)
-        if head in module.imported:
-            self.target(module.imported[head], rest)
-        elif head not in module.definitions:
-            for star in module.stars:
-                self.target(Imported(star, head), rest)
-
-    def definition(self, module: Module, name: str) -> None:
-        if (module.name, f"{name}()") in self.seen:
-            return
-        self.seen.add((module.name, f"{name}()"))
-        self.texts.append(f"{module.name}.{name}\n{module.text(name)}")
-        self.follow(module, module.references(name))
-
-    def target(self, imported: Imported, rest: str) -> None:
-        if not self.is_project(imported.module):
-            return
-        module = _module(imported.module)
-        if module is None:
-            return
-        dotted = ".".join(part for part in (imported.name, rest) if part)
-        head, _, below = dotted.partition(".")
-        known = head in module.definitions or head in module.imported
-        if head and not known and module.is_package and _file(f"{module.name}.{head}"):
-            self.target(Imported(f"{module.name}.{head}"), below)
-        if dotted:
-            self.name(module, dotted)
-
-    def is_project(self, module: str) -> bool:
-        return module == self.package or module.startswith(f"{self.package}.")
+                self.names(imported.module, imported.member)
+                if _path(whole):
+                    self.module(whole, file.attributes)
 
 
 def _reached(node: Node) -> list[str]:
-    function, package = node.function, node.module.split(".")[0]
-    reach = _Reach(package)
+    function, module = node.function, node.module
     path, line = source_location(node)
-    module = _module(node.module) if node.module in sys.modules else _load(node.module, str(path), False)
-    if module is None:
+    own = _file(module) if module in sys.modules else _read(module, str(path))
+    if own is None:
         return [_compiled(function)]
-    if "<locals>" not in function.__qualname__ and function.__name__ in module.definitions:
-        reach.definition(module, function.__name__)
-    else:
-        definition = _nested(module.tree, function.__name__, line)
-        if definition is None:
-            return [_compiled(function)]
-        reach.texts += [f"{node.module}.{function.__name__}\n{normalised(definition)}", *_closure(function)]
-        reach.follow(module, references(definition))
+    reach = _Reach(module.split(".")[0])
+    reach.take(module, own, own.code | own.functions(function.__name__))
     for model in [*node.inputs.values(), *([node.model] if isinstance(node, TableDef) else [])]:
-        if "<locals>" in model.__qualname__:
-            _follow_local_class(reach, module, model.__name__)
-        else:
-            # Annotations reach it already, unless they are quoted.
-            reach.target(Imported(model.__module__, model.__qualname__), "")
-    return reach.texts
+        if model.__module__.split(".")[0] == reach.package:  # imported already, unless the annotation is quoted
+            reach.names(model.__module__, model.__qualname__.split(".")[0])
+    inner = [_inner(own.tree, function, line)] if "<locals>" in function.__qualname__ else []
+    return [*inner, *_closure(function), *reach.texts()]
 
 
-def _follow_local_class(reach: _Reach, module: Module, name: str) -> None:
-    for part in ast.walk(module.tree):
-        if isinstance(part, ast.ClassDef) and part.name == name:
-            reach.texts.append(f"{module.name}.{name}\n{normalised(part)}")
-            reach.follow(module, references(part))
+def _inner(tree: ast.Module, function: Callable[..., Any], line: int) -> str:
+    """A function made inside another one: its own text tells it from others of its name in the file."""
+    for part in ast.walk(tree):
+        if isinstance(part, ast.FunctionDef) and part.name == function.__name__:
+            lines = [part.lineno, *(decorator.lineno for decorator in part.decorator_list)]
+            if line in lines:
+                return _text(part)
+    return _compiled(function)
 
 
 def _closure(function: Callable[..., Any]) -> Iterator[str]:
@@ -187,47 +194,100 @@ def _compiled(function: Callable[..., Any]) -> str:
     return f"{code.co_code.hex()} {code.co_names} {constants} {list(_closure(function))}"
 
 
-def _nested(tree: ast.Module, name: str, line: int) -> ast.stmt | None:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            if first == line:
-                return node
-    return None
+def _imports(part: ast.AST, module: str, is_package: bool) -> Iterator[_Import]:
+    if isinstance(part, ast.Import):
+        for alias in part.names:
+            top = alias.name.split(".")[0]
+            yield _Import(alias.asname or top, alias.name)
+            if not alias.asname and top != alias.name:
+                yield _Import(top, top)  # `import a.b` binds `a`, and with it what else of `a` is read
+    elif isinstance(part, ast.ImportFrom):
+        parts = module.split(".")
+        kept = parts[: len(parts) - part.level + is_package] if part.level else []
+        for alias in part.names:
+            yield _Import(alias.asname or alias.name, ".".join([*kept, *filter(None, [part.module])]), alias.name)
 
 
-def _is_node(statement: ast.stmt) -> bool:
-    if not isinstance(statement, ast.FunctionDef):
-        return False
-    called = [each.func for each in statement.decorator_list if isinstance(each, ast.Call)]
-    names = {each.attr if isinstance(each, ast.Attribute) else getattr(each, "id", "") for each in called}
-    return bool(names & NODE_DECORATORS)
+def _called(call: ast.Call) -> str:
+    called = call.func
+    return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
 
 
-def _module(name: str) -> Module | None:
-    path = _file(name)
-    return _load(name, path, path.endswith("__init__.py")) if path else None
+def _without_docstring(node: ast.AST) -> list[ast.stmt]:
+    body: list[ast.stmt] = node.body  # type: ignore[attr-defined]  # asked of nodes with a body only
+    has_docs = isinstance(node, (ast.Module, *DEFINITIONS))
+    if has_docs and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        return body[1:]
+    return body
 
 
-def _load(name: str, path: str, is_package: bool) -> Module | None:
+def _text(tree: ast.AST) -> str:
+    """A syntax tree as text, without positions, comments, docstrings and what only describes."""
+    out: list[str] = []
+    _write(tree, out)
+    return "".join(out)
+
+
+def _write(node: object, out: list[str]) -> None:
+    if isinstance(node, ast.AST):
+        out.append(type(node).__name__ + "(")
+        described = DESCRIBING.get(_called(node)) if isinstance(node, ast.Call) else None
+        for name in node._fields:
+            value = getattr(node, name, None)
+            # Fields differ between Python versions only by empty ones, so empty ones are left out.
+            if value is None or value == [] or name in ("ctx", "type_comment"):
+                continue
+            if name == "body" and isinstance(value, list):
+                value = _without_docstring(node)
+            elif name == "keywords" and described:
+                value = [keyword for keyword in value if keyword.arg not in described]
+            out.append(name + "=")
+            _write(value, out)
+            out.append(",")
+        out.append(")")
+    elif isinstance(node, list):
+        out.append("[")
+        for item in node:
+            _write(item, out)
+            out.append(",")
+        out.append("]")
+    else:
+        out.append(repr(node))
+
+
+def _file(module: str) -> _File | None:
+    path = _path(module)
+    return _read(module, path) if path else None
+
+
+def _read(module: str, path: str) -> _File | None:
     try:
         stat = Path(path).stat()
     except OSError:
         return None
-    return _parse(name, path, is_package, stat.st_mtime_ns, stat.st_size)
+    return _parse(module, path, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=1024)
-def _parse(name: str, path: str, is_package: bool, modified: int, size: int) -> Module:
-    return Module(name, ast.parse(Path(path).read_bytes()), is_package)
+def _parse(module: str, path: str, modified: int, size: int) -> _File:
+    return _File(module, ast.parse(Path(path).read_bytes()), path.endswith("__init__.py"))
 
 
-def _file(name: str) -> str | None:
-    loaded = sys.modules.get(name)
+def _path(module: str) -> str | None:
+    """Where a module stands, found without running anything."""
+    loaded = sys.modules.get(module)
     if loaded is not None:
         return getattr(loaded, "__file__", None)
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return None
-    return spec.origin if spec and spec.has_location else None
+    package, _, name = module.rpartition(".")
+    tried = (Path(folder, name + end) for folder in _folders(package) for end in ("/__init__.py", ".py"))
+    return next((str(path) for path in tried if path.is_file()), None)
+
+
+def _folders(package: str) -> list[str]:
+    """Where a package's modules stand; empty for what is no package."""
+    loaded = sys.modules.get(package)
+    if loaded is not None:
+        return list(getattr(loaded, "__path__", ()))
+    outer, _, name = package.rpartition(".")
+    tried = (Path(folder, name) for folder in (_folders(outer) if outer else ()))
+    return [str(folder) for folder in tried if folder.is_dir()]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from assay.errors import WiringError
-from assay.tables.declare import ExportDef, InvariantDef, Reference, TableDef
+from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
 
 if TYPE_CHECKING:
     from assay.contract import Contract
@@ -69,7 +69,8 @@ def _partition_problems(table: TableDef, contract: Contract) -> Iterator[tuple[s
     if table.partitions is None:
         return
     if table.appends:
-        yield "an event log is read on from where it was left, not partition by partition", "Leave partitions= out."
+        # Its events are read once, and those of other partitions would not be read again.
+        yield "an event log's table cannot be partitioned", "Partition the table that reads it."
     name, wanted = table.partitions.column, table.partitions.sql_type
     column = next((column for column in contract.columns if column.name == name), None)
     if column is None:

@@ -6,18 +6,15 @@ A range of time is one of the wall clock, and every table takes its own partitio
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dtm
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from assay.errors import PipelineError, WiringError
-
-if TYPE_CHECKING:
-    from assay.tables.declare import Node
+from assay.sql import literal, quoted
 
 Unit = Literal["hour", "day", "week", "month", "static"]
 HOUR, DAY = dtm.timedelta(hours=1), dtm.timedelta(days=1)
@@ -27,6 +24,13 @@ HOUR_KEY = "%Y-%m-%d-%H:%M"
 WRITTEN = "Write a day, 2017-03-01, a range, 2017-03-01..2017-03-07, an hour, 2017-03-01-05:00, or a table's key."
 NAME = re.compile(r"(?!\d{4})(?!.*\.\.)[^,\s](?:[^,\x00-\x1f]*[^,\s])?")
 """A static key: nothing that could be read as a day, a range or two keys."""
+
+
+class Named(Protocol):
+    """A node: a table may have `partitions`, others have none."""
+
+    @property
+    def name(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class PartitionRange:
     def __str__(self) -> str:
         if self.names:
             return ",".join(self.names)
-        if self.start == _floor_day(self.start) and self.stop == _floor_day(self.stop):
+        if self.start == _midnight(self.start) and self.stop == _midnight(self.stop):
             first, last = self.start.date().isoformat(), (self.stop - DAY).date().isoformat()
         else:
             first, last = self.start.strftime(HOUR_KEY), (self.stop - HOUR).strftime(HOUR_KEY)
@@ -156,7 +160,7 @@ class Partitions:
 
     def key_sql(self, column: str | None = None) -> str:
         """SQL of a row's key as text; NULL where the column is. The session's time zone makes no difference."""
-        column = column or _quoted(self.column)
+        column = column or quoted(self.column)
         if self.unit == "static":
             return f"CAST({column} AS VARCHAR)"
         if self.unit == "hour":
@@ -170,9 +174,9 @@ class Partitions:
 
     def within(self, of: PartitionRange, column: str | None = None) -> str:
         """SQL that says whether a row belongs to `of`, a range of this table's own; NULL where the column is."""
-        column = column or _quoted(self.column)
+        column = column or quoted(self.column)
         if self.names:
-            return f"{column} IN ({', '.join(_literal(name) for name in of.names)})"
+            return f"{column} IN ({', '.join(literal(name) for name in of.names)})"
         kind, suffix = ("TIMESTAMPTZ", "+00") if self.unit == "hour" else ("DATE", "")
         start, stop = ((moment if suffix else moment.date()) for moment in (of.start, of.stop))
         return f"({column} >= {kind} '{start}{suffix}' AND {column} < {kind} '{stop}{suffix}')"
@@ -191,7 +195,7 @@ class Partitions:
         """The first moment of the partition that `moment` is in."""
         if self.unit == "hour":
             return moment.replace(minute=0, second=0, microsecond=0)
-        day = _floor_day(moment)
+        day = _midnight(moment)
         if self.unit == "week":
             return day - (day - self.start) % (7 * DAY)
         return day.replace(day=1) if self.unit == "month" else day
@@ -260,7 +264,7 @@ def static(column: str, *, keys: Iterable[str]) -> Partitions:
     return Partitions(column, "static", names=names)
 
 
-def own_ranges(asked: PartitionRange, nodes: Iterable[Node], now: dtm.datetime) -> Mapping[str, PartitionRange]:
+def own_ranges(asked: PartitionRange, nodes: Iterable[Named], now: dtm.datetime) -> Mapping[str, PartitionRange]:
     """What each partitioned table among `nodes` builds of `asked`; one without any of these partitions is not in it.
 
     Raises:
@@ -280,17 +284,14 @@ def own_ranges(asked: PartitionRange, nodes: Iterable[Node], now: dtm.datetime) 
         if not any(parts.clip(edge, now) for parts in alike.values()):
             names = ", ".join(f"'{name}'" for name in alike)
             known = {f"{parts.noun}s of {whole}" for parts in alike.values() if (whole := parts.whole(now))}
-            fix = (
-                f"Name {' or '.join(sorted(known))}."
-                if known
-                else f"None of them is complete at {now:%Y-%m-%d %H:%M %Z}."
-            )
+            none = f"None of them is complete at {now:%Y-%m-%d %H:%M %Z}."
+            fix = f"Name {' or '.join(sorted(known))}." if known else none
             raise PipelineError(f"{asked} is outside the partitions of {names}", fix=fix)
     own = {name: parts.clip(asked, now) for name, parts in found.items()}
     return {name: clipped for name, clipped in own.items() if clipped is not None}
 
 
-def touched(asked: PartitionRange, nodes: Iterable[Node], now: dtm.datetime) -> list[str]:
+def touched(asked: PartitionRange, nodes: Iterable[Named], now: dtm.datetime) -> list[str]:
     """The names of `nodes` in their order, without the partitioned tables that have none of the partitions asked for.
 
     Raises:
@@ -299,24 +300,6 @@ def touched(asked: PartitionRange, nodes: Iterable[Node], now: dtm.datetime) -> 
     chosen = list(nodes)
     own = own_ranges(asked, chosen, now)
     return [node.name for node in chosen if node.name in own or getattr(node, "partitions", None) is None]
-
-
-def due(nodes: Iterable[Node], now: dtm.datetime, *, lookback: int = 0) -> PartitionRange | None:
-    """What a daily run at `now` is for: the newest complete partitions of the finest unit, and `lookback` before them.
-
-    Of hours it is those of a day, and of `lookback` days before. A coarser table builds a partition when the range
-    touches one that is complete. None where no table is partitioned by time, or all of them have ended: build it all.
-    """
-    found: dict[Unit, list[PartitionRange]] = {}
-    for parts in (parts for node in nodes if (parts := getattr(node, "partitions", None)) is not None):
-        back = 24 * (lookback + 1) - 1 if parts.unit == "hour" else lookback
-        endless = dataclasses.replace(parts, stop=None).newest(now, lookback=back)
-        if parts.unit != "static" and endless and endless.start < (parts.stop or endless.stop):
-            found.setdefault(parts.unit, []).append(endless)
-    for unit in ("hour", "day", "week", "month"):
-        if ranges := found.get(unit):
-            return PartitionRange(min(each.start for each in ranges), max(each.stop for each in ranges))
-    return None
 
 
 def _timed(unit: Unit, column: str, start: str, end: str | None, timezone: str) -> Partitions:
@@ -359,15 +342,3 @@ def _moments(text: str) -> tuple[dtm.datetime, dtm.datetime]:
 
 def _midnight(day: dtm.date) -> dtm.datetime:
     return dtm.datetime.combine(day, dtm.time())
-
-
-def _floor_day(moment: dtm.datetime) -> dtm.datetime:
-    return _midnight(moment.date())
-
-
-def _quoted(name: str) -> str:
-    return '"{}"'.format(name.replace('"', '""'))
-
-
-def _literal(text: str) -> str:
-    return "'{}'".format(text.replace("'", "''"))

@@ -1,4 +1,4 @@
-"""What building a table reports: checks, a profile and the publication. Plain data, no behaviour."""
+"""What building a table reports: checks, a profile, the publication, or that its audit failed. Plain data, no behaviour."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from assay.errors import PipelineError
 
 if TYPE_CHECKING:
     from assay.contract.profile import ColumnProfile
@@ -104,3 +106,27 @@ def joined(publications: Sequence[Publication]) -> Publication:
         checks=tuple(checks.values()),
         partition=", ".join(each.partition for each in publications if each.partition) or None,
     )
+
+
+class AuditFailed(PipelineError):
+    """The data broke a blocking rule. Nothing was published; the previous version stays.
+
+    Attributes:
+        checks: every check evaluated for the table.
+        publication: what would have been published, with action "failed".
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        fix: str | None = None,
+        checks: tuple[CheckResult, ...] = (),
+        publication: Publication | None = None,
+    ) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.checks = checks
+        self.publication = publication

@@ -12,10 +12,9 @@ import pytest
 
 from assay.build import build_node
 from assay.contract import Contract
-from assay.errors import AuditFailed
 from assay.project import Project
 from assay.sources.base import Sources
-from assay.tables.results import CheckResult, Publication
+from assay.tables.results import AuditFailed, CheckResult, Publication
 from assay.tables.run import Run
 from assay.warehouse.connection import Options, connect
 from assay.warehouse.session import Session

@@ -7,10 +7,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import WarehouseError
 from assay.sources.base import Offset
+from assay.sql import quoted
 from assay.tables.results import Publication
 
 if TYPE_CHECKING:
@@ -39,6 +41,17 @@ TABLES = {
         set_aside BOOLEAN NOT NULL, malformed BOOLEAN NOT NULL""",
 }
 """The books: `schema.table` and its columns. `id` counts publications; clocks may stand still or go back."""
+
+
+@dataclass(frozen=True)
+class PartitionRecord:
+    """One partition as the books have it; `upstream` has the version of each input it was built from."""
+
+    rows: int
+    data_version: str
+    code_version: str
+    upstream: Mapping[str, str]
+    source_version: str | None
 
 
 @dataclass(frozen=True)
@@ -82,14 +95,9 @@ def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
             raise WarehouseError(
                 "was written by another version of this framework",
                 where=f"{catalog}.{name}",
-                fix="Move the warehouse's file away: the next run builds a new one. UPGRADING.md tells more.",
+                fix="Move the warehouse's file away: the next run builds a new one. CHANGELOG.md of the framework tells more.",
             )
     return [name for name in TABLES if name not in found]
-
-
-def quoted(name: str) -> str:
-    """`name` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def record(connection: duckdb.DuckDBPyConnection, catalog: str, publication: Publication, run: Run) -> None:
@@ -181,3 +189,21 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return str(value)
+
+
+def partitions(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> dict[str, PartitionRecord]:
+    """The partitions of `table` by key, as they were built last."""
+    rows = connection.execute(
+        f"""SELECT partition, row_count, data_version, code_version, upstream_versions, source_version
+            FROM {quoted(catalog)}.ops.partitions WHERE table_name = ?""",
+        [table],
+    ).fetchall()
+    return {
+        key: PartitionRecord(rows, data, code, _versions(text), source) for key, rows, data, code, text, source in rows
+    }
+
+
+@lru_cache(maxsize=1024)
+def _versions(text: str) -> Mapping[str, str]:
+    # Thousands of partitions share a handful of texts.
+    return dict(json.loads(text))

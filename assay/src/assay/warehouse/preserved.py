@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.contract.classification import mask
 from assay.contract.payload import free
-from assay.warehouse.ops import quoted
+from assay.sql import quoted
 from assay.words import rows_told
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assay.errors import AuditFailed
-from assay.tables.results import CheckResult, Publication
+from assay.sql import quoted
+from assay.tables.results import AuditFailed, CheckResult, Publication
 from assay.warehouse import ops, preserved, shrinking, staging, verdicts, versions
 from assay.warehouse.failures import explained
 from assay.warehouse.parts import Parts
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from assay.contract import Contract
     from assay.sources.base import Landed
-    from assay.tables.declare import InvariantDef, TableDef
+    from assay.tables.nodes import InvariantDef, TableDef
     from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run
 
@@ -274,7 +274,7 @@ def _broken_before(session: Session, build: Build) -> Mapping[str, int]:
     last = session.last_publication(build.table.name)
     if last is None or last.code_version == build.code_version:
         return {}
-    columns = ", ".join(ops.quoted(column.name) for column in contract.columns)
+    columns = ", ".join(quoted(column.name) for column in contract.columns)
     labelled = contract.labelled_sql(f"SELECT {columns} FROM {_kept_sql(session, build)}")
     return contract.broken(session.connection, f"({labelled})").counts
 
@@ -331,7 +331,7 @@ def _swap(session: Session, build: Build, relation: str) -> str:
     target = qualified(session.catalog, table.stage, table.name)
     if not _keeps_existing(session, build):
         session.connection.execute(f"DROP TABLE IF EXISTS {target}")
-        session.connection.execute(f"ALTER TABLE {relation} RENAME TO {ops.quoted(table.name)}")
+        session.connection.execute(f"ALTER TABLE {relation} RENAME TO {quoted(table.name)}")
         return "partition" if build.partition is not None else "append" if table.appends else "replace"
     existing = session.relation(table)
     if existing != target:

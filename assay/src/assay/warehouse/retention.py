@@ -10,7 +10,7 @@ import datetime as dtm
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assay.warehouse.ops import quoted
+from assay.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb

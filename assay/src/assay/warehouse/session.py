@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from assay.errors import WarehouseError
-from assay.tables.declare import TableDef
-from assay.warehouse import ops, versions
+from assay.sql import quoted
+from assay.tables.nodes import TableDef
+from assay.warehouse import ops
 from assay.warehouse.failures import explained
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import ibis
     from ibis.backends.duckdb import Backend
 
-    from assay.warehouse.versions import PartitionRecord
+    from assay.warehouse.ops import PartitionRecord
 
 T = TypeVar("T")
 
@@ -111,10 +112,10 @@ class Session:
 
     def partitions(self, name: str) -> dict[str, PartitionRecord]:
         """The partitions of a table by key; in a dry run those built here, beside the real ones."""
-        own = versions.records(self.connection, self.catalog, name)
+        own = ops.partitions(self.connection, self.catalog, name)
         if self.real is None or "ops.partitions" in self._missing_of_real:
             return own
-        return versions.records(self.connection, self.real, name) | own
+        return ops.partitions(self.connection, self.real, name) | own
 
     def offsets(self, table: TableDef) -> dict[int, int]:
         """How far `table`'s event log was read, here or (dry runs) in the real warehouse.
@@ -191,7 +192,7 @@ class Session:
             # A database that stopped after an error takes its temporary tables with it.
             with suppress(duckdb.FatalException):
                 for name in self._temporary() - before:
-                    self.connection.execute(f"DROP TABLE IF EXISTS temp.main.{ops.quoted(name)}")
+                    self.connection.execute(f"DROP TABLE IF EXISTS temp.main.{quoted(name)}")
 
     def _temporary(self) -> set[str]:
         found = self.connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'")
@@ -231,7 +232,7 @@ class Session:
 
 def qualified(catalog: str, schema: str, name: str) -> str:
     """A quoted three-part SQL name."""
-    return ".".join(ops.quoted(part) for part in (catalog, schema, name))
+    return ".".join(quoted(part) for part in (catalog, schema, name))
 
 
 def write_atomically(target: Path, content: bytes) -> None:

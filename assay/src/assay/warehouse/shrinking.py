@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assay.tables.declare import removes_too_much
-from assay.warehouse.ops import quoted
+from assay.sql import quoted
+from assay.tables.nodes import removes_too_much
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
     from assay.contract import Contract
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.staging import Staged
 
@@ -75,8 +75,8 @@ def replaced(session: Session, table: TableDef, contract: Contract, staged: Stag
         before = f"{existing} WHERE {parts.rows}"
         emptied = dict(
             session.connection.execute(
-                f"""SELECT part, rows FROM (SELECT {key} AS part, count(*) AS rows FROM {before} GROUP BY 1)
-                    WHERE part NOT IN (SELECT DISTINCT {key} FROM {staged.relation}) ORDER BY part"""
+                f"""SELECT __part, __rows FROM (SELECT {key} AS __part, count(*) AS __rows FROM {before} GROUP BY 1)
+                    WHERE __part NOT IN (SELECT DISTINCT {key} FROM {staged.relation}) ORDER BY __part"""
             ).fetchall()
         )
         existing = f"(SELECT * FROM {before})" if parts.asked is not None else existing

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from assay.contract.classification import is_masked
+from assay.sql import quoted
 from assay.tables.results import CheckResult
-from assay.warehouse import ops, verdicts
+from assay.warehouse import verdicts
 from assay.warehouse.session import Session, qualified
 
 if TYPE_CHECKING:
     import ibis
 
     from assay.contract import Contract
-    from assay.tables.declare import InvariantDef, TableDef
+    from assay.tables.nodes import InvariantDef, TableDef
     from assay.warehouse.parts import Parts
 
 
@@ -38,17 +39,17 @@ def spanning(
     if not contract.table_rules and not invariants:
         return []
     name = f"__whole_{table.name}"
-    session.connection.execute(f"CREATE OR REPLACE TEMP VIEW {ops.quoted(name)} AS SELECT * FROM {whole}")
-    rows = session.backend.sql(f"SELECT * FROM {ops.quoted(name)}")
+    session.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS SELECT * FROM {whole}")
+    rows = session.backend.sql(f"SELECT * FROM {quoted(name)}")
     checks = verdicts.table_rules(session, contract, rows, may_be_empty=table.may_be_empty)
     for declared in invariants:
         built = None if declared.across_partitions else parts
-        own = rows if built is None else session.backend.sql(f"SELECT * FROM {ops.quoted(name)} WHERE {built.rows}")
+        own = rows if built is None else session.backend.sql(f"SELECT * FROM {quoted(name)} WHERE {built.rows}")
         inputs = {
             each: own if each == table.name else _read(session, upstream[each], built) for each in declared.inputs
         }
         checks.append(_invariant(session, declared, inputs))
-    session.connection.execute(f"DROP VIEW {ops.quoted(name)}")
+    session.connection.execute(f"DROP VIEW {quoted(name)}")
     target = qualified(session.catalog, table.stage, table.name)
     return [
         dataclasses.replace(check, sample_sql=_after_publishing(check.sample_sql, name, target)) for check in checks

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from assay.contract.uniqueness import find_suspects
-from assay.warehouse.ops import quoted
+from assay.sql import quoted
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from assay.contract import Contract
     from assay.sources.base import Landed
-    from assay.tables.declare import KeepFirst, TableDef
+    from assay.tables.nodes import KeepFirst, TableDef
     from assay.warehouse.parts import Parts
 
 SOURCE_COLUMNS = ("_source_file", "_source_line")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from assay.sql import quoted
 from assay.tables.results import CheckResult
-from assay.warehouse.ops import quoted
 from assay.warehouse.quarantine.keep import cut
 from assay.warehouse.session import Session
 from assay.warehouse.staging import Staged
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import ibis
 
     from assay.contract import Contract
-    from assay.tables.declare import InvariantDef, Reference, TableDef
+    from assay.tables.nodes import InvariantDef, Reference, TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
     from assay.warehouse.shrinking import Replaced

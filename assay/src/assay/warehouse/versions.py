@@ -7,35 +7,20 @@ the versions that this day was built from tell that it is missing here.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+from assay.sql import quoted
 from assay.warehouse import ops
 from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:
-    import duckdb
-
     from assay.contract import Contract
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
     from assay.warehouse.session import Session
 
 SAME = "same:"
 """Begins the version of an input of which a partition reads the same partition; else it is the whole input's."""
-
-
-@dataclass(frozen=True)
-class PartitionRecord:
-    """One partition as the books have it; `upstream` has the version of each input it was built from."""
-
-    rows: int
-    data_version: str
-    code_version: str
-    upstream: Mapping[str, str]
-    source_version: str | None
 
 
 class Origin(Protocol):
@@ -53,16 +38,6 @@ class Origin(Protocol):
     def source_version(self) -> str | None: ...
 
 
-def records(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> dict[str, PartitionRecord]:
-    """The partitions of `table` by key."""
-    rows = connection.execute(
-        f"""SELECT partition, row_count, data_version, code_version, upstream_versions, source_version
-            FROM {ops.quoted(catalog)}.ops.partitions WHERE table_name = ?""",
-        [table],
-    ).fetchall()
-    return {key: PartitionRecord(rows, data, code, _read(text), source) for key, rows, data, code, text, source in rows}
-
-
 def book(session: Session, contract: Contract, parts: Parts, origin: Origin) -> None:
     """Record the partitions that were just published, those without rows as well; of a whole build nothing else stays."""
     name, keys = origin.table.name, parts.keys
@@ -72,7 +47,7 @@ def book(session: Session, contract: Contract, parts: Parts, origin: Origin) -> 
         for each in origin.table.inputs
     }
     upstream = [ops.as_json(dict(zip(seen, row, strict=True))) for row in zip(*seen.values(), strict=True)]
-    books = f"{ops.quoted(session.catalog)}.ops.partitions"
+    books = f"{quoted(session.catalog)}.ops.partitions"
     among = "AND list_contains($keys, partition)" if parts.asked is not None else ""
     session.connection.execute(
         f"DELETE FROM {books} WHERE table_name = $table {among}", {"table": name} | ({"keys": keys} if among else {})
@@ -96,7 +71,7 @@ def refresh(session: Session, table: TableDef, contract: Contract, parts: Parts)
     """Record what the partitions hold after rows were added to them; what they were made from stays."""
     found = _contents(session, table, contract, parts)
     session.connection.execute(
-        f"""UPDATE {ops.quoted(session.catalog)}.ops.partitions AS kept SET row_count = rows, data_version = data
+        f"""UPDATE {quoted(session.catalog)}.ops.partitions AS kept SET row_count = rows, data_version = data
             FROM (SELECT unnest($keys) AS key, unnest($rows::BIGINT[]) AS rows, unnest($data::VARCHAR[]) AS data)
             WHERE kept.table_name = $table AND kept.partition = key""",
         {
@@ -138,9 +113,3 @@ def _contents(session: Session, table: TableDef, contract: Contract, parts: Part
         [described],
     ).fetchall()
     return {key: (rows, data) for key, rows, data in found}
-
-
-@lru_cache(maxsize=1024)
-def _read(text: str) -> Mapping[str, str]:
-    # Thousands of partitions share a handful of texts.
-    return dict(json.loads(text))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.errors import PipelineError
+from assay.sql import quoted
 from assay.warehouse import ops
 from assay.warehouse.quarantine.keep import place, rejects
 from assay.warehouse.session import Session
@@ -99,7 +100,7 @@ def not_kept(session: Session, wanted: Wanted) -> dict[str, int]:
         f"""SELECT table_name, rejected - kept FROM (
                 SELECT table_name, max_by(run_id, id) AS run_id, max_by(action, id) AS action,
                        max_by(rejected, id) AS rejected
-                FROM {ops.quoted(real or session.catalog)}.ops.publications
+                FROM {quoted(real or session.catalog)}.ops.publications
                 WHERE $table IS NULL OR table_name = $table GROUP BY table_name)
             JOIN (SELECT table_name, run_id, count(*) AS kept FROM {rejects(session)} GROUP BY ALL)
             USING (table_name, run_id)

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 from assay.contract.classification import mask
 from assay.contract.payload import free
 from assay.contract.uniqueness import find_suspects
+from assay.sql import quoted
 from assay.warehouse import ops
 from assay.warehouse.parts import Parts
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
     from assay.contract import Contract
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
     from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run
 
@@ -41,7 +42,7 @@ _LONGEST = 200
 def with_rejects(contract: Contract, relation: str, columns: Sequence[str]) -> str:
     """SQL: some of the contract's columns, of the rows of `relation` and of the rows that this build set aside."""
     read = dict(zip((column.name for column in contract.columns), contract.from_payload_sql(), strict=True))
-    listed = ", ".join(ops.quoted(name) for name in columns)
+    listed = ", ".join(quoted(name) for name in columns)
     return (
         f"SELECT {listed} FROM {relation} UNION ALL SELECT {', '.join(read[name] for name in columns)} FROM __rejects"
     )
@@ -203,7 +204,7 @@ def _settle(session: Session, table: TableDef, parts: Parts | None) -> None:
 
 def rejects(session: Session) -> str:
     """The SQL name of the quarantine that this session writes."""
-    return f"{ops.quoted(session.catalog)}.quarantine.rejects"
+    return f"{quoted(session.catalog)}.quarantine.rejects"
 
 
 def adopt(session: Session) -> None:
@@ -211,7 +212,7 @@ def adopt(session: Session) -> None:
     if session.real is None or "quarantine.rejects" in ops.missing(session.connection, session.real):
         return
     session.connection.execute(
-        f"""INSERT INTO {rejects(session)} BY NAME SELECT * FROM {ops.quoted(session.real)}.quarantine.rejects
+        f"""INSERT INTO {rejects(session)} BY NAME SELECT * FROM {quoted(session.real)}.quarantine.rejects
             WHERE reject_id NOT IN (SELECT reject_id FROM {rejects(session)})"""
     )
 

@@ -18,10 +18,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from assay.errors import WarehouseError
+from assay.sql import quoted
 from assay.tables.results import CheckResult, Publication
 from assay.warehouse import ops, verdicts, versions
 from assay.warehouse.failures import explained
-from assay.warehouse.ops import quoted
 from assay.warehouse.parts import Parts
 from assay.warehouse.publish import failure
 from assay.warehouse.quarantine.keep import adopt, rejects
@@ -31,8 +31,8 @@ from assay.warehouse.staging import REPEAT
 
 if TYPE_CHECKING:
     from assay.contract import Contract
-    from assay.tables.declare import TableDef
     from assay.tables.graph import Graph
+    from assay.tables.nodes import TableDef
     from assay.tables.run import Run
 
 _TEMPORARY = ("__replay", "__candidates", "__why", "__passing")
