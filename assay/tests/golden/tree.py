@@ -28,6 +28,7 @@ class Tree(GoldenTree):
         """A case whose goldens are accepted as they come; without `files`, the five orders'."""
         if files is not None:
             return super().accepted(name, files)
+        self.golden.mkdir(parents=True, exist_ok=True)
         (self.golden / FILE).write_text("the key of the tests' goldens\n")
         shutil.copytree(FIVE, self.golden / name)
         return self.golden / name

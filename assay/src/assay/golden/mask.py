@@ -13,7 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.errors import GoldenError
@@ -62,11 +66,8 @@ def project_mask(project: Project) -> Mask:
         return Mask(given.get_secret_value())
     file = project.golden / FILE
     try:
-        try:
-            with file.open("x", encoding="ascii") as stream:
-                stream.write(f"{secrets.token_hex(32)}\n")
-        except FileExistsError:
-            pass
+        if not file.exists():
+            _write_once(file, f"{secrets.token_hex(32)}\n")
         key = file.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise GoldenError(f"cannot be read or written: {error.strerror}", where=shown(file)) from None
@@ -76,6 +77,15 @@ def project_mask(project: Project) -> Mask:
             fix="Restore it; or delete it for a new one, and accept the goldens with masked values again.",
         )  # fmt: skip
     return Mask(key)
+
+
+def _write_once(file: Path, text: str) -> None:
+    """Write the file whole, unless another process, such as another worker, has just done so."""
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=FILE, encoding="ascii") as stream:
+        stream.write(text)
+        stream.flush()
+        with suppress(FileExistsError):
+            os.link(stream.name, file)
 
 
 def _digest(text: str) -> str:
