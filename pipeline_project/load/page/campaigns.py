@@ -132,11 +132,11 @@ def finding(rows: Sequence[dict[str, Any]]) -> list[str]:
             continue
         all_redemptions, all_sent = ours.redemptions + others.redemptions, ours.households + others.households
         who, them = ("one campaign", "it was") if ours.campaigns == 1 else (f"{ours.campaigns} campaigns", "they were")
-        told = [
+        outcome = (
             f"The {who} of {named(kind)} brought {ours.redemptions / all_redemptions:.0%} of all redeemed coupons: "
-            f"{ours.per_hundred:.0f} per 100 households {them} sent to, against {others.per_hundred:.0f} for the others.",
-            f"That was {ours.households / all_sent:.0%} of all mailings.",
-        ]
+            f"{ours.per_hundred:.0f} per 100 households {them} sent to, against {others.per_hundred:.0f} for the others."
+        )
+        told = [outcome, f"That was {ours.households / all_sent:.0%} of all mailings."]
         within = [row for row in rows if not row["missing"]]
         whole, rest = _apart(within, kind)
         if len(within) < len(rows) and whole.households and rest.households:

@@ -132,13 +132,15 @@ def response_rows(campaigns: Rows) -> Rows:
 
 def _response(name: str, group: Group, seen: str, missing: str = "", *, is_type: bool = False) -> dict[str, Any]:
     low, high = group.interval
+    colour = INK if is_type else ACCENT
     share = f"{group.share:.0%} of {count(group.households)}"
     told = (
         f"{name if is_type else f'Campaign {name}'}: {count(group.redeeming)} of {count(group.households)} households "
         f"redeemed, {group.share:.1%}; 95% interval {low:.1%} to {high:.1%}; {group.per_hundred:.1f} coupons per 100"
     )
     told += f"; {missing}" if missing else ""
-    row = {"name": name, "share": group.share, "low": low, "high": high, "seen": seen, "is_type": is_type}
+    row = {"name": name, "share": group.share, "low": low, "high": high, "is_type": is_type}
+    row |= {"colour": colour, "fill": CARD if seen == "part" else colour}
     return row | {"text": share + (" *" if missing else ""), "told": told}
 
 
@@ -161,21 +163,17 @@ def campaign_response(rows: Rows, width: int) -> alt.TopLevelMixin:
     lines = base.mark_rule(strokeWidth=1.6).encode(
         x=alt.X("low:Q", title=title, scale=scale).axis(format=".0%", values=ticks),
         x2="high:Q",
-        color=alt.condition("datum.is_type", alt.value(INK), alt.value(ACCENT)),
+        color=alt.Color("colour:N", scale=None, legend=None),
     )
     points = base.mark_point(filled=True, opacity=1, strokeWidth=1.6).encode(
         x="share:Q",
-        fill=alt.condition("datum.seen == 'part'", alt.value(CARD), _or_type(alt)),
-        stroke=_or_type(alt),
+        fill=alt.Fill("fill:N", scale=None, legend=None),
+        stroke=alt.Stroke("colour:N", scale=None, legend=None),
         size=alt.condition("datum.is_type", alt.value(90), alt.value(42)),
         shape=alt.condition("datum.is_type", alt.value("diamond"), alt.value("circle")),
     )
     labels = base.mark_text(align="left", dx=6, color=SOFT, fontSize=11).encode(x="high:Q", text="text:N")
     return (lines + points + labels).properties(height=18 * len(rows) + 4, width=width)
-
-
-def _or_type(alt: Any) -> Any:
-    return {"condition": {"test": "datum.is_type", "value": INK}, "value": ACCENT}
 
 
 def redeemed_departments(rows: Rows, width: int) -> alt.TopLevelMixin:
