@@ -38,7 +38,8 @@ $headline
 <main>
 $sections
 </main>
-<footer><p>Made $moment $checked The page is one file: it loads nothing and sends Purchases: The Complete Journey. Exchange rates: European Central Bank reference rates.</p></footer>
+<footer><p>Made $moment $checked The page is one file: it loads nothing and sends nothing. Purchases: The Complete
+Journey. Exchange rates: European Central Bank reference rates.</p></footer>
 </body>
 </html>
 """)

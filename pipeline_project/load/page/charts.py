@@ -408,7 +408,8 @@ def _config(width: int) -> dict[str, Any]:
         "font": "Liberation Sans, Helvetica, Arial, sans-serif",
         "background": "transparent",
         "autosize": {"type": "fit-x", "contains": "padding"},
-        "padding": 2,
+        # A browser's font may be wider than the one the drawing was measured with.
+        "padding": {"left": 16, "right": 8, "top": 2, "bottom": 2},
         "view": {"stroke": None},
         "axis": axis,
         "legend": legend,

@@ -27,12 +27,12 @@ def lead(facts: Facts) -> str:
     """What the page found, if anything, and then what it is about."""
     first, *more = finding(facts.campaigns) or [""]
     found = f'<p class="finding">{escape(first)}</p>' if first else ""
-    days = (
-        f" from {date(facts.period.first)} to {date(facts.period.last)}"
-        if facts.period.first and facts.period.last
-        else ""
+    first_day, last_day = facts.period.first, facts.period.last
+    days = f" from {date(first_day)} to {date(last_day)}" if first_day and last_day else ""
+    about = (
+        f"This page is about a grocery chain{days}: what households bought, which coupons brought them back, and which "
+        "household will redeem the next one."
     )
-    about = f"A grocery chain{days}: what households bought, which coupons brought them back, and which household will redeem the next one."
     return f'{found}<p class="lead">{escape(" ".join([*more, about]))}</p>'
 
 

@@ -117,7 +117,7 @@ section {{ margin: 44px 0 0 }}
 .grid {{ display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 16px; margin-top: 14px }}
 .card {{ padding: 18px 20px; margin: 0; min-width: 0 }}
 .full {{ grid-column: 1 / -1 }}
-figure svg {{ display: block; width: 100%; height: auto; margin-top: 10px }}
+figure svg {{ display: block; width: 100%; height: auto; margin-top: 10px; overflow: visible }}
 figure svg.middle {{ max-width: 780px; margin-inline: auto }}
 figure svg.narrow {{ max-width: 460px; margin-inline: auto }}
 .middle, .narrow {{ display: none !important }}
