@@ -7,8 +7,9 @@ from html import escape
 
 from assay import Run
 from assay.tables.results import CheckResult
-from pipeline_project.load.page import charts, words
+from pipeline_project.load.page import campaign_charts, charts, words
 from pipeline_project.load.page.campaigns import by_redemptions, finding
+from pipeline_project.load.page.drawing import figure
 from pipeline_project.load.page.facts import Facts, Rows
 from pipeline_project.load.page.text import count, date, money, table
 
@@ -74,27 +75,27 @@ def campaigns_section(facts: Facts) -> str:
     """Campaign performance."""
     shown = facts.redeemed_departments[:MOST]
     figures = (
-        charts.figure(
+        figure(
             "calendar",
             "When coupons come back",
-            "Coupons redeemed per campaign and week, campaigns in the order they began; light grey is where a campaign ran.",
-            partial(charts.campaign_calendar, campaigns=facts.campaigns, period=facts.period),
-            charts.calendar_rows(facts.calendar, facts.campaigns, facts.period),
+            "Coupons redeemed per campaign and week, campaigns in the order they began; the band behind is when one ran.",
+            partial(campaign_charts.campaign_calendar, campaigns=facts.campaigns, period=facts.period),
+            campaign_charts.calendar_rows(facts.calendar, facts.campaigns, facts.period),
             full=True,
         )
-        + charts.figure(
+        + figure(
             "response",
             "How well each campaign works",
             "Share of the households it was sent to that redeemed at least one coupon, and how sure that is."
             + _cut_campaigns(facts),
-            charts.campaign_response,
-            charts.response_rows(facts.campaigns),
+            campaign_charts.campaign_response,
+            campaign_charts.response_rows(facts.campaigns),
         )
-        + charts.figure(
+        + figure(
             "redeemed",
             "Where coupons are redeemed",
-            f"By the department most products of a coupon belong to; {_largest(facts.redeemed_departments)}.",
-            charts.redeemed_departments,
+            f"By the department most products of a coupon belong to; {largest(facts.redeemed_departments)}.",
+            campaign_charts.redeemed_departments,
             [row | {"told": f"{row['department']}: {count(row['redemptions'])} coupons redeemed"} for row in shown],
         )
     )
@@ -138,17 +139,17 @@ def _cut_campaigns(facts: Facts) -> str:
         return ""
     return (
         f" * Hollow: the data has only a part of {'this campaign' if len(cut) == 1 else f'these {len(cut)} campaigns'}, "
-        "so more may have been redeemed; they do not count for their type."
+        "so more may have been redeemed; for a type they count only where it has no other."
     )
 
 
-def _largest(rows: Rows) -> str:
+def largest(rows: Rows) -> str:
     return f"the {MOST} largest of {len(rows)}" if len(rows) > MOST else f"all {len(rows)}"
 
 
 def departments_section(facts: Facts) -> str:
     """Department sales."""
-    figure = charts.figure(
+    weekly = figure(
         "weekly",
         "Sales by week",
         "Weeks begin on Monday, New York time." + _cut_weeks(facts),
@@ -159,7 +160,7 @@ def departments_section(facts: Facts) -> str:
     return (
         '<section aria-labelledby="departments"><h2 id="departments">Departments</h2>'
         '<p class="note">What each department sold, and how much of it was given away as discounts.</p>'
-        f'<div class="grid">{figure}<div class="card full">{_departments(facts)}</div></div></section>'
+        f'<div class="grid">{weekly}<div class="card full">{_departments(facts)}</div></div></section>'
     )
 
 
@@ -194,7 +195,7 @@ def _departments(facts: Facts) -> str:
     )
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Departments in numbers"><table>'
-        f"<caption>Departments by sales, {_largest(rows)}</caption>"
+        f"<caption>Departments by sales, {largest(rows)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
@@ -237,13 +238,13 @@ def model_section(facts: Facts) -> str:
         if tested
         else ""
     )
-    figures = charts.figure(
+    figures = figure(
         "calibration",
         "Can the probabilities be believed?",
         "Predictions on later campaigns in ten groups of equal size; on the dashed line, what was predicted happened.",
         charts.calibration,
         charts.calibration_rows(facts.calibration),
-    ) + charts.figure(
+    ) + figure(
         "drivers",
         "What drives a prediction",
         "The coefficients, strongest on average first: green raises the odds of redeeming, orange lowers them.",
