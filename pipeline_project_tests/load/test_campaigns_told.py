@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import ibis
 import pytest
 
 from assay.testing.bench import Bench, day
@@ -95,11 +94,11 @@ def test_the_type_that_stands_out_is_found() -> None:
             YEAR,
         )
     )
-    assert found == [
+    first = (
         "The 2 campaigns of type A brought 80% of all redeemed coupons: 50 per 100 households they were sent to, "
-        "against 8 for the others.",
-        "That was 40% of all mailings.",
-    ]
+        "against 8 for the others."
+    )
+    assert found == [first, "That was 40% of all mailings."]
 
 
 def test_the_finding_follows_the_data_and_not_a_name() -> None:
@@ -114,9 +113,12 @@ def test_the_finding_follows_the_data_and_not_a_name() -> None:
             YEAR,
         )
     )
-    assert found == [
+    first = (
         "The one campaign of type B brought 75% of all redeemed coupons: 45 per 100 households it was sent to, "
-        "against 2 for the others.",
+        "against 2 for the others."
+    )
+    assert found == [
+        first,
         "That was 9% of all mailings.",
         "Counting only campaigns that the data covers from their first to their last day, it is 45 against 3.",
     ]
@@ -207,5 +209,4 @@ def test_a_single_coupon_is_a_calendar() -> None:
 
 
 def test_weeks_without_a_period_are_whole() -> None:
-    assert rows(ibis.memtable([{"a": 1}])) == [{"a": 1}]
     assert Period().days_of(day("2017-01-02"), day("2017-01-08")) == 7

@@ -123,7 +123,7 @@ def drivers(rows: Rows, width: int) -> alt.TopLevelMixin:
         alt.Chart(named(alt))
         .mark_bar(cornerRadius=2, height={"band": 0.62})
         .encode(
-            x=alt.X("coefficient:Q", title="weight (log odds per standard deviation)").axis(
+            x=alt.X("coefficient:Q", title="weight, in log odds").axis(
                 tickCount=5 if width > NARROW else 3, format="+.1f"
             ),
             y=names(rows, "name", alt),

@@ -15,7 +15,7 @@ from pipeline_project.load.page.text import count, date, money, table
 
 METRICS = {
     "auc": ("AUC", "chance that a household that redeems ranks above one that does not; 0.5 is a coin"),
-    "log_loss": ("log loss", "surprise at what happened; lower is better"),
+    "log_loss": ("Log loss", "surprise at what happened; lower is better"),
     "brier": ("Brier score", "squared error of the probability; lower is better"),
 }
 
@@ -247,7 +247,8 @@ def model_section(facts: Facts) -> str:
     ) + figure(
         "drivers",
         "What drives a prediction",
-        "The coefficients, strongest on average first: green raises the odds of redeeming, orange lowers them.",
+        "What one standard deviation more of it adds to the log odds of redeeming, strongest on average first: green raises "
+        "them, orange lowers them.",
         charts.drivers,
         charts.driver_rows(facts.drivers),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 FEATURES = {
     "baskets_per_week": "visits a week",
     "sales_per_week": "dollars spent a week",
-    "campaign_sales_per_week": "dollars a week on its products",
+    "campaign_sales_per_week": "campaign's products, $ a week",
     "coupon_lines_per_week": "items a week with a coupon",
     "promoted_share": "share of items promoted",
     "discount_share": "share off by loyalty card",
