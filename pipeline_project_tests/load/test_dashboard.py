@@ -6,6 +6,7 @@ import datetime as dtm
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -316,7 +317,7 @@ def test_counts_in_captions_are_those_of_the_chart(page_file: Path) -> None:
 
 def test_labels_are_words(page_file: Path) -> None:
     text = page_file.read_text()
-    assert [name for name in FEATURES if name in text or escape(words.feature(name)) not in text] == []
+    assert [name for name in FEATURES if name in text or words.feature(name) not in unescape(text)] == []
     assert words.FEATURES.keys() == {*FEATURES, INTERCEPT}
     assert "AUC, on later campaigns" in text
 
