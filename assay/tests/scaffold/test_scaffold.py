@@ -26,7 +26,7 @@ from assay.scaffold.unsaid import EDIT, problems
 from assay.settings import BaseSettings
 from assay.sources import Parquet
 from assay.sources.base import Sources
-from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
 
 HEAD = '''"""One row per {0}."""
 

@@ -93,7 +93,9 @@ def _tell(project: Project, name: str, started: Started) -> None:
     click.echo("\nStill yours to decide:")
     for line in started.missing:
         click.echo(f"  {line}")
-    if any(path.name == "settings.py" for path in started.changed):
+    readme = project.root / "README.md"
+    shows_settings = readme.exists() and "| `PIPELINE_SOURCE_" in readme.read_text(encoding="utf-8")
+    if shows_settings and any(path.name == "settings.py" for path in started.changed):
         click.echo("  README.md: the new setting's row in its table; `make check` shows how it reads")
     click.echo(f"\nNext:  fill in the rows of golden/{name}/inputs")
     steps = {

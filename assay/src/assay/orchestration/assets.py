@@ -20,8 +20,8 @@ from assay.orchestration.metadata import PARTITION_ROWS, check_results, definiti
 from assay.orchestration.resources import WarehouseResource, sources_resource
 from assay.project import Project
 from assay.tables.code_version import code_version
-from assay.tables.declare import ExportDef, TableDef
 from assay.tables.graph import Graph
+from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.partitions import PartitionRange, Partitions
 from assay.tables.results import AuditFailed
 

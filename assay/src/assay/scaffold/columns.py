@@ -16,7 +16,7 @@ from assay.errors import PipelineError
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
 
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
 
 
 @dataclass(frozen=True)

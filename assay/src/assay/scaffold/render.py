@@ -15,7 +15,7 @@ from assay.scaffold.unsaid import EDIT
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
 
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
 
 FRAMEWORK = __name__.rsplit(".", 2)[0]
 SIMPLE = re.compile(r"(Int|UInt|Float)\d+|String|Boolean|Date|Time|Binary")

@@ -17,7 +17,7 @@ from assay.scaffold import columns
 from assay.scaffold.columns import Draft
 from assay.scaffold.render import File, render
 from assay.scaffold.unsaid import problems
-from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
 
 if TYPE_CHECKING:
     from assay.project import Project
