@@ -1,7 +1,8 @@
 # `make` alone runs what CI runs. `make help` lists the rest.
 
 PACKAGE := pipeline_project
-FRAMEWORK := assay/src/assay
+# Nothing where the framework is a wheel in vendor/; the template, and a fork that asked for it, have it as source.
+ASSAY := $(wildcard assay/src/assay)
 
 # The environment: made in .venv from the lock. `make PYTHON=...` uses one that is ready, and installs nothing.
 ifeq ($(origin PYTHON),command line)
@@ -15,29 +16,32 @@ endif
 HISTORY := $(or $(DAGSTER_HOME),$(CURDIR)/.dagster)$(if $(filter dry_run,$(PIPELINE_ENV)),/dry_run)
 
 PORT ?= 3000
+TESTS ?=
+ARGS ?=
+FROM ?=
+
+# template: more tests than a fork's, and what a fork no longer does
 # One more than the cores, for some tests wait for servers more than they compute.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-TESTS ?=
 # What the quick tests run of the code, in percent; `make coverage` fails below. It only ever rises.
 FLOOR ?= 0
 # A browser and the whole of Dagster take a third of the processor's time: for what is to be merged, not for each change.
 MARKED := -m "not ui"
-ARGS ?=
 NAME ?=
 EXAMPLE ?=
+FRAMEWORK ?=
 TO ?=
-FROM ?=
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
 .PHONY: run test dev check lint format types layers coverage golden bench lock install fork upgrade clean clean-all help
 
 run: $(READY) ## Install, and run the whole pipeline on the real example data
-	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(FRAMEWORK)
+	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY)
 	@"$(PYTHON)" -m $(PACKAGE) run $(ARGS)
 
 dev: $(READY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history kept between starts
-	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(FRAMEWORK)
+	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY)
 	@mkdir -p "$(HISTORY)"
 	@[ -e "$(HISTORY)/dagster.yaml" ] || ln -sf "$(CURDIR)/dagster.yaml" "$(HISTORY)/dagster.yaml"
 	@"$(PYTHON)" -m assay.orchestration.history "$(HISTORY)"
@@ -49,7 +53,7 @@ dev: $(READY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history 
 	    -W 'ignore:Function `dev_command` is superseded' \
 	    -m dagster dev --workspace "$(CURDIR)/workspace.yaml" --port $(PORT) --log-level warning
 
-check: MARKED :=
+check: MARKED := # template;
 check: lint types layers test ## Lint, types, import layers, all tests: what CI runs
 
 test: $(READY) ## All tests but those marked `ui`, or TESTS="path ..." only
@@ -59,7 +63,7 @@ lint: $(READY) ## Ruff: rules and format; deptry: what is imported is declared
 	"$(PYTHON)" -m ruff check .
 	"$(PYTHON)" -m ruff format --check .
 	"$(PYTHON)" -m deptry --no-ansi $(PACKAGE)
-	$(if $(wildcard $(FRAMEWORK)),"$(PYTHON)" -m deptry --no-ansi --config assay/pyproject.toml assay/src)
+	$(if $(ASSAY),"$(PYTHON)" -m deptry --no-ansi --config assay/pyproject.toml assay/src)
 
 format: $(READY) ## Let Ruff mend what it can
 	"$(PYTHON)" -m ruff check --fix .
@@ -71,6 +75,7 @@ types: $(READY) ## Mypy
 layers: $(READY) ## Imports point one way
 	"$(PYTHON)" -c "from importlinter.cli import lint_imports_command as lint; lint(['--no-logo'])"
 
+# template: its floor is of the framework and the example together
 coverage: $(READY) ## The quick tests, with the share of lines and branches they run; fails below FLOOR percent
 	"$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal -m "not ui and not slow" --cov --cov-report=term \
 	    --cov-report=html:build/coverage --cov-fail-under=$(FLOOR)
@@ -78,21 +83,27 @@ coverage: $(READY) ## The quick tests, with the share of lines and branches they
 golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
 	@"$(PYTHON)" -m $(PACKAGE) golden $(ARGS)
 
+# template: the benchmarks measure the example
 bench: $(READY) ## Measure; writes benchmarks/README.md
-	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(FRAMEWORK) benchmarks
+	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY) benchmarks
 	@"$(PYTHON)" -m benchmarks $(ARGS)
 
 lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest versions
 	uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --no-header \
-	    --all-extras --group dev --no-emit-package dagster-assay $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+	    --all-extras --group dev $(if $(ASSAY),--no-emit-package dagster-assay,--find-links vendor) \
+	    $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 
 install: $(READY) ## Only set up .venv
 
-fork: $(READY) ## Make it your own: NAME=my_team_pipeline, EXAMPLE=no without the example, TO=folder
-	@"$(PYTHON)" scripts/fork.py "$(NAME)" --example "$(or $(EXAMPLE),yes)" $(if $(TO),--to "$(TO)")
+# template: a fork is not forked again
+fork: $(READY) ## Make it your own: NAME=my_team_pipeline EXAMPLE=no FRAMEWORK=yes TO=folder
+	@"$(PYTHON)" scripts/fork.py "$(NAME)" --example "$(or $(EXAMPLE),yes)" --framework "$(or $(FRAMEWORK),no)" \
+	    $(if $(TO),--to "$(TO)")
 
 upgrade: $(READY) ## Take the framework of a newer checkout of the template: FROM=folder
-	@"$(PYTHON)" scripts/upgrade.py "$(FROM)"
+	@[ -f "$(FROM)/scripts/upgrade.py" ] && [ -d "$(FROM)/assay" ] || \
+	    { echo "upgrade: '$(FROM)' is no checkout of the template: make upgrade FROM=../template" >&2; exit 2; }
+	@"$(PYTHON)" "$(FROM)/scripts/upgrade.py" .
 
 clean: ## Remove caches and build output
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis golden/.pending
@@ -104,6 +115,6 @@ clean-all: clean ## Remove .venv, the warehouse and Dagster's history as well
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-.venv/.installed: requirements.lock pyproject.toml assay/pyproject.toml scripts/install.sh
+.venv/.installed: requirements.lock pyproject.toml scripts/install.sh $(wildcard assay/pyproject.toml vendor/*.whl)
 	@sh scripts/install.sh .venv
 	@touch $@

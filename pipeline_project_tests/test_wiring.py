@@ -8,7 +8,7 @@ import duckdb
 from assay.contract import Contract
 from assay.scaffold.unsaid import problems
 from assay.sql import quoted
-from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
 from pipeline_project.project import project
 
 

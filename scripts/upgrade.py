@@ -1,7 +1,9 @@
 """Take the framework of a newer checkout of the template: `make upgrade FROM=../template`.
 
-Replaces `framework/` and its tests by those of the other checkout, with this project's package name written
-into them. Nothing else is touched; what else a version asks for stands in UPGRADING.md. Standard library only.
+The project's Makefile runs this file of the *newer* checkout, so that a project need not carry it. It builds the wheel,
+puts it with its documents into `vendor/`, mends the pin in pyproject.toml and the lock, and prints what the versions in
+between changed and ask. A project that has `assay/` as source gets the newer source instead; one that 0.1.0 made, with
+the framework as a folder of its package, is taken over (takeover.py): `python ../template/scripts/upgrade.py .`
 """
 
 from __future__ import annotations
@@ -9,146 +11,153 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from checkout import ROOT, Refused, changed_files, dashed, files_of, package_of, rename, rename_file, tidy, told
+from lock import pins_of
+from marks import kept_of
+from takeover import take_over
+from wheel import GUIDE, build, pinned, vendored, version_of, with_pin, with_wheel
 
 
-class Refused(Exception):
-    """Nothing was changed; the text says why and what to do."""
-
-
-def package_of(root: Path) -> str:
-    """The import name of the project whose checkout is at `root`."""
-    found = [path.parent.parent.name for path in root.glob("*/framework/__init__.py")]
-    found = [name for name in found if not name.endswith("_tests")]
-    if len(found) != 1:
-        raise Refused(f"{root} is no checkout of the template: it has no package with a framework/ folder.")
-    return found[0]
-
-
-def rename(text: str, old: str, new: str) -> str:
-    """`text` with the package's name, and the distribution's name made from it, replaced."""
-    text = re.sub(rf"(?<![A-Za-z0-9]){old}(?=_tests\b|(?![A-Za-z0-9_]))", new, text)
-    return re.sub(rf"(?<![A-Za-z0-9-]){dashed(old)}(?![A-Za-z0-9-])", dashed(new), text)
-
-
-def dashed(name: str) -> str:
-    """The distribution's name of a package."""
-    return name.replace("_", "-")
-
-
-def rename_file(path: Path, old: str, new: str) -> None:
-    """Replace the name in a text file; leave a binary one as it is."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError:
-        return
-    changed = rename(text, old, new)
-    if changed != text:
-        path.write_bytes(changed.encode("utf-8"))
-
-
-def tidy(root: Path) -> bool:
-    """Sort imports and break lines as the new name's length asks for; False where Ruff is not installed."""
-    ruff = [sys.executable, "-m", "ruff"]
-    if subprocess.run([*ruff, "--version"], capture_output=True, check=False).returncode:
-        return False
-    subprocess.run([*ruff, "check", "--quiet", "--no-cache", "--select", "I", "--fix", "."], cwd=root, check=True)
-    subprocess.run([*ruff, "format", "--quiet", "--no-cache", "."], cwd=root, check=True)
-    return True
-
-
-def version_of(root: Path) -> str:
-    """The version of the framework in a checkout."""
-    text = (root / package_of(root) / "framework" / "__init__.py").read_text(encoding="utf-8")
-    found = re.search(r'^__version__ = "([\d.]+)"', text, re.M)
-    if found is None:
-        raise Refused(f"{root}: the framework does not say its version.")
-    return found[1]
-
-
-def changed_files(root: Path, *paths: str) -> list[str]:
-    """Files under `paths` that git would lose; none where there is no git."""
-    done = subprocess.run(
-        ["git", "status", "--porcelain", "--", *paths], cwd=root, capture_output=True, text=True, check=False
-    )
-    return done.stdout.splitlines() if done.returncode == 0 else []
-
-
-def upgrade(source: Path, target: Path = ROOT) -> str:
-    """Replace the framework of `target` by that of `source`; returns what to tell the user.
+def upgrade(target: Path, source: Path = ROOT) -> str:
+    """Bring the framework of `source` into the project at `target`; returns what to tell the user.
 
     Raises:
-        Refused: one of them is no checkout, or the framework here has changes that are not committed.
+        Refused: one of them is not what it should be, `source` is older, or work that is not committed would be lost.
     """
-    if source.resolve() == target.resolve():
+    if source == target:
         raise Refused("FROM is this project itself. Name a checkout of the template: make upgrade FROM=../template.")
-    old, new = package_of(source), package_of(target)
-    before, after = version_of(target), version_of(source)
-    folders = [("framework", old, new), ("framework", f"{old}_tests", f"{new}_tests")]
-    if changes := changed_files(target, *(f"{package}/{folder}" for folder, _, package in folders)):
+    package, after = package_of(target), version_of(source)
+    metadata = (target / "pyproject.toml").read_text(encoding="utf-8")
+    if (target / package / "framework" / "__init__.py").is_file():
+        refuse_changes(target, ".")
+        told_before, before = take_over(target, package, source), "0.1.0"
+    else:
+        before = pinned(metadata) or ""
+        if not before:
+            raise Refused(
+                f"{target / 'pyproject.toml'} asks for no dagster-assay==VERSION, so there is nothing to mend."
+            )
+        if parts(before) > parts(after):
+            raise Refused(f"{source} has dagster-assay {after}, older than the {before} of this project.")
+        replace = replace_source if (target / "assay").is_dir() else replace_wheel
+        told_before = replace(target, package, source, metadata)
+    tell = [f"dagster-assay {before} -> {after}", *told_before, *requirements_told(source, target)]
+    changes = between((source / "assay" / "CHANGELOG.md").read_text(encoding="utf-8"), before, after)
+    return "\n".join([*tell, *([f"\n{changes}\n"] if changes else []), "next: make check"])
+
+
+def refuse_changes(target: Path, *paths: str) -> None:
+    """Raises Refused while git could not show what the upgrade changes."""
+    if changes := changed_files(target, *paths):
         raise Refused(
-            f"{len(changes)} files of the framework here have changes that are not committed. "
+            f"{len(changes)} files that it replaces have changes that are not committed ({changes[0][3:]}). "
             "Commit or stash them first, so that git can show what the upgrade changes."
         )
-    for folder, theirs, ours in folders:
-        replace(target / ours / folder, source / theirs / folder, old, new)
-    notes = source / "UPGRADING.md"
-    if notes.exists():
-        shutil.copyfile(notes, target / "UPGRADING.md")
-    tell = [f"framework {before} -> {after} in {new}/framework and {new}_tests/framework"]
-    tell += [f"  pyproject.toml: the template asks for {line}" for line in other_requirements(source, target)]
-    tidied = [tidy(target / ours / folder) for folder, _, ours in folders]
-    if not all(tidied):
-        tell.append("  Ruff is not installed here: run `make format` once")
-    tell.append("next: read UPGRADING.md from your old version on, then make check")
-    return "\n".join(tell)
 
 
-def replace(folder: Path, by: Path, old: str, new: str) -> None:
-    """Replace `folder` by a renamed copy of `by`, which is whole before the old one goes."""
-    fresh = folder.with_name(f".{folder.name}.new")
+def replace_wheel(target: Path, package: str, source: Path, metadata: str) -> list[str]:
+    """Put the newer wheel in the place of the older one, and into the pin and the lock."""
+    refuse_changes(target, "vendor", "pyproject.toml", "requirements.lock")
+    wheel = build(source)
+    vendor, lock = target / "vendor", target / "requirements.lock"
+    files = {vendor / name: content for name, content in vendored(wheel, source).items()}
+    for file, content in files.items():
+        if file.suffix == ".md":
+            files[file] = rename(content.decode(), package_of(source), package).encode()
+    files[target / "pyproject.toml"] = with_pin(metadata, wheel.version).encode()
+    files[lock] = with_wheel(lock.read_text(encoding="utf-8"), wheel, project_name(metadata)).encode()
+    write(files)
+    for old in vendor.glob("dagster_assay-*.whl"):
+        if old.name != wheel.name:
+            old.unlink()
+    return [f"  vendor/{wheel.name}, pyproject.toml, requirements.lock"]
+
+
+def replace_source(target: Path, package: str, source: Path, metadata: str) -> list[str]:
+    """Put the newer `assay/` in the place of the older one, which is whole until then."""
+    refuse_changes(target, "assay", GUIDE, "pyproject.toml")
+    fresh, kept = target / ".assay.new", {"example"} if (target / package / "example").is_dir() else set()
     shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(by, fresh, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    for path in fresh.rglob("*"):
-        if path.is_file():
-            rename_file(path, old, new)
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.rename(folder)
+    for file in files_of(source):
+        if file.parts[0] == "assay":
+            (fresh / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / file, fresh / file)
+            rename_file(fresh / file, package_of(source), package)
+    shutil.rmtree(target / "assay")
+    (fresh / "assay").rename(target / "assay")
+    fresh.rmdir()
+    tidy(target / "assay")
+    guide = kept_of((source / GUIDE).read_text(encoding="utf-8"), kept)
+    write(
+        {
+            target / GUIDE: rename(guide, package_of(source), package).encode(),
+            target / "pyproject.toml": with_pin(metadata, version_of(source)).encode(),
+        }
+    )
+    return [f"  assay/, {GUIDE}, pyproject.toml; look at `git diff` for what of yours it undoes"]
 
 
-def other_requirements(source: Path, target: Path) -> list[str]:
-    """Requirements of the template on packages both use, where this project asks for another version."""
-    ours, theirs = (_requirements(root) for root in (target, source))
-    return [line for name, line in theirs.items() if name in ours and ours[name] != line]
+def write(files: dict[Path, bytes]) -> None:
+    """Write all beside their places first, then move them there."""
+    for file, content in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_name(f".{file.name}.new").write_bytes(content)
+    for file in files:
+        file.with_name(f".{file.name}.new").replace(file)
 
 
-def _requirements(root: Path) -> dict[str, str]:
+def project_name(metadata: str) -> str:
+    name: str = tomllib.loads(metadata)["project"]["name"]
+    return name
+
+
+def parts(version: str) -> tuple[int, ...]:
+    """A version as numbers, which compare as versions do."""
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def between(changelog: str, before: str, after: str) -> str:
+    """The entries of the versions after `before`, up to `after`."""
+    entries = re.split(r"^(?=## \[)", changelog, flags=re.M)[1:]
+    wanted = [each for each in entries if parts(before) < parts(each[4 : each.index("]")]) <= parts(after)]
+    return "".join(wanted).strip()
+
+
+def requirements_told(source: Path, target: Path) -> list[str]:
+    """What the framework needs and this project's lock lacks, and what the template asks for in another version."""
+    from packaging.requirements import Requirement  # Hatchling, which builds the wheel, brings it
+
+    needs = tomllib.loads((source / "assay" / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    pins = pins_of((target / "requirements.lock").read_text(encoding="utf-8"))
+    lacking = [
+        line
+        for line in needs
+        if (need := Requirement(line)).name.lower() not in pins or not need.specifier.contains(pins[need.name.lower()])
+    ]
+    tell = [f"  requirements.lock has not what the framework needs, {line}: run `make lock`" for line in lacking]
+    ours, theirs = ({dashed(_name(line)): line for line in _asked(root)} for root in (target, source))
+    differing = [line for name, line in theirs.items() if name in ours and ours[name] != line]
+    return [*tell, *(f"  pyproject.toml: the template asks for {line}" for line in differing)]
+
+
+def _asked(root: Path) -> list[str]:
     metadata = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    lines = [*metadata["project"]["dependencies"], *metadata.get("dependency-groups", {}).get("dev", [])]
-    return {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower(): line for line in lines}
+    return [*metadata["project"]["dependencies"], *metadata.get("dependency-groups", {}).get("dev", [])]
 
 
-def told(program: str, work: Callable[[], str]) -> int:
-    """Print what the work tells and return 0; where it is refused, say why in one line on standard error and return 2."""
-    try:
-        print(work())
-    except Refused as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 2
-    return 0
+def _name(line: str) -> str:
+    return re.split(r"[^\w.-]", line, maxsplit=1)[0].lower()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make upgrade", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("source", type=Path, metavar="FROM", help="a checkout of the template")
+    parser.add_argument("project", type=Path, metavar="PROJECT", help="the folder of the project that takes it")
     arguments = parser.parse_args()
-    return told("upgrade", lambda: upgrade(arguments.source.resolve()))
+    return told("upgrade", lambda: upgrade(arguments.project.resolve()))
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from assay.contract.classification import public
 from assay.errors import PipelineError, SourceError
 from assay.sources import Csv, EventLog, HtmlTable, Http, Ndjson, PagedJson, Parquet
 from assay.sources.base import Source, Sources
-from assay.tables.declare import RejectBudget
 from assay.tables.graph import Graph
+from assay.tables.nodes import RejectBudget
 from assay.tables.results import AuditFailed
 from assay.tables.run import Run
 from tests.sources.log import append

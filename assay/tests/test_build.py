@@ -17,8 +17,9 @@ from assay.build import BuildResult, Progress, build
 from assay.contract.classification import personal, public
 from assay.errors import PipelineError, WarehouseError, WiringError
 from assay.sources.base import Landed, Landing, Sources
-from assay.tables.declare import KeepFirst, RejectBudget, TableDef, export, table
+from assay.tables.declare import export, table
 from assay.tables.graph import Graph
+from assay.tables.nodes import KeepFirst, RejectBudget, TableDef
 from assay.tables.partitions import PartitionRange, daily
 from assay.tables.results import AuditFailed
 from assay.tables.run import Run

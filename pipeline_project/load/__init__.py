@@ -1,4 +1,4 @@
-"""Tables and files for consumers: marts at the grain a question is asked at, and the dashboard.
+"""Tables and files for consumers: marts at the grain a question is asked at, and pages.
 
 Belongs here: aggregates and exports. Does not belong here: cleaning or joining what other marts would need
 too; that is `transform/`.

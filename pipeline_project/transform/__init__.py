@@ -1,6 +1,6 @@
 """Raw -> clean, joined, scored: one file per table, each with its contract.
 
-Belongs here: what values mean (time zones, money, keys), joins, and the model's features and predictions.
+Belongs here: what values mean (time zones, money, keys), joins, and a model's features and predictions.
 Does not belong here: reading sources (`extract/`) and shapes made for one consumer (`load/`). Modules without
-a table hold what several tables share: `shop_calendar.py`, `redemption_model.py`, `model_metrics.py`.
+a table hold what several tables share.
 """

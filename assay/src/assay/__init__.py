@@ -16,9 +16,9 @@ _EXPORTS = {
     "table": "tables.declare",
     "export": "tables.declare",
     "invariant": "tables.declare",
-    "KeepFirst": "tables.declare",
-    "Reference": "tables.declare",
-    "RejectBudget": "tables.declare",
+    "KeepFirst": "tables.nodes",
+    "Reference": "tables.nodes",
+    "RejectBudget": "tables.nodes",
     "Run": "tables.run",
     "daily": "tables.partitions",
     "hourly": "tables.partitions",
@@ -51,7 +51,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from assay.contract.classification import internal, personal, public, secret
-    from assay.tables.declare import KeepFirst, Reference, RejectBudget, export, invariant, table
+    from assay.tables.declare import export, invariant, table
+    from assay.tables.nodes import KeepFirst, Reference, RejectBudget
     from assay.tables.partitions import daily, hourly, monthly, static, weekly
     from assay.tables.run import Run
 

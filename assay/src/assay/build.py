@@ -15,8 +15,8 @@ from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
 from assay.mishaps import told
 from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_version
-from assay.tables.declare import ExportDef, TableDef
 from assay.tables.lineage import carried_columns, column_lineage
+from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
 from assay.warehouse import ops
 from assay.warehouse.dry.scratch import scratch_folder

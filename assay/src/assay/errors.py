@@ -34,13 +34,13 @@ class PipelineError(Exception):
         return " ".join(line.split())
 
 
-def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, most: int = 3) -> str:
+def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, most: int = 3, written: str = "{}") -> str:
     """What to do about an unknown name: the near ones, else those it is a part of, else `otherwise`."""
     import difflib
 
     names = list(known)
     near = difflib.get_close_matches(name, names, n=most) or [other for other in names if name and name in other][:most]
-    return f"Did you mean {' or '.join(near)}?" if near else otherwise
+    return f"Did you mean {' or '.join(map(written.format, near))}?" if near else otherwise
 
 
 class SettingsError(PipelineError):

@@ -19,7 +19,7 @@ from assay.warehouse.failures import explained, first_line
 from assay.warehouse.masked_text import masked
 
 if TYPE_CHECKING:
-    from assay.tables.declare import Node
+    from assay.tables.nodes import Node
 
 FRAMEWORK = Path(__file__).parent
 FIX = "Nothing was published; the previous version stays. `pipeline run --traceback` shows all of it."

@@ -21,7 +21,7 @@ class Project:
     """What the command line, the golden runner, the planner and Dagster's definitions are made from.
 
     Attributes:
-        package: the import name, e.g. `pipeline_project`.
+        package: the import name, e.g. `my_team_pipeline`.
         stages: folders of the package that hold nodes, upstream first, `checks` last.
         root: the folder with `pyproject.toml` and `golden/`.
         settings: reads the environment; raises SettingsError.

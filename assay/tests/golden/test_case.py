@@ -79,6 +79,17 @@ def test_defaults_are_frozen(tree: Tree) -> None:
         ),
         ("description: x\ntables: [orders]\nexpects_checks: [a]\n", "case.yml:3: 'expects_checks' is no mapping"),
         ("description: caf\xe9\n".encode("latin-1"), "case.yml: cannot be read"),
+        ("description: x\ntables: " + "[" * 200_000, "case.yml:2: is nested deeper than 50"),
+        ("description: &a\n- *a\n", "holds an alias of itself"),
+        ("a: &a [x]\nb: [" + "*a, " * 101 + "]\n", "case.yml:2: has more than 100 aliases"),
+        (
+            "a0: &a0 [x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)),
+            "case.yml: has more than 20,000 parts",
+        ),
+        (
+            "description: x\ntables: [orders]\nexpects_checks: {orders: [a, a]}\n",
+            "'a' stands twice in 'expects_checks.orders'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(tree: Tree, text: str | bytes, message: str) -> None:

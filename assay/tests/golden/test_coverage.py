@@ -12,7 +12,7 @@ import pytest
 from assay.errors import GoldenError
 from assay.golden.coverage import Demand, coverage, demands, read_exemptions
 from assay.golden.result import GoldenResult
-from assay.tables.declare import KeepFirst, Reference
+from assay.tables.nodes import KeepFirst, Reference
 from assay.testing.goldens import golden_gaps
 from tests.golden.tree import FIVE_ORDERS, Tree
 from tests.shop.project import shop_project

@@ -197,7 +197,7 @@ GIVEN = "description: x\ntables: [daily_sales]\n"
             "orders.ndjson: 'orders' is given twice",
         ),
         ({"inputs/tables/daily_sales.csv": "a\n"}, "'daily_sales' is under test and given as input"),
-        ({"inputs/tables/orders.csv": "orderid\n1\n"}, "'orders' has no column 'orderid'. Did you mean 'order_id'?"),
+        ({"inputs/tables/orders.csv": "orderid\n1\n"}, "'orders' has no column 'orderid'. Did you mean 'order_id'"),
         ({"inputs/tables/orders.csv": "order_id\n1\n"}, "orders.csv: column 'email' is missing and cannot be null"),
         (
             {"inputs/tables/orders.csv": "order_id,email,ordered_on,amount\n1,a@b,2026-02-30,1\n"},

@@ -1,4 +1,4 @@
-"""Every report tells the same result: text, JSON, JUnit, annotations and the page."""
+"""Every report tells the same result: text, JSON and the page."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
 from assay.compare import compare
-from assay.golden import machine, text
+from assay.golden import text
 from assay.golden.result import CaseResult, Comparison, GoldenResult, TableResult
 from assay.report.golden_page import page
 from assay.testing.browser import assert_is_read_by_everybody, needs_browser
@@ -41,9 +40,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def said(red: Tree, files: Path) -> str:
-    """What one run prints; it writes both files too."""
-    options = ["--html", str(files / "report.html"), "--junit", str(files / "deep/junit.xml")]
-    result = red.cli(*options, env={"GITHUB_ACTIONS": "true"})
+    """What one run prints; it writes the page too."""
+    result = red.cli("--html", str(files / "report.html"))
     assert result.exit_code == 2
     return result.output
 
@@ -69,7 +67,6 @@ def test_every_shows_what_follows_too(red: Tree) -> None:
     said = red.cli("changed", "--every").output
     assert "GOLDEN FAIL  case=changed  table=daily_sales" in said
     assert "first table that differs: orders (upstream)" in said
-    assert "::" not in said
 
 
 def test_json_has_everything_and_nothing_else_is_printed(red: Tree) -> None:
@@ -83,36 +80,6 @@ def test_json_has_everything_and_nothing_else_is_printed(red: Tree) -> None:
     assert rows["difference"]["changes"][0]["cells"][0]["delta"] == "+0.01"
     assert rows["pending"].endswith("golden/.pending/changed/orders.ndjson.new")
     assert rejects["status"] == "equal"
-
-
-def test_junit(said: str, files: Path) -> None:
-    root = ElementTree.parse(files / "deep/junit.xml").getroot()
-    assert root.tag == "testsuites"
-    outcomes = {
-        f"{test.get('classname')}/{test.get('name')}": [child.tag for child in test] for test in root.iter("testcase")
-    }
-    assert outcomes == {
-        "changed/orders": ["failure"],
-        "changed/daily_sales": ["failure"],
-        "fresh/raw_orders": ["failure"],
-        "stuck/raw_orders": ["error"],
-        "golden/tree": ["failure"],
-    }
-    failure = root.find(".//testcase[@name='orders']/failure")
-    assert failure is not None
-    assert failure.get("message") == "orders: +0 -0 ~1 rows"
-    assert "7.25 -> 7.26" in (failure.text or "")
-
-
-def test_github_annotations_stand_at_the_tables_function(said: str) -> None:
-    lines = [line for line in said.splitlines() if line.startswith("::")]
-    assert len(lines) == 4
-    (changed,) = [line for line in lines if "golden changed/orders" in line]
-    assert re.match(
-        r"::error file=.*shop/transform/orders\.py,line=\d+,title=golden changed/orders::GOLDEN FAIL", changed
-    )
-    assert "%0Arows    4 -> 4" in changed
-    assert lines[-1].startswith("::warning file=golden/changed/expected/old.ndjson")
 
 
 class Page(HTMLParser):
@@ -162,7 +129,7 @@ def test_the_page_of_a_green_run(tree: Tree, tmp_path: Path) -> None:
 def test_values_cannot_break_out_of_any_report() -> None:
     import duckdb
 
-    evil = f"\x1b[31m{EVIL}]]>&%0A::error::\x00"
+    evil = f"\x1b[31m{EVIL}]]>&%0A\u202e::error::\x00"
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1 AS id, $1 AS x", [evil])
         difference = compare(connection, "SELECT 1 AS id, 'a' AS x", "FROM t", key=["id"])
@@ -178,9 +145,9 @@ def test_values_cannot_break_out_of_any_report() -> None:
     Page(html)
     assert html.count("<script>") == 1
     assert "\x1b" not in html
-    ElementTree.fromstring(machine.junit(result))
-    assert all(line.startswith("::") for line in machine.github_annotations(result))
-    assert "\\u001b[31m<script>" in "\n".join(text.whole(result))
+    assert "\\u001b[31m&lt;script&gt;" in html
+    assert "\u202e" not in html
+    assert "\\u001b[31m<script>" in "\n".join(text.details(result))
 
 
 def test_a_report_that_cannot_be_written(tree: Tree, tmp_path: Path) -> None:

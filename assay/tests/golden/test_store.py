@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from assay.compare import Column, Tolerance, compare
 from assay.errors import GoldenError
 from assay.golden import store
-from assay.golden.rows import TextRows, load, read_ndjson
+from assay.golden.rows import TextRows, load, read_csv, read_ndjson, text_sql
 from assay.golden.store import Schema
 
 SCHEMA = Schema((Column("id", "BIGINT", nullable=False), Column("note", "VARCHAR", nullable=True)), ("id",))
@@ -60,6 +60,87 @@ def test_every_type_survives_a_golden_file(tmp_path: Path, type_: str) -> None:
         assert golden.schema == schema
         again = load(connection, golden.rows, golden.schema.stored_types, "again")
         assert compare(connection, "FROM t", f"FROM {again}").equal
+
+
+NAUGHTY = [
+    "]",
+    "}",
+    "[",
+    "{",
+    "a]b",
+    "x}y",
+    '"',
+    "'",
+    "\\",
+    ",",
+    ", ",
+    "=",
+    "a\r\nb",
+    "\n",
+    "null",
+    "NULL",
+    "",
+    " ",
+    "é",
+    "\u202e",
+    None,
+]
+DEEP = {
+    "VARCHAR[][]": [NAUGHTY, None, []],
+    "VARCHAR[2][]": [("]", "}"), (None, "")],
+    'STRUCT(a VARCHAR[], "b c" VARCHAR)': {"a": NAUGHTY, "b c": "}"},
+    "STRUCT(a STRUCT(b VARCHAR))[]": [{"a": {"b": text}} for text in NAUGHTY],
+    "MAP(VARCHAR, VARCHAR[])": {"]": ["}"], "=": NAUGHTY},
+    "STRUCT(a DECIMAL(38,10)[], b DOUBLE[], c TIMESTAMP WITH TIME ZONE[])[]": [
+        {"a": ["1234567890123456789012345678.0123456789"], "b": ["nan", "-0.0"], "c": ["2017-11-05 05:30:00.1+00"]}
+    ],
+}
+
+
+@pytest.mark.parametrize("type_", DEEP)
+def test_any_text_survives_in_lists_structs_and_maps_within_each_other(tmp_path: Path, type_: str) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"CREATE TABLE t AS SELECT CAST($1 AS {type_}) AS x UNION ALL SELECT NULL", [DEEP[type_]])
+        rows = connection.execute(f"SELECT {text_sql('x', type_)} FROM t").fetchall()
+        schema = Schema((Column("x", type_, nullable=True),))
+        store.write_golden(tmp_path, "t", schema, rows)
+        golden = store.read_golden(tmp_path, "t", schema)
+        assert golden is not None
+        assert list(golden.rows.rows) == rows
+        again = load(connection, golden.rows, golden.schema.stored_types, "again")
+        assert compare(connection, "FROM t", f"FROM {again}").equal
+
+
+def test_deep_values_as_duckdb_writes_them_are_read_as_before(tmp_path: Path) -> None:
+    written = {
+        "INTEGER[][]": "[[1, 2], NULL]",
+        "STRUCT(a VARCHAR[])": "{'a': ['b c', 'NULL', NULL]}",
+        "DOUBLE[][]": "[[1e5]]",
+    }
+    for type_, text in written.items():
+        with duckdb.connect() as connection:
+            rows = TextRows(tmp_path / "t.csv", ("x",), ((text,),), (1,))
+            again = load(connection, rows, {"x": type_}, "again")
+            assert connection.execute(
+                f"SELECT x IS NOT DISTINCT FROM CAST($1 AS {type_}) FROM {again}", [text]
+            ).fetchall() == [(True,)]
+
+
+def test_a_deep_value_of_another_shape_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.ndjson"
+    path.write_text('{"x": [["a"]]}\n{"x": {"a": "]"}}\n')
+    with (
+        duckdb.connect() as connection,
+        pytest.raises(GoldenError, match=r"t\.ndjson:2: .* in column 'x' is no VARCHAR"),
+    ):
+        load(connection, read_ndjson(path), {"x": "VARCHAR[][]"}, "rows")
+
+
+def test_line_breaks_within_values_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'id,note\r\n1,"x\r\ny"\r\n2,"a\rb\n\nc"\r\n')
+    assert read_csv(path).rows == (("1", "x\r\ny"), ("2", "a\rb\n\nc"))
 
 
 @settings(max_examples=100, deadline=None)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.golden.records import read_records
 from assay.golden.rows import read_csv, read_ndjson
+from assay.lab.determinism.variants import split_records
 
 TEXTS = ["a\r\nb", "a\nb", "a\rb", "a\n\n b", "a\n \n\nb", "\u2028a\x85b", " a ", 'say "x"\r\n', "a\x1db\x0bc\x0cd"]
 
@@ -32,10 +32,10 @@ def test_rows_are_read_as_they_are(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", [".csv", ".ndjson"])
 def test_records_are_put_elsewhere_as_they_are(tmp_path, suffix):
-    file = read_records(written(tmp_path, suffix))
-    assert file is not None
-    records = list(file.records)
+    file = written(tmp_path, suffix)
+    header, records = split_records(file.read_bytes(), has_header=suffix == ".csv")
+    assert len(records) >= len(TEXTS)
     random.Random(1).shuffle(records)
-    file.write(records)
-    found = (read_csv if suffix == ".csv" else read_ndjson)(file.path)
+    file.write_bytes(header + b"".join(records))
+    found = (read_csv if suffix == ".csv" else read_ndjson)(file)
     assert sorted(found.rows) == [(str(number), text) for number, text in enumerate(TEXTS)]

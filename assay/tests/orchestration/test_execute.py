@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from assay import cli
 from assay.orchestration.execute import dagster_home
-from pipeline_project import cli
 
 
 @pytest.fixture
@@ -43,7 +43,8 @@ def test_a_dagster_yaml_of_its_own_is_kept(root: Path, monkeypatch: pytest.Monke
 
 def test_windows_is_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(cli, "os", SimpleNamespace(name="nt"))
+    pipeline = cli.command_line("nobody.asks:this", distribution="dagster-assay")
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        cli.run(pipeline)
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: Windows is not supported. Use WSL, where this is Linux.\n"

@@ -14,7 +14,7 @@ from rich.console import Console
 from assay import internal, personal, public
 from assay.build import Progress
 from assay.commands.run_commands import SHOWN, ProgressPrinter
-from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
 from tests.warehouse.house import Given, House, given, publication, values
 
 

@@ -143,7 +143,5 @@ def test_a_setting_that_is_none():
 
 def test_without_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
-    with pytest.raises(
-        SourceError, match=r"needs the package confluent-kafka\. pip install 'pipeline-project\[kafka\]'"
-    ):
+    with pytest.raises(SourceError, match=r"needs the package confluent-kafka\. pip install 'dagster-assay\[kafka\]'"):
         EventLog("shop", "sold").fingerprint("kafka://127.0.0.1:1")

@@ -16,8 +16,9 @@ import pytest
 from pandera.typing.ibis import Table
 
 from assay.tables.code_version import code_version, source_location
-from assay.tables.declare import TableDef, table
+from assay.tables.declare import table
 from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
 
 FILES = {
     "__init__.py": "",

@@ -14,8 +14,8 @@ from pandera.typing.ibis import Table
 
 from assay import KeepFirst, Reference, daily, export, hourly, invariant, public, static, table, weekly
 from assay.errors import ContractError, WiringError
-from assay.tables.declare import Node
 from assay.tables.graph import Graph
+from assay.tables.nodes import Node
 from tests.tables import declared
 from tests.tables.declared import FILE, Customer, Order, Total, customers, orders, totals
 

@@ -8,7 +8,7 @@ from pandera.typing.ibis import Table
 
 from assay import KeepFirst, Reference, RejectBudget, Run, export, invariant, table
 from assay.errors import WiringError
-from assay.tables.declare import ExportDef
+from assay.tables.nodes import ExportDef
 from tests.tables import declared
 from tests.tables.declared import FILE, Order, Total
 

@@ -14,8 +14,9 @@ from pandera.typing.ibis import Table
 
 from assay.build import BuildResult, build
 from assay.sources.base import Landed, Landing, Sources
-from assay.tables.declare import InvariantDef, Node, TableDef, invariant, table
+from assay.tables.declare import invariant, table
 from assay.tables.graph import Graph
+from assay.tables.nodes import InvariantDef, Node, TableDef
 from assay.tables.partitions import PartitionRange
 from assay.tables.results import CheckResult, Publication
 from assay.tables.run import Run

@@ -11,7 +11,7 @@ import pytest
 
 from assay.contract.classification import personal, public
 from assay.errors import WarehouseError
-from assay.tables.declare import Reference, RejectBudget
+from assay.tables.nodes import Reference, RejectBudget
 from assay.warehouse.dry.proof import Witness
 from tests.warehouse.house import Given, House, check, given, stated, values
 

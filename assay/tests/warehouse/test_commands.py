@@ -18,8 +18,8 @@ from assay.errors import PipelineError
 from assay.project import Project
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
-from assay.tables.declare import Node, RejectBudget
 from assay.tables.graph import Graph
+from assay.tables.nodes import Node, RejectBudget
 from assay.tables.results import AuditFailed
 from tests.warehouse.house import Given, House, given, made, stated, values
 

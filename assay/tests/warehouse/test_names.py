@@ -22,8 +22,8 @@ from assay.golden.rows import load
 from assay.sources.base import Landing
 from assay.sources.rows import TextRows
 from assay.sql import quoted
-from assay.tables.declare import KeepFirst, Reference, RejectBudget
 from assay.tables.graph import Graph
+from assay.tables.nodes import KeepFirst, Reference, RejectBudget
 from assay.tables.run import Run
 from assay.warehouse import ops
 from assay.warehouse.quarantine import keep as quarantine
@@ -187,7 +187,7 @@ def test_tables_with_all_of_them_are_profiled() -> None:
 def test_sources_with_all_of_them_keep_their_values_and_their_malformed_rows(tmp_path: Path) -> None:
     connection = duckdb.connect()
     landing = Landing("t", str(tmp_path), dict.fromkeys(NAMES, "BIGINT"), connection, tmp_path, {})
-    rows = TextRows(landing, "csv.cast")
+    rows = TextRows(landing, "csv")
     rows.add([str(place) for place in range(len(NAMES))], "f", 1)
     rows.add([f"x{place}" for place in range(len(NAMES))], "f", 2)
     landed = rows.landed("")

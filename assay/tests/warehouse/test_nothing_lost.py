@@ -12,8 +12,8 @@ import pandera.ibis as pa
 import pytest
 
 from assay.contract.classification import public
-from assay.tables.declare import RejectBudget, TableDef
 from assay.tables.graph import Graph
+from assay.tables.nodes import RejectBudget, TableDef
 from assay.tables.partitions import daily
 from assay.tables.run import Run
 from assay.warehouse.quarantine.replay import replay

@@ -17,8 +17,8 @@ from ibis import _
 
 from assay.contract.classification import public
 from assay.errors import WiringError
-from assay.tables.declare import RejectBudget
 from assay.tables.graph import Graph
+from assay.tables.nodes import RejectBudget
 from assay.tables.partitions import PartitionRange, daily, monthly, static
 from assay.tables.run import Run
 from assay.warehouse.quarantine.replay import replay

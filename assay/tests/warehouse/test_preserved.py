@@ -8,7 +8,7 @@ import pandera.ibis as pa
 import pytest
 
 from assay.contract.classification import personal, public
-from assay.tables.declare import RejectBudget, TableDef
+from assay.tables.nodes import RejectBudget, TableDef
 from tests.warehouse.house import Given, House, check, given, made, values
 
 COLUMNS = "k BIGINT, v VARCHAR"

@@ -11,7 +11,7 @@ import pytest
 
 from assay.contract.classification import personal, public
 from assay.errors import SourceError, WarehouseError, WiringError
-from assay.tables.declare import KeepFirst, Reference, RejectBudget
+from assay.tables.nodes import KeepFirst, Reference, RejectBudget
 from assay.tables.partitions import daily
 from assay.tables.results import AuditFailed
 from assay.tables.run import Run

@@ -10,7 +10,7 @@ import pandera.ibis as pa
 import pytest
 
 from assay.contract.classification import public
-from assay.tables.declare import RejectBudget
+from assay.tables.nodes import RejectBudget
 from assay.tables.partitions import PartitionRange, daily
 from assay.tables.run import Run
 from assay.warehouse.quarantine import find as books

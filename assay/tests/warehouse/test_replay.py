@@ -11,8 +11,8 @@ import pytest
 from assay.contract import types
 from assay.contract.classification import public
 from assay.errors import WarehouseError
-from assay.tables.declare import KeepFirst, Node, Reference, RejectBudget, TableDef
 from assay.tables.graph import Graph
+from assay.tables.nodes import KeepFirst, Node, Reference, RejectBudget, TableDef
 from assay.tables.results import AuditFailed, Publication
 from assay.tables.run import Run
 from assay.warehouse.quarantine.replay import replay

@@ -8,7 +8,7 @@ import pytest
 
 from assay.contract.classification import public
 from assay.errors import WiringError
-from assay.tables.declare import MAY_SHRINK, RejectBudget, removes_too_much
+from assay.tables.nodes import MAY_SHRINK, RejectBudget, removes_too_much
 from assay.tables.partitions import daily
 from tests.warehouse.house import Given, House, check, given, values
 

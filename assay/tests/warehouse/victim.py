@@ -21,7 +21,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 
 from assay.contract.classification import public
-from assay.tables.declare import KeepFirst, RejectBudget, TableDef
+from assay.tables.nodes import KeepFirst, RejectBudget, TableDef
 from assay.tables.partitions import daily
 from tests.warehouse.house import Given, House, given, values
 

@@ -25,7 +25,7 @@ def coverage(project: Project, every: bool, as_json: bool, workers: int | None) 
     Exit codes: 0 all is shown or exempt, 1 a case differs, 2 error, 3 something is not shown, or exempt for nothing.
     """
     from assay.golden.coverage import coverage as judge
-    from assay.golden.coverage_text import lines
+    from assay.golden.coverage import lines
     from assay.golden.run import run_golden
     from assay.golden.workers import processors
 

@@ -47,7 +47,6 @@ def golden() -> None:
 golden.add_command(beyond.capture)
 golden.add_command(beyond.determinism)
 golden.add_command(beyond.mutate)
-golden.add_command(beyond.shrink)
 golden.add_command(coverage)
 
 workers_option = click.option(
@@ -62,13 +61,10 @@ ci_option = click.option(
 @click.argument("selection", nargs=-1, metavar="[CASE[/TABLE]]...")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a report to this file.")
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML to this file.")
 @click.option(
     "--pending-dir", type=click.Path(path_type=Path, file_okay=False), help="Keep new output there, CI or not."
 )
 @click.option("--every", is_flag=True, help="Also show the differences that follow from others upstream.")
-@click.option("--annotations/--no-annotations", "annotate", envvar="GITHUB_ACTIONS", default=False, show_envvar=True,
-              help="Print GitHub annotations.")  # fmt: skip
 @workers_option
 @ci_option
 @click.pass_obj
@@ -77,15 +73,13 @@ def run(
     selection: tuple[str, ...],
     as_json: bool,
     html: Path | None,
-    junit: Path | None,
     pending_dir: Path | None,
     every: bool,
-    annotate: bool,
     workers: int | None,
     ci: bool,
 ) -> None:
     """Run all cases, or those named."""
-    from assay.golden import machine, text
+    from assay.golden import text
     from assay.golden.pending import PendingStore
     from assay.golden.run import run_golden
     from assay.golden.workers import processors
@@ -105,11 +99,6 @@ def run(
 
         _write(html, page(result))
         click.echo(f"report: {html}", err=as_json)
-    if junit:
-        _write(junit, machine.junit(result))
-    if annotate:
-        for line in machine.github_annotations(result):
-            click.echo(line, err=as_json)
     sys.exit(result.exit_code)
 
 
@@ -146,7 +135,7 @@ def accept(project: Project, selection: tuple[str, ...], ci: bool) -> None:
     Of each case all of it is accepted; where a part may not be, nothing is.
     """
     from assay.golden.case import read_case
-    from assay.golden.pending import accept_all
+    from assay.golden.pending import accept as accept_all
 
     _refuse_in_ci(ci)
     store = _store(project)
@@ -200,7 +189,7 @@ def review(project: Project, selection: tuple[str, ...], ci: bool) -> None:
                 click.echo(line)
             answer = click.prompt("accept, reject, skip or quit", type=click.Choice(list("arsq")), default="s")
             if answer == "a":
-                accept_one(waiting, found, project.graph)
+                accept_one([waiting], found, project.graph)
             elif answer == "r":
                 store.drop(case, name)
             elif answer == "q":
@@ -220,12 +209,12 @@ def review(project: Project, selection: tuple[str, ...], ci: bool) -> None:
 def prune(project: Project, dry_run: bool, ci: bool) -> None:
     """Delete golden and pending files that no case has under test any more."""
     from assay.golden.case import read_cases
-    from assay.golden.orphans import orphaned
+    from assay.golden.pending import orphaned
     from assay.golden.yaml_file import shown
 
     if not dry_run:
         _refuse_in_ci(ci)
-    for path in orphaned(project.golden, read_cases(project.golden), _store(project).folder):
+    for path in orphaned(read_cases(project.golden), _store(project).folder):
         if not dry_run:
             _remove(path)
         click.echo(f"{'would delete' if dry_run else 'deleted'}  {shown(path)}")

@@ -1,4 +1,4 @@
-"""`pipeline golden mutate|determinism|capture|shrink`: what goes beyond equal or not."""
+"""`pipeline golden mutate|determinism|capture`: what goes beyond equal or not."""
 
 from __future__ import annotations
 
@@ -112,25 +112,6 @@ def capture(project: Project, case: str, table: str, where: str, limit: int, max
         click.echo(line)
     click.echo(f"Say in case.yml what it teaches, then: pipeline golden review {case}")
     sys.exit(2 if result.status == "error" else 0)
-
-
-@click.command()
-@click.argument("address", metavar="CASE/TABLE")
-@click.option("--to", metavar="NEW_CASE", help="Write what is left as a new case.")
-@click.pass_obj
-def shrink(project: Project, address: str, to: str | None) -> None:
-    """Reduce the input of a failing case to the fewest rows that fail in the same way."""
-    from assay.golden.yaml_file import shown
-    from assay.lab.shrink import shrink as run
-
-    found = run(project, address, to=to)
-    click.echo(f"{found.after} of {found.before} input rows fail in the same way\n  {found.failure}")
-    for name, rows in found.rows.items():
-        if rows:
-            click.echo(f"inputs/{name}")
-            click.echo("\n".join(f"  {row}" for row in rows))
-    if found.folder is not None:
-        click.echo(f"wrote  {shown(found.folder)}; put the right rows into its expected/ by hand, or fix and accept")
 
 
 def _progress(quiet: bool):  # type: ignore[no-untyped-def]

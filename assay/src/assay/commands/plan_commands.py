@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.errors import PipelineError, PlanError
-from assay.tables.declare import MAY_SHRINK
+from assay.tables.nodes import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
 
 if TYPE_CHECKING:

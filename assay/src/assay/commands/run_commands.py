@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assay.tables.declare import ExportDef, TableDef
+from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.partitions import PartitionRange, touched
 from assay.words import rows_told
 

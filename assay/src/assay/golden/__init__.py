@@ -11,6 +11,6 @@ Does not belong here: deciding what equal means (`assay/compare`), building tabl
       expected/<table>.schema.yml  columns with types, key, tolerance, volatile columns
       expected/<table>.rejects.ndjson   the rows that must be quarantined, with their reasons
 
-`run.py` runs cases, `result.py` says what came out, `pending.py` holds new output until somebody accepts it,
-`report/` shows it. Faces: `commands.py` (the command line), `pytest_plugin.py`, `dagster_job.py`.
+`opened.py` is the door into a case, for whoever builds one. `run.py` runs cases, `judge.py` compares, `result.py` says
+what came out, `pending.py` holds new output until somebody accepts it, `report/` shows it.
 """

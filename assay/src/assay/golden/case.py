@@ -8,38 +8,49 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from assay.errors import GoldenError, PipelineError, did_you_mean
-from assay.golden.yaml_file import YamlFile, read, shown
+from assay.golden.yaml_file import Names, Strict, YamlFile, read, shown, told
+from assay.tables.graph import Graph
 from assay.tables.partitions import PartitionRange, own_ranges
 from assay.tables.run import Run
-
-if TYPE_CHECKING:
-    from assay.tables.graph import Graph
 
 NOW = dtm.datetime(2100, 1, 1, tzinfo=dtm.UTC)
 """The clock of a case that does not say: late enough that no partition still waits for its end."""
 SEED = 20180511
+NAMED = re.compile(r"[a-z0-9][a-z0-9_-]*")
+"""Names of cases."""
 UNSAID = "TODO say what this case teaches"
 """The description of a started case, until its author writes one."""
-
-KEYS = (
-    "description",
-    "owner",
-    "now",
-    "seed",
-    "partition",
-    "tables",
-    "empty",
-    "expects_error",
-    "expects_checks",
-)
 
 
 def is_unsaid(description: str) -> bool:
     """Whether a description is still one to be written."""
     return re.match(r"\W*TODO\b", description) is not None
+
+
+_Message = Annotated[
+    str,
+    StringConstraints(strip_whitespace=False, pattern=r"\S"),
+    told("says no text", "Quote a part of the message."),
+]
+
+
+class _CaseFile(Strict):
+    """What may stand in `case.yml`; see `Case`."""
+
+    description: Annotated[str, Field(min_length=1)]
+    owner: str | None = None
+    now: AwareDatetime = NOW
+    seed: int = SEED
+    partition: Any = None
+    tables: Names = []
+    empty: Names = []
+    expects_error: dict[str, _Message] = {}
+    expects_checks: dict[str, Names | None] = {}
 
 
 @dataclass(frozen=True)
@@ -103,26 +114,22 @@ def read_case(folder: Path) -> Case:
             where=shown(folder),
             fix=f"Write one, begin with `pipeline golden new {folder.name}`, or delete the folder.",
         )
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", folder.name):
+    if not NAMED.fullmatch(folder.name):
         raise GoldenError("a case is named in lower case, digits, _ and -", where=shown(folder), fix="Rename it.")
     source = read(path)
-    source.check_keys(KEYS, required=("description",))
-    expects_error = source.mapping("expects_error")
-    for table, text in expects_error.items():
-        if not isinstance(text, str) or not text.strip():
-            raise source.error("says no text", "expects_error", table, fix="Quote a part of the message.")
+    said = source.read_as(_CaseFile)
     case = Case(
         name=folder.name,
         folder=folder,
-        description=source.text("description") or "",
-        owner=source.text("owner"),
-        now=_now(source),
-        seed=_seed(source),
-        partition=_partition(source),
-        tables=source.names("tables"),
-        empty=source.names("empty"),
-        expects_error=expects_error,
-        expects_checks={table: source.names("expects_checks", table) for table in source.mapping("expects_checks")},
+        description=said.description,
+        owner=said.owner,
+        now=said.now.astimezone(dtm.UTC),
+        seed=said.seed,
+        partition=_partition(source, said.partition),
+        tables=tuple(said.tables),
+        empty=tuple(said.empty),
+        expects_error=said.expects_error,
+        expects_checks={table: tuple(checks or ()) for table, checks in said.expects_checks.items()},
         source=source,
     )
     if not case.subjects:
@@ -180,10 +187,10 @@ def selected_tables(case: Case, selection: Iterable[str]) -> tuple[str, ...]:
         name, _, pattern = text.partition("/")
         if not fnmatch.fnmatchcase(case.name, name):
             continue
-        found = [table for table in case.subjects if not pattern or fnmatch.fnmatchcase(table, pattern)]
-        if not found and name == case.name:
+        named = [table for table in case.subjects if not pattern or fnmatch.fnmatchcase(table, pattern)]
+        if not named and name == case.name:
             raise case.error(f"'{pattern}' is not under test", "tables", fix=f"Under test: {', '.join(case.subjects)}.")
-        chosen.update(found)
+        chosen.update(named)
     return tuple(table for table in case.subjects if table in chosen)
 
 
@@ -214,25 +221,8 @@ def check_case(case: Case, graph: Graph) -> None:
             raise case.error(error.what, "partition", fix=error.fix) from None
 
 
-def _now(source: YamlFile) -> dtm.datetime:
-    value = source.values.get("now", NOW)
-    if not isinstance(value, dtm.datetime) or value.tzinfo is None:
-        raise source.error("'now' is no instant", "now", fix="Write 2018-01-01T05:00:00Z.")
-    return value.astimezone(dtm.UTC)
-
-
-def _seed(source: YamlFile) -> int:
-    value = source.values.get("seed", SEED)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise source.error("'seed' is no integer", "seed")
-    return value
-
-
-def _partition(source: YamlFile) -> PartitionRange | None:
-    value = source.values.get("partition")
-    if value is None:
-        return None
+def _partition(source: YamlFile, said: Any) -> PartitionRange | None:
     try:
-        return PartitionRange.parse(str(value))
+        return None if said is None else PartitionRange.parse(str(said))
     except PipelineError as error:
         raise source.error(error.what, "partition", fix=error.fix) from None

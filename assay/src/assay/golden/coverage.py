@@ -10,19 +10,22 @@ passes: `schema` of a table without a source, and `reconciles` of one that prese
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
+import click
+from pydantic import RootModel, StringConstraints
+
+from assay.contract import Contract
 from assay.errors import SourceChanged, did_you_mean
 from assay.golden.result import GoldenResult, TableResult
-from assay.golden.yaml_file import read
-
-if TYPE_CHECKING:
-    from assay.golden.result import CaseResult
-    from assay.tables.declare import TableDef
-    from assay.tables.graph import Graph
+from assay.golden.yaml_file import read, told
+from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
+from assay.warehouse.staging import REPEAT
 
 FILE = "exemptions.yml"
 GOLDEN = "golden"
@@ -79,13 +82,11 @@ class Coverage:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready data."""
-        counts = {"covered": 0, "exempt": 0, "uncovered": 0, "needlessly exempt": 0}
-        for demand in self.demands:
-            counts[demand.status] += 1
+        statuses = ("covered", "exempt", "uncovered", "needlessly exempt")
         return {
             "version": 1,
             "exit_code": self.exit_code,
-            "counts": counts,
+            "counts": {status: len(self.of(status)) for status in statuses},
             "uncounted": list(self.uncounted),
             "demands": [
                 {
@@ -109,30 +110,24 @@ def coverage(graph: Graph, result: GoldenResult, golden: Path) -> Coverage:
     """
     asked = [demand for table in graph.tables.values() for demand in demands(graph, table)]
     reasons = read_exemptions(golden / FILE, asked)
-    shown = _Shown()
+    shown: dict[tuple[str, str], set[str]] = {}
+    uncounted: list[str] = []
     for case in result.cases:
-        shown.add(case)
-    return Coverage(
-        tuple(
-            Demand(
-                demand.table,
-                demand.name,
-                demand.kind,
-                tuple(sorted(shown.by_name.get((demand.table, demand.name), ()))),
-                reasons.get((demand.table, demand.name)),
-            )
-            for demand in asked
-        ),
-        tuple(shown.uncounted),
-        result.exit_code,
+        uncounted += [case.name] if case.error else []
+        uncounted += [table.address for table in case.tables if table.status != "equal"]
+        for table in case.tables:
+            for name in _names(table) if table.status == "equal" else ():
+                shown.setdefault((table.table, name), set()).add(case.name)
+    places = [(demand.table, demand.name) for demand in asked]
+    found = tuple(
+        dataclasses.replace(demand, cases=tuple(sorted(shown.get(place, ()))), exempt=reasons.get(place))
+        for demand, place in zip(asked, places, strict=True)
     )
+    return Coverage(found, tuple(uncounted), result.exit_code)
 
 
 def demands(graph: Graph, table: TableDef) -> Iterator[Demand]:
     """What cases have to show of a table."""
-    from assay.contract import Contract
-    from assay.warehouse.staging import REPEAT
-
     contract = Contract.of(table.model)
     yield Demand(table.name, GOLDEN, "golden")
     if table.source is not None:
@@ -156,6 +151,17 @@ def demands(graph: Graph, table: TableDef) -> Iterator[Demand]:
         yield Demand(table.name, invariant.name, "invariant")
 
 
+_Reason = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1),
+    told("'{key}' is exempt without a reason", "Say why no case shows it."),
+]
+
+
+class _Exemptions(RootModel[dict[str, dict[str, _Reason]]]):
+    """Table -> name -> reason."""
+
+
 def read_exemptions(path: Path, asked: Collection[Demand]) -> dict[tuple[str, str], str]:
     """(table, name) -> reason; empty if there is no file.
 
@@ -168,38 +174,17 @@ def read_exemptions(path: Path, asked: Collection[Demand]) -> dict[tuple[str, st
     known: dict[str, list[str]] = {}
     for demand in asked:
         known.setdefault(demand.table, []).append(demand.name)
-    found = {}
-    for table in source.values:
+    reasons = {}
+    for table, names in source.read_as(_Exemptions).root.items():
         if table not in known:
-            raise source.error(
-                f"no table named '{table}'", table, fix=did_you_mean(str(table), known, "`pipeline tables` lists them.")
-            )
-        for name, reason in source.mapping(table).items():
+            fix = did_you_mean(table, known, "`pipeline tables` lists them.")
+            raise source.error(f"no table named '{table}'", table, fix=fix)
+        for name, reason in names.items():
             if name not in known[table]:
-                fix = did_you_mean(str(name), known[table], "`pipeline golden coverage --all` lists what is asked for.")
+                fix = did_you_mean(name, known[table], "`pipeline golden coverage --all` lists what is asked for.")
                 raise source.error(f"nobody asks '{table}' for '{name}'", table, name, fix=fix)
-            if not isinstance(reason, str) or not reason.strip():
-                raise source.error(f"'{name}' is exempt without a reason", table, name, fix="Say why no case shows it.")
-            found[table, name] = " ".join(reason.split())
-    return found
-
-
-@dataclass
-class _Shown:
-    """What the cases show, by table and name."""
-
-    by_name: dict[tuple[str, str], set[str]] = field(default_factory=dict)
-    uncounted: list[str] = field(default_factory=list)
-
-    def add(self, case: CaseResult) -> None:
-        if case.error:
-            self.uncounted.append(case.name)
-        for table in case.tables:
-            if table.status != "equal":
-                self.uncounted.append(table.address)
-                continue
-            for name in _names(table):
-                self.by_name.setdefault((table.table, name), set()).add(case.name)
+            reasons[table, name] = " ".join(reason.split())
+    return reasons
 
 
 def _names(table: TableResult) -> Iterator[str]:
@@ -212,7 +197,51 @@ def _names(table: TableResult) -> Iterator[str]:
         yield "schema"
 
 
-def tables_of(found: Coverage) -> Mapping[str, tuple[Demand, ...]]:
-    """The demands by table, in order."""
-    names = dict.fromkeys(demand.table for demand in found.demands)
-    return {name: tuple(demand for demand in found.demands if demand.table == name) for name in names}
+_STYLES = {"covered": "green", "exempt": "yellow", "uncovered": "red", "needlessly exempt": "red"}
+
+
+def lines(coverage: Coverage, *, every: bool = False) -> Iterator[str]:
+    """The report; with `every`, each rule and check with the cases that show it."""
+    tables: dict[str, list[Demand]] = {}
+    for demand in coverage.demands:
+        tables.setdefault(demand.table, []).append(demand)
+    wide = max((len(name) for name in tables), default=0)
+    for table, demands in tables.items():
+        shown = sum(demand.status == "covered" for demand in demands)
+        exempt = sum(demand.status == "exempt" for demand in demands)
+        word = click.style("ok   ", fg="green") if shown + exempt == len(demands) else click.style("GAPS ", fg="red")
+        note = f", {exempt} exempt" if exempt else ""
+        yield f"{word} {table:<{wide}}  {shown} of {len(demands)} shown{note}"
+        if every:
+            yield from (f"        {_line(demand)}" for demand in demands)
+    yield from gaps(coverage)
+    yield ""
+    shown, asked = len(coverage.of("covered")), len(coverage.demands)
+    yield f"{shown} of {asked} rules, checks and goldens are shown by a case, {len(coverage.of('exempt'))} are exempt"
+
+
+def gaps(coverage: Coverage) -> Iterator[str]:
+    """What is missing, by name; nothing if all is shown."""
+    if coverage.uncounted:
+        yield ""
+        yield "not counted, because they did not come out as expected; see `pipeline golden`"
+        yield from (f"  {address}" for address in coverage.uncounted)
+    missing = coverage.of("uncovered")
+    if missing:
+        yield ""
+        yield f"no case shows these: write one that breaks the rule, or a reason in golden/{FILE}"
+        yield from (f"  {demand.table}  {click.style(demand.name, fg='red')}  ({demand.kind})" for demand in missing)
+    unbroken = next((demand.table for demand in missing if demand.kind == "row rule"), None)
+    if unbroken is not None:
+        yield "What no input can break while the code is right, a case shows by what wrong code would return:"
+        yield f"  pipeline golden new bug-in-{unbroken} {unbroken} --returned"
+    needless = coverage.of("needlessly exempt")
+    if needless:
+        yield ""
+        yield f"these are shown after all: delete them from golden/{FILE}"
+        yield from (f"  {demand.table}  {demand.name}  by {', '.join(demand.cases)}" for demand in needless)
+
+
+def _line(demand: Demand) -> str:
+    how = ", ".join(demand.cases) or demand.exempt or "no case"
+    return f"{click.style(demand.name, fg=_STYLES[demand.status])}  {how}"

@@ -1,27 +1,32 @@
-"""Upstream tables that a case gives directly: published as they stand, once they keep their contract.
+"""Rows that a case gives in the place of running code: whole upstream tables, and what a table's function returns.
 
-They take a short way: no staging, profile or books, which nobody would look at. A suite gives more tables than it
-builds, and this is a tenth of the time.
+Upstream tables are published as they stand, once they keep their contract. They take a short way: no staging, profile
+or books, which nobody would look at. A suite gives more tables than it builds, and this is a tenth of the time.
+
+Rows in a function's place ask: what would the audit make of such a bug? Some rules hold whatever the input is, as long
+as the function is right: a mart's totals, a key that was grouped by, a column that upstream never leaves empty. They
+are there for the day on which the function is wrong. A case shows that day in `inputs/returned/<table>.csv`: the
+function is not called, and everything after it runs as always.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from assay.errors import GoldenError
+from assay.contract import Contract
+from assay.errors import GoldenError, did_you_mean
 from assay.golden.case import Case
-from assay.golden.inputs import Inputs, given_rows
+from assay.golden.inputs import Inputs
+from assay.golden.rows import TextRows, load, read_rows
 from assay.sql import quoted as quote
+from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
+from assay.warehouse.session import Session, qualified
 from assay.warehouse.verdicts import key_summary
 from assay.words import rows_told
-
-if TYPE_CHECKING:
-    from assay.contract import Contract
-    from assay.tables.declare import TableDef
-    from assay.tables.graph import Graph
-    from assay.warehouse.session import Session
 
 
 def publish_given(session: Session, graph: Graph, inputs: Inputs, names: Sequence[str]) -> None:
@@ -36,12 +41,21 @@ def publish_given(session: Session, graph: Graph, inputs: Inputs, names: Sequenc
             _publish(session, graph.tables[name], file, inputs.case)
 
 
-def _publish(session: Session, table: TableDef, file: Path | None, case: Case) -> None:
-    from assay.contract import Contract
-    from assay.warehouse.session import qualified
+def with_returned(graph: Graph, session: Session, files: Mapping[str, Path]) -> Graph:
+    """`graph` with the functions of some tables replaced by the rows of their files.
 
+    Raises:
+        GoldenError: a file cannot be read, or has a column whose type nobody says.
+    """
+    if not files:
+        return graph
+    nodes = {name: _returning(graph.tables[name], session, file) for name, file in files.items()}
+    return dataclasses.replace(graph, nodes={**graph.nodes, **nodes})
+
+
+def _publish(session: Session, table: TableDef, file: Path | None, case: Case) -> None:
     contract = Contract.of(table.model)
-    rows = given_rows(session, table, file, case)
+    rows = _given_rows(session, table, contract, file, case)
     problem = _broken_rules(session, contract, rows) or _broken_keys(session, contract, rows)
     if problem:
         where = case.error("").where if file is None else f"{case.name}: {file.name}"
@@ -52,20 +66,63 @@ def _publish(session: Session, table: TableDef, file: Path | None, case: Case) -
     session.connection.execute(f"DROP TABLE {rows}")
 
 
+def _given_rows(session: Session, table: TableDef, contract: Contract, file: Path | None, case: Case) -> str:
+    """The rows of a given table as a typed temporary table; returns its quoted name."""
+    types = contract.duckdb_columns
+    rows = read_rows(file) if file else TextRows(case.folder / "case.yml", (), (), ())
+    if not rows.columns:
+        rows = TextRows(rows.path, tuple(types), (), ())
+    for name in rows.columns:
+        if name not in types:
+            hint = did_you_mean(name, types, f"Columns: {', '.join(types)}.", written="'{}'")
+            raise rows.error(f"'{table.name}' has no column '{name}'", fix=hint)
+    for column in contract.columns:
+        if column.name not in rows.columns and not column.nullable:
+            raise rows.error(f"column '{column.name}' is missing and cannot be null", fix="Add it to every row.")
+    return load(session.connection, rows, types, f"__given_{table.name}")
+
+
 def _broken_rules(session: Session, contract: Contract, rows: str) -> str | None:
     if not contract.row_rules:
         return None
-    found = contract.broken(session.connection, f"({contract.labelled_sql(f'FROM {rows}')})")
-    if not found.rejected:
+    broken = contract.broken(session.connection, f"({contract.labelled_sql(f'FROM {rows}')})")
+    if not broken.rejected:
         return None
-    codes = ", ".join(f"{code} {count:,}" for code, count in found.counts.items())
-    return f"rows_valid: {found.rejected:,} of {rows_told(found.rows)} rejected: {codes}"
+    codes = ", ".join(f"{code} {count:,}" for code, count in broken.counts.items())
+    return f"rows_valid: {broken.rejected:,} of {rows_told(broken.rows)} rejected: {codes}"
 
 
 def _broken_keys(session: Session, contract: Contract, rows: str) -> str | None:
     count = int(session.connection.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0])
     for key in contract.keys:
-        found = contract.key_problems(session.connection, rows, key=key, rows=count)
-        if not found.sound:
-            return f"unique_key: {key_summary(key, found.nulls, found.excess)}"
+        problems = contract.key_problems(session.connection, rows, key=key, rows=count)
+        if not problems.sound:
+            return f"unique_key: {key_summary(key, problems.nulls, problems.excess)}"
     return None
+
+
+def _returning(table: TableDef, session: Session, file: Path) -> TableDef:
+    rows = read_rows(file)
+    columns = _returned_columns(table, rows)
+    named = dataclasses.replace(rows, columns=tuple(columns))
+    returned = session.backend.sql(
+        f"SELECT * FROM {load(session.connection, named, columns, f'__returned_{table.name}')}"
+    )
+
+    def function(**_: Any) -> Any:
+        return returned
+
+    # The source is not read either, and nothing is known of where the columns come from.
+    return dataclasses.replace(table, function=function, source=None, source_parameter=None, engine="python")
+
+
+def _returned_columns(table: TableDef, rows: TextRows) -> dict[str, str]:
+    """Names and types: the contract's, or those of a header `name:TYPE`."""
+    known = Contract.of(table.model).duckdb_columns
+    columns = {}
+    for header in rows.columns:
+        name, _, type_ = header.partition(":")
+        if not type_ and name not in known:
+            raise rows.error(f"'{table.name}' has no column '{name}'", fix=f"Say its type: {name}:VARCHAR.")
+        columns[name] = type_ or known[name]
+    return columns

@@ -7,34 +7,33 @@ inputs/<location>/<topic>.ndjson         one event a line, an event log of one p
 inputs/<location>/<topic>/<n>.ndjson     the same, partition by partition
 inputs/<location>/<page>                 what an HTTP source answers (see `sources/fixtures.py`)
 inputs/tables/<table>.csv or .ndjson     an upstream table
-inputs/returned/<table>.csv or .ndjson   what a table's function would return (see `returned.py`)
+inputs/returned/<table>.csv or .ndjson   what a table's function would return (see `given.py`)
 """
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from assay.errors import GoldenError
+import duckdb
+
+from assay.contract import Contract
+from assay.errors import GoldenError, did_you_mean
 from assay.golden.case import Case
 from assay.golden.rows import load, read_csv
-from assay.golden.table_files import RETURNED, TABLES, given_files, returned_files
 from assay.golden.yaml_file import shown
 from assay.sources.base import Source, Sources
 from assay.sql import literal
 from assay.sql import quoted as quote
+from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
 
-if TYPE_CHECKING:
-    import duckdb
-
-    from assay.tables.declare import TableDef
-    from assay.tables.graph import Graph
+TABLES = "tables"
+RETURNED = "returned"
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,30 @@ def find_inputs(case: Case, graph: Graph) -> Inputs:
     known = {table.source.location for table in sources.values() if table.source}
     for folder in sorted(case.inputs.iterdir()) if case.inputs.is_dir() else []:
         if folder.name == TABLES:
-            given |= given_files(case, folder, graph)
+            given |= _given_files(case, folder, graph)
         elif folder.name == RETURNED:
-            returned = returned_files(case, folder, graph)
+            returned = _returned_files(case, folder, graph)
         elif folder.name not in known:
-            close = difflib.get_close_matches(folder.name, known | {TABLES, RETURNED}, n=1)
-            hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(known))}, {TABLES}, {RETURNED}."
+            places = [*sorted(known), TABLES, RETURNED]
+            hint = did_you_mean(folder.name, places, f"Known: {', '.join(places)}.")
             raise GoldenError("is no location of a source", where=shown(folder), fix=hint)
         else:
             _check_files(folder, _readers(sources.values(), folder.name))
             locations.append(folder.name)
     return Inputs(case, given, returned, tuple(locations))
+
+
+def build_names(case: Case, graph: Graph, subjects: Iterable[str], inputs: Inputs | None = None) -> list[str]:
+    """The tables to build for some subjects, in order: everything upstream of them that is not given."""
+    given = (inputs or find_inputs(case, graph)).given
+    wanted: set[str] = set()
+    stack = list(subjects)
+    while stack:
+        name = stack.pop()
+        if name not in wanted and name not in given:
+            wanted.add(name)
+            stack.extend(graph.upstream_of(name))
+    return [name for name in graph.nodes if name in wanted]
 
 
 class FixtureSources(Sources):
@@ -108,7 +120,7 @@ class FixtureSources(Sources):
         tables = _readers(self._tables.values(), name)
         files = self._inputs.case.inputs / name
         if any(table.source is not None and hasattr(table.source, "http") for table in tables):
-            from assay.sources.fixtures import FixtureTransport
+            from assay.sources.fixtures import FixtureTransport  # imports httpx, which few cases need
 
             self.transport = FixtureTransport(self._inputs.case.inputs)
             return FixtureTransport.address(name)
@@ -143,8 +155,6 @@ class FixtureSources(Sources):
 
     def _write_parquet(self, file: Path, target: Path, types: Mapping[str, str]) -> None:
         """A Parquet file with the CSV's columns in its order; a header `name:TYPE` gives a column another type."""
-        import duckdb
-
         if self._converter is None:
             # The dry run's own connection writes no files.
             self._converter = duckdb.connect(config={"threads": 1})
@@ -159,25 +169,40 @@ class FixtureSources(Sources):
         self._converter.execute(f"COPY (SELECT {listed} FROM {table}) TO {literal(str(target))} (FORMAT parquet)")
 
 
-def given_rows(session: object, table: TableDef, file: Path | None, case: Case) -> str:
-    """The rows of a given table as a typed temporary table; returns its quoted name."""
-    from assay.contract import Contract
-    from assay.golden.rows import TextRows, read_rows
+def _given_files(case: Case, folder: Path, graph: Graph) -> dict[str, Path]:
+    """Upstream tables: name -> file."""
+    files = _table_files(folder, graph)
+    for name, file in files.items():
+        if name in case.empty:
+            raise GoldenError(f"'{name}' is given twice", where=shown(file), fix="Delete one of them.")
+        if name in case.subjects:
+            raise GoldenError(f"'{name}' is under test and given as input", where=shown(file))
+    return files
 
-    contract = Contract.of(table.model)
-    types = contract.duckdb_columns
-    rows = read_rows(file) if file else TextRows(case.folder / "case.yml", tuple(types), (), ())
-    if not rows.columns:
-        rows = TextRows(rows.path, tuple(types), (), ())
-    for name in rows.columns:
-        if name not in types:
-            close = difflib.get_close_matches(name, types, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else f"Columns: {', '.join(types)}."
-            raise rows.error(f"'{table.name}' has no column '{name}'", fix=hint)
-    for column in contract.columns:
-        if column.name not in rows.columns and not column.nullable:
-            raise rows.error(f"column '{column.name}' is missing and cannot be null", fix="Add it to every row.")
-    return load(session.connection, rows, types, f"__given_{table.name}")  # type: ignore[attr-defined]
+
+def _returned_files(case: Case, folder: Path, graph: Graph) -> dict[str, Path]:
+    """Tables under test whose function is not called: name -> file."""
+    files = _table_files(folder, graph)
+    for name, file in files.items():
+        if name not in case.subjects:
+            raise GoldenError(f"'{name}' is not under test", where=shown(file), fix=f"Move it to inputs/{TABLES}/.")
+    return files
+
+
+def _table_files(folder: Path, graph: Graph) -> dict[str, Path]:
+    """The files that are named after tables: name -> file."""
+    files: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        name = file.name.partition(".")[0]
+        if file.suffix not in (".csv", ".ndjson") or not file.is_file():
+            raise GoldenError("is neither .csv nor .ndjson", where=shown(file))
+        if name not in graph.tables:
+            hint = did_you_mean(name, graph.tables, "`pipeline tables` lists them.")
+            raise GoldenError(f"no table named '{name}'", where=shown(file), fix=hint)
+        if name in files:
+            raise GoldenError(f"'{name}' is given twice", where=shown(file), fix="Delete one of them.")
+        files[name] = file
+    return files
 
 
 def _sources(graph: Graph) -> dict[str, TableDef]:
@@ -229,8 +254,6 @@ def _copy_log(file: Path, target: Path) -> None:
 
 def _columns(name: str, tables: list[TableDef]) -> Mapping[str, str]:
     """The columns that the source of a Parquet file serves."""
-    from assay.contract import Contract
-
     for table in tables:
         path = str(getattr(table.source, "path", ""))
         if table.source is not None and fnmatch.fnmatchcase(name, path.rpartition("/")[2]):

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from assay.build import BuildResult
 from assay.compare import Column, Difference, compare, describe
-from assay.compare.samples import mask
+from assay.contract import Contract
 from assay.contract.classification import is_masked
 from assay.errors import GoldenError
 from assay.golden import store
-from assay.golden.case import Case
+from assay.golden.inputs import build_names
+from assay.golden.mask import Mask, project_mask
+from assay.golden.opened import OpenedCase
 from assay.golden.pending import PendingStore, fingerprints
 from assay.golden.result import Comparison, TableResult
-from assay.golden.rows import TextRows, load
+from assay.golden.rows import TextRows, load, text_sql
 from assay.golden.store import REJECTS, Golden, Schema, Values
-from assay.sql import literal
+from assay.project import Project
 from assay.sql import quoted as quote
-from assay.tables.results import AuditFailed
-
-if TYPE_CHECKING:
-    from assay.build import BuildResult
-    from assay.contract import Contract
-    from assay.project import Project
-    from assay.tables.declare import TableDef
-    from assay.tables.results import CheckResult, Publication
-    from assay.warehouse.session import Session
+from assay.tables.code_version import source_location
+from assay.tables.nodes import TableDef
+from assay.tables.results import AuditFailed, CheckResult, Publication
+from assay.warehouse.quarantine.keep import classes_of
 
 PREVIEW = 10
 REJECTS_SCHEMA = Schema(
@@ -57,22 +55,18 @@ class Judge:
     """Judges the tables of one case that has been built."""
 
     project: Project
-    case: Case
-    session: Session
+    opened: OpenedCase
     built: BuildResult
-    names: Sequence[str]
     keep: PendingStore | None
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
 
     def table(self, table: TableDef) -> TableResult:
         """The verdict on one table under test, or one that must fail."""
-        from assay.tables.code_version import source_location
-
         file, line = source_location(table)
         root = self.project.root
         publication = self.built.publications.get(table.name)
         base = TableResult(
-            case=self.case.name,
+            case=self.opened.case.name,
             table=table.name,
             stage=table.stage,
             file=file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file),
@@ -83,8 +77,8 @@ class Judge:
             reasons = {code: count for check in publication.checks for code, count in check.reasons.items()}
             failing = tuple(check.name for check in publication.checks if not check.passed)
             base = dataclasses.replace(base, reasons=reasons, failing=failing)
-        if table.name in self.case.expects_error:
-            return self._must_fail(base, self.case.expects_error[table.name])
+        if table.name in self.opened.case.expects_error:
+            return self._must_fail(base, self.opened.case.expects_error[table.name])
         cause = self.built.skipped.get(table.name)
         if cause is not None:
             error = self.built.errors[cause]
@@ -97,8 +91,7 @@ class Judge:
         return self._judge(base, table, publication, published=failed is None)
 
     def _must_fail(self, base: TableResult, text: str) -> TableResult:
-        error = self.built.errors.get(base.table)
-        cause = self.built.skipped.get(base.table)
+        error, cause = self.built.errors.get(base.table), self.built.skipped.get(base.table)
         problems: tuple[str, ...] = ()
         if cause is not None:
             problems = (f"not built, because {cause} failed: {self.built.errors[cause]}",)
@@ -106,13 +99,11 @@ class Judge:
             problems = (f"was published, but must fail with: {text}",)
         elif text not in str(error):
             problems = (f"must fail with: {text}", f"failed with: {error}")
-        shown = None if error is None or problems else str(error)
-        kind = None if error is None or problems else type(error).__name__
-        return dataclasses.replace(base, problems=problems, cause=cause, expected_error=shown, stopped_by=kind)
+        if error is not None and not problems:
+            base = dataclasses.replace(base, expected_error=str(error), stopped_by=type(error).__name__)
+        return dataclasses.replace(base, problems=problems, cause=cause)
 
     def _judge(self, base: TableResult, table: TableDef, publication: Publication, *, published: bool) -> TableResult:
-        from assay.contract import Contract
-
         contract = Contract.of(table.model)
         problems = self._check_problems(table.name, publication.checks)
         comparisons: list[Comparison] = []
@@ -122,7 +113,7 @@ class Judge:
             problems += more
         else:
             self._block(table, contract, publication.checks)
-            if store.rows_path(self.case.expected, table.name).exists() and not problems:
+            if store.rows_path(self.opened.case.expected, table.name).exists() and not problems:
                 problems += ("nothing was published, as expected, but there is a golden of its rows: delete it",)
         rejects = self._rejects(table, contract, publication.rejected)
         if rejects is not None:
@@ -130,7 +121,7 @@ class Judge:
         return dataclasses.replace(base, comparisons=tuple(comparisons), problems=problems)
 
     def _check_problems(self, table: str, checks: Sequence[CheckResult]) -> tuple[str, ...]:
-        expected = set(self.case.expects_checks.get(table, ()))
+        expected = set(self.opened.case.expects_checks.get(table, ()))
         known = {check.name for check in checks}
         problems = []
         for check in checks:
@@ -151,24 +142,24 @@ class Judge:
         """The published rows against their golden."""
         classes = {column.name: column.classification for column in contract.columns}
         nullable = {column.name: column.nullable for column in contract.columns}
-        relation = self.session.relation(table)
+        relation = self.opened.session.relation(table)
         columns = tuple(
             Column(column.name, column.type, nullable.get(column.name))
-            for column in describe(self.session.connection, f"FROM {relation}")
+            for column in describe(self.opened.session.connection, f"FROM {relation}")
         )
         masked = tuple(column.name for column in columns if is_masked(classes.get(column.name)))
-        golden = store.read_golden(self.case.expected, table.name, Schema(columns, contract.key, masked=masked))
         schema = Schema(columns, contract.key, masked=masked)
-        if golden is not None:
-            kept = {name: given for name, given in golden.schema.tolerance.items() if name in schema.names}
-            volatile = tuple(name for name in golden.schema.volatile if name in schema.names)
-            schema = dataclasses.replace(schema, tolerance=kept, volatile=volatile)
-        raw = sorted(set(masked) - set(golden.schema.masked)) if golden is not None else []
+        golden = store.read_golden(self.opened.case.expected, table.name, schema)
+        if golden is None:
+            return self._compare(Actual(table.name, relation, schema, count), None), ()
+        kept = {name: given for name, given in golden.schema.tolerance.items() if name in schema.names}
+        volatile = tuple(name for name in golden.schema.volatile if name in schema.names)
+        schema = dataclasses.replace(schema, tolerance=kept, volatile=volatile)
         problems = tuple(
             f"column {name} is classified as {classes.get(name) or 'nothing'}, but its golden holds plain values: "
             f"accept again, or classify it"
-            for name in raw
-            if golden is not None and name in golden.schema.names
+            for name in sorted(set(masked) - set(golden.schema.masked))
+            if name in golden.schema.names
         )
         return self._compare(Actual(table.name, relation, schema, count), golden), problems
 
@@ -176,21 +167,19 @@ class Judge:
         """The rows set aside against their golden; None where there are neither."""
         name = f"{table.name}{REJECTS}"
         rows = self._reject_rows(table, contract) if count else ()
-        golden = store.read_golden(self.case.expected, name, REJECTS_SCHEMA)
+        golden = store.read_golden(self.opened.case.expected, name, REJECTS_SCHEMA)
         if golden is None and not rows:
             self._drop(name)
             return None
         texts = TextRows(Path(name), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))
-        relation = load(self.session.connection, texts, REJECTS_SCHEMA.stored_types, "__rejected")
+        relation = load(self.opened.session.connection, texts, REJECTS_SCHEMA.stored_types, "__rejected")
         return self._compare(Actual(name, relation, REJECTS_SCHEMA, len(rows)), golden)
 
     def _reject_rows(self, table: TableDef, contract: Contract) -> Sequence[Values]:
         """The table's quarantined rows as text, classified values masked."""
-        from assay.warehouse.quarantine.keep import classes_of
-
-        found = self.session.connection.execute(
+        found = self.opened.session.connection.execute(
             f"""SELECT reason_codes, CAST(reason_codes AS VARCHAR), source_file, CAST(source_line AS VARCHAR), payload
-                FROM {quote(self.session.catalog)}.quarantine.rejects WHERE table_name = ?
+                FROM {quote(self.opened.session.catalog)}.quarantine.rejects WHERE table_name = ?
                 ORDER BY ALL LIMIT {store.MAX_ROWS + 1}""",
             [table.name],
         ).fetchall()
@@ -200,7 +189,7 @@ class Judge:
             values = json.loads(payload)
             classes = classes_of(contract, reasons, values)
             shown = {
-                name: _masked(value)
+                name: self._mask.text(value)
                 if is_masked(classes.get(name)) and not (all_open and name.startswith("_"))
                 else value
                 for name, value in values.items()
@@ -211,7 +200,7 @@ class Judge:
     def _compare(self, actual: Actual, golden: Golden | None) -> Comparison:
         count = actual.rows
         if count > store.MAX_ROWS:
-            raise store.too_large(f"the run gave {count:,} rows", f"{self.case.name}/{actual.name}")
+            raise store.too_large(f"the run gave {count:,} rows", f"{self.opened.case.name}/{actual.name}")
         if golden is None:
             rows = self._text_rows(actual)
             pending = self._keep(actual, rows)
@@ -226,15 +215,15 @@ class Judge:
         return Comparison(actual.name, status, difference, count, actual.schema.names, (), pending)  # type: ignore[arg-type]
 
     def _difference(self, actual: Actual, golden: Golden) -> Difference:
-        connection = self.session.connection
+        connection = self.opened.session.connection
         masked = set(actual.schema.masked) | set(golden.schema.masked)
         expected = load(connection, golden.rows, golden.schema.stored_types, "__expected")
         already = set(golden.schema.masked)
-        left = _select(golden.schema, expected, masked - already)
+        left = _select(golden.schema, expected, self._masked(masked - already))
         return compare(
             connection,
             left,
-            _select(actual.schema, actual.relation, masked),
+            _select(actual.schema, actual.relation, self._masked(masked)),
             key=golden.schema.key,
             tolerances=golden.schema.tolerance,
             volatile=golden.schema.volatile,
@@ -244,15 +233,15 @@ class Judge:
 
     def _text_rows(self, actual: Actual) -> list[Values]:
         """The rows as text, sorted by the key; proven to read back as the same values."""
-        connection = self.session.connection
-        query = _select(actual.schema, actual.relation, set(actual.schema.masked))
+        connection = self.opened.session.connection
+        query = _select(actual.schema, actual.relation, self._masked(actual.schema.masked))
         order = ", ".join(f"q.{quote(name)}" for name in actual.schema.key or actual.schema.names)
-        texts = ", ".join(f"CAST(q.{quote(name)} AS VARCHAR)" for name in actual.schema.names)
+        texts = ", ".join(text_sql(f"q.{quote(name)}", type_) for name, type_ in actual.schema.stored_types.items())
         found = connection.execute(f"SELECT {texts} FROM ({query}) AS q ORDER BY {order}").fetchall()
         rows = [tuple(row) for row in found]
         if len(store.rows_text(actual.schema, rows).encode()) > store.MAX_BYTES:
-            raise store.too_large("the run gave too much text", f"{self.case.name}/{actual.name}")
-        where = f"{self.case.name}/{actual.name}"
+            raise store.too_large("the run gave too much text", f"{self.opened.case.name}/{actual.name}")
+        where = f"{self.opened.case.name}/{actual.name}"
         lines = tuple(range(1, len(rows) + 1))
         again = load(
             connection,
@@ -265,16 +254,21 @@ class Judge:
             raise GoldenError("its values cannot be written as text and read back", where=where, fix="Cast the column.")
         return rows
 
+    @cached_property
+    def _mask(self) -> Mask:
+        return project_mask(self.project)
+
+    def _masked(self, names: Iterable[str]) -> dict[str, str]:
+        return {name: self._mask.sql(name) for name in names}
+
     def _keep(self, actual: Actual, rows: Sequence[Values], refused: str | None = None) -> Path | None:
         if self.keep is None:
             return None
         graph = self.project.graph
-        from assay.golden.run import build_names
-
         table = actual.name.removesuffix(REJECTS)
-        moved = fingerprints(self.case, graph, build_names(self.case, graph, [table]), actual.name)
+        moved = fingerprints(self.opened.case, graph, build_names(self.opened.case, graph, [table]), actual.name)
         try:
-            return self.keep.keep(self.case.name, actual.name, moved, actual.schema, rows, refused)
+            return self.keep.keep(self.opened.case.name, actual.name, moved, actual.schema, rows, refused)
         except GoldenError as error:
             self.notes.append(str(error))
             return None
@@ -282,7 +276,7 @@ class Judge:
     def _block(self, table: TableDef, contract: Contract, checks: Sequence[CheckResult]) -> None:
         """Nothing was published: what `accept` would say about it is kept in the place of new output."""
         reason = "; ".join(f"{check.name}: {check.summary}" for check in checks if check.blocks)
-        expected = set(self.case.expects_checks.get(table.name, ()))
+        expected = set(self.opened.case.expects_checks.get(table.name, ()))
         if all(check.name in expected for check in checks if check.blocks):
             self._drop(table.name)
             return
@@ -292,21 +286,12 @@ class Judge:
     def _drop(self, name: str) -> None:
         if self.keep is not None:
             try:
-                self.keep.drop(self.case.name, name)
+                self.keep.drop(self.opened.case.name, name)
             except GoldenError as error:
                 self.notes.append(str(error))
 
 
-def _select(schema: Schema, relation: str, masked: set[str]) -> str:
-    columns = [f"{_masked_sql(name)} AS {quote(name)}" if name in masked else quote(name) for name in schema.names]
+def _select(schema: Schema, relation: str, masked: Mapping[str, str]) -> str:
+    """The rows of `relation`, some columns masked by the SQL given for them."""
+    columns = [f"{masked[name]} AS {quote(name)}" if name in masked else quote(name) for name in schema.names]
     return f"SELECT {', '.join(columns)} FROM {relation}"
-
-
-def _masked_sql(name: str) -> str:
-    """The SQL of `compare.samples.mask`."""
-    text = f"CAST({quote(name)} AS VARCHAR)"
-    return f"CASE WHEN {quote(name)} IS NOT NULL THEN {literal('masked:')} || left(sha256({text}), 12) END"
-
-
-def _masked(value: object) -> str | None:
-    return None if value is None else mask(value if isinstance(value, str) else json.dumps(value))

@@ -11,17 +11,18 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.compare import Tolerance
 from assay.errors import GoldenError
 from assay.golden import store
 from assay.golden.case import Case
+from assay.golden.inputs import build_names
 from assay.golden.store import REJECTS, Schema, Values
 from assay.golden.yaml_file import shown
-
-if TYPE_CHECKING:
-    from assay.tables.graph import Graph
+from assay.tables.code_version import code_version
+from assay.tables.graph import Graph
+from assay.warehouse.session import write_atomically
 
 FOLDER = ".pending"
 SUFFIX = ".ndjson.new"
@@ -77,8 +78,6 @@ class PendingStore:
         self, case: str, name: str, moved: Moved, schema: Schema, rows: Sequence[Values], refused: str | None = None
     ) -> Path:
         """Write new output, in the place of older output; raises GoldenError where the folder cannot be written."""
-        from assay.warehouse.session import write_atomically
-
         header = {
             "golden": _FORMAT,
             "case": case,
@@ -160,8 +159,6 @@ def inputs_hash(case: Case) -> str:
 
 def code_hash(graph: Graph, built: Iterable[str]) -> str:
     """Changes when code that makes any of the tables does, their invariants included."""
-    from assay.tables.code_version import code_version
-
     nodes = {name: code_version(graph.nodes[name]) for name in sorted(built)}
     nodes |= {rule.name: code_version(rule) for name in sorted(built) for rule in graph.invariants_of(name)}
     return _hash({name: version.encode() for name, version in nodes.items()})
@@ -173,20 +170,11 @@ def golden_hash(case: Case, name: str) -> str:
     return _hash({path.name: path.read_bytes() for path in files if path.is_file()})
 
 
-def accept(pending: Pending, case: Case, graph: Graph) -> None:
-    """Make new output the golden, and remove the pending file's claim to be new.
+def accept(waiting: Sequence[Pending], case: Case, graph: Graph) -> None:
+    """Make new output of one case the golden; where one may not be accepted, none is.
 
     Raises:
-        GoldenError: it may not be accepted: it broke its contract, or what it was made from moved.
-    """
-    accept_all([pending], case, graph)
-
-
-def accept_all(waiting: Sequence[Pending], case: Case, graph: Graph) -> None:
-    """Accept new output of one case; where one may not be accepted, none is.
-
-    Raises:
-        GoldenError: one may not be accepted; nothing was written.
+        GoldenError: one may not be accepted: it broke its contract, or what it was made from moved.
     """
     for pending in waiting:
         _check(pending, case, graph)
@@ -197,8 +185,6 @@ def accept_all(waiting: Sequence[Pending], case: Case, graph: Graph) -> None:
 
 def _check(pending: Pending, case: Case, graph: Graph) -> None:
     """Raises GoldenError where new output may not become the golden."""
-    from assay.golden.run import build_names
-
     if pending.refused:
         raise GoldenError(
             f"the new output breaks its contract: {pending.refused}",
@@ -223,6 +209,26 @@ def _check(pending: Pending, case: Case, graph: Graph) -> None:
                 where=pending.address,
                 fix=f"Run `pipeline golden {case.name}` again, look, and accept that.",
             )
+
+
+def orphaned(cases: Iterable[Case], pending: Path | None) -> list[Path]:
+    """Files of goldens that no case has under test any more, and pending files that nothing can accept.
+
+    They are found by looking at the tree, not at what ran.
+    """
+    orphans: list[Path] = []
+    known: dict[str, set[str]] = {}
+    for case in cases:
+        names = {name for table in case.tables for name in (table, f"{table}{store.REJECTS}")}
+        known[case.name] = names
+        for path in sorted(case.expected.iterdir()) if case.expected.is_dir() else []:
+            name = path.name.removesuffix(".ndjson").removesuffix(".schema.yml")
+            if name not in names or name == path.name:
+                orphans.append(path)
+    if pending is not None:
+        waiting = PendingStore(pending)
+        orphans += [waiting.path(case, name) for case, name in waiting.names() if name not in known.get(case, set())]
+    return orphans
 
 
 def _schema(header: Mapping[str, Any]) -> Schema:

@@ -89,7 +89,7 @@ class CaseResult:
     """One case: its tables in topological order, or the error that stopped it.
 
     Attributes:
-        built: every table built, under test or upstream of it -> (reason codes, names of failing checks).
+        notes: errors beside it, such as a pending file that could not be written.
     """
 
     name: str
@@ -99,7 +99,7 @@ class CaseResult:
     error: str | None = None
     traceback: str | None = None
     seconds: float = 0.0
-    built: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def status(self) -> Status:

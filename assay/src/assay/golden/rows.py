@@ -1,23 +1,33 @@
-"""Rows as text, from CSV or NDJSON written by people, and into typed DuckDB tables, with the line of every complaint."""
+"""Rows as text, from CSV or NDJSON written by people, and into typed DuckDB tables, with the line of every complaint.
+
+A value's text is DuckDB's own, but for a list, struct or map within another one: DuckDB cannot read back its text of
+these where a leaf holds `]` or `}`. They are JSON whose leaves are texts, as the quarantine's payloads are.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from assay.errors import GoldenError
 from assay.golden.yaml_file import shown
+from assay.sources.strict_json import JsonError, Number, loads
 from assay.sql import quoted as quote
-
-if TYPE_CHECKING:
-    import duckdb
 
 NULL = "\\N"
 """What stands for null in a CSV file; an empty value is the empty text."""
+
+
+_NESTS = re.compile(r"\[|\b(?:STRUCT|MAP)\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,6 @@ def read_csv(path: Path) -> TextRows:
 
 def read_ndjson(path: Path, *, columns: Sequence[str] = ()) -> TextRows:
     """One JSON object a line. With `columns`, every object has exactly these; else the first one names them."""
-    from assay.sources.strict_json import JsonError, loads
-
     rows: list[tuple[str | None, ...]] = []
     lines: list[int] = []
     names = tuple(columns)
@@ -99,8 +107,6 @@ def read_ndjson(path: Path, *, columns: Sequence[str] = ()) -> TextRows:
 
 def as_text(value: Any) -> str | None:
     """A parsed JSON value as the text to cast; numbers as they were written, objects and lists as compact JSON."""
-    from assay.sources.strict_json import Number
-
     if value is None:
         return None
     if isinstance(value, bool):
@@ -112,10 +118,6 @@ def as_text(value: Any) -> str | None:
 
 def compact(value: Any) -> str:
     """A parsed JSON value as JSON without spaces, numbers as they were written."""
-    import json
-
-    from assay.sources.strict_json import Number
-
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, dict):
@@ -126,6 +128,21 @@ def compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def is_deep(type_: str) -> bool:
+    """Whether a DuckDB type nests lists, structs or maps in each other."""
+    return _leaves_as_text(type_) is not None
+
+
+def text_sql(expression: str, type_: str) -> str:
+    """SQL of an expression's text; `load` reads it back."""
+    texts = _leaves_as_text(type_)
+    return (
+        f"CAST({expression} AS VARCHAR)"
+        if texts is None
+        else f"CAST(to_json(CAST({expression} AS {texts})) AS VARCHAR)"
+    )
+
+
 def load(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str], name: str) -> str:
     """Make a temporary table `name` of the rows, each column cast to its type; returns its quoted name.
 
@@ -134,19 +151,15 @@ def load(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[s
     Raises:
         GoldenError: a value is not of its column's type; names file, line and column.
     """
-    import duckdb
-
-    places = {column: place for place, column in enumerate(rows.columns, start=1)}
+    deep = [column in types and is_deep(types[column]) for column in rows.columns]
+    values = [[_as_payload(v) if d else v for v, d in zip(row, deep, strict=True)] for row in rows.rows]
+    places = {column: f"__values[{place}]" for place, column in enumerate(rows.columns, start=1)}
     casts = ", ".join(
-        f"CAST({f'__values[{places[column]}]' if column in places else 'NULL'} AS {type_}) AS {quote(column)}"
-        for column, type_ in types.items()
+        f"{_cast_sql(places.get(column, 'NULL'), type_)} AS {quote(column)}" for column, type_ in types.items()
     )
     source = "SELECT unnest(CAST($1 AS VARCHAR[][])) AS __values"
     try:
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS SELECT {casts} FROM ({source})",
-            [[list(row) for row in rows.rows]],
-        )
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS SELECT {casts} FROM ({source})", [values])
     except duckdb.Error:
         raise _wrong_value(connection, rows, types) from None
     return f"temp.{quote(name)}"
@@ -154,21 +167,75 @@ def load(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[s
 
 def _wrong_value(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str]) -> GoldenError:
     """The first value, by line, that is not of its column's type."""
-    import duckdb
-
     wrong: list[tuple[int, str, str]] = []
     for name, type_ in types.items():
         values = [row[rows.columns.index(name)] for row in rows.rows] if name in rows.columns else []
-        query = f"SELECT list_transform($1::VARCHAR[], lambda x: x IS NOT NULL AND TRY_CAST(x AS {type_}) IS NULL)"
+        query = (
+            f"SELECT list_transform($1::VARCHAR[], lambda x: x IS NOT NULL AND TRY({_cast_sql('x', type_)}) IS NULL)"
+        )
+        given = [_as_payload(value) for value in values] if is_deep(type_) else values
         try:
-            (flags,) = connection.execute(query, [values]).fetchall()[0]
+            (flags,) = connection.execute(query, [given]).fetchall()[0]
         except duckdb.Error:
             return rows.error(f"column '{name}' has the unknown type {type_}")
         wrong += [(index, name, str(values[index])) for index, flag in enumerate(flags) if flag][:1]
     if not wrong:
         return rows.error("its values do not fit the columns")
-    index, name, value = min(wrong, key=lambda found: found[0])
+    index, name, value = min(wrong, key=lambda each: each[0])
     return rows.error(f"'{value[:60]}' in column '{name}' is no {types[name]}", index)
+
+
+def _cast_sql(text: str, type_: str) -> str:
+    plain, texts = f"CAST({text} AS {type_})", _leaves_as_text(type_)
+    if texts is None:
+        return plain
+    return f"coalesce(TRY(CAST(CAST(TRY_CAST({text} AS JSON) AS {texts}) AS {type_})), {plain})"
+
+
+@cache
+def _leaves_as_text(type_: str) -> str | None:
+    """A deep type with text in the place of every leaf; None for another one."""
+    if len(_NESTS.findall(type_)) < 2:
+        return None
+    try:
+        with duckdb.connect(config={"threads": 1}) as connection:
+            kind = connection.type(type_)
+    except duckdb.Error:
+        return None  # told where a value is cast to it
+    deep = _is_nested(kind) and any(_is_nested(child) for _, child in _children(kind))
+    return _texts(kind) if deep else None
+
+
+def _is_nested(kind: Any) -> bool:
+    return kind.id in ("list", "array", "struct", "map")
+
+
+def _children(kind: Any) -> list[tuple[str, Any]]:
+    return kind.children[:1] if kind.id == "array" else kind.children  # an array's second is its size
+
+
+def _texts(kind: Any) -> str:
+    if not _is_nested(kind):
+        return "VARCHAR"
+    parts = [(name, _texts(child)) for name, child in _children(kind)]
+    if kind.id == "struct":
+        return f"STRUCT({', '.join(f'{quote(name)} {text}' for name, text in parts)})"
+    return f"MAP(VARCHAR, {parts[1][1]})" if kind.id == "map" else f"{parts[0][1]}[]"
+
+
+def _as_payload(text: str | None) -> str | None:
+    """JSON with every leaf as a text, numbers as they were written; any other text as it is."""
+    try:
+        parsed = loads(text) if text is not None and text.startswith(("{", "[")) else None
+    except JsonError:
+        return text
+    return text if parsed is None else json.dumps(_with_texts(parsed), ensure_ascii=False)
+
+
+def _with_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_texts(part) for key, part in value.items()}
+    return [_with_texts(part) for part in value] if isinstance(value, list) else as_text(value)
 
 
 def _check_names(names: Sequence[str], path: Path) -> None:

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import time
 import traceback as tracebacks
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from assay.build import BuildResult, build
 from assay.errors import GoldenError, PipelineError
 from assay.golden.case import Case, check_case, read_cases, selected_tables
-from assay.golden.given import publish_given
-from assay.golden.inputs import FixtureSources, Inputs, find_inputs
+from assay.golden.inputs import TABLES, build_names
 from assay.golden.judge import Judge
-from assay.golden.orphans import find_orphans
-from assay.golden.pending import PendingStore
+from assay.golden.opened import opened_case
+from assay.golden.pending import PendingStore, orphaned
 from assay.golden.result import CaseResult, GoldenResult, TableResult
-from assay.golden.returned import with_returned
-from assay.golden.table_files import TABLES
 from assay.golden.workers import in_order
-
-if TYPE_CHECKING:
-    from assay.project import Project
-    from assay.tables.graph import Graph
-    from assay.warehouse.warehouse import DryRunWarehouse
+from assay.golden.yaml_file import shown
+from assay.project import Project
+from assay.tables.graph import Graph
 
 
 def run_golden(
@@ -57,40 +49,27 @@ def run_golden(
     for case, _ in chosen:
         check_case(case, project.graph)
     results: list[CaseResult] = []
-    notes: list[str] = []
-    tasks = [partial(_with_notes, project, case, subjects, keep) for case, subjects in chosen]
+    tasks = [partial(run_case, project, case, subjects, keep=keep) for case, subjects in chosen]
     sizes = [_size(case) for case, _ in chosen]
     alike = [_computes_in_python(case, project.graph, subjects) for case, subjects in chosen]
-    for result, told in in_order(tasks, sizes, workers, alike):
+    for result in in_order(tasks, sizes, workers, alike):
         results.append(result)
-        notes += told
         on_case(result)
     full = not selection
-    orphans = find_orphans(project.golden, cases, keep.folder if keep else None) if full else ()
-    return GoldenResult(tuple(results), orphans, tuple(notes), time.perf_counter() - started, full)
-
-
-def _with_notes(
-    project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None
-) -> tuple[CaseResult, list[str]]:
-    notes: list[str] = []
-    return run_case(project, case, subjects, keep=keep, notes=notes), notes
+    notes = tuple(note for result in results for note in result.notes)
+    orphans = orphaned(cases, keep.folder if keep else None) if full else ()
+    return GoldenResult(tuple(results), tuple(map(shown, orphans)), notes, time.perf_counter() - started, full)
 
 
 def run_case(
-    project: Project,
-    case: Case,
-    subjects: Collection[str] | None = None,
-    *,
-    keep: PendingStore | None = None,
-    notes: list[str] | None = None,
+    project: Project, case: Case, subjects: Sequence[str] | None = None, *, keep: PendingStore | None = None
 ) -> CaseResult:
     """Run one case, or some of its tables; an error of the case is part of the result, never raised."""
     started = time.perf_counter()
     wanted = case.subjects if subjects is None else tuple(subjects)
     base = CaseResult(case.name, case.description, case.owner)
     try:
-        result = _run_case(project, case, wanted, keep, notes if notes is not None else [])
+        result = _run_case(project, case, wanted, keep)
     except PipelineError as error:
         result = dataclasses.replace(base, error=str(error))
     except Exception as error:  # noqa: BLE001 - a table's own code may raise anything; it is told, with its traceback
@@ -113,54 +92,14 @@ def _size(case: Case) -> int:
     return len(case.subjects) * (1 if given else 2)
 
 
-def build_names(case: Case, graph: Graph, subjects: Iterable[str], inputs: Inputs | None = None) -> list[str]:
-    """The tables to build for some subjects, in order: everything upstream of them that is not given."""
-    given = (inputs or find_inputs(case, graph)).given
-    wanted: set[str] = set()
-    stack = list(subjects)
-    while stack:
-        name = stack.pop()
-        if name not in wanted and name not in given:
-            wanted.add(name)
-            stack.extend(graph.upstream_of(name))
-    return [name for name in graph.nodes if name in wanted]
-
-
-def case_warehouse(folder: Path, *, threads: int = 1, time_zone: str = "UTC") -> DryRunWarehouse:
-    """An empty warehouse in memory, without books: nobody will ask them.
-
-    Args:
-        folder: for what a dry run puts on the disk.
-        threads: the data is tiny, so that a second one would only wait.
-    """
-    from assay.warehouse.connection import Options
-    from assay.warehouse.warehouse import DryRunWarehouse
-
-    options = Options(threads=threads, time_zone=time_zone)
-    return DryRunWarehouse(None, scratch=folder, options=options, in_memory=True, keeps_books=False)
-
-
-def _run_case(
-    project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None, notes: list[str]
-) -> CaseResult:
+def _run_case(project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None) -> CaseResult:
     graph = project.graph
     check_case(case, graph)
-    inputs = find_inputs(case, graph)
-    names = build_names(case, graph, subjects, inputs)
-    with tempfile.TemporaryDirectory(prefix="golden_") as folder:
-        warehouse = case_warehouse(Path(folder))
-        with warehouse.session() as session, FixtureSources(inputs, graph, Path(folder) / "sources") as sources:
-            publish_given(session, graph, inputs, names)
-            built = build(with_returned(graph, session, inputs.returned), names, session, case.run(), sources)
-            judge = Judge(project, case, session, built, names, keep, notes)
-            tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
-    return CaseResult(
-        case.name,
-        case.description,
-        case.owner,
-        tables=tuple(_with_causes(tables, graph)),
-        built=_evidence(built),
-    )
+    with opened_case(graph, case, subjects) as opened:
+        judge = Judge(project, opened, opened.build(), keep)
+        tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
+    caused = tuple(_with_causes(tables, graph))
+    return CaseResult(case.name, case.description, case.owner, caused, notes=tuple(judge.notes))
 
 
 def _with_causes(tables: list[TableResult], graph: Graph) -> list[TableResult]:
@@ -173,16 +112,6 @@ def _with_causes(tables: list[TableResult], graph: Graph) -> list[TableResult]:
         follows = cause is not None and table.cause is None and table.status in ("differs", "error")
         found.append(dataclasses.replace(table, cause=cause) if follows else table)
     return found
-
-
-def _evidence(built: BuildResult) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    return {
-        name: (
-            tuple(sorted({code for check in found.checks for code in check.reasons})),
-            tuple(check.name for check in found.checks if not check.passed),
-        )
-        for name, found in built.publications.items()
-    }
 
 
 def _place(error: Exception, project: Project) -> str:

@@ -7,17 +7,15 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from assay.contract import Contract
 from assay.errors import GoldenError
-from assay.golden.case import UNSAID
+from assay.golden.case import NAMED, UNSAID
+from assay.golden.inputs import RETURNED, TABLES
 from assay.golden.rows import NULL
-from assay.golden.table_files import RETURNED, TABLES
 from assay.golden.yaml_file import shown
-
-if TYPE_CHECKING:
-    from assay.project import Project
-    from assay.tables.declare import TableDef
+from assay.project import Project
+from assay.tables.nodes import TableDef
 
 _CASE = """\
 description: {description}
@@ -39,15 +37,7 @@ def scaffold_case(project: Project, name: str, tables: Sequence[str], *, returne
         GoldenError: the case exists, its name is no case's name, a table is unknown or an export, or what a table
             would return is to be given together with a table that it reads.
     """
-    folder = project.golden / name
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
-        raise GoldenError(f"'{name}' is no name for a case", fix="Use lower case, digits, _ and -.")
-    if folder.exists():
-        raise GoldenError("the case exists", where=shown(folder), fix="Choose another name.")
-    nodes = [project.graph.get(table) for table in tables]
-    for node in nodes:
-        if node.name not in project.graph.tables:
-            raise GoldenError(f"'{node.name}' is an exported file; golden cases compare tables")
+    folder = check_new(project, name, tables)
     text = _CASE.format(description=UNSAID, tables=", ".join(tables))
     if returned:
         _check_apart(project, tables)
@@ -63,6 +53,19 @@ def scaffold_case(project: Project, name: str, tables: Sequence[str], *, returne
     return list(files)
 
 
+def check_new(project: Project, name: str, tables: Sequence[str]) -> Path:
+    """The folder of a case to be made; raises GoldenError where it, or one of its tables, cannot be."""
+    folder = project.golden / name
+    if not NAMED.fullmatch(name):
+        raise GoldenError(f"'{name}' is no name for a case", fix="Use lower case, digits, _ and -.")
+    if folder.exists():
+        raise GoldenError("the case exists", where=shown(folder), fix="Choose another name.")
+    for table in tables:
+        if project.graph.get(table).name not in project.graph.tables:
+            raise GoldenError(f"'{table}' is an exported file; golden cases compare tables")
+    return folder
+
+
 def _inputs(project: Project, folder: Path, tables: Sequence[str]) -> Iterable[tuple[Path, str]]:
     """A header for every upstream table; for a table with a source, a note where its files go."""
     graph = project.graph
@@ -71,9 +74,16 @@ def _inputs(project: Project, folder: Path, tables: Sequence[str]) -> Iterable[t
     for table in tables:
         source = graph.tables[table].source
         if source is not None:
-            path = str(getattr(source, "topic", None) or getattr(source, "path", "")).strip("/")
+            path = example_path(str(getattr(source, "topic", None) or getattr(source, "path", "")).strip("/"))
             ending = ".ndjson" if source.incremental else ".csv" if path.endswith(".parquet") else ""
             yield folder / "inputs" / source.location / f"{path}{ending}", _source_header(graph.tables[table], ending)
+
+
+def example_path(pattern: str) -> str:
+    """A path that the pattern matches, as a file is called."""
+    path = re.sub(r"\[!.[^]]*\]", "_", pattern.replace("**/", ""))
+    path = re.sub(r"\[(.)[^]]*\]", r"\1", path)
+    return path.replace("*", "1").replace("?", "1")
 
 
 def _upstream(project: Project, tables: Sequence[str]) -> list[str]:
@@ -113,29 +123,29 @@ def _expectations(project: Project, tables: Sequence[str]) -> Iterable[str]:
 
 def _wrong(table: TableDef) -> list[str]:
     """The checks that a row without a value fails, with nothing upstream."""
-    from assay.contract import Contract
-
     never_null = any(not column.nullable for column in Contract.of(table.model).columns)
     return [*(["rows_valid"] if never_null else []), *(["reconciles"] if table.preserves else [])]
 
 
 def _header(table: TableDef) -> str:
-    from assay.contract import Contract
-
     return _line(column.name for column in Contract.of(table.model).columns)
 
 
 def _source_header(table: TableDef, ending: str) -> str:
+    """The header of a CSV file, as the source reads it; nothing for other files and where it has none."""
     from assay.contract import Contract
+    from assay.sources.delimited import Csv
 
-    assert table.source is not None
-    if ending == ".csv" or str(getattr(table.source, "path", "")).endswith(".csv"):
-        return _line(table.source.columns or Contract.of(table.model).duckdb_columns)
-    return ""
+    source = table.source
+    assert source is not None
+    names = source.columns or Contract.of(table.model).duckdb_columns
+    if ending == ".csv":
+        return _line(names)
+    return _line(names, source.delimiter) if isinstance(source, Csv) and source.header else ""
 
 
-def _line(values: Iterable[str]) -> str:
+def _line(values: Iterable[str], delimiter: str = ",") -> str:
     """A line of CSV."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
+    csv.writer(text, lineterminator="\n", delimiter=delimiter).writerow(values)
     return text.getvalue()

@@ -1,7 +1,8 @@
 """Golden files: `<name>.ndjson` with the rows and `<name>.schema.yml` with everything else.
 
 `<name>` is a table's name, or `<table>.rejects` for the rows that its contract set aside. Every value is DuckDB's
-text for it, null is null; a JSON column's object or array stands as it is. Rows are sorted by the key.
+text for it, null is null; a JSON column's object or array stands as it is, and so do lists, structs and maps within
+each other, with texts as their leaves. Rows are sorted by the key.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field
 
 from assay.compare import Column, Tolerance
 from assay.errors import GoldenError, PipelineError
-from assay.golden.rows import TextRows, as_text, read_ndjson
-from assay.golden.yaml_file import YamlFile, read, shown
+from assay.golden.rows import TextRows, as_text, is_deep, read_ndjson
+from assay.golden.yaml_file import Names, Strict, YamlFile, read, shown, told
+from assay.sources.strict_json import JsonError, loads
+from assay.warehouse.session import write_atomically
 
 MAX_ROWS = 500
 MAX_BYTES = 256 * 1024
 REJECTS = ".rejects"
-_KEYS = ("columns", "key", "tolerance", "volatile", "masked", "rows", "content_hash")
 _HEADER = "# Written by `pipeline golden accept`; tolerance and volatile are yours to edit.\n"
 
 Values = tuple[str | None, ...]
@@ -36,7 +41,7 @@ class Schema:
         columns: with types and nullability, in order.
         key: the columns that identify a row; none compares multisets.
         tolerance, volatile: see `assay/compare`.
-        masked: columns whose values stand as hashes.
+        masked: columns whose values stand masked, see `mask.py`.
     """
 
     columns: tuple[Column, ...]
@@ -74,14 +79,6 @@ def schema_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.schema.yml"
 
 
-def stored_names(folder: Path) -> list[str]:
-    """The names of all goldens in a folder, from either file."""
-    if not folder.is_dir():
-        return []
-    names = {path.name.removesuffix(".ndjson") for path in folder.glob("*.ndjson")}
-    return sorted(names | {path.name.removesuffix(".schema.yml") for path in folder.glob("*.schema.yml")})
-
-
 def read_golden(folder: Path, name: str, default: Schema) -> Golden | None:
     """The golden called `name`; None if there is none. Without a schema file, the schema is `default`.
 
@@ -107,8 +104,6 @@ def read_golden(folder: Path, name: str, default: Schema) -> Golden | None:
 
 def write_golden(folder: Path, name: str, schema: Schema, rows: Sequence[Values]) -> None:
     """Write both files, each by a rename; raises GoldenError where the folder cannot be written."""
-    from assay.warehouse.session import write_atomically
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(rows_path(folder, name), rows_text(schema, rows).encode())
@@ -172,20 +167,27 @@ def parse_column(name: str, text: str) -> Column:
     return Column(name, type_, nullable=type_ == text)
 
 
+class _SchemaFile(Strict):
+    """What may stand in a `.schema.yml`."""
+
+    columns: Annotated[dict[str, Annotated[str, told("column '{key}' has no type")]], Field(min_length=1)]
+    key: Names = []
+    tolerance: dict[str, Any] = {}
+    volatile: Names = []
+    masked: Names = []
+    rows: Any = None
+    content_hash: Any = None
+
+
 def _schema(source: YamlFile) -> Schema:
-    source.check_keys(_KEYS, required=("columns",))
-    columns = []
-    for name, text in source.mapping("columns").items():
-        if not isinstance(text, str):
-            raise source.error(f"column '{name}' has no type", "columns", name)
-        columns.append(parse_column(str(name), text))
-    names = {column.name for column in columns}
-    tolerance = {name: _read_tolerance(source, name, given) for name, given in source.mapping("tolerance").items()}
-    schema = Schema(tuple(columns), source.names("key"), tolerance, source.names("volatile"), source.names("masked"))
+    said = source.read_as(_SchemaFile)
+    columns = tuple(parse_column(name, text) for name, text in said.columns.items())
+    tolerance = {name: _read_tolerance(source, name, given) for name, given in said.tolerance.items()}
+    schema = Schema(columns, tuple(said.key), tolerance, tuple(said.volatile), tuple(said.masked))
     for key in ("key", "tolerance", "volatile", "masked"):
         for name in getattr(schema, key):
-            if name not in names:
-                raise source.error(f"no column '{name}'", key, fix=f"Columns: {', '.join(sorted(names))}.")
+            if name not in said.columns:
+                raise source.error(f"no column '{name}'", key, fix=f"Columns: {', '.join(sorted(said.columns))}.")
     for column in schema.columns:
         if column.name in schema.tolerance and (column.type not in ("FLOAT", "DOUBLE") or column.name in schema.key):
             raise source.error(
@@ -216,11 +218,9 @@ def _check_whole(source: YamlFile, rows: TextRows, path: Path) -> None:
 
 
 def _json(value: str | None, type_: str) -> Any:
-    """A JSON column's object or array as it is, where reading it gives the same text again."""
-    if value is None or type_ != "JSON" or not value.startswith(("{", "[")):
+    """JSON as it is, where reading it gives the same text again."""
+    if value is None or not value.startswith(("{", "[")) or not (type_ == "JSON" or is_deep(type_)):
         return value
-    from assay.sources.strict_json import JsonError, loads
-
     try:
         parsed = json.loads(value)
         return parsed if as_text(loads(json.dumps(parsed, ensure_ascii=False))) == value else value
@@ -245,8 +245,6 @@ def _tolerance(given: Tolerance) -> dict[str, float]:
 
 
 def _dump(values: Mapping[str, Any], flow: bool | None) -> str:
-    import yaml
-
     text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=flow)
     return text
 

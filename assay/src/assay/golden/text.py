@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import click
 
@@ -67,6 +67,27 @@ def table_lines(table: TableResult, case: CaseResult) -> Iterator[str]:
         yield f"accept: pipeline golden accept {table.address}     review: pipeline golden review"
 
 
+def headline(table: TableResult) -> str:
+    """The first fact about a table that is not equal."""
+    if table.problems:
+        return table.problems[0]
+    for comparison in table.comparisons:
+        difference = comparison.difference
+        if comparison.status == "missing":
+            return f"{comparison.name}: no golden yet, {rows_told(comparison.rows)}"
+        if difference is not None and not difference.equal:
+            if difference.added is None:
+                return f"{comparison.name}: the key is broken"
+            schema = f", {len(difference.schema)} schema changes" if difference.schema else ""
+            return f"{comparison.name}: +{difference.added} -{difference.removed} ~{difference.changed} rows{schema}"
+    return table.status
+
+
+def plain(table: TableResult, case: CaseResult) -> str:
+    """The table's whole text, without colors."""
+    return click.unstyle("\n".join(table_lines(table, case)))
+
+
 def _comparison_lines(comparison: Comparison) -> Iterator[str]:
     if comparison.name.endswith(REJECTS):
         yield "rejected rows (reasons and values as they were set aside)"
@@ -107,13 +128,6 @@ def summary(result: GoldenResult) -> Iterator[str]:
     cases = f"{len(result.cases)} case{'' if len(result.cases) == 1 else 's'}"
     yield ""
     yield f"{', '.join(parts)} in {cases}, {result.seconds:.1f} s"
-
-
-def whole(result: GoldenResult, *, every: bool = False) -> Iterable[str]:
-    """The whole report, for places without a live terminal."""
-    yield from map(case_line, result.cases)
-    yield from details(result, every=every)
-    yield from summary(result)
 
 
 def _hidden(table: TableResult, case: CaseResult) -> bool:

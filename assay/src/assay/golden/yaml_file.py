@@ -1,16 +1,65 @@
-"""YAML files read strictly: every complaint names file and line."""
+"""YAML files read strictly: a model says what may stand there, every complaint names file and line."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar, get_args
 
-from assay.errors import GoldenError
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from assay.errors import GoldenError, did_you_mean
 
 Place = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+MAX_DEPTH, MAX_ALIASES, MAX_PARTS = 50, 100, 20_000
+"""A file nested deeper, or larger once its aliases are followed, is one that nobody wrote by hand."""
+
+_TOLD = {
+    "missing": ("'{name}' is missing", None),
+    "string_too_short": ("'{name}' is missing", None),
+    "too_short": ("'{name}' is missing", None),
+    "string_type": ("'{name}' is no text", 'Put it in "quotes".'),
+    "int_type": ("'{name}' is no integer", None),
+    "list_type": ("'{name}' is no list", None),
+    "model_type": ("'{name}' is no mapping", "Write name: value lines under it."),
+    "dict_type": ("'{name}' is no mapping", "Write name: value lines under it."),
+    "datetime_type": ("'{name}' is no instant", "Write 2018-01-01T05:00:00Z."),
+    "timezone_aware": ("'{name}' is no instant", "Write 2018-01-01T05:00:00Z."),
+}
+"""What is wrong and what to do, by Pydantic's own names of errors."""
+
+
+class Strict(BaseModel):
+    """What may stand in a mapping: nothing else, and nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def told(what: str, fix: str | None = None) -> WrapValidator:
+    """Says `what` about a value that does not fit, with its `{name}` or last `{key}`, in Pydantic's place."""
+
+    def check(value: Any, fits: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return fits(value)
+        except ValidationError:
+            raise PydanticCustomError("told", "{what}", {"what": what, "fix": fix}) from None
+
+    return WrapValidator(check)
+
+
+def _once(names: list[str]) -> list[str]:
+    repeated = min((name for name in names if names.count(name) > 1), default=None)
+    if repeated is not None:
+        raise PydanticCustomError("told", "{what}", {"what": f"'{repeated}' stands twice in '{{name}}'", "fix": None})
+    return names
+
+
+Names = Annotated[list[str], told("'{name}' is no list of names", "Write [name, name]."), AfterValidator(_once)]
 
 
 @dataclass(frozen=True)
@@ -26,56 +75,44 @@ class YamlFile:
         line = next((self.lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in self.lines), None)
         return GoldenError(what, where=shown(self.path) + (f":{line}" if line else ""), fix=fix)
 
-    def check_keys(self, known: Collection[str], required: Collection[str] = ()) -> None:
-        """Raises GoldenError on an unknown or missing key."""
-        for key in self.values:
-            if key not in known:
-                close = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(known)}."
-                raise self.error(f"unknown key '{key}'", key, fix=hint)
-        for key in required:
-            if self.values.get(key) in (None, "", [], {}):
-                raise self.error(f"'{key}' is missing")
+    def read_as(self, model: type[Model]) -> Model:
+        """What the file says, as the model; a key without a value is one that is not there.
 
-    def names(self, *place: str) -> tuple[str, ...]:
-        """The list of names at a place; empty if it is not there."""
-        value: Any = self.values
-        for part in place:
-            value = (value or {}).get(part)
-        if value is None:
-            return ()
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.error(f"'{'.'.join(place)}' is no list of names", *place, fix="Write [name, name].")
-        repeated = {item for item in value if value.count(item) > 1}
-        if repeated:
-            raise self.error(f"'{min(repeated)}' stands twice in '{'.'.join(place)}'", *place)
-        return tuple(value)
+        Raises:
+            GoldenError: something does not fit the model.
+        """
+        try:
+            return model.model_validate({key: value for key, value in self.values.items() if value is not None})
+        except ValidationError as error:
+            # A misspelt key is told before the one that is missing therefore.
+            rank = {"extra_forbidden": 0, "missing": 1}
+            first = min(error.errors(), key=lambda each: rank.get(each["type"], 2))
+            raise self._complaint(first, model) from None
 
-    def mapping(self, key: str) -> dict[str, Any]:
-        """The mapping under a key; empty if it is not there."""
-        value = self.values.get(key)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            raise self.error(f"'{key}' is no mapping", key, fix="Write name: value lines under it.")
-        return value
-
-    def text(self, key: str) -> str | None:
-        """The text under a key; None if it is not there."""
-        value = self.values.get(key)
-        if value is not None and not isinstance(value, str):
-            raise self.error(f"'{key}' is no text", key, fix='Put it in "quotes".')
-        return value
+    def _complaint(self, error: ErrorDetails, model: type[BaseModel]) -> GoldenError:
+        place, kind = error["loc"], error["type"]
+        if kind == "extra_forbidden":
+            known = _fields(model, place)
+            hint = did_you_mean(str(place[-1]), known, f"Known: {', '.join(known)}.", written="'{}'")
+            return self.error(f"unknown key '{place[-1]}'", *place, fix=hint)
+        context = error.get("ctx", {})
+        what, fix = (context["what"], context["fix"]) if kind == "told" else _TOLD.get(kind, (error["msg"], None))
+        words = what.replace("{name}", ".".join(map(str, place))).replace("{key}", str(place[-1]) if place else "")
+        return self.error(words, *place, fix=fix)
 
 
 def read(path: Path) -> YamlFile:
     """Parse a file that holds one mapping; raises GoldenError naming file and line."""
-    import yaml
-
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _check_depth(text, path)
+        loader = _Loader(text)
         node = loader.get_single_node()
-        lines = dict(_lines(node, (), path)) if node is not None else {}
+        lines: dict[Place, int] = {}
+        for place, line in _lines(node, (), path):
+            lines[place] = line
+            if len(lines) > MAX_PARTS:
+                raise GoldenError(f"has more than {MAX_PARTS:,} parts", where=shown(path), fix="Write fewer aliases.")
         values = loader.construct_document(node) if node is not None else {}
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -89,15 +126,37 @@ def read(path: Path) -> YamlFile:
     return YamlFile(path, values, lines)
 
 
+def _fields(model: Any, place: Place) -> list[str]:
+    """The keys known in the mapping that the last of `place` stands in."""
+    for part in place[:-1]:
+        model = get_args(model)[0] if isinstance(part, int) else model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
 def shown(path: Path) -> str:
     """The path from the folder that holds `golden/` on, the same on every machine."""
     parts = path.parts
     return "/".join(parts[parts.index("golden") :]) if "golden" in parts else str(path)
 
 
-def _lines(node: Any, place: Place, path: Path) -> Iterator[tuple[Place, int]]:
-    import yaml
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+
+def _check_depth(text: str, path: Path) -> None:
+    """Raises GoldenError on nesting and aliases that would cost the process its stack or its memory."""
+    depth = aliases = 0
+    events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        aliases += isinstance(event, yaml.AliasEvent)
+        if depth > MAX_DEPTH or aliases > MAX_ALIASES:
+            what = f"is nested deeper than {MAX_DEPTH}" if depth > MAX_DEPTH else f"has more than {MAX_ALIASES} aliases"
+            raise GoldenError(what, where=f"{shown(path)}:{event.start_mark.line + 1}", fix="Write it out flat.")
+
+
+def _lines(node: Any, place: Place, path: Path) -> Iterator[tuple[Place, int]]:
+    if len(place) > MAX_DEPTH:
+        raise GoldenError("holds an alias of itself", where=f"{shown(path)}:{node.start_mark.line + 1}")
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:

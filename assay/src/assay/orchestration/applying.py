@@ -12,7 +12,7 @@ from assay.plan.kept import AGAIN, Expected, KeptPlan
 from assay.plan.published import Books, read_books
 from assay.plan.work import environment
 from assay.tables.code_version import code_version
-from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
 from assay.tables.partitions import PartitionRange
 from assay.tables.results import joined
 from assay.warehouse.connection import Options, connect

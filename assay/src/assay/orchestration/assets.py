@@ -27,8 +27,8 @@ from assay.orchestration.origin import code_references
 from assay.orchestration.resources import WarehouseResource, sources_resource
 from assay.project import Project
 from assay.tables.code_version import code_version
-from assay.tables.declare import ExportDef, InvariantDef, Reference, TableDef
 from assay.tables.graph import Graph
+from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
 from assay.tables.partitions import PartitionRange, Partitions
 from assay.tables.results import AuditFailed
 

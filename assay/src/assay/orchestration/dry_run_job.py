@@ -11,7 +11,7 @@ from assay.plan.model import Plan
 from assay.plan.planner import make_plan
 from assay.plan.text import full_name, headline, render
 from assay.project import Project
-from assay.tables.declare import MAY_SHRINK
+from assay.tables.nodes import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
 
 DRY_RUN = "dry_run"

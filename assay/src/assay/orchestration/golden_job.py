@@ -17,8 +17,8 @@ import dagster as dg
 from assay.compare import RowSample
 from assay.errors import GoldenError
 from assay.golden.case import Case, case_folders, read_case
-from assay.golden.machine import headline, plain
 from assay.golden.result import CaseResult, TableResult
+from assay.golden.text import headline, plain
 from assay.orchestration.metadata import text_table
 from assay.orchestration.origin import sign
 from assay.project import Project
@@ -130,7 +130,8 @@ def _tree_check(project: Project) -> dg.AssetChecksDefinition:
     )
     def tree() -> dg.AssetCheckResult:
         from assay.golden.case import check_case, read_cases
-        from assay.golden.orphans import find_orphans
+        from assay.golden.pending import orphaned
+        from assay.golden.yaml_file import shown
 
         try:
             cases = read_cases(project.golden)
@@ -138,7 +139,7 @@ def _tree_check(project: Project) -> dg.AssetChecksDefinition:
                 check_case(case, project.graph)
         except GoldenError as error:
             return dg.AssetCheckResult(passed=False, description=str(error), metadata={"problem": str(error)})
-        orphans = find_orphans(project.golden, cases, None)
+        orphans = list(map(shown, orphaned(cases, None)))
         text = f"no case has these under test: {', '.join(orphans)}" if orphans else f"{len(cases)} cases"
         return dg.AssetCheckResult(passed=not orphans, description=text, metadata={"cases": len(cases)})
 

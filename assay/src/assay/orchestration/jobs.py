@@ -13,7 +13,7 @@ import dagster as dg
 from assay.errors import PipelineError, WarehouseLocked, WiringError
 from assay.orchestration.assets import PARTITION_TAG, build_resources, unpartitioned
 from assay.orchestration.dry_run_job import dry_run_job
-from assay.tables.declare import Node, TableDef
+from assay.tables.nodes import Node, TableDef
 from assay.tables.partitions import PartitionRange, Unit, touched
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import dagster as dg
 
 from assay.contract import Contract
 from assay.tables.code_version import source_location
-from assay.tables.declare import ExportDef, TableDef
+from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from assay.tables.code_version import source_location
 
 if TYPE_CHECKING:
     from assay.project import Project
-    from assay.tables.declare import Node
+    from assay.tables.nodes import Node
 
 STARTED_BY = "pipeline/started_by"
 """The tag that says who started a run, such as `schedule daily`."""

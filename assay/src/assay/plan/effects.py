@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.compare import Difference
 from assay.plan.model import CheckShift, Destructive, MetricShift
-from assay.tables.declare import removes_too_much
+from assay.tables.nodes import removes_too_much
 
 if TYPE_CHECKING:
     from assay.contract.profile import ColumnProfile

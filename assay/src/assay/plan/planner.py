@@ -13,7 +13,7 @@ from assay.errors import PipelineError, PlanError, SourceError
 from assay.plan.model import Plan
 from assay.plan.published import orphans
 from assay.plan.work import Node, Work
-from assay.tables.declare import MAY_SHRINK, TableDef
+from assay.tables.nodes import MAY_SHRINK, TableDef
 from assay.tables.partitions import touched
 from assay.tables.run import Run
 from assay.warehouse.dry.scratch import folder_bytes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assay.plan.model import Reason
 from assay.plan.stale import BUILDS, ranges, stale
-from assay.tables.declare import ExportDef, TableDef
+from assay.tables.nodes import ExportDef, TableDef
 from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:

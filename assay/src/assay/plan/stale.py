@@ -12,7 +12,7 @@ from assay.warehouse import versions
 from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
     from assay.warehouse.ops import PartitionRecord
     from assay.warehouse.session import Session
 

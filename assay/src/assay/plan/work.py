@@ -19,7 +19,7 @@ from assay.plan.published import Books, read_books
 from assay.plan.reasons import reasons
 from assay.plan.stale import told
 from assay.tables.code_version import code_version
-from assay.tables.declare import ExportDef, TableDef
+from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import AuditFailed, joined
 from assay.warehouse.parts import Parts
 from assay.warehouse.session import Session, qualified

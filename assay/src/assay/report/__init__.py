@@ -1,4 +1,4 @@
-"""One golden result, told in several ways: text, JSON, HTML, JUnit, GitHub annotations.
+"""The pages of golden runs and plans: one file each, which loads nothing and sends nothing.
 
-Belongs here: showing a `GoldenResult`. Does not belong here: anything that decides.
+Belongs here: showing a `GoldenResult` or a `Plan`. Does not belong here: anything that decides.
 """

@@ -1,6 +1,6 @@
 """What a project's files must say beside their code: `problems` lists what is missing, one line each.
 
-Nothing here runs a table. `pipeline_project_tests/test_wiring.py` asks for an empty list; a new table's list
+Nothing here runs a table. A project's `test_wiring.py` asks for an empty list; a new table's list
 says what its author has still to write.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from assay.contract.classification import CLASSIFICATIONS
 from assay.golden.case import is_unsaid
-from assay.tables.declare import ExportDef, InvariantDef, Node, TableDef
+from assay.tables.nodes import ExportDef, InvariantDef, Node, TableDef
 
 if TYPE_CHECKING:
     from assay.project import Project

@@ -1,6 +1,6 @@
 """Kafka as an event log, read by explicit offsets: Kafka is never told what was consumed, the warehouse knows.
 
-Needs the optional extra: `pip install 'pipeline-project[kafka]'`.
+Needs the optional extra: `pip install 'dagster-assay[kafka]'`.
 """
 
 from __future__ import annotations
@@ -182,6 +182,6 @@ def _library(where: str) -> Any:
         import confluent_kafka
     except ImportError:
         raise SourceError(
-            "reading Kafka needs the package confluent-kafka", where=where, fix="pip install 'pipeline-project[kafka]'."
+            "reading Kafka needs the package confluent-kafka", where=where, fix="pip install 'dagster-assay[kafka]'."
         ) from None
     return confluent_kafka

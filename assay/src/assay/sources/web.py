@@ -136,7 +136,7 @@ class Fetcher:
                 verify=secure or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
                 follow_redirects=False,
                 trust_env=False,
-                headers={"User-Agent": "pipeline-project", "Accept-Encoding": "gzip"},
+                headers={"User-Agent": "dagster-assay", "Accept-Encoding": "gzip"},
             )
         return self._clients[scheme]
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import __version__
-from assay.tables.declare import Node, TableDef
+from assay.tables.nodes import Node, TableDef
 
 NODE_DECORATORS = {"table", "export", "invariant"}
 DESCRIBING = {"Field": {"description", "title"}, "table": {"owner", "tags"}, "export": {"owner", "tags"}}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from assay.errors import WiringError
-from assay.tables.declare import ExportDef, InvariantDef, Reference, TableDef
+from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
 
 if TYPE_CHECKING:
     from assay.contract import Contract

@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import TypeVar
 
 from assay.errors import PipelineError, WiringError, did_you_mean
-from assay.tables.declare import ExportDef, InvariantDef, Node, TableDef
 from assay.tables.fit import check_exports, check_table
+from assay.tables.nodes import ExportDef, InvariantDef, Node, TableDef
 
 N = TypeVar("N", bound=Node)
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from assay.golden.case import read_cases
+from assay.golden.yaml_file import shown
 
 if TYPE_CHECKING:
     from assay.golden.result import CaseResult
@@ -26,7 +27,7 @@ def golden_nodes(project: Project) -> list[tuple[str, str]]:
 
 def golden_difference(project: Project, case: str, table: str) -> str:
     """What is wrong with one table of one case, as text; empty if nothing is. A case runs once a process."""
-    from assay.golden.machine import plain
+    from assay.golden.text import plain
 
     result = _run(project, case)
     if result.error:
@@ -39,17 +40,16 @@ def golden_difference(project: Project, case: str, table: str) -> str:
 
 def golden_orphans(project: Project) -> tuple[str, ...]:
     """Golden files that belong to no case and table."""
-    from assay.golden.orphans import find_orphans
+    from assay.golden.pending import orphaned
 
-    return find_orphans(project.golden, read_cases(project.golden), None)
+    return tuple(map(shown, orphaned(read_cases(project.golden), None)))
 
 
 def golden_gaps(project: Project) -> str:
     """What no case shows, as text; empty if coverage is whole. Cases that ran in this process are not run again."""
     import click
 
-    from assay.golden.coverage import coverage
-    from assay.golden.coverage_text import gaps
+    from assay.golden.coverage import coverage, gaps
     from assay.golden.result import GoldenResult
 
     result = GoldenResult(tuple(_run(project, case.name) for case in read_cases(project.golden)))

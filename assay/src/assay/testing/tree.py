@@ -49,7 +49,7 @@ class GoldenTree:
 
     def cli(self, *args: str, input: str | None = None, env: dict[str, str] | None = None) -> Result:
         """Run `pipeline golden`; a foreseen error becomes its line and exit code, as the command line does it."""
-        environment = {"CI": None, "GITHUB_ACTIONS": None, **(env or {})}
+        environment = {"CI": None, **(env or {})}
         result = CliRunner().invoke(golden, args, obj=self.project, input=input, env=environment)
         if isinstance(result.exception, PipelineError):
             result.exit_code = result.exception.exit_code
@@ -64,7 +64,7 @@ class GoldenTree:
         result = self.run(name)
         for case, golden_name in self.store.names():
             if case == name:
-                accept(self.store.read(case, golden_name), read_case(folder), self.project.graph)
+                accept([self.store.read(case, golden_name)], read_case(folder), self.project.graph)
         assert result.exit_code == 3, [case.error for case in result.cases]
         return folder
 

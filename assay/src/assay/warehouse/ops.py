@@ -95,7 +95,7 @@ def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
             raise WarehouseError(
                 "was written by another version of this framework",
                 where=f"{catalog}.{name}",
-                fix="Move the warehouse's file away: the next run builds a new one. UPGRADING.md tells more.",
+                fix="Move the warehouse's file away: the next run builds a new one. CHANGELOG.md of the framework tells more.",
             )
     return [name for name in TABLES if name not in found]
 

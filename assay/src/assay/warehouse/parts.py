@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
     from assay.tables.partitions import PartitionRange, Partitions
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from assay.contract import Contract
     from assay.sources.base import Landed
-    from assay.tables.declare import InvariantDef, TableDef
+    from assay.tables.nodes import InvariantDef, TableDef
     from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from assay.errors import WarehouseError
 from assay.sql import quoted
-from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
 from assay.warehouse import ops
 from assay.warehouse.failures import explained
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assay.sql import quoted
-from assay.tables.declare import removes_too_much
+from assay.tables.nodes import removes_too_much
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
     from assay.contract import Contract
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.staging import Staged
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import ibis
 
     from assay.contract import Contract
-    from assay.tables.declare import InvariantDef, TableDef
+    from assay.tables.nodes import InvariantDef, TableDef
     from assay.warehouse.parts import Parts
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from assay.contract import Contract
     from assay.sources.base import Landed
-    from assay.tables.declare import KeepFirst, TableDef
+    from assay.tables.nodes import KeepFirst, TableDef
     from assay.warehouse.parts import Parts
 
 SOURCE_COLUMNS = ("_source_file", "_source_line")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import ibis
 
     from assay.contract import Contract
-    from assay.tables.declare import InvariantDef, Reference, TableDef
+    from assay.tables.nodes import InvariantDef, Reference, TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
     from assay.warehouse.shrinking import Replaced

@@ -16,7 +16,7 @@ from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:
     from assay.contract import Contract
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
     from assay.warehouse.session import Session
 
 SAME = "same:"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from pathlib import Path
 from typing import Any
 
 import ibis
+import pytest
 
+from assay.golden.case import read_case
+from assay.lab.determinism.variants import first_events, shuffled
 from assay.lab.determinism.vary import determinism
 from assay.tables.graph import Graph
 from tests.golden.tree import FIVE_ORDERS, Tree, with_graph
@@ -96,3 +101,29 @@ def test_rejected_rows_that_vary_are_named(tree: Tree) -> None:
     assert (found.axis, found.table) == ("shuffled inputs", "orders")
     assert "@example.org" not in found.detail
     assert found.others == ("daily_sales",)
+
+
+@pytest.mark.parametrize(
+    ("content", "records"),
+    [
+        (b'a,b\n1,"x\r\n\r\ny"\n2,"p\rq"\n3,z', [b'1,"x\r\n\r\ny"\n', b'2,"p\rq"\n', b"3,z\n"]),
+        (b"\xef\xbb\xbfa\r\n1\r\n2\r\n3\r\n", [b"1\r\n", b"2\r\n", b"3\r\n"]),
+    ],
+)
+def test_shuffled_records_stay_as_they_are(tree: Tree, tmp_path: Path, content: bytes, records: list[bytes]) -> None:
+    name = "inputs/shop_files/orders.csv"
+    case = read_case(tree.case("five", {**FIVE_ORDERS, name: content}))
+    after = (shuffled(case, tree.project.graph, tmp_path).folder / name).read_bytes()
+    header = content[: content.index(b"\n") + 1]
+    assert after.startswith(header)
+    orders = list(records)
+    random.Random(f"{case.seed} shop_files/orders.csv").shuffle(orders)
+    assert after == header + b"".join(orders)
+
+
+def test_a_file_whose_records_cannot_be_told_is_not_shuffled(tree: Tree, tmp_path: Path) -> None:
+    name = "inputs/shop_files/orders.csv"
+    for number, content in enumerate((b'a\n"1\n2\n', "a\n1\n2\n".encode("utf-16"))):
+        case = read_case(tree.case(f"five-{number}", {**FIVE_ORDERS, name: content}))
+        assert (shuffled(case, tree.project.graph, tmp_path).folder / name).read_bytes() == content
+        assert first_events(case, tree.project.graph, tmp_path / "first") is None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from assay.lab.mutation.mutate import mutate
+from assay.lab.mutation.search import ddmin
 from tests.golden.tree import FIVE_ORDERS, Tree
 
 
@@ -123,3 +124,8 @@ def test_an_unknown_name_is_answered_with_a_close_one(sales: Tree) -> None:
     done = sales.cli("mutate", "daily_sale")
     assert done.exit_code == 2
     assert "Did you mean daily_sales?" in done.stderr
+
+
+def test_ddmin_finds_the_two_that_matter_together() -> None:
+    assert ddmin(range(100), lambda items: 13 in items and 77 in items) == [13, 77]
+    assert ddmin([1, 2, 3], lambda items: True) == []

@@ -5,25 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from assay.contract import Contract
 from assay.contract.classification import is_masked
 from assay.errors import GoldenError
 from assay.golden.case import UNSAID
+from assay.golden.inputs import TABLES
 from assay.golden.rows import NULL
-from assay.golden.table_files import TABLES
+from assay.golden.scaffold import check_new
 from assay.golden.yaml_file import shown
 from assay.lab.capture.cut import Cut
 from assay.lab.capture.pseudonyms import Pseudonyms, salted
+from assay.project import Project
 from assay.sql import quoted as quote
-
-if TYPE_CHECKING:
-    from assay.project import Project
-    from assay.tables.declare import TableDef
+from assay.tables.nodes import TableDef
+from assay.warehouse import ops
+from assay.warehouse.connection import Options, connect
 
 MAX_BYTES = 256 * 1024
 _CASE = """\
@@ -62,8 +63,6 @@ def capture(project: Project, name: str, table_name: str, where: str, limit: int
         GoldenError: the case exists, the table reads no other table, nothing is chosen, or too much belongs to it.
         WarehouseError: the warehouse cannot be opened, or a table was never published.
     """
-    from assay.warehouse.connection import Options, connect
-
     table = _checked(project, name, table_name)
     settings = project.settings()
     if not settings.warehouse.exists():
@@ -89,15 +88,8 @@ def capture(project: Project, name: str, table_name: str, where: str, limit: int
 
 
 def _checked(project: Project, name: str, table_name: str) -> TableDef:
-    folder = project.golden / name
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
-        raise GoldenError(f"'{name}' is no name for a case", fix="Use lower case, digits, _ and -.")
-    if folder.exists():
-        raise GoldenError("the case exists", where=shown(folder), fix="Choose another name.")
-    node = project.graph.get(table_name)
-    if node.name not in project.graph.tables:
-        raise GoldenError(f"'{node.name}' is an exported file; golden cases compare tables")
-    table = project.graph.tables[node.name]
+    check_new(project, name, [table_name])
+    table = project.graph.tables[table_name]
     if table.source is not None:
         below = project.graph.downstream([table.name])[1:2]
         hint = f"Capture from what reads it: --from {below[0]}." if below else "Write its files by hand."
@@ -116,22 +108,16 @@ def _check_published(connection: Any, catalog: str, project: Project, table: Tab
 
 def _salt(connection: Any, catalog: str, names: Sequence[str]) -> str:
     """Known to who has the data: the hashes of the tables' contents."""
-    from assay.warehouse import ops
-
     records = [ops.last(connection, catalog, name) for name in sorted(names)]
     return salted([record.data_version if record else "" for record in records])
 
 
 def _masked(table: TableDef) -> list[str]:
-    from assay.contract import Contract
-
     return [column.name for column in Contract.of(table.model).columns if is_masked(column.classification)]
 
 
 def _file(table: TableDef, cut: Cut, pseudonyms: Pseudonyms) -> tuple[str, str, int]:
     """Suffix, text and number of rows of a table's input file."""
-    from assay.contract import Contract
-
     contract = Contract.of(table.model)
     types, hidden = contract.duckdb_columns, set(_masked(table))
     order = ", ".join(quote(column) for column in contract.key or tuple(types))
@@ -146,7 +132,8 @@ def _file(table: TableDef, cut: Cut, pseudonyms: Pseudonyms) -> tuple[str, str, 
     if hidden & set(contract.key or types):
         # Sorted by their real values, pseudonyms would tell the order of those.
         rows.sort(key=lambda row: [(value is None, value) for value in row])
-    if any(value == NULL for row in rows for value in row):
+    # CSV cannot tell such a text from null, nor Python's writer a carriage return from the end of a row.
+    if any(value == NULL or (value is not None and "\r" in value) for row in rows for value in row):
         lines = (json.dumps(dict(zip(types, row, strict=True)), ensure_ascii=False) for row in rows)
         return ".ndjson", "".join(f"{line}\n" for line in lines), len(rows)
     text = io.StringIO()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import duckdb
+
+from assay.contract import Contract
 from assay.errors import GoldenError
 from assay.sql import quoted as quote
+from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
 from assay.warehouse.session import qualified
-
-if TYPE_CHECKING:
-    from assay.tables.declare import TableDef
-    from assay.tables.graph import Graph
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -50,8 +51,6 @@ class Cut:
 
     def choose(self, table: TableDef, where: str, limit: int) -> int:
         """Take the chosen rows of the table itself; returns how many."""
-        import duckdb
-
         try:
             self._take(table.name, f"SELECT * FROM {self._relation(table.name)} WHERE ({where})", limit)
         except duckdb.Error as error:
@@ -81,8 +80,8 @@ class Cut:
             f"CREATE OR REPLACE TEMP TABLE {quote(f'cut_{name}')} AS FROM ({query}) ORDER BY {order} LIMIT {limit}"
         )
         self.taken.append(name)
-        if warn and (found := self.count(query)) > limit:
-            self.notes.append(f"{name}: {limit:,} of {found:,} rows kept; narrow --where for all of them")
+        if warn and (count := self.count(query)) > limit:
+            self.notes.append(f"{name}: {limit:,} of {count:,} rows kept; narrow --where for all of them")
 
     def _links(self, name: str, target: str) -> Iterator[Link]:
         """How the table is tied to the captured ones, the chosen table first."""
@@ -149,11 +148,7 @@ class Cut:
         return qualified(self.catalog, self.graph.tables[name].stage, name)
 
     def _columns(self, name: str) -> tuple[str, ...]:
-        from assay.contract import Contract
-
         return tuple(Contract.of(self.graph.tables[name].model).duckdb_columns)
 
     def _key(self, name: str) -> tuple[str, ...]:
-        from assay.contract import Contract
-
         return Contract.of(self.graph.tables[name].model).key

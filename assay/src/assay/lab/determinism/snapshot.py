@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from assay.build import BuildResult, build
+import pyarrow as pa
+
+from assay.build import BuildResult
 from assay.golden.case import Case
-from assay.golden.given import publish_given
-from assay.golden.inputs import FixtureSources, find_inputs
-from assay.golden.returned import with_returned
-from assay.golden.run import build_names, case_warehouse
+from assay.golden.opened import opened_case
 from assay.sql import quoted as quote
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from assay.tables.graph import Graph
-    from assay.warehouse.session import Session
+from assay.tables.graph import Graph
+from assay.warehouse.session import Session
 
 
 @dataclass(frozen=True)
@@ -45,17 +38,13 @@ class Snapshot:
 
 def snapshot(graph: Graph, landings: Sequence[Case], *, threads: int = 1, time_zone: str = "UTC") -> Snapshot:
     """Build a case in memory; with several landings, its tables are built once for each, in one database."""
-    with tempfile.TemporaryDirectory(prefix="golden_") as folder, _clock_of(time_zone):
-        warehouse = case_warehouse(Path(folder), threads=threads, time_zone=time_zone)
-        with warehouse.session() as session:
-            for number, case in enumerate(landings):
-                inputs = find_inputs(case, graph)
-                names = build_names(case, graph, case.subjects, inputs)
-                with FixtureSources(inputs, graph, Path(folder) / f"sources_{number}") as sources:
-                    if number == 0:
-                        publish_given(session, graph, inputs, names)
-                    built = build(with_returned(graph, session, inputs.returned), names, session, case.run(), sources)
-            return _taken(session, graph, names, built)
+    first, *later = landings
+    with _clock_of(time_zone), opened_case(graph, first, threads=threads, time_zone=time_zone) as opened:
+        built = opened.build()
+        for case in later:
+            with opened_case(graph, case, after=opened) as landing:
+                built = landing.build()
+        return _taken(opened.session, graph, opened.names, built)
 
 
 def _taken(session: Session, graph: Graph, names: Sequence[str], built: BuildResult) -> Snapshot:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import io
 import random
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.golden.case import Case
-from assay.golden.records import read_records
 from assay.golden.rows import compact
-
-if TYPE_CHECKING:
-    from assay.tables.graph import Graph
+from assay.sources.strict_json import JsonError, loads
+from assay.tables.graph import Graph
 
 
 def shuffled(case: Case, graph: Graph, folder: Path) -> Case:
@@ -59,17 +58,33 @@ def _log_folders(case: Case, graph: Graph) -> list[Path]:
 def _shuffle(path: Path, chance: random.Random) -> None:
     if path.suffix == ".json":
         _shuffle_json(path, chance)
-        return
-    file = read_records(path)
-    if file is not None:
-        records = list(file.records)
+    elif path.suffix in (".csv", ".ndjson"):
+        header, records = split_records(path.read_bytes(), has_header=path.suffix == ".csv")
         chance.shuffle(records)
-        file.write(records)
+        path.write_bytes(header + b"".join(records))
+
+
+def split_records(content: bytes, *, has_header: bool) -> tuple[bytes, list[bytes]]:
+    """A file's beginning and its records with their line ends, each as it is; no records where they cannot be told.
+
+    A line break, or an empty line, within quotes belongs to its record.
+    """
+    mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+    records: list[bytes] = []
+    within = False
+    # Not `splitlines`, for which a carriage return alone ends a line as well.
+    for line in io.BytesIO(content.removeprefix(mark)).readlines():
+        records[-1:] = [records[-1] + line] if within else [*records[-1:], line]
+        within ^= has_header and bool(line.count(b'"') % 2)
+    if within or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content, []
+    header = b""
+    while has_header and records and not header.strip():
+        header += records.pop(0)
+    return mark + header, [record if record.endswith(b"\n") else record + b"\n" for record in records]
 
 
 def _shuffle_json(path: Path, chance: random.Random) -> None:
-    from assay.sources.strict_json import JsonError, loads
-
     try:
         found = loads(path.read_text(encoding="utf-8"))
     except (JsonError, UnicodeDecodeError):

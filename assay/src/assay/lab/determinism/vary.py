@@ -6,20 +6,20 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from assay.compare import Column, Difference, Tolerance, compare, describe, render
+from assay.contract import Contract
+from assay.contract.classification import is_masked
 from assay.golden import store
 from assay.golden.case import Case, check_case, read_cases
 from assay.golden.store import Schema
 from assay.lab.determinism.snapshot import Snapshot, snapshot
 from assay.lab.determinism.variants import first_events, shuffled
+from assay.project import Project
+from assay.tables.graph import Graph
 
-if TYPE_CHECKING:
-    from assay.project import Project
-    from assay.tables.graph import Graph
-
-AXES = ("rerun", "shuffled inputs", "threads", "time zone", "batches")
 THREADS = 4
 TIME_ZONE = "Pacific/Auckland"
 """Always a day ahead of New York and, in its evening, of UTC: a date that depends on the session's zone shows."""
@@ -120,11 +120,6 @@ def _reason(texts: Sequence[str]) -> str:
 
 
 def _compare(graph: Graph, case: Case, axis: str, name: str, base: Snapshot, other: Snapshot) -> Difference:
-    import duckdb
-
-    from assay.contract import Contract
-    from assay.contract.classification import is_masked
-
     contract = Contract.of(graph.tables[name].model)
     tolerance, volatile = _forgiven(case, name, axis)
     with duckdb.connect(config={"threads": 1}) as connection:

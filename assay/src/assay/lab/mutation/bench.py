@@ -8,32 +8,26 @@ this very table exactly, the golden must differ too. In all other cases the whol
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from assay.build import BuildResult, build
+import duckdb
+import ibis
+
+from assay.build import BuildResult
 from assay.errors import GoldenError, PipelineError
 from assay.golden import store
 from assay.golden.case import Case
-from assay.golden.given import publish_given
-from assay.golden.inputs import FixtureSources, find_inputs
 from assay.golden.judge import Judge
+from assay.golden.opened import opened_case
 from assay.golden.result import TableResult
-from assay.golden.returned import with_returned
-from assay.golden.run import build_names, case_warehouse
+from assay.project import Project
 from assay.sql import quoted as quote
-
-if TYPE_CHECKING:
-    import ibis
-
-    from assay.project import Project
-    from assay.tables.declare import TableDef
-    from assay.tables.graph import Graph
-    from assay.warehouse.session import Session
+from assay.tables.graph import Graph
+from assay.tables.nodes import TableDef
+from assay.warehouse.session import Session
 
 Verdict = Literal["killed", "same", "differs", "stillborn"]
 
@@ -45,13 +39,12 @@ class Bench:
     Attributes:
         sql: the compiled SQL of every Ibis table that was built.
         shadow: the relation with the rows that the SQL gave, before they were audited.
-        names: tables that were built; `exact`: those whose rows decide the golden alone.
+        exact: tables whose rows decide the golden alone.
     """
 
     project: Project
     case: Case
     session: Session
-    names: list[str]
     sql: dict[str, str]
     shadow: dict[str, str]
     exact: frozenset[str]
@@ -68,8 +61,6 @@ class Bench:
 
     def try_mutant(self, table: str, sql: str) -> tuple[Verdict, str]:
         """Run one mutant alone; says why it is killed."""
-        import duckdb
-
         connection = self.session.connection
         try:
             connection.execute(f"CREATE OR REPLACE TEMP TABLE __mutant AS {sql}")
@@ -97,25 +88,19 @@ class Bench:
 def bench(project: Project, case: Case, mutated: Mapping[str, str] | None = None) -> Iterator[Bench]:
     """Build a case in memory, with other SQL for some tables, and keep it open for the time of the block."""
     graph = project.graph
-    inputs = find_inputs(case, graph)
-    names = build_names(case, graph, case.subjects, inputs)
-    with tempfile.TemporaryDirectory(prefix="golden_") as folder:
-        warehouse = case_warehouse(Path(folder))
-        with warehouse.session() as session, FixtureSources(inputs, graph, Path(folder) / "sources") as sources:
-            publish_given(session, graph, inputs, names)
-            recorder = _Recorder(session, mutated or {})
-            changed = recorder.graph(with_returned(graph, session, inputs.returned), names)
-            built = build(changed, names, session, case.run(), sources)
-            yield Bench(
-                project,
-                case,
-                session,
-                names,
-                recorder.sql,
-                recorder.shadow,
-                frozenset(name for name in case.tables if _is_exact(case, built, name)),
-                _judged(project, case, session, built, names),
-            )
+    with opened_case(graph, case) as opened:
+        recorder = _Recorder(opened.session, mutated or {})
+        built = opened.build(recorder.graph(opened.graph, opened.names))
+        judge = Judge(project, opened, built, None)
+        yield Bench(
+            project,
+            case,
+            opened.session,
+            recorder.sql,
+            recorder.shadow,
+            frozenset(name for name in case.tables if _is_exact(case, built, name)),
+            tuple(judge.table(graph.tables[name]) for name in graph.nodes if name in case.subjects),
+        )
 
 
 def rerun(project: Project, case: Case, table: str, sql: str) -> str | None:
@@ -181,13 +166,6 @@ class _Recorder:
     def _table(self, name: str, sql: str) -> ibis.Table:
         self.session.connection.execute(f"CREATE OR REPLACE TABLE main.{quote(name)} AS {sql}")
         return self.session.backend.table(name, database=(self.session.catalog, "main"))
-
-
-def _judged(
-    project: Project, case: Case, session: Session, built: BuildResult, names: list[str]
-) -> tuple[TableResult, ...]:
-    judge = Judge(project, case, session, built, names, None, [])
-    return tuple(judge.table(project.graph.tables[name]) for name in project.graph.nodes if name in case.subjects)
 
 
 def _is_exact(case: Case, built: BuildResult, name: str) -> bool:

@@ -5,14 +5,34 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from assay.errors import GoldenError
-from assay.golden.yaml_file import YamlFile, read
+from assay.golden.yaml_file import Strict, YamlFile, read
 from assay.lab.mutation.operators import Mutant
 
 FILE = "equivalent_mutants.yml"
 Key = tuple[str, str, str, str, int]
-_TEXTS = ("table", "operator", "before", "after", "reason")
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class _Entry(Strict):
+    """One annotation."""
+
+    table: _Text
+    operator: _Text
+    before: _Text
+    after: Annotated[str, StringConstraints(strip_whitespace=True)]
+    reason: _Text
+    nth: int = 1
+
+
+class _EquivalentsFile(Strict):
+    """What may stand in the file."""
+
+    mutants: Annotated[list[_Entry], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -48,23 +68,11 @@ def read_equivalents(golden: Path) -> Equivalents:
     if not path.exists():
         return Equivalents({}, {})
     source = read(path)
-    source.check_keys(("mutants",), required=("mutants",))
-    entries = source.values["mutants"]
-    if not isinstance(entries, list):
-        raise source.error("'mutants' is no list", "mutants")
     reasons: dict[Key, str] = {}
     places: dict[Key, int] = {}
-    for place, entry in enumerate(entries):
-        if not isinstance(entry, dict) or set(entry) - {*_TEXTS, "nth"}:
-            raise source.error(f"is no mapping of {', '.join(_TEXTS)} and nth", "mutants", place)
-        for name in _TEXTS:
-            if not isinstance(entry.get(name), str) or (name != "after" and not entry[name].strip()):
-                raise source.error(f"'{name}' is missing or no text", "mutants", place)
-        nth = entry.get("nth", 1)
-        if not isinstance(nth, int) or isinstance(nth, bool):
-            raise source.error("'nth' is no number", "mutants", place)
-        key = (entry["table"], entry["operator"], " ".join(entry["before"].split()), entry["after"].strip(), nth)
+    for place, entry in enumerate(source.read_as(_EquivalentsFile).mutants):
+        key = (entry.table, entry.operator, " ".join(entry.before.split()), entry.after, entry.nth)
         if key in reasons:
             raise source.error("stands twice", "mutants", place, fix="Delete one.")
-        reasons[key], places[key] = entry["reason"], place
+        reasons[key], places[key] = entry.reason, place
     return Equivalents(reasons, places, source)

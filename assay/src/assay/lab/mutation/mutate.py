@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from assay.errors import GoldenError, PipelineError, did_you_mean
 from assay.golden.case import Case, read_cases
-from assay.golden.run import build_names
+from assay.golden.inputs import build_names
 from assay.lab.mutation.bench import Bench, bench, check_passes, rerun
 from assay.lab.mutation.equivalents import Equivalents, read_equivalents
 from assay.lab.mutation.operators import Mutant, mutants
 from assay.lab.mutation.search import Rows, Variations, differing_row
-
-if TYPE_CHECKING:
-    from assay.project import Project
+from assay.project import Project
+from assay.warehouse.connection import Options, connect
 
 MAX_CASES = 3
 """Around the inputs of so many cases rows are looked for that kill a survivor."""
@@ -208,7 +208,7 @@ class _Runner:
                 survivors.setdefault(outcome.mutant.table, []).append(outcome)
         if not survivors:
             return []
-        with _Warehouse(self.project) as real:
+        with _warehouse(self.project) as real:
             for table, found in survivors.items():
                 # A case that leaves an input empty has nothing to vary there: others are looked at too.
                 for _, name in sorted(self.covering[table])[:MAX_CASES]:
@@ -229,29 +229,24 @@ class _Runner:
                 outcome.real = differing_row(real.connection, opened, mutant, real.catalog)
 
 
+@dataclass
 class _Warehouse:
     """The real warehouse, read-only; without a connection where there is none or somebody writes it."""
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
-        self.connection: Any = None
-        self.catalog = ""
-        self.notes: list[str] = []
+    connection: Any = None
+    catalog: str = ""
+    notes: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> _Warehouse:
-        from assay.warehouse.connection import Options, connect
 
-        settings = self.project.settings()
-        if settings.warehouse.exists():
-            try:
-                options = Options(settings.memory_limit, settings.threads)
-                self.connection = connect(settings.warehouse, options, lock_timeout=1.0, read_only=True)
-            except PipelineError as error:
-                self.notes.append(f"the warehouse was not searched: {error}")
-            else:
-                self.catalog = self.connection.execute("SELECT current_database()").fetchall()[0][0]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.connection is not None:
-            self.connection.close()
+@contextmanager
+def _warehouse(project: Project) -> Iterator[_Warehouse]:
+    settings, real = project.settings(), _Warehouse()
+    if settings.warehouse.exists():
+        try:
+            options = Options(settings.memory_limit, settings.threads)
+            real.connection = connect(settings.warehouse, options, lock_timeout=1.0, read_only=True)
+            real.catalog = real.connection.execute("SELECT current_database()").fetchall()[0][0]
+        except PipelineError as error:
+            real.notes.append(f"the warehouse was not searched: {error}")
+    with real.connection or nullcontext():
+        yield real

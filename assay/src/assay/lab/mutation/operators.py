@@ -149,31 +149,18 @@ def _sql(node: exp.Expr | None) -> str:
     return node.sql(DIALECT) if node is not None else ""
 
 
-def _with(operator: str, node: exp.Expr, kind: type[exp.Expr]) -> _Change:
-    """`node` as another kind of expression with the same arguments."""
-    new = kind(**{key: _copied(value) for key, value in node.args.items()})
-    return _Change(operator, node, new, node)
+def _swapped(operator: str, *pairs: tuple[type[exp.Expr], type[exp.Expr]]) -> Callable[[exp.Expr], Iterator[_Change]]:
+    """An operator by which a node becomes the other of a pair, with the same arguments; later pairs go first."""
+    kinds = {kind: other for pair in pairs for kind, other in (pair, pair[::-1])}
+
+    def swap(node: exp.Expr) -> Iterator[_Change]:
+        if type(node) in kinds:
+            yield _Change(operator, node, kinds[type(node)](**node.copy().args), node)
+
+    return swap
 
 
-def _copied(value: object) -> object:
-    if isinstance(value, exp.Expr):
-        return value.copy()
-    return [_copied(item) for item in value] if isinstance(value, list) else value
-
-
-_COMPARISONS: dict[type[exp.Expr], type[exp.Expr]] = {
-    exp.GT: exp.GTE,
-    exp.GTE: exp.GT,
-    exp.LT: exp.LTE,
-    exp.LTE: exp.LT,
-    exp.EQ: exp.NEQ,
-    exp.NEQ: exp.EQ,
-}
-
-
-def _comparison(node: exp.Expr) -> Iterator[_Change]:
-    if type(node) in _COMPARISONS:
-        yield _with("comparison", node, _COMPARISONS[type(node)])
+def _between(node: exp.Expr) -> Iterator[_Change]:
     if isinstance(node, exp.Between):
         this, low, high = node.this, node.args["low"], node.args["high"]
         for lower, upper in ((exp.GT, exp.LTE), (exp.GTE, exp.LT)):
@@ -254,23 +241,6 @@ def _aggregate(node: exp.Expr) -> Iterator[_Change]:
             yield _Change("aggregate", node, exp.cast(one, "BIGINT"), node)
         elif not isinstance(node.this, exp.Distinct):
             yield _Change("aggregate", node, exp.Sum(this=node.this.copy()), node)
-    elif isinstance(node, exp.Greatest | exp.Least):
-        yield _with("aggregate", node, exp.Least if isinstance(node, exp.Greatest) else exp.Greatest)
-
-
-_ARITHMETIC: dict[type[exp.Expr], type[exp.Expr]] = {
-    exp.Add: exp.Sub,
-    exp.Sub: exp.Add,
-    exp.Mul: exp.Div,
-    exp.Div: exp.Mul,
-    exp.IntDiv: exp.Mul,
-}
-
-
-def _arithmetic(node: exp.Expr) -> Iterator[_Change]:
-    if type(node) in _ARITHMETIC:
-        new = _ARITHMETIC[type(node)](this=node.this.copy(), expression=node.expression.copy())
-        yield _Change("arithmetic", node, new, node)
 
 
 def _logic(node: exp.Expr) -> Iterator[_Change]:
@@ -357,12 +327,14 @@ def _order(node: exp.Expr) -> Iterator[_Change]:
 
 
 _OPERATORS: tuple[Callable[[exp.Expr], Iterator[_Change]], ...] = (
-    _comparison,
+    _swapped("comparison", (exp.GT, exp.GTE), (exp.LT, exp.LTE), (exp.EQ, exp.NEQ)),
+    _between,
     _join,
     _filter,
     _unwrapped,
     _aggregate,
-    _arithmetic,
+    _swapped("aggregate", (exp.Greatest, exp.Least)),
+    _swapped("arithmetic", (exp.Add, exp.Sub), (exp.IntDiv, exp.Mul), (exp.Mul, exp.Div)),
     _logic,
     _constant,
     _distinct,

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import datetime as dtm
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
+import duckdb
 import sqlglot
 from sqlglot import exp
 
-from assay.compare.samples import mask
-from assay.contract.classification import is_masked
-from assay.lab.ddmin import ddmin
+from assay.contract import Contract
+from assay.contract.classification import mask
 from assay.lab.mutation.bench import Bench, differ
 from assay.lab.mutation.operators import DIALECT, Mutant
 from assay.sql import quoted as quote
 
-if TYPE_CHECKING:
-    from assay.contract import Contract
-
+T = TypeVar("T")
 Row = tuple[str | None, ...]
 Item = tuple[str, Row]
 ROUNDS = 40
@@ -41,8 +39,6 @@ class Variations:
     table: str
 
     def __post_init__(self) -> None:
-        from assay.contract import Contract
-
         graph = self.bench.project.graph
         tree = sqlglot.parse_one(self.bench.sql[self.table], dialect=DIALECT)
         names = {found.name for found in tree.find_all(exp.Table) if found.name in graph.tables and found.db}
@@ -78,8 +74,6 @@ class Variations:
 
     def _keep_original(self) -> bool:
         """Run the original on the loaded rows; whether it runs."""
-        import duckdb
-
         original = f"SELECT {self.columns} FROM ({self.original})"
         try:
             self.bench.session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __original AS {original}")
@@ -89,8 +83,6 @@ class Variations:
 
     def _kills(self, query: str, original_runs: bool) -> bool:
         """Whether the mutant gives other rows than the original; or fails, where the original does not."""
-        import duckdb
-
         if not original_runs:
             return False
         connection = self.bench.session.connection
@@ -219,10 +211,6 @@ def _neighbours(value: str, type_: str) -> Iterator[str]:
 
 def differing_row(connection: Any, bench: Bench, mutant: Mutant, catalog: str) -> str | None:
     """A row that the original gives on the real tables and the mutant does not, or the other way; masked."""
-    import duckdb
-
-    from assay.contract import Contract
-
     contract = Contract.of(bench.project.graph.tables[mutant.table].model)
     original, other = (_on_catalog(sql, catalog, bench) for sql in (bench.sql[mutant.table], mutant.sql))
     if original is None or other is None:
@@ -237,10 +225,10 @@ def differing_row(connection: Any, bench: Bench, mutant: Mutant, catalog: str) -
         except duckdb.Error as error:
             return f"the mutant fails: {str(error).splitlines()[0][:120]}"
         if row is not None:
-            hidden = {column.name for column in contract.columns if is_masked(column.classification)}
+            classes = {column.name: column.classification for column in contract.columns}
             texts = {name: None if value is None else str(value) for name, value in zip(names, row, strict=True)}
             values = ", ".join(
-                f"{name}={mask(text) if name in hidden else text}" for name, text in texts.items() if text is not None
+                f"{name}={mask(text, classes.get(name))}" for name, text in texts.items() if text is not None
             )
             return f"{label}: {values}"
     return None
@@ -255,3 +243,32 @@ def _on_catalog(sql: str, catalog: str, bench: Bench) -> str | None:
         elif found.name.startswith("__source_"):
             return None
     return tree.sql(DIALECT)
+
+
+def ddmin(items: Sequence[T], fails: Callable[[Sequence[T]], bool], *, max_tests: int = 2_000) -> list[T]:
+    """A part of `items` that fails and of which no single item can be left out; the order is kept.
+
+    Delta debugging (Zeller and Hildebrandt, 2002).
+
+    Args:
+        items: fail together, which is not tested again.
+        fails: whether a part shows the same failure.
+        max_tests: after so many tests the smallest part found so far is given.
+    """
+    kept = list(items)
+    parts, tests = 2, 0
+    while len(kept) >= 2 and tests < max_tests:
+        size = -(-len(kept) // parts)
+        for start in range(0, len(kept), size):
+            rest = kept[:start] + kept[start + size :]
+            tests += 1
+            if fails(rest):
+                kept, parts = rest, max(parts - 1, 2)
+                break
+        else:
+            if size == 1:
+                return kept
+            parts = min(len(kept), parts * 2)
+    if len(kept) == 1 and tests < max_tests and fails([]):
+        return []
+    return kept

@@ -1,0 +1,1 @@
+"""Rejected rows: kept with their reasons (`keep.py`), found again (`find.py`), and replayed through the contract."""

@@ -29,7 +29,7 @@ from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
     from assay.contract import Contract
-    from assay.tables.declare import TableDef
+    from assay.tables.nodes import TableDef
     from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run
 

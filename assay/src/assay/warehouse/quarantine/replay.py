@@ -31,8 +31,8 @@ from assay.warehouse.staging import REPEAT
 
 if TYPE_CHECKING:
     from assay.contract import Contract
-    from assay.tables.declare import TableDef
     from assay.tables.graph import Graph
+    from assay.tables.nodes import TableDef
     from assay.tables.run import Run
 
 _TEMPORARY = ("__replay", "__candidates", "__why", "__passing")

@@ -10,14 +10,19 @@ import ast
 import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import yaml
-from upgrade import ROOT, Refused, package_of, told
 
+ROOT = Path(__file__).resolve().parent.parent
 TABLE = "raw_orders"
 LOCATION = "shop_files"
 DATA = "sample/orders.csv"
+
+
+class Refused(Exception):
+    """Nothing was changed; the text says why and what to do."""
 
 
 def drop(root: Path = ROOT) -> str:
@@ -26,7 +31,7 @@ def drop(root: Path = ROOT) -> str:
     Raises:
         Refused: it is gone, is all there is, or is still needed.
     """
-    package = root / package_of(root)
+    package = root / tomllib.loads((root / "dg.toml").read_text(encoding="utf-8"))["project"]["root_module"]
     table = package / "extract" / f"{TABLE}.py"
     if not table.exists():
         raise Refused(f"the sample is gone already: there is no {table.relative_to(root)}.")
@@ -37,16 +42,16 @@ def drop(root: Path = ROOT) -> str:
     gone = [table, *([data] if data.name not in named else []), *cases(root), Path(__file__)]
     for path in gone:
         remove(path)
-    if data.parent.is_dir() and not any(data.parent.iterdir()):
-        data.parent.rmdir()
+    for folder in (data.parent, Path(__file__).parent):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
     edit_texts(root, package / "settings.py", keep_location=LOCATION in named)
     return "\n".join([*(f"removed  {path.relative_to(root)}" for path in gone), "next: make check"])
 
 
 def own_modules(package: Path) -> list[Path]:
-    """The project's modules: neither the framework's nor the settings, which only say where a location is."""
-    found = [path.relative_to(package) for path in sorted(package.rglob("*.py"))]
-    return [package / path for path in found if path.parts[0] not in ("framework", "settings.py")]
+    """The project's modules but the settings, which only say where a location is."""
+    return [path for path in sorted(package.rglob("*.py")) if path.name != "settings.py"]
 
 
 def check_unused(root: Path, table: Path, used: dict[Path, set[str]]) -> None:
@@ -102,7 +107,6 @@ def edit_texts(root: Path, settings: Path, *, keep_location: bool) -> None:
     edit(makefile, r"^drop-sample:.*\n(?:\t.*\n)+\n", r" drop-sample\b")
     if not keep_location:
         edit(settings, rf'^ +"{LOCATION}": .*\n')
-        edit(readme, rf"^\| `PIPELINE_SOURCE_{LOCATION.upper()}` .*\n")
 
 
 def edit(file: Path, *patterns: str) -> None:
@@ -114,4 +118,8 @@ def edit(file: Path, *patterns: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(told("drop-sample", drop))
+    try:
+        print(drop())
+    except Refused as error:
+        print(f"drop-sample: {error}", file=sys.stderr)
+        sys.exit(2)
