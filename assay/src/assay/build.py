@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
 from assay.mishaps import told
 from assay.tables.alignment import is_aligned
-from assay.tables.code_version import code_version
+from assay.tables.code_version import code_parts, code_version
 from assay.tables.lineage import carried_columns, column_lineage
 from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
@@ -120,6 +120,10 @@ def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: 
             run.publications.append(error.publication)
         raise
     run.publications.append(publication)
+    if session.keeps_books:
+        parts = code_parts(node, *graph.invariants_of(node.name))
+        with session.transaction():
+            ops.keep_code(session.connection, session.catalog, publication.code_version, parts)
     return publication
 
 

@@ -16,8 +16,8 @@ from assay.orchestration.assets import build_assets, build_resources, check_name
 from assay.orchestration.jobs import daily_schedule, project_jobs
 from assay.orchestration.metadata import check_results
 from assay.project import Project
-from assay.tables.nodes import Reference
 from assay.tables.graph import Graph
+from assay.tables.nodes import Reference
 from assay.tables.results import CheckResult
 from assay.tables.run import Run
 from assay.warehouse.warehouse import DuckDBWarehouse

@@ -59,6 +59,7 @@ def test_a_changed_mart_is_built_alone(built: Sample) -> None:
     made = plan(built)
     assert why(made) == {"sales": ["code"], "report": ["upstream"]}
     sales = node(made, "sales")
+    assert sales.reasons[0].detail == "sales in load/sales.py"
     assert (sales.action, sales.rows_before, sales.rows_after) == ("replace", 3, 3)
     assert sales.difference is not None
     assert (sales.difference.added, sales.difference.removed, sales.difference.changed) == (0, 0, 3)
@@ -80,6 +81,16 @@ def test_changed_code_with_the_same_result_stops_there(built: Sample) -> None:
     assert node(made, "orders").action == "replace"
     assert not node(made, "orders").changes
     assert made.exit_code == 0
+
+
+def test_code_of_which_nothing_was_written_down_is_only_called_changed(built: Sample) -> None:
+    """As in a warehouse of an older version."""
+    import duckdb
+
+    with duckdb.connect(str(built.warehouse)) as connection:
+        connection.execute("DROP TABLE ops.code")
+    built.edit(ORDERS, "_.amount * 1", "_.amount + 0")
+    assert node(plan(built), "orders").reasons[0].detail == "changed since it was built"
 
 
 def test_a_comment_is_no_change(built: Sample) -> None:

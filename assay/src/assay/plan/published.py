@@ -40,10 +40,15 @@ class Published:
 
 @dataclass(frozen=True)
 class Books:
-    """Everything published: by node name, and every table of a catalog by stage and name."""
+    """Everything published: by node name, and every table of a catalog by stage and name.
+
+    Attributes:
+        code: code version -> what it was made of, a digest for each function, as far as it was written down.
+    """
 
     published: Mapping[str, Published]
     tables: Mapping[tuple[str, str], tuple[Column, ...]]
+    code: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def data_version(self, name: str) -> str | None:
         """The data version of what is published as `name`."""
@@ -78,7 +83,8 @@ def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
             exists=columns is not None,
             columns=columns or (),
         )
-    return Books(found, tables)
+    kept = connection.execute(f'FROM "{catalog}".ops.code').fetchall() if ("ops", "code") in tables else []
+    return Books(found, tables, {version: json.loads(parts) for version, parts in kept})
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], tuple[Column, ...]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dtm
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from assay.plan.changed_code import what_changed
 from assay.plan.model import Reason
 from assay.plan.stale import BUILDS, ranges, stale
 from assay.tables.nodes import ExportDef, TableDef
@@ -24,6 +25,7 @@ def reasons(
     session: Session,
     upstream: Mapping[str, TableDef],
     code: str,
+    parts: Mapping[str, str],
     source: str | None,
     changed: Mapping[str, str],
     now: dtm.datetime,
@@ -34,7 +36,7 @@ def reasons(
 
     Args:
         session: the dry run's, in which the upstream that this plan would change stands as it would be.
-        code: the node's code version now.
+        code: the node's code version now; `parts` is what it is made of.
         source: its source's fingerprint now.
         changed: data versions that this plan would publish, by name.
         now: the moment of the run; says which partitions are complete.
@@ -49,15 +51,21 @@ def reasons(
     some = asked
     if isinstance(node, TableDef) and node.partitions is not None:
         own = node.partitions.clip(partition, now) if partition is not None else None
-        parts = Parts(node.partitions, own, now)
+        looked_at = Parts(node.partitions, own, now)
         known = session.partitions(node.name)
-        found, keys = stale(session, node, upstream, known, parts, code=code, source=source, changed=changed)
+
+        def said(versions: Iterable[str]) -> str:
+            return what_changed([books.code.get(version) for version in versions], parts)
+
+        found, keys = stale(
+            session, node, upstream, known, looked_at, code=code, said=said, source=source, changed=changed
+        )
         if own is not None:
             found.append(Reason("partition", f"{node.partitions.noun}s {own}"))
-        elif len(keys) < len(parts.keys):
-            some = tuple(ranges(node.partitions, parts.keys, keys, BUILDS))
+        elif len(keys) < len(looked_at.keys):
+            some = tuple(ranges(node.partitions, looked_at.keys, keys, BUILDS))
     else:
-        found += _whole(node, books, published, code=code, source=source, changed=changed)
+        found += _whole(node, books, published, code=code, parts=parts, source=source, changed=changed)
     if not found and node.name in requested:
         found.append(Reason("requested", "asked for"))
     return tuple(found), some
@@ -69,11 +77,12 @@ def _whole(
     published: Published,
     *,
     code: str,
+    parts: Mapping[str, str],
     source: str | None,
     changed: Mapping[str, str],
 ) -> Iterator[Reason]:
     if published.code_version != code:
-        yield Reason("code", f"{published.code_version} -> {code}")
+        yield Reason("code", what_changed([books.code.get(published.code_version)], parts))
     for name in node.inputs:
         current = changed.get(name, books.data_version(name))
         if current != published.upstream_versions.get(name):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ def stale(
     parts: Parts,
     *,
     code: str,
+    said: Callable[[Iterable[str]], str],
     source: str | None,
     changed: Collection[str],
 ) -> tuple[list[Reason], list[str]]:
@@ -39,6 +40,7 @@ def stale(
         known: the table's partitions as published.
         parts: those to look at.
         code, source: the versions of now; None for a source that was not asked.
+        said: what of the code differs from those versions, in words.
         changed: names of tables that this plan would change.
     """
     keys, noun = parts.keys, parts.partitions.noun
@@ -54,8 +56,8 @@ def stale(
             reasons.append(Reason(kind, detail + where))
 
     made_by = {known[key].code_version for key in there}
-    others = ", ".join(sorted(made_by - {code}))
-    how = f"some partitions were made by code {others}, now {code}" if code in made_by else f"{others} -> {code}"
+    others = said(sorted(made_by - {code}))
+    how = f"some partitions were made by code of before: {others}" if code in made_by else others
     add("code", how, (key for key in there if known[key].code_version != code))
     for name in table.inputs:
         then = {key: known[key].upstream.get(name, "") for key in there}

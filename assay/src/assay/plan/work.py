@@ -18,7 +18,7 @@ from assay.plan.model import Action, Fingerprints, NodePlan
 from assay.plan.published import Books, read_books
 from assay.plan.reasons import reasons
 from assay.plan.stale import told
-from assay.tables.code_version import code_version
+from assay.tables.code_version import code_parts, code_version
 from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import AuditFailed, joined
 from assay.warehouse.parts import Parts
@@ -119,6 +119,7 @@ class Work:
             session=self.session,
             upstream=self.project.graph.tables,
             code=base.code_version,
+            parts=code_parts(node, *self.project.graph.invariants_of(node.name)),
             source=self._fingerprint(node),
             changed=self.changed,
             now=self.run.now,

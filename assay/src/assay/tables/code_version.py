@@ -43,6 +43,21 @@ def code_version(node: Node, *rules: Node) -> str:
     return digest.hexdigest()[:12]
 
 
+def code_parts(node: Node, *rules: Node) -> dict[str, str]:
+    """What `code_version` counts, piece by piece: `module:function` -> a digest, which tells what of it changed."""
+    texts: dict[str, list[str]] = {"assay": [__version__]}
+    for each in (node, *rules):
+        reach, loose = _follow(each)
+        if loose:
+            texts.setdefault(f"{each.module}:{each.function.__name__}", []).extend(loose)
+        for part, text in reach.pieces() if reach else ():
+            known = texts.setdefault(part, [])
+            known += [text] if text not in known else []
+    return {
+        part: hashlib.sha256("\n".join(sorted(all_of_it)).encode()).hexdigest()[:8] for part, all_of_it in texts.items()
+    }
+
+
 def source_location(node: Node) -> tuple[Path, int]:
     """The file and line at which the node's function (with its decorators) begins."""
     code = node.function.__code__
@@ -68,6 +83,7 @@ class _Statement:
     attributes: set[str] = field(default_factory=set)
     imported: tuple[_Import, ...] = ()
     is_node: bool = False
+    label: str = ""
 
     @classmethod
     def of(cls, tree: ast.stmt, module: str, is_package: bool) -> Iterator[_Statement]:
@@ -85,7 +101,7 @@ class _Statement:
         attributes = {part.attr for part in parts if isinstance(part, ast.Attribute)}
         calls = [each for each in getattr(tree, "decorator_list", ()) if isinstance(each, ast.Call)]
         is_node = any(_called(each) in NODE_DECORATORS for each in calls)
-        yield cls(_text(tree), binds, reads, attributes, imported, is_node)
+        yield cls(_text(tree), binds, reads, attributes, imported, is_node, _label(tree))
 
 
 class _File:
@@ -128,6 +144,12 @@ class _Reach:
         for module, (file, chosen) in self.chosen.items():
             yield "\n".join([module, *(file.statements[number].text for number in sorted(chosen))])
 
+    def pieces(self) -> Iterator[tuple[str, str]]:
+        """`module:name` of every statement that counts, with its text; the name is empty where it has none."""
+        for module, (file, chosen) in self.chosen.items():
+            for number in sorted(chosen):
+                yield f"{module}:{file.statements[number].label}", file.statements[number].text
+
     def names(self, module: str, *names: str) -> None:
         if file := _file(module):
             self.take(module, file, file.reached_by(names))
@@ -157,18 +179,24 @@ class _Reach:
 
 
 def _reached(node: Node) -> list[str]:
+    reach, loose = _follow(node)
+    return [*loose, *(reach.texts() if reach else ())]
+
+
+def _follow(node: Node) -> tuple[_Reach | None, list[str]]:
+    """What the node's function reaches in files, and the texts that are in none."""
     function, module = node.function, node.module
     path, line = source_location(node)
     own = _file(module) if module in sys.modules else _read(module, str(path))
     if own is None:
-        return [_compiled(function)]
+        return None, [_compiled(function)]
     reach = _Reach(module.split(".")[0])
     reach.take(module, own, own.code | own.functions(function.__name__))
     for model in [*node.inputs.values(), *([node.model] if isinstance(node, TableDef) else [])]:
         if model.__module__.split(".")[0] == reach.package:  # imported already, unless the annotation is quoted
             reach.names(model.__module__, model.__qualname__.split(".")[0])
     inner = [_inner(own.tree, function, line)] if "<locals>" in function.__qualname__ else []
-    return [*inner, *_closure(function), *reach.texts()]
+    return reach, [*inner, *_closure(function)]
 
 
 def _inner(tree: ast.Module, function: Callable[..., Any], line: int) -> str:
@@ -219,6 +247,14 @@ def _without_docstring(node: ast.AST) -> list[ast.stmt]:
     if has_docs and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
         return body[1:]
     return body
+
+
+def _label(tree: ast.stmt) -> str:
+    """What a statement defines, for people; empty for others, such as imports."""
+    if isinstance(tree, DEFINITIONS):
+        return tree.name
+    targets = tree.targets if isinstance(tree, ast.Assign) else [getattr(tree, "target", None)]
+    return ", ".join(each.id for each in targets if isinstance(each, ast.Name))
 
 
 def _text(tree: ast.AST) -> str:

@@ -126,6 +126,19 @@ def record(connection: duckdb.DuckDBPyConnection, catalog: str, publication: Pub
     )
 
 
+def keep_code(connection: duckdb.DuckDBPyConnection, catalog: str, code_version: str, parts: Mapping[str, str]) -> None:
+    """Write down what `code_version` was made of, unless it is known: so that a plan can say what changed.
+
+    A book that may be missing: warehouses of before have none, and nothing but words depends on it.
+    """
+    book = f"{quoted(catalog)}.ops.code"
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {book} (code_version VARCHAR NOT NULL, parts VARCHAR NOT NULL)")
+    connection.execute(
+        f"INSERT INTO {book} SELECT $1, $2 WHERE NOT EXISTS (FROM {book} WHERE code_version = $1)",
+        [code_version, as_json(parts)],
+    )
+
+
 def last(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> Record | None:
     """The newest publication of `table` that succeeded; None if there is none."""
     row = connection.execute(
