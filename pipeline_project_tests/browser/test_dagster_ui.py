@@ -122,7 +122,7 @@ def a_run_of_the_terminal_is_where_the_others_are(server: DevServer, page: Page)
     command = [sys.executable, "-m", "pipeline_project", "run", "raw_campaigns", "campaigns"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     page.goto(server.address)  # the timeline
-    page.get_by_role("link", name="pipeline", exact=True).first.wait_for()
+    page.get_by_text("pipeline", exact=True).first.wait_for()
     page.goto(f"{server.address}{LOCATION}/jobs/pipeline/runs")
     page.get_by_text("pipeline/started_by: pipeline run").first.wait_for()
     keep(page, "runs")
