@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -11,9 +11,6 @@ from assay.contract import Contract
 from assay.tables.code_version import source_location
 from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
-
-if TYPE_CHECKING:
-    from assay.contract.columns import Column
 
 PARTITION_ROWS = "dagster/partition_row_count"
 ORIGINS = 4
@@ -43,12 +40,16 @@ def column_schema(contract: Contract, lineage: Lineage | None = None) -> dg.Tabl
             dg.TableColumn(
                 name=column.name,
                 type=column.sql_type,
-                description=_about(column, (lineage or {}).get(column.name, ())),
+                description=column.description,
                 constraints=dg.TableColumnConstraints(
                     nullable=column.nullable,
                     unique=column.unique,
                     # Dagster shows these two by itself.
-                    other=[each for each in column.constraints if each not in ("not null", "unique")],
+                    other=[
+                        *(each for each in column.constraints if each not in ("not null", "unique")),
+                        # Of a build's schema Dagster shows the constraints only: descriptions are the definition's.
+                        *_origins((lineage or {}).get(column.name, ())),
+                    ],
                 ),
                 tags={"classification": column.classification or "unclassified"},
             )
@@ -57,13 +58,10 @@ def column_schema(contract: Contract, lineage: Lineage | None = None) -> dg.Tabl
     )
 
 
-def _about(column: Column, pairs: Iterable[tuple[str, str]]) -> str | None:
-    origins = [f"{'the source' if name == 'source' else name}.{other}" for name, other in pairs]
-    if not origins:
-        return column.description
-    more = f" and {len(origins) - ORIGINS} more" if len(origins) > ORIGINS else ""
-    said = f"Comes from {', '.join(origins[:ORIGINS])}{more}."
-    return f"{sentence(column.description)} {said}" if column.description else said
+def _origins(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    found = [f"{'the source' if name == 'source' else name}.{other}" for name, other in pairs]
+    more = f" and {len(found) - ORIGINS} more" if len(found) > ORIGINS else ""
+    return [f"comes from {', '.join(found[:ORIGINS])}{more}"] if found else []
 
 
 def sentence(text: str) -> str:
