@@ -544,12 +544,15 @@ def first(tmp_path: Path) -> Path:
     succeed(fork(tmp_path / "first", "old_sales", "--example", "no", "--to", str(own)))
     (own / "old_sales" / "transform" / "orders.py").write_text(ORDERS.format(package="old_sales"))
     (own / "old_sales_tests" / "test_orders.py").write_text(
-        "from old_sales_tests.bench import Bench, bench\n\n__all__ = ['bench']\n\n\n"
+        "from old_sales.framework.errors import AuditFailed\nfrom old_sales_tests.bench import Bench, bench, day\n\n"
+        "__all__ = ['AuditFailed', 'bench', 'day']\n\n\n"
         "def test_an_order_stays(bench: Bench) -> None:\n"
         "    bench.given('raw_orders', {'order_id': 7})\n    bench.build('orders')\n"
         "    assert bench.rows('orders') == [(7,)]\n"
     )
-    (own / "old_sales_tests" / "test_helped.py").write_text("from old_sales_tests import declared\n")
+    (own / "old_sales_tests" / "test_helped.py").write_text(
+        "from old_sales.framework.tables import NoSuchThing\nfrom old_sales_tests import declared\n"
+    )
     command = own / "old_sales" / "cli.py"
     text = command.read_text().replace('    "run":', '    "hello":', 1)
     entry = '    "hello": "old_sales.hello:hello",\n    "run": "old_sales.framework.commands:run",'
@@ -571,7 +574,9 @@ def test_a_fork_that_0_1_0_made_is_taken_over(first: Path, installed: str) -> No
 
     printed = succeed(run(first, sys.executable, str(ROOT / "scripts" / "upgrade.py"), "."))
     assert printed.startswith("dagster-assay 0.1.0 -> ")
-    assert "yours to do: old_sales_tests/test_helped.py:1 uses old_sales_tests, which went" in printed
+    helped = "yours to do: old_sales_tests/test_helped.py"
+    assert f"{helped}:1 imports NoSuchThing, which assay.tables.declare has no more" in printed
+    assert f"{helped}:2 uses old_sales_tests, which went with the framework" in printed
     assert "### Asks of a project" in printed
     (first / "old_sales_tests" / "test_helped.py").unlink()
 

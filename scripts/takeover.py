@@ -15,9 +15,7 @@ from marks import kept_of
 from wheel import build, vendored, with_wheel
 
 MOVED = {
-    **dict.fromkeys(
-        ("code_names", "code_version", "fit", "graph", "lineage", "partitions", "results", "run"), "tables"
-    ),
+    **dict.fromkeys(("code_version", "fit", "graph", "lineage", "partitions", "results", "run"), "tables"),
     **dict.fromkeys(("assets", "execute", "history", "jobs", "metadata", "resources"), "orchestration"),
     **{f"warehouse.{name}": "warehouse.dry" for name in ("guard", "proof", "scratch", "statements")},
     "classification": "contract",
@@ -86,6 +84,7 @@ def take_over(root: Path, package: str, source: Path) -> list[str]:
     drop_helpers(project)
     for name in project.own(".py"):
         rewrite_imports(project, name)
+    new_tests(project)
     new_command_line(project)
     new_files(project)
     edit_makefile(project)
@@ -104,6 +103,7 @@ def take_over(root: Path, package: str, source: Path) -> list[str]:
         f"  {package}/framework is the wheel in vendor/ now; imports, pyproject.toml, Makefile and lock follow it",
         f"  gone with it: its tests, and the template's own: {', '.join(TEMPLATES_TESTS)}",
         *(f"  yours to do: {line}" for line in project.left),
+        f"  as the template has them today: {package}/cli.py with your commands, test_wiring.py, test_golden.py, bench.py",
         *([] if tidy(root) else ["  Ruff is not installed here: run `make format` once"]),
     ]
 
@@ -125,9 +125,26 @@ def successor(module: str) -> str:
     return module
 
 
-def is_module(project: Project, module: str) -> bool:
+def module_file(project: Project, module: str) -> Path:
+    """The file of a module or package of `assay`, which may not be there."""
     path = project.source.joinpath("assay", "src", "assay", *module.split("."))
-    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def home(project: Project, module: str, name: str) -> str:
+    """The module of `assay` that has a name which stood in `module`: another only where that has it no more."""
+    if not module:
+        return "assay"
+    if has(module_file(project, module), rf"\b{name}\b"):
+        return f"assay.{module}"
+    library = project.source / "assay" / "src"
+    defines = rf"^(?:class|def) {name}\b|^{name}\b.* = "
+    found = [path for path in library.rglob("*.py") if has(path, defines)]
+    return ".".join(found[0].relative_to(library).with_suffix("").parts) if len(found) == 1 else f"assay.{module}"
+
+
+def has(file: Path, pattern: str) -> bool:
+    return file.is_file() and re.search(pattern, file.read_text(encoding="utf-8"), re.M) is not None
 
 
 def rewrite_imports(project: Project, name: str) -> None:
@@ -150,9 +167,11 @@ def rewrite_imports(project: Project, name: str) -> None:
                 lines.append(f"{indent}from {f'assay.{room}'.rstrip('.')} import {shown}{comment}")
             else:
                 plain.append(item)
-        if plain:
-            origin = f"assay.{successor(module)}" if module else "assay"
-            lines.append(f"{indent}from {origin} import {', '.join(plain)}{comment}")
+        homes: dict[str, list[str]] = {}
+        for item in plain:
+            homes.setdefault(home(project, successor(module), item.split(" ")[0]), []).append(item)
+        for origin, items in homes.items():
+            lines.append(f"{indent}from {origin} import {', '.join(items)}{comment}")
         return "\n".join(lines)
 
     def dotted(found: re.Match[str]) -> str:
@@ -169,21 +188,43 @@ def rewrite_imports(project: Project, name: str) -> None:
 
 def tell_lost(project: Project, name: str, text: str) -> None:
     """Tell which lines import what is no more."""
-    if name == f"{project.package}/cli.py":  # written anew
+    anew = {f"{project.package}_tests/{each}.py" for each in ("bench", "test_golden", "test_wiring")}
+    if name in {*anew, f"{project.package}/cli.py"}:
         return
+    tests = f"{project.package}_tests"
+    helpers = [helper for helper in HELPERS if not project.stays(f"{tests}/{helper}.py")]
     for number, line in enumerate(text.splitlines(), start=1):
-        found = re.match(r"\s*(?:from|import) assay\.([\w.]+)", line)
-        if found and not is_module(project, found[1]):
-            project.left.append(f"{name}:{number} imports assay.{found[1]}, which is no module any more")
-        for gone in (
-            "framework",
-            "shop",
-            *(helper for helper in HELPERS if not project.stays(f"{project.package}_tests/{helper}.py")),
-        ):
-            if re.search(rf"\b{project.package}_tests\.{gone}\b", line):
-                project.left.append(
-                    f"{name}:{number} uses {project.package}_tests.{gone}, which went with the framework"
-                )
+        if found := re.match(r"\s*from assay\.([\w.]+) import ([^#]*)", line):
+            names = found[2].strip().split(", ")
+            lost = [each for each in names if not there(project, found[1], each.split(" ")[0])]
+            project.left += [f"{name}:{number} imports {each}, which assay.{found[1]} has no more" for each in lost]
+        for gone in ("framework", "shop", *helpers):
+            if re.search(rf"\b{tests}\.{gone}\b", line):
+                project.left.append(f"{name}:{number} uses {tests}.{gone}, which went with the framework")
+
+
+def there(project: Project, module: str, name: str) -> bool:
+    """Whether a module of `assay` has a name, or a package a module."""
+    file = module_file(project, module)
+    return has(file, rf"\b{name}\b") or module_file(project, f"{module}.{name}").is_file()
+
+
+def new_tests(project: Project) -> None:
+    """The template's tests of wiring and goldens, and its bench for the tests of tables, as they are today."""
+    tests = f"{project.package}_tests"
+    for name in ("test_golden.py", "test_wiring.py"):
+        project.writes[f"{tests}/{name}"] = project.theirs(f"{project.template}_tests/{name}")
+    if (project.root / tests / "bench.py").is_file():
+        own = "".join(project.text(name) for name in project.own(".py") if name.startswith(f"{tests}/"))
+        used = "".join(re.findall(rf"from {tests}\.bench import (\([^)]*\)|.*)", own))
+        names = sorted(
+            {"Bench"} | {name for name in ("NOW", "Row", "day", "warned") if re.search(rf"\b{name}\b", used)}
+        )
+        text = project.theirs(f"{project.template}_tests/bench.py")
+        text = re.sub(r"^(from assay\.testing\.bench import ).*$", rf"\g<1>{', '.join(names)}", text, flags=re.M)
+        project.writes[f"{tests}/bench.py"] = (
+            f"{text}\n\n__all__ = {sorted([*names, 'bench'], key=lambda name: (name != name.upper(), name[0].islower(), name))}\n"
+        )
 
 
 def new_command_line(project: Project) -> None:
