@@ -43,7 +43,7 @@ def compare(
         key: the columns that identify a row; without any, the tables are compared as multisets.
         tolerances: per FLOAT or DOUBLE column. Without a key, rows equal in all other columns are paired in order.
         volatile: columns compared by type and by being null only.
-        masked: columns whose values samples show as hashes.
+        masked: columns whose values samples show as numbers, which tell equal ones from others.
         max_samples: how many changed, added and removed rows to show, each.
         expected_columns, actual_columns: the schemas to compare, where the queries' own do not say everything
             (nullability; a column stored as text).

@@ -41,7 +41,7 @@ class Schema:
         columns: with types and nullability, in order.
         key: the columns that identify a row; none compares multisets.
         tolerance, volatile: see `assay/compare`.
-        masked: columns whose values stand as hashes.
+        masked: columns whose values stand masked, see `mask.py`.
     """
 
     columns: tuple[Column, ...]
