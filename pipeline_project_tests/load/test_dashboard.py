@@ -211,7 +211,7 @@ def test_charts_follow_the_theme_and_stand_out_from_their_card(page: Page) -> No
     card = (DARK if dark else LIGHT)["card"]
     marks = page.evaluate(
         """[...document.querySelectorAll('figure svg :is(path, text)')]
-            .filter(e => e.getBoundingClientRect().width && getComputedStyle(e).opacity !== '0')
+            .filter(e => e.getBoundingClientRect().width && getComputedStyle(e).fillOpacity !== '0')
             .map(e => [e.tagName, e.getAttribute('fill') || '', getComputedStyle(e).fill])"""
     )
     faint = {"", "none", "transparent", "var(--span)", "var(--card)", "var(--line)"}
@@ -248,6 +248,9 @@ def test_a_mark_tells_its_numbers_to_who_points_at_it(
                       return top.closest(':has(> title)').querySelector('title').textContent }"""
         )
         assert told in shown
+        mark.hover(force=True)
+        # And it is seen which mark it is, unless it is a text.
+        assert mark.evaluate("e => getComputedStyle(e).strokeWidth") == "1.5px"
 
 
 def contrast(front: str, back: str) -> float:

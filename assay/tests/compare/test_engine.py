@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from assay.compare import Column, CompareError, Tolerance, compare, render, visible
+from assay.compare import CompareError, SqlColumn, Tolerance, compare, render, visible
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def test_declared_schemas_carry_nullability(connection: duckdb.DuckDBPyConnectio
         connection,
         query,
         query,
-        expected_columns=[Column("id", "BIGINT", nullable=False)],
-        actual_columns=[Column("id", "BIGINT", nullable=True)],
+        expected_columns=[SqlColumn("id", "BIGINT", nullable=False)],
+        actual_columns=[SqlColumn("id", "BIGINT", nullable=True)],
     )
     assert not difference.equal
     assert "~ id NOT NULL -> NULL" in render(difference)

@@ -45,7 +45,7 @@ def weekly_sales(rows: Rows, width: int) -> alt.TopLevelMixin:
     pointed = (
         alt.Chart(alt.InlineData(values=_weeks_told(rows, listed)))
         .transform_calculate(begins="toDate(datum.begins)", ends="toDate(datum.until)")
-        .mark_rect(color=INK, opacity=0)
+        .mark_rect(color=INK, fillOpacity=0)
         .encode(
             x=weeks("begins", width, alt),
             x2="ends:T",

@@ -121,7 +121,7 @@ figure svg {{ display: block; width: 100%; height: auto; margin-top: 10px; overf
 figure svg.middle {{ max-width: 780px; margin-inline: auto }}
 figure svg.narrow {{ max-width: 460px; margin-inline: auto }}
 .middle, .narrow {{ display: none !important }}
-svg :has(> title):hover {{ stroke: var(--ink); stroke-width: 1.5px }}
+svg :is(path, line):has(> title):hover {{ stroke: var(--ink); stroke-width: 1.5px }}
 .scroll {{ overflow-x: auto; margin-top: 10px }}
 table {{ border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums }}
 caption {{ text-align: left; padding-bottom: .4rem }}

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from assay.build import BuildResult
-from assay.compare import Column, Difference, compare, describe
+from assay.compare import Difference, SqlColumn, compare, describe
 from assay.contract import Contract
 from assay.contract.classification import is_masked
 from assay.errors import GoldenError
@@ -20,7 +20,7 @@ from assay.golden.mask import Mask, project_mask
 from assay.golden.opened import OpenedCase
 from assay.golden.pending import PendingStore, fingerprints
 from assay.golden.result import Comparison, TableResult
-from assay.golden.rows import TextRows, load, text_sql
+from assay.golden.rows import CaseRows, load, text_sql
 from assay.golden.store import REJECTS, Golden, Schema, Values
 from assay.project import Project
 from assay.sql import quoted as quote
@@ -32,10 +32,10 @@ from assay.warehouse.quarantine.keep import classes_of
 PREVIEW = 10
 REJECTS_SCHEMA = Schema(
     (
-        Column("reason_codes", "VARCHAR[]", nullable=False),
-        Column("source_file", "VARCHAR", nullable=True),
-        Column("source_line", "BIGINT", nullable=True),
-        Column("payload", "JSON", nullable=False),
+        SqlColumn("reason_codes", "VARCHAR[]", nullable=False),
+        SqlColumn("source_file", "VARCHAR", nullable=True),
+        SqlColumn("source_line", "BIGINT", nullable=True),
+        SqlColumn("payload", "JSON", nullable=False),
     )
 )
 
@@ -144,7 +144,7 @@ class Judge:
         nullable = {column.name: column.nullable for column in contract.columns}
         relation = self.opened.session.relation(table)
         columns = tuple(
-            Column(column.name, column.type, nullable.get(column.name))
+            SqlColumn(column.name, column.type, nullable.get(column.name))
             for column in describe(self.opened.session.connection, f"FROM {relation}")
         )
         masked = tuple(column.name for column in columns if is_masked(classes.get(column.name)))
@@ -171,7 +171,7 @@ class Judge:
         if golden is None and not rows:
             self._drop(name)
             return None
-        texts = TextRows(Path(name), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))
+        texts = CaseRows(Path(name), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))
         relation = load(self.opened.session.connection, texts, REJECTS_SCHEMA.stored_types, "__rejected")
         return self._compare(Actual(name, relation, REJECTS_SCHEMA, len(rows)), golden)
 
@@ -245,7 +245,7 @@ class Judge:
         lines = tuple(range(1, len(rows) + 1))
         again = load(
             connection,
-            TextRows(Path(where), actual.schema.names, tuple(rows), lines),
+            CaseRows(Path(where), actual.schema.names, tuple(rows), lines),
             actual.schema.stored_types,
             "__written",
         )
@@ -280,7 +280,7 @@ class Judge:
         if all(check.name in expected for check in checks if check.blocks):
             self._drop(table.name)
             return
-        columns = tuple(Column(column.name, column.sql_type, column.nullable) for column in contract.columns)
+        columns = tuple(SqlColumn(column.name, column.sql_type, column.nullable) for column in contract.columns)
         self._keep(Actual(table.name, "", Schema(columns, contract.key)), (), reason)
 
     def _drop(self, name: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from assay.compare import Column
+from assay.compare import SqlColumn
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,7 +35,7 @@ class Published:
     checks: Mapping[str, bool]
     profile: tuple[Mapping[str, Any], ...]
     exists: bool = False
-    columns: tuple[Column, ...] = field(default_factory=tuple)
+    columns: tuple[SqlColumn, ...] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Books:
     """
 
     published: Mapping[str, Published]
-    tables: Mapping[tuple[str, str], tuple[Column, ...]]
+    tables: Mapping[tuple[str, str], tuple[SqlColumn, ...]]
     code: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def data_version(self, name: str) -> str | None:
@@ -87,15 +87,15 @@ def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
     return Books(found, tables, {version: json.loads(parts) for version, parts in kept})
 
 
-def _tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], tuple[Column, ...]]:
+def _tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], tuple[SqlColumn, ...]]:
     rows = connection.execute(
         """SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns()
            WHERE database_name = ? ORDER BY schema_name, table_name, column_index""",
         [catalog],
     ).fetchall()
-    found: dict[tuple[str, str], list[Column]] = {}
+    found: dict[tuple[str, str], list[SqlColumn]] = {}
     for stage, table, column, type_ in rows:
-        found.setdefault((stage, table), []).append(Column(column, type_))
+        found.setdefault((stage, table), []).append(SqlColumn(column, type_))
     return {key: tuple(columns) for key, columns in found.items()}
 
 
