@@ -127,7 +127,7 @@ def a_run_of_the_terminal_is_where_the_others_are(server: DevServer, page: Page)
     page.get_by_text("pipeline/started_by: pipeline run").first.wait_for()
     keep(page, "runs")
     page.goto(f"{server.address}/assets/campaigns")
-    page.get_by_text("comes from raw_campaigns.campaign_id").first.wait_for()
+    page.get_by_text("from raw_campaigns", exact=True).first.wait_for()
     keep(page, "table")
 
 

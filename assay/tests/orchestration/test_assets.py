@@ -167,7 +167,7 @@ def test_definition_metadata_shows_schema_lineage_and_code(tmp_path: Path, insta
     assert lineage.deps_by_column["amount"] == [dg.TableColumnDep(dg.AssetKey("orders"), "amount")]
     schema = event.asset_materialization.metadata["dagster/column_schema"].value
     told = {column.name: column.constraints.other for column in schema.columns}
-    assert told["amount"][-1] == "comes from orders.amount"
+    assert told["amount"][-1] == "from orders"
 
 
 def test_a_check_that_only_warns_is_not_called_blocking_and_says_so(tmp_path: Path) -> None:

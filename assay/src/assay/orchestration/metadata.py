@@ -48,7 +48,7 @@ def column_schema(contract: Contract, lineage: Lineage | None = None) -> dg.Tabl
                     other=[
                         *(each for each in column.constraints if each not in ("not null", "unique")),
                         # Of a build's schema Dagster shows the constraints only: descriptions are the definition's.
-                        *_origins((lineage or {}).get(column.name, ())),
+                        *_origins(column.name, (lineage or {}).get(column.name, ())),
                     ],
                 ),
                 tags={"classification": column.classification or "unclassified"},
@@ -58,10 +58,10 @@ def column_schema(contract: Contract, lineage: Lineage | None = None) -> dg.Tabl
     )
 
 
-def _origins(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    found = [f"{'the source' if name == 'source' else name}.{other}" for name, other in pairs]
-    more = f" and {len(found) - ORIGINS} more" if len(found) > ORIGINS else ""
-    return [f"comes from {', '.join(found[:ORIGINS])}{more}"] if found else []
+def _origins(column: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Where a column comes from, each in few characters, for Dagster cuts at 30: the name only where it is another."""
+    found = [f"from {name}" if other == column else f"from {name}.{other}" for name, other in pairs]
+    return [*found[:ORIGINS], *([f"and from {len(found) - ORIGINS} more"] if len(found) > ORIGINS else [])]
 
 
 def sentence(text: str) -> str:
