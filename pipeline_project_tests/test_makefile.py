@@ -99,7 +99,8 @@ def test_history_is_kept_in_the_project_and_dry_runs_have_their_own(
     for _ in range(2):
         done = make(clone, "dev", "PYTHON=true")
         assert done.returncode == 0, done.stderr
-        assert f'DAGSTER_HOME="{clone / kept}"' in done.stdout
+        assert done.stdout == "Dagster's UI: http://localhost:3000 in half a minute; Ctrl-C ends it\n"
+    assert f'DAGSTER_HOME="{clone / kept}"' in make(clone, "-n", "dev", "PYTHON=true").stdout
     assert (clone / kept / "dagster.yaml").read_text() == (clone / "dagster.yaml").read_text()
 
 
