@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def _inputs(project: Project, folder: Path, tables: Sequence[str]) -> Iterable[t
         source = graph.tables[table].source
         if source is not None:
             path = str(getattr(source, "topic", None) or getattr(source, "path", "")).strip("/")
+            path = re.sub(r"[*?]+", "1", path)  # a file that the glob means, not one of the glob's name
             ending = ".ndjson" if source.incremental else ".csv" if path.endswith(".parquet") else ""
             yield folder / "inputs" / source.location / f"{path}{ending}", _source_header(graph.tables[table], ending)
 

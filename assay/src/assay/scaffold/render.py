@@ -30,6 +30,7 @@ class File:
         source: the connector as code, e.g. `Csv("shop_files", "orders.csv")`; None for a table of tables.
         key: columns that name a row; empty asks the author.
         preserves: the upstream table none of whose rows may be lost or multiplied.
+        partitions: the partitions as code, e.g. `daily("sold_on", start="2017-01-01")`; "" for none.
         inferred_from: what the columns were read off, for people.
     """
 
@@ -40,6 +41,7 @@ class File:
     source: str | None = None
     key: Sequence[str] = ()
     preserves: str | None = None
+    partitions: str = ""
     inferred_from: str = "the expression"
 
     @property
@@ -89,7 +91,8 @@ def _imports(file: File) -> list[str]:
     if re.search(r"(?<![\w.])_(?=[.\[])", file.code):
         whole.insert(-1, "from ibis import _")
     classes = sorted({column.classification for column in file.columns})
-    own = [f"from {FRAMEWORK} import {', '.join([*classes, 'table'])}"]
+    units = [file.partitions.partition("(")[0]] if file.partitions else []
+    own = [f"from {FRAMEWORK} import {', '.join(sorted([*classes, *units, 'table']))}"]
     own += [f"from {table.model.__module__} import {table.model.__name__}" for table in file.upstream]
     if file.source is not None:
         own.append(f"from {FRAMEWORK}.sources import {file.source.partition('(')[0]}")
@@ -123,7 +126,9 @@ def _function(file: File) -> Iterable[str]:
         yield f"@table(source={file.source})"
         parameters = ["source: ibis.Table"]
     else:
-        yield f"@table(preserves={python_string(file.preserves)})" if file.preserves else "@table()"
+        arguments = [f"partitions={file.partitions}"] if file.partitions else []
+        arguments += [f"preserves={python_string(file.preserves)}"] if file.preserves else []
+        yield f"@table({', '.join(arguments)})"
     yield f"def {file.name}({', '.join(parameters)}) -> Table[{file.model}]:"
     yield f'    """{file.model}."""'
     yield f"    # {EDIT} say in the line above what the table is for; it is shown in Dagster"

@@ -71,7 +71,15 @@ def new_table(
     if expression is None:
         grouped = Contract.of(tables[0].model).key
     preserves = tables[0].name if expression is None else None
-    file = File(name, drafts, code, upstream=tables, key=key or grouped, preserves=preserves)
+    file = File(
+        name,
+        drafts,
+        code,
+        upstream=tables,
+        key=key or grouped,
+        preserves=preserves,
+        partitions=_partitions(tables, drafts),
+    )
     return _write(project, folder / f"{name}.py", file)
 
 
@@ -147,6 +155,16 @@ def _upstream(project: Project, stage: str, name: str) -> TableDef:
             fix=f"Use --stage {node.stage} or a later one.",
         )
     return node
+
+
+def _partitions(tables: Sequence[TableDef], drafts: Sequence[Draft]) -> str:
+    """The partitions that the first partitioned upstream table has, where their column is taken over; else ""."""
+    types = {draft.name: sql_type(draft.dtype) for draft in drafts}
+    for table in tables:
+        found = table.partitions
+        if found is not None and types.get(found.column) == found.sql_type:
+            return found.code
+    return ""
 
 
 def _check_key(key: Sequence[str], drafts: Sequence[Draft]) -> None:
