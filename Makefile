@@ -47,9 +47,11 @@ dev: $(READY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history 
 	@"$(PYTHON)" -m assay.orchestration.history "$(HISTORY)"
 	@# Started from the history's folder, since Dagster warns of any other dagster.yaml; and it prefers `dg dev`
 	@# for projects of components, which this is not.
-	cd "$(HISTORY)" && DAGSTER_HOME="$(HISTORY)" "$(if $(filter /%,$(PYTHON)),,$(if $(findstring /,$(PYTHON)),$(CURDIR)/))$(PYTHON)" \
+	@# The daemon would tell every second that a run waits, so only warnings are told.
+	@echo "Dagster's UI: http://localhost:$(PORT) in half a minute; Ctrl-C ends it"
+	@cd "$(HISTORY)" && DAGSTER_HOME="$(HISTORY)" "$(if $(filter /%,$(PYTHON)),,$(if $(findstring /,$(PYTHON)),$(CURDIR)/))$(PYTHON)" \
 	    -W 'ignore:Function `dev_command` is superseded' \
-	    -m dagster dev --workspace "$(CURDIR)/workspace.yaml" --port $(PORT)
+	    -m dagster dev --workspace "$(CURDIR)/workspace.yaml" --port $(PORT) --log-level warning
 
 check: MARKED := # template;
 check: lint types layers test ## Lint, types, import layers, all tests: what CI runs

@@ -78,7 +78,7 @@ def test_a_process_that_nobody_has_waited_for_is_dead() -> None:
 
 def test_dagsters_monitor_is_told_of_the_dead_and_of_nobody_else(tmp_path: Path) -> None:
     """A run that is executed again inherits the tags of the first, whose process is another one."""
-    (tmp_path / "dagster.yaml").write_text((Path(history.__file__).parents[2] / "dagster.yaml").read_text())
+    (tmp_path / "dagster.yaml").write_text((Path(__file__).parents[2] / "dagster.yaml").read_text())
     own = processes.identity()
     assert own is not None
     gone = f"{own.rpartition(' ')[0]} 1"

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner
+from pydantic import SecretStr
 
 from assay.commands.run_commands import settings as settings_command
 from assay.errors import SettingsError
@@ -56,6 +57,9 @@ def test_every_variable_is_documented_and_understood() -> None:
         "PIPELINE_THREADS": "3",
         "PIPELINE_LOCK_TIMEOUT": "0.5",
         "PIPELINE_KEEP_RUNS": "9",
+        "PIPELINE_KEEP_REJECTS": "30",
+        "PIPELINE_KEEP_PUBLICATIONS": "20",
+        "PIPELINE_MASK_KEY": "a key of the project",
         "PIPELINE_SOURCE_SHOP_FILES": "/files",
         "PIPELINE_SOURCE_SHOP_API": "https://example.org",
     }
@@ -75,6 +79,9 @@ def test_every_variable_is_documented_and_understood() -> None:
         "threads": 3,
         "lock_timeout": 0.5,
         "keep_runs": 9,
+        "keep_rejects": 30,
+        "keep_publications": 20,
+        "mask_key": SecretStr("a key of the project"),
         "sources": {"shop_files": "/files", "shop_api": "https://example.org"},
     }
 
@@ -142,3 +149,9 @@ def test_the_command_shows_addresses_without_what_opens_them() -> None:
     assert "PIPELINE_SOURCE_SHOP_FILES=/f\n" in shown.output
     assert "hunter2" not in shown.output
     assert "s3cret" not in shown.output
+
+
+def test_a_secret_is_never_told() -> None:
+    settings = read(PIPELINE_MASK_KEY="a key of the project")
+    assert "a key" not in f"{settings!r} {settings} {settings.model_dump()}"
+    assert refused(PIPELINE_MASK_KEY="too short").startswith("PIPELINE_MASK_KEY: its value is not valid: ")

@@ -16,7 +16,7 @@ from pipeline_project.transform.shop_calendar import SHOP_ZONE, monday_of
 class DepartmentWeeklySales(pa.DataFrameModel):
     department: dt.String = pa.Field(metadata=public, description="UNKNOWN for products the catalogue does not have")
     week: dt.Int64 = pa.Field(metadata=public, description="Monday week, as the shops count")
-    week_starts_on: dt.Date = pa.Field(metadata=public, description="Its Monday; weeks 1 and 53 are cut by the year")
+    week_starts_on: dt.Date = pa.Field(metadata=public, description="Its Monday; week 1 has one day, a Sunday")
     households: dt.Int64 = pa.Field(gt=0, metadata=public, description="Households that bought")
     baskets: dt.Int64 = pa.Field(gt=0, metadata=public, description="Baskets with at least one line of the department")
     lines: dt.Int64 = pa.Field(gt=0, metadata=public, description="Basket lines")

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.errors import PipelineError, WarehouseError
+from pipeline_project.load.page import words
 
 if TYPE_CHECKING:
     from assay.project import Project
     from assay.warehouse.session import Session
 
 KEYS = ("household_id", "campaign_id")
-WIDEST_BAR = 20
+WIDEST_BAR, WIDEST_NAME = 18, 30
+"""In characters; with its three numbers a line has eighty."""
 
 
 @click.command()
@@ -75,13 +77,15 @@ def explanation(score: dict[str, Any], features: dict[str, Any], parts: list[dic
         f"probability {score['probability']:.1%}, margin {score['margin']:+.4f}; it {outcome}",
         f"model {score['model_hash']}, split {score['split']}",
         "",
-        f"{'feature':<26}{'value':>10}{'std dev':>10}{'adds':>10}",
+        f"{'feature':<{WIDEST_NAME}}{'value':>10}{'std dev':>10}{'adds':>10}",
     ]
     for part in sorted(parts, key=lambda part: (part["feature"] == "intercept", -abs(part["contribution"]))):
         raw = features.get(part["feature"])
         value, deviation = ("", "") if raw is None else (f"{raw:.2f}", f"{part['value']:+.2f}")
         length = round(abs(part["contribution"]) / strongest * WIDEST_BAR)
         bar = ("+" if part["contribution"] >= 0 else "-") * length
-        lines.append(f"{part['feature']:<26}{value:>10}{deviation:>10}{part['contribution']:>+10.4f}  {bar}".rstrip())
+        lines.append(
+            f"{words.feature(part['feature']):<{WIDEST_NAME}}{value:>10}{deviation:>10}{part['contribution']:>+10.4f}  {bar}".rstrip()
+        )
     total = sum(part["contribution"] for part in parts)
-    return [*lines, f"{'margin':<26}{'':>20}{total:>+10.4f}"]
+    return [*lines, f"{'margin':<{WIDEST_NAME}}{'':>20}{total:>+10.4f}"]

@@ -26,10 +26,14 @@ BACKFILLS = "{partitionBackfillsOrError{... on PartitionBackfills{results{status
 
 @dataclass
 class DevServer:
-    """Dagster's UI at `address`; `home` holds its history, warehouse, output and source files."""
+    """Dagster's UI at `address`; `home` holds its history, warehouse, output and source files.
+
+    `environment` has the variables by which `pipeline run` uses the same ones.
+    """
 
     address: str
     home: Path
+    environment: dict[str, str]
 
     def ask(self, query: str) -> Any:
         """The data that Dagster's GraphQL answers."""
@@ -85,13 +89,16 @@ def running(home: Path, files: Path) -> Iterator[DevServer]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "MAKE"))},
+    own = {
         "DAGSTER_HOME": str(home / "dagster"),
-        "PYTHONPATH": str(Path(__file__).parent / "daemon"),
         "PIPELINE_WAREHOUSE": str(home / "warehouse.duckdb"),
         "PIPELINE_OUTPUT": str(home / "output"),
         "PIPELINE_SOURCE_RETAIL_FILES": str(files),
+    }
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "MAKE"))},
+        "PYTHONPATH": str(Path(__file__).parent / "daemon"),
+        **own,
     }
     (home / "dagster").mkdir()
     (home / "dagster" / "dagster.yaml").symlink_to(ROOT / "dagster.yaml")
@@ -105,7 +112,7 @@ def running(home: Path, files: Path) -> Iterator[DevServer]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        server = DevServer(f"http://127.0.0.1:{port}", home)
+        server = DevServer(f"http://127.0.0.1:{port}", home, own)
         try:
             _wait_until_loaded(server, process)
             yield server

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,8 +104,9 @@ def the_golden_job_runs_from_the_ui(server: DevServer, page: Page) -> None:
     assert launched(server, page, "Launch Run", "golden")["status"] == "SUCCESS"
     page.goto(f"{server.address}/assets/golden?view=checks")
     page.get_by_text("all_cases_are_readable").first.wait_for()
-    page.goto(f"{server.address}/assets/golden/the-ordinary-week?view=checks")
-    page.get_by_text("department_weekly_sales").first.wait_for()
+    page.goto(f"{server.address}/assets/golden?view=checks&checkDetail=the_ordinary_week__department_weekly_sales")
+    page.get_by_text("Ask team:retail").first.wait_for()
+    page.get_by_text("Passed").first.wait_for()
     keep(page, "golden")
 
 
@@ -111,6 +115,20 @@ def all_tables_are_materialized_each_day_of_the_year_in_one_run(server: DevServe
     page.goto(f"{server.address}/assets/transactions?view=partitions")
     page.get_by_text("365").first.wait_for()
     assert (server.home / "output" / "dashboard.html").stat().st_size > 10_000
+
+
+def a_run_of_the_terminal_is_where_the_others_are(server: DevServer, page: Page) -> None:
+    environment = {**os.environ, **server.environment}
+    command = [sys.executable, "-m", "pipeline_project", "run", "raw_campaigns", "campaigns"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    page.goto(server.address)  # the timeline
+    page.get_by_role("link", name="pipeline", exact=True).first.wait_for()
+    page.goto(f"{server.address}{LOCATION}/jobs/pipeline/runs")
+    page.get_by_text("pipeline/started_by: pipeline run").first.wait_for()
+    keep(page, "runs")
+    page.goto(f"{server.address}/assets/campaigns")
+    page.get_by_text("Comes from raw_campaigns.").first.wait_for()
+    keep(page, "table")
 
 
 def a_warning_shows_its_reasons_and_how_to_find_the_rows(server: DevServer, page: Page) -> None:
@@ -149,9 +167,19 @@ def the_dry_run_job_shows_its_plan_and_writes_nothing(server: DevServer, page: P
     assert run["status"] == "SUCCESS"
     page.goto(f"{server.address}/runs/{run['runId']}")
     page.get_by_text("Plan:").first.wait_for()
+    page.get_by_text("in front of").first.wait_for()  # the text itself, with nothing to unfold
     keep(page, "dry_run")
     after = warehouse.stat()
     assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+def the_terminal_stays_readable(server: DevServer, page: Page) -> None:
+    """No line for each event of a run, and none for each second that one waits."""
+    told = (server.home / "make_dev.log").read_text(errors="replace")
+    assert f"Dagster's UI: http://localhost:{server.address.rpartition(':')[2]}" in told
+    assert "DEBUG" not in told
+    assert "won't launch more" not in told
+    assert len(told.splitlines()) < 300, told
 
 
 STEPS = (
@@ -159,7 +187,9 @@ STEPS = (
     all_tables_are_launched_at_once,
     the_golden_job_runs_from_the_ui,
     all_tables_are_materialized_each_day_of_the_year_in_one_run,
+    a_run_of_the_terminal_is_where_the_others_are,
     a_warning_shows_its_reasons_and_how_to_find_the_rows,
     a_red_check_is_understood_from_its_page_alone,
     the_dry_run_job_shows_its_plan_and_writes_nothing,
+    the_terminal_stays_readable,
 )

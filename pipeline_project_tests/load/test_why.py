@@ -14,6 +14,7 @@ from assay.settings import BaseSettings
 from assay.testing.bench import Bench
 from pipeline_project.load.why import why
 from pipeline_project.project import project
+from pipeline_project.transform.redemption_model import FEATURES
 from pipeline_project_tests.transform.households import households
 
 
@@ -47,7 +48,9 @@ def test_the_lines_add_up_to_the_margin(root: Path) -> None:
     assert f"margin {margin:+.4f}" in lines[1]
     assert sum(parts) == pytest.approx(margin, abs=1e-3)
     assert [abs(part) for part in parts[:-1]] == sorted((abs(part) for part in parts[:-1]), reverse=True)
-    assert lines[-2].startswith("intercept")
+    assert lines[-2].startswith("where everybody starts")
+    assert max(map(len, lines)) <= 80
+    assert not any(name in result.output for name in FEATURES)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,22 @@ class BaseSettings(pydantic.BaseModel):
         ge=1,
         description="How many finished runs keep their page in Dagster's history; what built a table last stays.",
     )
+    keep_rejects: int = pydantic.Field(
+        90,
+        ge=1,
+        description="How many days the quarantine keeps rejects that are resolved, replayed or discarded, after they were "
+        "last seen.",
+    )
+    keep_publications: int = pydantic.Field(
+        400,
+        ge=1,
+        description="How many publications of each table stay in the warehouse's books; the last good one always.",
+    )
+    mask_key: pydantic.SecretStr | None = pydantic.Field(
+        None,
+        min_length=16,
+        description="The key under which golden files hold personal and secret values; default: golden/.mask_key.",
+    )
     sources: Mapping[str, str] = pydantic.Field(
         default_factory=dict,
         description="Locations by name, each set by PIPELINE_SOURCE_<LOCATION>; ./ and ../ count from the project.",
@@ -112,9 +128,11 @@ class BaseSettings(pydantic.BaseModel):
             settings = cls.model_validate({**values, "sources": sources})
         except pydantic.ValidationError as error:
             first = error.errors()[0]
-            variable = f"{cls.prefix}{str(first['loc'][0]).upper()}"
+            name = str(first["loc"][0])
+            variable = f"{cls.prefix}{name.upper()}"
+            given = "its value" if name == "mask_key" else f"'{values.get(name)}'"
             raise SettingsError(
-                f"'{values.get(str(first['loc'][0]))}' is not valid: {first['msg']}",
+                f"{given} is not valid: {first['msg']}",
                 where=variable,
                 fix=known[variable][1],
             ) from None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import duckdb
 import pytest
 
-from assay.compare import Column, CompareError, Tolerance, compare, render, visible
+from assay.compare import CompareError, SqlColumn, Tolerance, compare, render, visible
 
 
 @pytest.fixture
@@ -58,6 +59,8 @@ def test_masked_values_do_not_show_but_their_change_does(connection: duckdb.Duck
         said = render(difference) + json.dumps(difference.as_dict())
         assert not [value for value in ("ann", "bob", "eve", "secret") if value in said]
         assert "masked:" in said
+        shown = set(re.findall(r"masked:(\w*)", said))
+        assert shown <= {"1", "2", "3", "4"}, "they count, so that nothing can be guessed from them"
 
 
 def test_declared_schemas_carry_nullability(connection: duckdb.DuckDBPyConnection) -> None:
@@ -66,8 +69,8 @@ def test_declared_schemas_carry_nullability(connection: duckdb.DuckDBPyConnectio
         connection,
         query,
         query,
-        expected_columns=[Column("id", "BIGINT", nullable=False)],
-        actual_columns=[Column("id", "BIGINT", nullable=True)],
+        expected_columns=[SqlColumn("id", "BIGINT", nullable=False)],
+        actual_columns=[SqlColumn("id", "BIGINT", nullable=True)],
     )
     assert not difference.equal
     assert "~ id NOT NULL -> NULL" in render(difference)

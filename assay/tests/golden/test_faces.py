@@ -151,7 +151,7 @@ def test_the_golden_job_passes_and_records_no_materialization(tree: Tree) -> Non
     result = run_job(tree)
     assert result.success
     evaluations = {(each.asset_key.to_user_string(), each.check_name) for each in result.get_asset_check_evaluations()}
-    assert evaluations == {("golden/five", "orders"), ("golden/five", "daily_sales"), ("golden", TREE)}
+    assert evaluations == {("golden", "five__orders"), ("golden", "five__daily_sales"), ("golden", TREE)}
     assert result.get_asset_materialization_events() == []
     assert not (tree.project.root / "data").exists()
 
@@ -162,16 +162,44 @@ def test_the_golden_job_fails_on_a_difference_and_shows_it(tree: Tree) -> None:
     result = run_job(tree)
     assert not result.success
     found = {each.check_name: each for each in result.get_asset_check_evaluations()}
-    assert not found["orders"].passed
-    assert found["orders"].blocking
-    assert "7.25 -> 7.26" in str(found["orders"].metadata["difference"].value)
-    assert found["orders"].description == "orders: +0 -0 ~1 rows"
+    orders = found["five__orders"]
+    assert not orders.passed
+    assert (orders.description or "").startswith("orders: +0 -0 ~1 rows\n")
+    assert "7.25 -> 7.26" in (orders.description or ""), "in the first lines"
+    assert "```text\n" in (orders.description or ""), "Dagster reads it as Markdown"
+    rows = orders.metadata["rows"]
+    assert isinstance(rows, dg.TableMetadataValue)
+    assert [record.data for record in rows.records] == [
+        {
+            "golden": "orders",
+            "what": "changed",
+            "key": "order_id=3",
+            "column": "amount",
+            "expected": "7.25",
+            "actual": "7.26",
+        }
+    ]
+    failure = next(each for each in result.all_events if each.is_step_failure).event_specific_data.error
+    assert "five/orders: orders: +0 -0 ~1 rows" in failure.message
+
+
+def test_the_cases_are_one_asset_that_says_whom_to_ask(tree: Tree) -> None:
+    tree.case("owned", {"case.yml": "description: x\nowner: team:shop\ntables: [orders]\n"})
+    tree.case("asked", {"case.yml": "description: y\nowner: whoever is there\ntables: [orders]\n"})
+    golden = [spec for spec in definitions(tree).resolve_all_asset_specs() if spec.group_name == "golden"]
+    (spec,) = golden
+    assert spec.owners == ["team:shop"], "Dagster takes no other words"
+    assert "**asked** (whoever is there): y" in (spec.description or "")
 
 
 def test_the_golden_job_fails_on_a_case_that_cannot_run(tree: Tree) -> None:
     tree.case("stuck", {"case.yml": "description: x\ntables: [daily_sales]\n"})
+    tree.case("lost", {"case.yml": "description: x\ntables: [orders]\nempty: [zebra]\n"})
     result = run_job(tree)
     assert not result.success
+    found = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    assert "not built, because raw_orders failed: " in (found["stuck__daily_sales"].description or "")
+    assert "golden case lost could not run: " in (found["lost__orders"].description or "")
 
 
 def test_the_golden_job_fails_on_a_case_that_cannot_be_read_though_the_location_loads(tree: Tree) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from assay.compare import Column
+from assay.compare import SqlColumn
 from assay.errors import GoldenError
 from assay.golden import store
 from assay.golden.pending import Moved, PendingStore
@@ -18,7 +18,7 @@ from assay.golden.store import Schema
 from tests.golden.tree import FIVE_ORDERS, Tree
 from tests.shop.project import ORDERS, shop_project
 
-SCHEMA = Schema((Column("id", "BIGINT", nullable=False),), ("id",))
+SCHEMA = Schema((SqlColumn("id", "BIGINT", nullable=False),), ("id",))
 MOVED = Moved("inputs", "code", "golden")
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.compare import Column, Tolerance, compare
+from assay.compare import SqlColumn, Tolerance, compare
 from assay.errors import GoldenError
 from assay.golden import store
-from assay.golden.rows import TextRows, load, read_csv, read_ndjson, text_sql
+from assay.golden.rows import CaseRows, load, read_csv, read_ndjson, text_sql
 from assay.golden.store import Schema
 
-SCHEMA = Schema((Column("id", "BIGINT", nullable=False), Column("note", "VARCHAR", nullable=True)), ("id",))
+SCHEMA = Schema((SqlColumn("id", "BIGINT", nullable=False), SqlColumn("note", "VARCHAR", nullable=True)), ("id",))
 
 TYPED = {
     "BOOLEAN": "true",
@@ -53,7 +53,7 @@ def test_every_type_survives_a_golden_file(tmp_path: Path, type_: str) -> None:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"CREATE TABLE t AS SELECT CAST($1 AS {type_}) AS x UNION ALL SELECT NULL", [TYPED[type_]])
         rows = connection.execute("SELECT CAST(x AS VARCHAR) FROM t ORDER BY x").fetchall()
-        schema = Schema((Column("x", type_, nullable=True),))
+        schema = Schema((SqlColumn("x", type_, nullable=True),))
         store.write_golden(tmp_path, "t", schema, rows)
         golden = store.read_golden(tmp_path, "t", schema)
         assert golden is not None
@@ -103,7 +103,7 @@ def test_any_text_survives_in_lists_structs_and_maps_within_each_other(tmp_path:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"CREATE TABLE t AS SELECT CAST($1 AS {type_}) AS x UNION ALL SELECT NULL", [DEEP[type_]])
         rows = connection.execute(f"SELECT {text_sql('x', type_)} FROM t").fetchall()
-        schema = Schema((Column("x", type_, nullable=True),))
+        schema = Schema((SqlColumn("x", type_, nullable=True),))
         store.write_golden(tmp_path, "t", schema, rows)
         golden = store.read_golden(tmp_path, "t", schema)
         assert golden is not None
@@ -120,7 +120,7 @@ def test_deep_values_as_duckdb_writes_them_are_read_as_before(tmp_path: Path) ->
     }
     for type_, text in written.items():
         with duckdb.connect() as connection:
-            rows = TextRows(tmp_path / "t.csv", ("x",), ((text,),), (1,))
+            rows = CaseRows(tmp_path / "t.csv", ("x",), ((text,),), (1,))
             again = load(connection, rows, {"x": type_}, "again")
             assert connection.execute(
                 f"SELECT x IS NOT DISTINCT FROM CAST($1 AS {type_}) FROM {again}", [text]
@@ -162,9 +162,9 @@ def test_what_is_invisible_is_escaped_in_the_file() -> None:
 def test_the_schema_file_says_everything_but_the_rows(tmp_path: Path) -> None:
     schema = Schema(
         (
-            Column("id", "BIGINT", nullable=False),
-            Column("score", "DOUBLE", nullable=True),
-            Column("run", "VARCHAR", True),
+            SqlColumn("id", "BIGINT", nullable=False),
+            SqlColumn("score", "DOUBLE", nullable=True),
+            SqlColumn("run", "VARCHAR", True),
         ),
         ("id",),
         {"score": Tolerance(abs=1e-9)},
@@ -268,5 +268,5 @@ def test_a_value_of_the_wrong_type_names_its_line(tmp_path: Path) -> None:
 
 def test_loading_nothing_makes_an_empty_typed_table() -> None:
     with duckdb.connect() as connection:
-        table = load(connection, TextRows(Path("none"), (), (), ()), {"id": "BIGINT"}, "none")
+        table = load(connection, CaseRows(Path("none"), (), (), ()), {"id": "BIGINT"}, "none")
         assert connection.execute(f"DESCRIBE {table}").fetchall()[0][:2] == ("id", "BIGINT")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from assay.golden.mask import FILE
 from assay.testing.tree import GoldenTree
 from assay.testing.tree import with_graph as with_graph
 from tests.shop.project import ORDERS
@@ -27,5 +28,7 @@ class Tree(GoldenTree):
         """A case whose goldens are accepted as they come; without `files`, the five orders'."""
         if files is not None:
             return super().accepted(name, files)
+        self.golden.mkdir(parents=True, exist_ok=True)
+        (self.golden / FILE).write_text("the key of the tests' goldens\n")
         shutil.copytree(FIVE, self.golden / name)
         return self.golden / name

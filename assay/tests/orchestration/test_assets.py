@@ -17,6 +17,7 @@ from assay.orchestration.jobs import daily_schedule, project_jobs
 from assay.orchestration.metadata import check_results
 from assay.project import Project
 from assay.tables.graph import Graph
+from assay.tables.nodes import Reference
 from assay.tables.results import CheckResult
 from assay.tables.run import Run
 from assay.warehouse.warehouse import DuckDBWarehouse
@@ -154,6 +155,9 @@ def test_definition_metadata_shows_schema_lineage_and_code(tmp_path: Path, insta
     columns = {column.name: column for column in orders.metadata["dagster/column_schema"].columns}
     assert columns["email"].tags == {"classification": "personal"}
     assert not columns["amount"].constraints.nullable
+    assert "not null" not in columns["amount"].constraints.other, "Dagster says so by itself"
+    (reference,) = orders.metadata["dagster/code_references"].code_references
+    assert Path(reference.file_path).name == "orders.py"
     assert orders.code_version
     assert execute(project, instance).success
     event = instance.get_latest_materialization_event(dg.AssetKey("daily_sales"))
@@ -161,6 +165,41 @@ def test_definition_metadata_shows_schema_lineage_and_code(tmp_path: Path, insta
     assert event.asset_materialization is not None
     lineage = event.asset_materialization.metadata["dagster/column_lineage"].value
     assert lineage.deps_by_column["amount"] == [dg.TableColumnDep(dg.AssetKey("orders"), "amount")]
+    schema = event.asset_materialization.metadata["dagster/column_schema"].value
+    described = {column.name: column.description for column in schema.columns}
+    assert described["amount"].endswith(" Comes from orders.amount.")
+
+
+def test_a_check_that_only_warns_is_not_called_blocking_and_says_so(tmp_path: Path) -> None:
+    project = shop_project(tmp_path)
+    warned = Reference(("day",), to="orders", to_columns=("ordered_on",), severity="warn")
+    nodes = dict(project.graph.nodes)
+    nodes["daily_sales"] = dataclasses.replace(project.graph.tables["daily_sales"], references=(warned,))
+    invariants = {name: dataclasses.replace(each, severity="warn") for name, each in project.graph.invariants.items()}
+    project.__dict__["graph"] = Graph(nodes, invariants)
+    checks = [check for asset in build_assets(project) for check in asset.check_specs]
+    for check in checks:
+        assert check.description is not None
+        assert check.description.endswith(".")
+        assert check.blocking == ("Only a warning" not in check.description)
+    assert {check.name for check in checks if not check.blocking} == {warned.name, *invariants}
+    (said,) = [check.description for check in checks if check.name == warned.name]
+    assert said == (
+        "Every day that is not null is found in orders (ordered_on there). "
+        "Only a warning: the table is published all the same."
+    )
+
+
+def test_a_profile_fits_and_has_no_mean_of_what_identifies_things(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    assert execute(shop_project(tmp_path), instance).success
+    event = instance.get_latest_materialization_event(dg.AssetKey("orders"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    profile = event.asset_materialization.metadata["profile"]
+    assert isinstance(profile, dg.TableMetadataValue)
+    rows = {record.data["column"]: record.data for record in profile.records}
+    assert rows["order_id"]["mean"] == ""
+    assert rows["amount"]["mean"] == "34.435"
 
 
 def test_a_partition_run_replaces_its_days_and_records_them(tmp_path: Path, instance: dg.DagsterInstance) -> None:

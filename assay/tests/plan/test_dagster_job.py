@@ -54,6 +54,9 @@ def test_a_check_that_would_fail_fails_the_run_with_the_plan(built: Sample) -> N
     result, metadata = run(built)
     assert not result.success
     assert metadata["plan"].endswith("1 check would fail, 3 skipped")
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "FAILS " in str(failure.event_specific_data)
+    assert "rows rejected, above the budget" in str(failure.event_specific_data)
 
 
 def test_what_would_be_lost_stands_first(built: Sample) -> None:
@@ -61,7 +64,7 @@ def test_what_would_be_lost_stands_first(built: Sample) -> None:
     built.edit("transform/orders.py", "raw_orders.mutate(amount=_.amount * 1)", "raw_orders.filter(_.order_id > 2)")
     _, metadata = run(built)
     assert list(metadata)[:2] == ["plan", "destructive"]
-    assert "**transform.orders** removes 2 of 4 rows" in metadata["destructive"]
+    assert "transform.orders: removes 2 of 4 rows" in metadata["destructive"]
 
 
 def test_an_unknown_table_is_a_clear_failure(built: Sample) -> None:

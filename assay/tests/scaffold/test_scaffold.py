@@ -3,126 +3,24 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import keyword
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pyarrow
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
 
 from assay.commands.new_commands import new_source, new_table
 from assay.contract import Contract
 from assay.errors import PipelineError
-from assay.project import Project
 from assay.scaffold.columns import python_string
 from assay.scaffold.unsaid import EDIT, problems
-from assay.settings import BaseSettings
 from assay.sources import Parquet
-from assay.sources.base import Sources
-from assay.tables.nodes import TableDef
-
-HEAD = '''"""One row per {0}."""
-
-import ibis
-import ibis.expr.datatypes as dt
-import pandera.ibis as pa
-from pandera.typing.ibis import Table
-
-from assay import (internal, personal, public, table)
-from assay.sources import Csv
-
-'''
-ORDERS = (
-    HEAD.format("order")
-    + '''
-class Orders(pa.DataFrameModel):
-    order_id: dt.Int64 = pa.Field(metadata=public, description="The order's number")
-    customer_id: dt.Int64 = pa.Field(metadata=internal, description="Who ordered")
-    amount: dt.Decimal(12, 2) = pa.Field(metadata=internal, description="Euros")
-
-    class Config:
-        unique = ["order_id"]
-
-
-@table(source=Csv("shop_files", "orders.csv"))
-def orders(source: ibis.Table) -> Table[Orders]:
-    """Every order."""
-    return source
-'''
-)
-CUSTOMERS = (
-    HEAD.format("customer")
-    + '''
-class Customers(pa.DataFrameModel):
-    customer_id: dt.Int64 = pa.Field(metadata=internal, description="The customer's number")
-    email: dt.String = pa.Field(metadata=personal, description="Where to write to")
-
-    class Config:
-        unique = ["customer_id"]
-
-
-@table(source=Csv("shop_files", "customers.csv"))
-def customers(source: ibis.Table) -> Table[Customers]:
-    """Every customer."""
-    return source
-'''
-)
-SETTINGS = """class Settings:
-    default_locations: ClassVar[Mapping[str, str]] = {
-        "shop_files": "./data",
-    }
-"""
-
-STAGES = ("extract", "transform", "checks")
-
-numbers = itertools.count()
-Loaded = Callable[[], Project]
-
-
-class ShopSettings(BaseSettings):
-    default_locations = {"shop_files": "./data"}
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loaded:
-    """A project of two extract tables; each call reads its files anew."""
-    package = f"scaffolded_{next(numbers)}"
-    for stage in STAGES:
-        (tmp_path / package / stage).mkdir(parents=True)
-        (tmp_path / package / stage / "__init__.py").touch()
-    (tmp_path / package / "__init__.py").touch()
-    (tmp_path / package / "settings.py").write_text(SETTINGS)
-    (tmp_path / package / "extract" / "orders.py").write_text(ORDERS)
-    (tmp_path / package / "extract" / "customers.py").write_text(CUSTOMERS)
-    (tmp_path / "golden").mkdir()
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return lambda: Project(
-        package, STAGES, tmp_path, lambda: ShopSettings.read({}, root=tmp_path), lambda _: Sources({})
-    )
-
-
-def call(project: Project, command: object, *arguments: str) -> Result:
-    """Run a command; errors of the project come back as the result's exception."""
-    return CliRunner().invoke(command, arguments, obj=project)  # type: ignore[arg-type]
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-
-
-def table(project: Project, name: str) -> TableDef:
-    return project.graph.tables[name]
+from tests.scaffold.started import Loaded, call, contents, table
 
 
 def test_adding_a_table_touches_one_file_and_one_golden_case(load: Loaded, tmp_path: Path) -> None:
@@ -177,12 +75,6 @@ def test_partitions_are_taken_over_with_their_column(load: Loaded, tmp_path: Pat
     assert own == (above if kept else None)
     started = (tmp_path / load().package / "transform" / "later.py").read_text()
     assert (written in started) is kept
-
-
-def test_the_case_of_many_files_gets_one_of_them(load: Loaded, tmp_path: Path) -> None:
-    arguments = ("--kind", "csv", "--location", "shop_files", "--path", "days/orders_*.csv")
-    assert call(load(), new_source, "daily_orders", *arguments).exit_code == 0
-    assert (tmp_path / "golden" / "daily_orders" / "inputs" / "shop_files" / "days" / "orders_1.csv").is_file()
 
 
 def test_what_is_left_to_decide_is_marked_and_told(load: Loaded, tmp_path: Path) -> None:

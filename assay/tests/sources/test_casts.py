@@ -57,6 +57,17 @@ def moment(clock: str) -> dtm.datetime:
         ("INTEGER[]", "[1, 2]", [1, 2]),
         ("INTEGER[]", "[1", None),
         ("STRUCT(a INTEGER)", '{"a": 1}', {"a": 1}),
+        ("DOUBLE[]", "[NaN]", None),
+        ("DOUBLE[]", "[1,]", None),
+        ("JSON", "42", "42"),
+        ("JSON", '"42"', '"42"'),
+        ("JSON", "null", "null"),
+        ("JSON", "", None),
+        ("JSON", "NaN", None),
+        ("JSON", "-Infinity", None),
+        ("JSON", '{"a": [1, nan]}', None),
+        ("JSON", '{"a": 1, }', None),
+        ("JSON", r'{"nan": "Infinity \" ,]"}', r'{"nan": "Infinity \" ,]"}'),
     ],
 )
 def test_a_text_is_a_value_only_if_nothing_is_lost(connection, kind, text, expected):

@@ -78,3 +78,29 @@ def test_a_line_without_an_end(ndjson, monkeypatch):
     monkeypatch.setattr(text, "LONGEST", 100)
     with pytest.raises(SourceError, match="line 2 is longer than 100 bytes"):
         ndjson(f"{ROW}\n{ROW * 2}\n")
+
+
+def test_a_field_may_be_optional(land, tmp_path):
+    (tmp_path / "f.ndjson").write_text('{"id": 1}\n{"id": 2, "name": null}\n{"name": "x"}\n{"id": 3, "colour": 1}\n')
+    found = land(Ndjson("shop", "f.ndjson", optional=("name",)), tmp_path, {"id": "INTEGER", "name": "VARCHAR"})
+    assert found.rows == [(1, None), (2, None)]
+    assert found.reasons == [("ndjson.fields", 3), ("ndjson.fields", 4)]
+
+
+VALUES = ['"42"', "42", "true", '"{}"', '{"a": [1.50, "x"]}', "[]", '"a b"', '""', "1e999", '"2026-01-01"']
+
+
+def test_a_json_column_keeps_the_value_as_it_is(land, tmp_path):
+    lines = [f'{{"value": {value}}}' for value in [*VALUES, "null"]]
+    (tmp_path / "f.ndjson").write_text("\n".join(lines))
+    found = land(Ndjson("shop", "f.ndjson"), tmp_path, {"value": "JSON"})
+    assert [value for (value,) in found.rows] == [*VALUES, None]
+    assert not found.malformed
+
+
+def test_json_within_strings_is_asked_for(land, tmp_path):
+    texts = [json.dumps(value) for value in ["42", '{"a": 1}', "x", "NaN"]]
+    (tmp_path / "f.ndjson").write_text("".join(f'{{"value": {text}}}\n' for text in [*texts, "7"]))
+    found = land(Ndjson("shop", "f.ndjson", json_in_strings=("value",)), tmp_path, {"value": "JSON"})
+    assert found.rows == [("42",), ('{"a": 1}',), ("7",)]
+    assert found.reasons == [("ndjson.cast", 3), ("ndjson.cast", 4)]

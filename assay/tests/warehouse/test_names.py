@@ -17,8 +17,7 @@ import assay
 from assay.compare import compare
 from assay.contract import Contract
 from assay.contract.classification import personal, public
-from assay.golden.rows import TextRows as TextFile
-from assay.golden.rows import load
+from assay.golden.rows import CaseRows, load
 from assay.sources.base import Landing
 from assay.sources.rows import TextRows
 from assay.sql import quoted
@@ -215,6 +214,6 @@ def test_what_is_wrong_with_a_row_that_has_a_column_called_error_is_told_beside_
 def test_a_golden_with_all_of_them_is_read_as_it_was_written(key: tuple[str, ...]) -> None:
     connection = duckdb.connect()
     rows = (tuple(str(place) for place in range(len(NAMES))),)
-    relation = load(connection, TextFile(Path("x"), tuple(NAMES), rows, (1,)), dict.fromkeys(NAMES, "BIGINT"), "__x")
+    relation = load(connection, CaseRows(Path("x"), tuple(NAMES), rows, (1,)), dict.fromkeys(NAMES, "BIGINT"), "__x")
     assert connection.execute(f"FROM {relation}").fetchall() == [tuple(range(len(NAMES)))]
     assert compare(connection, f"FROM {relation}", f"FROM {relation}", key=key).equal

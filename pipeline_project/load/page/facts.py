@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dtm
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from pipeline_project.load.page.campaigns import Period, by_campaign, judged
 from pipeline_project.transform.money import given_away
 
 Rows = list[dict[str, Any]]
@@ -19,19 +21,28 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything the page shows but the run itself. Money in US dollars unless it says EUR."""
+    """Everything the page shows but the run itself. Money in US dollars unless it says EUR.
 
+    Attributes:
+        cut_weeks: weeks of which the data has some days only; they are no part of a line over time.
+    """
+
+    period: Period
     campaigns: Rows
     calendar: Rows
     redeemed_departments: Rows
     departments: Rows
     weekly: Rows
+    cut_weeks: Rows
     metrics: Rows
     calibration: Rows
     drivers: Rows
 
 
 def facts(
+    campaigns: ir.Table,
+    purchases: ir.Table,
+    redemptions: ir.Table,
     campaign_performance: ir.Table,
     department_weekly_sales: ir.Table,
     metrics: ir.Table,
@@ -39,9 +50,14 @@ def facts(
     parts: ir.Table,
 ) -> Facts:
     """Read what the page needs, and no row of a household."""
+    period = Period(**rows(purchases.aggregate(first=purchases.sold_on.min(), last=purchases.sold_on.max()))[0])
     departments = rows(by_department(department_weekly_sales))
+    weekly = rows(by_week(department_weekly_sales, [row["department"] for row in departments[:5]]))
+    cut_weeks = cut(rows(department_weekly_sales.select("week", "week_starts_on").distinct()), period)
+    partial = {row["week_starts_on"] for row in cut_weeks}
     return Facts(
-        campaigns=rows(by_campaign(campaign_performance)),
+        period=period,
+        campaigns=judged(rows(by_campaign(campaigns, campaign_performance, redemptions)), period),
         calendar=rows(
             campaign_performance.group_by(["campaign_id", "week_starts_on"])
             .agg(redemptions=ibis._.redemptions.sum().cast("int64"))
@@ -54,28 +70,22 @@ def facts(
             .order_by(ibis.desc("redemptions"), "department")
         ),
         departments=departments,
-        weekly=rows(by_week(department_weekly_sales, [row["department"] for row in departments[:5]])),
+        weekly=[row for row in weekly if row["week_starts_on"] not in partial],
+        cut_weeks=cut_weeks,
         metrics=rows(metrics.order_by("split", "metric")),
         calibration=rows(by_bin(scores.filter(scores.split == "test"))),
         drivers=rows(by_feature(parts)),
     )
 
 
-def by_campaign(performance: ir.Table) -> ir.Table:
-    """One row per campaign, the earliest first."""
-    return (
-        performance.group_by("campaign_id")
-        .agg(
-            first_week=ibis._.week_starts_on.min(),
-            households=ibis._.households_targeted.max(),
-            redemptions=ibis._.redemptions.sum().cast("int64"),
-            sales=ibis._.sales_value.sum().cast("float64"),
-            sales_eur=ibis._.sales_value_eur.sum().cast("float64"),
-            discounts=given_away(performance).sum().cast("float64"),
-        )
-        .mutate(per_hundred=ibis._.redemptions * 100 / ibis._.households)
-        .order_by("first_week", "campaign_id")
-    )
+def cut(weeks: Rows, period: Period) -> Rows:
+    """The weeks that reach over an edge of the data, with how many of their days it has."""
+    found = []
+    for row in sorted(weeks, key=lambda row: row["week_starts_on"]):
+        days = period.days_of(row["week_starts_on"], row["week_starts_on"] + dtm.timedelta(days=6))
+        if days < 7:
+            found.append(row | {"days": days})
+    return found
 
 
 def by_department(sales: ir.Table) -> ir.Table:
@@ -110,7 +120,11 @@ def by_bin(scores: ir.Table) -> ir.Table:
     return (
         scores.mutate(bin=bins)
         .group_by("bin")
-        .agg(predicted=ibis._.probability.mean().round(12), observed=ibis._.has_redeemed.cast("float64").mean())
+        .agg(
+            predicted=ibis._.probability.mean().round(12),
+            observed=ibis._.has_redeemed.cast("float64").mean(),
+            households=ibis._.count(),
+        )
         .order_by("bin")
     )
 

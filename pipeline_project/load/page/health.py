@@ -10,6 +10,20 @@ from assay.tables.results import Publication
 from pipeline_project.load.page.text import breakable, count, moment
 
 
+def checked(run: Run) -> str:
+    """What the checks said of the tables, as the end of a sentence."""
+    found = [check for item in run.publications for check in item.checks]
+    if not found:
+        return "from tables that earlier runs published."
+    if any(check.blocks for check in found):
+        return "in a run in which a check stopped a table; what was published of it before still stands here."
+    warned = sum(not check.passed for check in found)
+    if not warned:
+        return f"from tables that passed all {count(len(found))} checks of this run."
+    which = "one that only warns" if warned == 1 else f"{count(warned)} that only warn"
+    return f'from tables that passed all checks but <a href="#health">{which}</a>.'
+
+
 def health_section(run: Run) -> str:
     """How the run that made this page went."""
     found = list(run.publications)

@@ -41,5 +41,10 @@ def money(dollars: float) -> str:
     return f"${dollars:,.0f}"
 
 
+def date(day: dtm.date) -> str:
+    """January 1, 2017."""
+    return f"{day:%B} {day.day}, {day.year}"
+
+
 def moment(when: dtm.datetime) -> str:
     return when.strftime("%Y-%m-%d %H:%M UTC")

@@ -35,7 +35,7 @@ def new_table(
     from assay.scaffold import start
 
     names = [part for text in upstream for part in text.replace(",", " ").split()]
-    _tell(project, name, start.new_table(project, name, stage=stage, upstream=names, expression=expression, key=key))
+    _tell(project, start.new_table(project, name, stage=stage, upstream=names, expression=expression, key=key))
 
 
 @click.command("new-source")
@@ -70,7 +70,6 @@ def new_source(
 
     _tell(
         project,
-        name,
         start.new_source(
             project,
             name,
@@ -85,7 +84,7 @@ def new_source(
     )
 
 
-def _tell(project: Project, name: str, started: Started) -> None:
+def _tell(project: Project, started: Started) -> None:
     for verb, paths in (("wrote", started.written), ("changed", started.changed)):
         for path in paths:
             shown = path.relative_to(project.root) if path.is_relative_to(project.root) else path
@@ -97,10 +96,10 @@ def _tell(project: Project, name: str, started: Started) -> None:
     shows_settings = readme.exists() and "| `PIPELINE_SOURCE_" in readme.read_text(encoding="utf-8")
     if shows_settings and any(path.name == "settings.py" for path in started.changed):
         click.echo("  README.md: the new setting's row in its table; `make check` shows how it reads")
-    click.echo(f"\nNext:  fill in the rows of golden/{name}/inputs")
+    click.echo(f"\nNext:  fill in the rows of golden/{started.case}/inputs")
     steps = {
-        f"pipeline golden {name}": "the rows that come out",
-        f"pipeline golden accept {name}": "once they are right",
+        f"pipeline golden {started.case}": "the rows that come out",
+        f"pipeline golden accept {started.case}": "once they are right",
         "pipeline golden coverage": "the rules that no case breaks yet",
         "make check": "what is still missing",
     }

@@ -8,7 +8,7 @@ from assay.compare import Difference, compare, render, visible
 from assay.golden import store
 from assay.golden.case import Case
 from assay.golden.pending import Pending
-from assay.golden.rows import TextRows, load
+from assay.golden.rows import CaseRows, load
 from assay.words import rows_told
 
 SHOWN = 20
@@ -24,7 +24,7 @@ def difference(pending: Pending, case: Case) -> Difference | None:
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         lines = tuple(range(2, len(pending.rows) + 2))
-        rows = TextRows(pending.path, pending.schema.names, pending.rows, lines)
+        rows = CaseRows(pending.path, pending.schema.names, pending.rows, lines)
         return compare(
             connection,
             f"FROM {load(connection, golden.rows, golden.schema.stored_types, 'golden')}",

@@ -23,13 +23,13 @@ from __future__ import annotations
 from assay.compare.engine import compare
 from assay.compare.model import (
     CellChange,
-    Column,
     CompareError,
     Difference,
     KeyProblem,
     RowChange,
     RowSample,
     SchemaChange,
+    SqlColumn,
     Tolerance,
     ToleranceUse,
 )
@@ -38,13 +38,13 @@ from assay.compare.text import render, visible
 
 __all__ = [
     "CellChange",
-    "Column",
     "CompareError",
     "Difference",
     "KeyProblem",
     "RowChange",
     "RowSample",
     "SchemaChange",
+    "SqlColumn",
     "Tolerance",
     "ToleranceUse",
     "compare",

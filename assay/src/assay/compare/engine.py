@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assay.compare.keyed import Keyed
-from assay.compare.model import Column, CompareError, Difference, KeyProblem, Tolerance
+from assay.compare.model import CompareError, Difference, KeyProblem, SqlColumn, Tolerance
 from assay.compare.multiset import Multiset, numbered
 from assay.compare.samples import Sampler
 from assay.compare.schema import describe, match, schema_changes
@@ -30,8 +30,8 @@ def compare(
     volatile: Collection[str] = (),
     masked: Collection[str] = (),
     max_samples: int = 10,
-    expected_columns: Sequence[Column] | None = None,
-    actual_columns: Sequence[Column] | None = None,
+    expected_columns: Sequence[SqlColumn] | None = None,
+    actual_columns: Sequence[SqlColumn] | None = None,
     exact_rows: int = EXACT_ROWS,
 ) -> Difference:
     """How the rows of query `actual` differ from those of query `expected`.
@@ -43,7 +43,7 @@ def compare(
         key: the columns that identify a row; without any, the tables are compared as multisets.
         tolerances: per FLOAT or DOUBLE column. Without a key, rows equal in all other columns are paired in order.
         volatile: columns compared by type and by being null only.
-        masked: columns whose values samples show as hashes.
+        masked: columns whose values samples show as numbers, which tell equal ones from others.
         max_samples: how many changed, added and removed rows to show, each.
         expected_columns, actual_columns: the schemas to compare, where the queries' own do not say everything
             (nullability; a column stored as text).
@@ -81,7 +81,7 @@ def compare(
     return Keyed(connection, sampler, expected, actual, keys, pairs, base, exact).compare()
 
 
-def _check_names(uses: Mapping[str, Collection[str]], columns: Sequence[Column]) -> None:
+def _check_names(uses: Mapping[str, Collection[str]], columns: Sequence[SqlColumn]) -> None:
     known = {column.name for column in columns}
     for use, names in uses.items():
         for name in names:
@@ -89,7 +89,7 @@ def _check_names(uses: Mapping[str, Collection[str]], columns: Sequence[Column])
                 raise CompareError(f"{use} column '{name}' does not exist", fix=f"Columns: {', '.join(sorted(known))}.")
 
 
-def _missing(key: Sequence[str], left: Sequence[Column], right: Sequence[Column]) -> tuple[KeyProblem, ...]:
+def _missing(key: Sequence[str], left: Sequence[SqlColumn], right: Sequence[SqlColumn]) -> tuple[KeyProblem, ...]:
     found = {pair[0].name for pair in match(left, right)}
     return tuple(KeyProblem("actual", "missing", 0, ({name: None},)) for name in key if name not in found)
 

@@ -17,7 +17,7 @@ class CompareError(PipelineError):
 
 
 @dataclass(frozen=True)
-class Column:
+class SqlColumn:
     """A column of one side; `nullable` is None where it is not known."""
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from assay.compare.model import Column, Difference, RowSample
+from assay.compare.model import Difference, RowSample, SqlColumn
 from assay.compare.samples import Sampler
 from assay.compare.sql import Pair, companion, fingerprint, names
 from assay.sql import quoted
@@ -162,5 +162,5 @@ def numbered(expected: str, actual: str, pairs: list[Pair]) -> tuple[str, str, l
         order = ", ".join(quoted(getattr(pair, name).name) for pair in loose)
         partition = f"PARTITION BY {by} " if by else ""
         queries.append(f"SELECT *, row_number() OVER ({partition}ORDER BY {order}) AS __nth FROM ({query})")
-    nth = Column("__nth", "BIGINT")
+    nth = SqlColumn("__nth", "BIGINT")
     return queries[0], queries[1], [*strict, Pair(nth, nth)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ class Sampler:
     connection: duckdb.DuckDBPyConnection
     masked: frozenset[str]
     limit: int
+    _seen: dict[str, dict[str, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def rows(self, names: Sequence[str], query: str, order: str) -> list[dict[str, str | None]]:
         """Columns `names` of the first rows of `query`, as text."""
@@ -36,15 +36,14 @@ class Sampler:
         return [{name: self.text(name, value) for name, value in zip(names, row, strict=True)} for row in found]
 
     def text(self, column: str, value: str | None) -> str | None:
-        """The value, or a hash of it: equal values have equal hashes, so a change still shows."""
-        return mask(value) if column in self.masked else value
+        """The value, or in its place a number: equal values of a column have the same, so a change still shows.
 
-
-def mask(value: str | None) -> str | None:
-    """A classified value as it may be shown."""
-    if value is None:
-        return None
-    return f"masked:{hashlib.sha256(value.encode()).hexdigest()[:12]}"
+        The number counts the values shown so far. No value can be guessed from it, as from a hash one can.
+        """
+        if value is None or column not in self.masked:
+            return value
+        seen = self._seen.setdefault(column, {})
+        return f"masked:{seen.setdefault(value, len(seen) + 1)}"
 
 
 def delta(expected: str | None, actual: str | None, *types: str) -> str | None:

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from assay.compare.model import Column, SchemaChange
+from assay.compare.model import SchemaChange, SqlColumn
 
 if TYPE_CHECKING:
     import duckdb
 
 
-def describe(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Column, ...]:
+def describe(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[SqlColumn, ...]:
     """Names and types of a query's columns. A query does not tell nullability: it is None."""
     rows = connection.execute(f"DESCRIBE SELECT * FROM ({query})").fetchall()
-    return tuple(Column(name, type_) for name, type_, *_ in rows)
+    return tuple(SqlColumn(name, type_) for name, type_, *_ in rows)
 
 
-def match(expected: Sequence[Column], actual: Sequence[Column]) -> list[tuple[Column, Column]]:
+def match(expected: Sequence[SqlColumn], actual: Sequence[SqlColumn]) -> list[tuple[SqlColumn, SqlColumn]]:
     """Columns of both sides that belong together: by exact name, else by name ignoring case; in expected order."""
     exact = {column.name: column for column in actual}
     taken = {column.name for column in expected if column.name in exact}
     folded = {column.name.casefold(): column for column in actual if column.name not in taken}
-    pairs: list[tuple[Column, Column]] = []
+    pairs: list[tuple[SqlColumn, SqlColumn]] = []
     for column in expected:
         if column.name in exact:
             pairs.append((column, exact[column.name]))
@@ -31,7 +31,7 @@ def match(expected: Sequence[Column], actual: Sequence[Column]) -> list[tuple[Co
     return pairs
 
 
-def schema_changes(expected: Sequence[Column], actual: Sequence[Column]) -> tuple[SchemaChange, ...]:
+def schema_changes(expected: Sequence[SqlColumn], actual: Sequence[SqlColumn]) -> tuple[SchemaChange, ...]:
     """Every difference: types and names first, then lost and new columns, then the order of the common ones."""
     pairs = match(expected, actual)
     changes: list[SchemaChange] = []
@@ -53,5 +53,5 @@ def schema_changes(expected: Sequence[Column], actual: Sequence[Column]) -> tupl
     return tuple(changes)
 
 
-def _null(column: Column) -> str:
+def _null(column: SqlColumn) -> str:
     return "NULL" if column.nullable else "NOT NULL"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assay.compare.model import Column, CompareError, Tolerance
+from assay.compare.model import CompareError, SqlColumn, Tolerance
 from assay.sql import quoted
 
 _FLOATS = {"FLOAT", "DOUBLE"}
@@ -57,8 +57,8 @@ def _converts(left: str, left_type: str, right: str, right_type: str) -> str:
 class Pair:
     """A column that both sides have, and how its values are compared."""
 
-    expected: Column
-    actual: Column
+    expected: SqlColumn
+    actual: SqlColumn
     tolerance: Tolerance | None = None
     volatile: bool = False
 
@@ -154,7 +154,7 @@ def sum_of_hashes(columns: list[str]) -> str:
     return f"sum((hash({', '.join(columns)}) >> 1)::BIGINT)"
 
 
-def check_tolerance(column: Column, tolerance: Tolerance, *, key: bool) -> None:
+def check_tolerance(column: SqlColumn, tolerance: Tolerance, *, key: bool) -> None:
     """Raises CompareError where a tolerance is not allowed."""
     if key or not is_float(column.type):
         kind = "the key" if key else column.type

@@ -20,7 +20,7 @@ from assay.contract import Contract
 from assay.errors import GoldenError, did_you_mean
 from assay.golden.case import Case
 from assay.golden.inputs import Inputs
-from assay.golden.rows import TextRows, load, read_rows
+from assay.golden.rows import CaseRows, load, read_rows
 from assay.sql import quoted as quote
 from assay.tables.graph import Graph
 from assay.tables.nodes import TableDef
@@ -69,9 +69,9 @@ def _publish(session: Session, table: TableDef, file: Path | None, case: Case) -
 def _given_rows(session: Session, table: TableDef, contract: Contract, file: Path | None, case: Case) -> str:
     """The rows of a given table as a typed temporary table; returns its quoted name."""
     types = contract.duckdb_columns
-    rows = read_rows(file) if file else TextRows(case.folder / "case.yml", (), (), ())
+    rows = read_rows(file) if file else CaseRows(case.folder / "case.yml", (), (), ())
     if not rows.columns:
-        rows = TextRows(rows.path, tuple(types), (), ())
+        rows = CaseRows(rows.path, tuple(types), (), ())
     for name in rows.columns:
         if name not in types:
             hint = did_you_mean(name, types, f"Columns: {', '.join(types)}.", written="'{}'")
@@ -116,7 +116,7 @@ def _returning(table: TableDef, session: Session, file: Path) -> TableDef:
     return dataclasses.replace(table, function=function, source=None, source_parameter=None, engine="python")
 
 
-def _returned_columns(table: TableDef, rows: TextRows) -> dict[str, str]:
+def _returned_columns(table: TableDef, rows: CaseRows) -> dict[str, str]:
     """Names and types: the contract's, or those of a header `name:TYPE`."""
     known = Contract.of(table.model).duckdb_columns
     columns = {}

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from assay.build import BuildResult
-from assay.compare import Column, Difference, compare, describe
-from assay.compare.samples import mask
+from assay.compare import Difference, SqlColumn, compare, describe
 from assay.contract import Contract
 from assay.contract.classification import is_masked
 from assay.errors import GoldenError
 from assay.golden import store
 from assay.golden.inputs import build_names
+from assay.golden.mask import Mask, project_mask
 from assay.golden.opened import OpenedCase
 from assay.golden.pending import PendingStore, fingerprints
 from assay.golden.result import Comparison, TableResult
-from assay.golden.rows import TextRows, load, text_sql
+from assay.golden.rows import CaseRows, load, text_sql
 from assay.golden.store import REJECTS, Golden, Schema, Values
 from assay.project import Project
-from assay.sql import literal
 from assay.sql import quoted as quote
 from assay.tables.code_version import source_location
 from assay.tables.nodes import TableDef
@@ -32,10 +32,10 @@ from assay.warehouse.quarantine.keep import classes_of
 PREVIEW = 10
 REJECTS_SCHEMA = Schema(
     (
-        Column("reason_codes", "VARCHAR[]", nullable=False),
-        Column("source_file", "VARCHAR", nullable=True),
-        Column("source_line", "BIGINT", nullable=True),
-        Column("payload", "JSON", nullable=False),
+        SqlColumn("reason_codes", "VARCHAR[]", nullable=False),
+        SqlColumn("source_file", "VARCHAR", nullable=True),
+        SqlColumn("source_line", "BIGINT", nullable=True),
+        SqlColumn("payload", "JSON", nullable=False),
     )
 )
 
@@ -144,7 +144,7 @@ class Judge:
         nullable = {column.name: column.nullable for column in contract.columns}
         relation = self.opened.session.relation(table)
         columns = tuple(
-            Column(column.name, column.type, nullable.get(column.name))
+            SqlColumn(column.name, column.type, nullable.get(column.name))
             for column in describe(self.opened.session.connection, f"FROM {relation}")
         )
         masked = tuple(column.name for column in columns if is_masked(classes.get(column.name)))
@@ -171,7 +171,7 @@ class Judge:
         if golden is None and not rows:
             self._drop(name)
             return None
-        texts = TextRows(Path(name), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))
+        texts = CaseRows(Path(name), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))
         relation = load(self.opened.session.connection, texts, REJECTS_SCHEMA.stored_types, "__rejected")
         return self._compare(Actual(name, relation, REJECTS_SCHEMA, len(rows)), golden)
 
@@ -189,7 +189,7 @@ class Judge:
             values = json.loads(payload)
             classes = classes_of(contract, reasons, values)
             shown = {
-                name: _masked(value)
+                name: self._mask.text(value)
                 if is_masked(classes.get(name)) and not (all_open and name.startswith("_"))
                 else value
                 for name, value in values.items()
@@ -219,11 +219,11 @@ class Judge:
         masked = set(actual.schema.masked) | set(golden.schema.masked)
         expected = load(connection, golden.rows, golden.schema.stored_types, "__expected")
         already = set(golden.schema.masked)
-        left = _select(golden.schema, expected, masked - already)
+        left = _select(golden.schema, expected, self._masked(masked - already))
         return compare(
             connection,
             left,
-            _select(actual.schema, actual.relation, masked),
+            _select(actual.schema, actual.relation, self._masked(masked)),
             key=golden.schema.key,
             tolerances=golden.schema.tolerance,
             volatile=golden.schema.volatile,
@@ -234,7 +234,7 @@ class Judge:
     def _text_rows(self, actual: Actual) -> list[Values]:
         """The rows as text, sorted by the key; proven to read back as the same values."""
         connection = self.opened.session.connection
-        query = _select(actual.schema, actual.relation, set(actual.schema.masked))
+        query = _select(actual.schema, actual.relation, self._masked(actual.schema.masked))
         order = ", ".join(f"q.{quote(name)}" for name in actual.schema.key or actual.schema.names)
         texts = ", ".join(text_sql(f"q.{quote(name)}", type_) for name, type_ in actual.schema.stored_types.items())
         found = connection.execute(f"SELECT {texts} FROM ({query}) AS q ORDER BY {order}").fetchall()
@@ -245,7 +245,7 @@ class Judge:
         lines = tuple(range(1, len(rows) + 1))
         again = load(
             connection,
-            TextRows(Path(where), actual.schema.names, tuple(rows), lines),
+            CaseRows(Path(where), actual.schema.names, tuple(rows), lines),
             actual.schema.stored_types,
             "__written",
         )
@@ -253,6 +253,13 @@ class Judge:
         if not lost.equal:
             raise GoldenError("its values cannot be written as text and read back", where=where, fix="Cast the column.")
         return rows
+
+    @cached_property
+    def _mask(self) -> Mask:
+        return project_mask(self.project)
+
+    def _masked(self, names: Iterable[str]) -> dict[str, str]:
+        return {name: self._mask.sql(name) for name in names}
 
     def _keep(self, actual: Actual, rows: Sequence[Values], refused: str | None = None) -> Path | None:
         if self.keep is None:
@@ -273,7 +280,7 @@ class Judge:
         if all(check.name in expected for check in checks if check.blocks):
             self._drop(table.name)
             return
-        columns = tuple(Column(column.name, column.sql_type, column.nullable) for column in contract.columns)
+        columns = tuple(SqlColumn(column.name, column.sql_type, column.nullable) for column in contract.columns)
         self._keep(Actual(table.name, "", Schema(columns, contract.key)), (), reason)
 
     def _drop(self, name: str) -> None:
@@ -284,16 +291,7 @@ class Judge:
                 self.notes.append(str(error))
 
 
-def _select(schema: Schema, relation: str, masked: set[str]) -> str:
-    columns = [f"{_masked_sql(name)} AS {quote(name)}" if name in masked else quote(name) for name in schema.names]
+def _select(schema: Schema, relation: str, masked: Mapping[str, str]) -> str:
+    """The rows of `relation`, some columns masked by the SQL given for them."""
+    columns = [f"{masked[name]} AS {quote(name)}" if name in masked else quote(name) for name in schema.names]
     return f"SELECT {', '.join(columns)} FROM {relation}"
-
-
-def _masked_sql(name: str) -> str:
-    """The SQL of `compare.samples.mask`."""
-    text = f"CAST({quote(name)} AS VARCHAR)"
-    return f"CASE WHEN {quote(name)} IS NOT NULL THEN {literal('masked:')} || left(sha256({text}), 12) END"
-
-
-def _masked(value: object) -> str | None:
-    return None if value is None else mask(value if isinstance(value, str) else json.dumps(value))

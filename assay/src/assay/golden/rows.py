@@ -31,7 +31,7 @@ _NESTS = re.compile(r"\[|\b(?:STRUCT|MAP)\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class TextRows:
+class CaseRows:
     """Rows of text and null: `rows[i]` stands on line `lines[i]` of `path`."""
 
     path: Path
@@ -45,12 +45,12 @@ class TextRows:
         return GoldenError(what, where=shown(self.path) + line, fix=fix)
 
 
-def read_rows(path: Path) -> TextRows:
+def read_rows(path: Path) -> CaseRows:
     """Read a `.csv` or `.ndjson` file; raises GoldenError naming file and line."""
     return read_csv(path) if path.suffix == ".csv" else read_ndjson(path)
 
 
-def read_csv(path: Path) -> TextRows:
+def read_csv(path: Path) -> CaseRows:
     """A CSV file with a header, `,` and `"`; `\\N` is null."""
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     rows: list[tuple[str | None, ...]] = []
@@ -76,10 +76,10 @@ def read_csv(path: Path) -> TextRows:
     if not header:
         raise GoldenError("has no header", where=f"{shown(path)}:1", fix="The first line names the columns.")
     _check_names(header, path)
-    return TextRows(path, tuple(header), tuple(rows), tuple(lines))
+    return CaseRows(path, tuple(header), tuple(rows), tuple(lines))
 
 
-def read_ndjson(path: Path, *, columns: Sequence[str] = ()) -> TextRows:
+def read_ndjson(path: Path, *, columns: Sequence[str] = ()) -> CaseRows:
     """One JSON object a line. With `columns`, every object has exactly these; else the first one names them."""
     rows: list[tuple[str | None, ...]] = []
     lines: list[int] = []
@@ -102,7 +102,7 @@ def read_ndjson(path: Path, *, columns: Sequence[str] = ()) -> TextRows:
         rows.append(tuple(as_text(found[name]) for name in names))
         lines.append(number)
     _check_names(names, path)
-    return TextRows(path, names, tuple(rows), tuple(lines))
+    return CaseRows(path, names, tuple(rows), tuple(lines))
 
 
 def as_text(value: Any) -> str | None:
@@ -143,7 +143,7 @@ def text_sql(expression: str, type_: str) -> str:
     )
 
 
-def load(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str], name: str) -> str:
+def load(connection: duckdb.DuckDBPyConnection, rows: CaseRows, types: Mapping[str, str], name: str) -> str:
     """Make a temporary table `name` of the rows, each column cast to its type; returns its quoted name.
 
     `types` may have columns that the rows do not have: these become null. A table of that name is replaced.
@@ -165,7 +165,7 @@ def load(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[s
     return f"temp.{quote(name)}"
 
 
-def _wrong_value(connection: duckdb.DuckDBPyConnection, rows: TextRows, types: Mapping[str, str]) -> GoldenError:
+def _wrong_value(connection: duckdb.DuckDBPyConnection, rows: CaseRows, types: Mapping[str, str]) -> GoldenError:
     """The first value, by line, that is not of its column's type."""
     wrong: list[tuple[int, str, str]] = []
     for name, type_ in types.items():

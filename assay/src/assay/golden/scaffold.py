@@ -74,10 +74,16 @@ def _inputs(project: Project, folder: Path, tables: Sequence[str]) -> Iterable[t
     for table in tables:
         source = graph.tables[table].source
         if source is not None:
-            path = str(getattr(source, "topic", None) or getattr(source, "path", "")).strip("/")
-            path = re.sub(r"[*?]+", "1", path)  # a file that the glob means, not one of the glob's name
+            path = example_path(str(getattr(source, "topic", None) or getattr(source, "path", "")).strip("/"))
             ending = ".ndjson" if source.incremental else ".csv" if path.endswith(".parquet") else ""
             yield folder / "inputs" / source.location / f"{path}{ending}", _source_header(graph.tables[table], ending)
+
+
+def example_path(pattern: str) -> str:
+    """A path that the pattern matches, as a file is called."""
+    path = re.sub(r"\[!.[^]]*\]", "_", pattern.replace("**/", ""))
+    path = re.sub(r"\[(.)[^]]*\]", r"\1", path)
+    return path.replace("*", "1").replace("?", "1")
 
 
 def _upstream(project: Project, tables: Sequence[str]) -> list[str]:
@@ -126,14 +132,20 @@ def _header(table: TableDef) -> str:
 
 
 def _source_header(table: TableDef, ending: str) -> str:
-    assert table.source is not None
-    if ending == ".csv" or str(getattr(table.source, "path", "")).endswith(".csv"):
-        return _line(table.source.columns or Contract.of(table.model).duckdb_columns)
-    return ""
+    """The header of a CSV file, as the source reads it; nothing for other files and where it has none."""
+    from assay.contract import Contract
+    from assay.sources.delimited import Csv
+
+    source = table.source
+    assert source is not None
+    names = source.columns or Contract.of(table.model).duckdb_columns
+    if ending == ".csv":
+        return _line(names)
+    return _line(names, source.delimiter) if isinstance(source, Csv) and source.header else ""
 
 
-def _line(values: Iterable[str]) -> str:
+def _line(values: Iterable[str], delimiter: str = ",") -> str:
     """A line of CSV."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
+    csv.writer(text, lineterminator="\n", delimiter=delimiter).writerow(values)
     return text.getvalue()

@@ -18,9 +18,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field
 
-from assay.compare import Column, Tolerance
+from assay.compare import SqlColumn, Tolerance
 from assay.errors import GoldenError, PipelineError
-from assay.golden.rows import TextRows, as_text, is_deep, read_ndjson
+from assay.golden.rows import CaseRows, as_text, is_deep, read_ndjson
 from assay.golden.yaml_file import Names, Strict, YamlFile, read, shown, told
 from assay.sources.strict_json import JsonError, loads
 from assay.warehouse.session import write_atomically
@@ -41,10 +41,10 @@ class Schema:
         columns: with types and nullability, in order.
         key: the columns that identify a row; none compares multisets.
         tolerance, volatile: see `assay/compare`.
-        masked: columns whose values stand as hashes.
+        masked: columns whose values stand masked, see `mask.py`.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[SqlColumn, ...]
     key: tuple[str, ...] = ()
     tolerance: Mapping[str, Tolerance] = field(default_factory=dict)
     volatile: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Schema:
 class Golden:
     """One expected table. `pinned` is whether it has a schema file."""
 
-    rows: TextRows
+    rows: CaseRows
     schema: Schema
     pinned: bool
 
@@ -156,15 +156,15 @@ def too_large(what: str, where: str) -> GoldenError:
     )
 
 
-def declared(column: Column) -> str:
+def declared(column: SqlColumn) -> str:
     """`BIGINT NOT NULL`, or `BIGINT`."""
     return f"{column.type} NOT NULL" if column.nullable is False else column.type
 
 
-def parse_column(name: str, text: str) -> Column:
+def parse_column(name: str, text: str) -> SqlColumn:
     """The column that `declared` wrote."""
     type_ = text.removesuffix(" NOT NULL")
-    return Column(name, type_, nullable=type_ == text)
+    return SqlColumn(name, type_, nullable=type_ == text)
 
 
 class _SchemaFile(Strict):
@@ -208,7 +208,7 @@ def _read_tolerance(source: YamlFile, name: str, given: Any) -> Tolerance:
         raise source.error(error.what, "tolerance", name) from None
 
 
-def _check_whole(source: YamlFile, rows: TextRows, path: Path) -> None:
+def _check_whole(source: YamlFile, rows: CaseRows, path: Path) -> None:
     fix = "If the edit is meant, delete the lines `rows` and `content_hash` of the schema file."
     count, known = source.values.get("rows"), source.values.get("content_hash")
     if count is not None and count != len(rows.rows):

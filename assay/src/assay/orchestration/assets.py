@@ -16,12 +16,19 @@ from assay.contract import Contract
 from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
 from assay.orchestration.history import together
-from assay.orchestration.metadata import PARTITION_ROWS, check_results, definition_metadata, publication_metadata
+from assay.orchestration.metadata import (
+    PARTITION_ROWS,
+    check_results,
+    definition_metadata,
+    publication_metadata,
+    sentence,
+)
+from assay.orchestration.origin import code_references
 from assay.orchestration.resources import WarehouseResource, sources_resource
 from assay.project import Project
 from assay.tables.code_version import code_version
 from assay.tables.graph import Graph
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
 from assay.tables.partitions import PartitionRange, Partitions
 from assay.tables.results import AuditFailed
 
@@ -49,7 +56,7 @@ def build_assets(project: Project) -> tuple[dg.AssetsDefinition, ...]:
     with warnings.catch_warnings():
         # `backfill_policy` is beta, and the only way to build a range of partitions in one run.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return tuple(_accepted(node, project.graph) for node in project.graph)
+        return tuple(_accepted(node, project) for node in project.graph)
 
 
 def unpartitioned(project: Project) -> Sequence[dg.AssetsDefinition]:
@@ -83,10 +90,10 @@ def check_names(node: Node, graph: Graph) -> list[str]:
     return names + [invariant.name for invariant in graph.invariants_of(node.name)]
 
 
-def _accepted(node: Node, graph: Graph) -> dg.AssetsDefinition:
+def _accepted(node: Node, project: Project) -> dg.AssetsDefinition:
     """The asset; raises WiringError where Dagster refuses the node's name, owner, tags or stage."""
     try:
-        return _asset(node, graph)
+        return _asset(node, project)
     except (dg.DagsterError, CheckError) as error:
         raise WiringError(
             f"Dagster refuses '{node.name}': {' '.join(str(error).split())}",
@@ -95,7 +102,8 @@ def _accepted(node: Node, graph: Graph) -> dg.AssetsDefinition:
         ) from error
 
 
-def _asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
+def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
+    graph = project.graph
     partitions = node.partitions if isinstance(node, TableDef) else None
     kinds = {"duckdb", "table"} if isinstance(node, TableDef) else {"file"}
     if isinstance(node, TableDef) and node.engine == "python":
@@ -106,7 +114,7 @@ def _asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         group_name=node.stage,
         deps=[_dependency(partitions, graph.tables[name]) for name in graph.upstream_of(node.name)],
         description="\n\n".join(text for text in (node.grain, node.description) if text),
-        metadata=definition_metadata(node),
+        metadata={**definition_metadata(node), **code_references(node, project)},
         kinds=kinds,
         owners=[node.owner] if node.owner else None,
         tags=dict(node.tags),
@@ -115,7 +123,9 @@ def _asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
         required_resource_keys={"warehouse", "sources"},
         check_specs=[
-            dg.AssetCheckSpec(name, asset=node.name, blocking=True, description=_describe(name, node, graph))
+            dg.AssetCheckSpec(
+                name, asset=node.name, blocking=_blocks(name, node, graph), description=_describe(name, node, graph)
+            )
             for name in check_names(node, graph)
         ],
     )
@@ -247,7 +257,20 @@ def dagster_partitions(partitions: Partitions) -> dg.PartitionsDefinition[str]:
     return (dg.MonthlyPartitionsDefinition if partitions.unit == "month" else dg.DailyPartitionsDefinition)(**times)
 
 
+def _blocks(name: str, node: Node, graph: Graph) -> bool:
+    """Whether a failure of the check keeps the table from being published, ever."""
+    declared = _declared(name, node, graph)
+    return declared is None or declared.severity == "error"
+
+
+def _declared(name: str, node: Node, graph: Graph) -> Reference | InvariantDef | None:
+    """What declares the check, where that is not the contract."""
+    references = {each.name: each for each in node.references} if isinstance(node, TableDef) else {}
+    return references.get(name) or graph.invariants.get(name)
+
+
 def _describe(name: str, node: Node, graph: Graph) -> str:
+    """What the check says, as sentences."""
     fixed = {
         "schema": "Columns and types are exactly the contract's.",
         "rows_valid": "Every row keeps the contract's rules; broken rows are set aside inside the budget.",
@@ -256,6 +279,15 @@ def _describe(name: str, node: Node, graph: Graph) -> str:
     }
     if name in fixed:
         return fixed[name]
-    if name in graph.invariants:
-        return graph.invariants[name].description
-    return name.replace("_", " ").capitalize() + "."
+    declared = _declared(name, node, graph)
+    if declared is None:
+        assert isinstance(node, TableDef)
+        texts = {rule.code: rule.description for rule in Contract.of(node.model).table_rules}
+        return sentence(texts[name])
+    if isinstance(declared, InvariantDef):
+        said = sentence(declared.description or name.replace("_", " "))
+    else:
+        theirs = declared.to_columns if declared.to_columns not in ((), declared.columns) else ()
+        named = f" ({', '.join(theirs)} there)" if theirs else ""
+        said = f"Every {' and '.join(declared.columns)} that is not null is found in {declared.to}{named}."
+    return said if declared.severity == "error" else f"{said} Only a warning: the table is published all the same."

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assay.errors import PipelineError
+from assay.orchestration.origin import sign
 from assay.plan.model import Plan
 from assay.plan.planner import make_plan
 from assay.plan.text import full_name, headline, render
@@ -32,14 +33,16 @@ def dry_run_job(project: Project) -> dg.JobDefinition:
 
     @dg.op(name="plan", out=dg.Out(dg.Nothing), description="What a run would change; nothing real is written.")
     def plan(context: dg.OpExecutionContext, config: DryRunConfig) -> None:
+        sign(context.instance, context.run, project.root)
         try:
             partition = PartitionRange.parse(config.partition) if config.partition else None
             made = make_plan(project, config.tables, partition=partition, removed_limit=config.removed_limit)
         except PipelineError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
-        context.log.info(render(made))
+        context.log.info("\n".join([made.footer, *failures(made), *losses(made), "", render(made)]))
         if made.exit_code in (1, 3):
-            raise dg.Failure(made.footer, metadata=plan_metadata(made), allow_retries=False)
+            told = "\n".join([made.footer, *failures(made), *losses(made)])
+            raise dg.Failure(told, metadata=plan_metadata(made), allow_retries=False)
         context.add_output_metadata(plan_metadata(made))
 
     @dg.job(
@@ -53,12 +56,25 @@ def dry_run_job(project: Project) -> dg.JobDefinition:
     return job
 
 
+def failures(plan: Plan) -> list[str]:
+    """Which tables would fail and why, a line each."""
+    return [
+        f"FAILS {full_name(node)}: {told}"
+        for node in plan.failed
+        for told in [f"{check.name}: {check.summary}" for check in node.blocking] or [node.error or ""]
+    ]
+
+
+def losses(plan: Plan) -> list[str]:
+    """What published data the plan would lose, a line each."""
+    return [f"DESTRUCTIVE {full_name(node)}: {each.detail}" for node in plan.destructive for each in node.destructive]
+
+
 def plan_metadata(plan: Plan) -> dict[str, Any]:
-    """The plan as a step's metadata: the line, the loss, the tables, the whole text and the proof."""
+    """The plan as a step's metadata: the line, what is lost, the tables, the whole text and the proof."""
     found: dict[str, Any] = {"plan": plan.footer}
-    if plan.destructive:
-        lines = [f"- **{full_name(node)}** {each.detail}" for node in plan.destructive for each in node.destructive]
-        found["destructive"] = dg.MetadataValue.md("\n".join(lines))
+    if lost := losses(plan):
+        found["destructive"] = dg.MetadataValue.text("; ".join(lost).replace("DESTRUCTIVE ", ""))
     records = [
         dg.TableRecord(
             {
@@ -75,7 +91,7 @@ def plan_metadata(plan: Plan) -> dict[str, Any]:
     if records:
         names = ["table", "what", "why", "rows", "added", "removed", "changed"]
         found["tables"] = dg.TableMetadataValue(records, dg.TableSchema([dg.TableColumn(name) for name in names]))
-    found["details"] = dg.MetadataValue.md(f"```\n{render(plan)}\n```")
+    found["details"] = dg.MetadataValue.md(f"```text\n{render(plan)}\n```")
     found["proof"] = plan.proof
     return found
 

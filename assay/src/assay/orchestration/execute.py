@@ -82,7 +82,7 @@ def execute(
     """
     import dagster as dg
 
-    from assay.orchestration import history
+    from assay.orchestration import history, origin
     from assay.orchestration.assets import PARTITION_TAG
     from assay.orchestration.jobs import PIPELINE
 
@@ -107,6 +107,7 @@ def execute(
     with (
         history.told(home),
         history.instance(home) as instance,
+        origin.located(instance, project, PIPELINE),
         listening(listen),
         noted() as arrived,
     ):
@@ -114,7 +115,7 @@ def execute(
             instance=instance,
             asset_selection=[dg.AssetKey(name) for name in names],
             run_id=run_id,
-            tags={**tags, **history.process_tag(run_id)},
+            tags={**tags, **origin.terminal_tags(project.root), **history.process_tag(run_id)},
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )

@@ -187,8 +187,8 @@ def told(home: Path) -> Iterator[None]:
         ) from error
 
 
-PROCESS = "pipeline/process"
-"""The tag that says which process executes a run."""
+PROCESS = ".dagster/pipeline_process"
+"""The tag that says which process executes a run; the UI hides what begins like this."""
 GOING_ON = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -12,13 +12,22 @@ from assay.tables.code_version import source_location
 from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
 
+if TYPE_CHECKING:
+    from assay.contract.columns import Column
+
 PARTITION_ROWS = "dagster/partition_row_count"
+ORIGINS = 4
+"""So many columns that a column comes from are named."""
+WIDE = 28
+"""So many characters of a value stand in a profile."""
+
+Lineage = Mapping[str, Iterable[tuple[str, str]]]
 
 
 def definition_metadata(node: TableDef | ExportDef) -> dict[str, Any]:
     """What is known before any run: relation, contract, and where the code stands."""
     _, line = source_location(node)
-    # Dagster's own code references are beta and hold a machine's absolute path; this text travels.
+    # Beside `code_references`, which lead into an editor or a repository: this text travels.
     found: dict[str, Any] = {"code": f"{node.module}, line {line}"}
     if isinstance(node, TableDef):
         found["dagster/table_name"] = f"{node.stage}.{node.name}"
@@ -27,22 +36,40 @@ def definition_metadata(node: TableDef | ExportDef) -> dict[str, Any]:
     return found
 
 
-def column_schema(contract: Contract) -> dg.TableSchema:
-    """The contract as Dagster's column schema."""
+def column_schema(contract: Contract, lineage: Lineage | None = None) -> dg.TableSchema:
+    """The contract as Dagster's column schema, with where each column's values come from, if that is known."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name=column.name,
                 type=column.sql_type,
-                description=column.description,
+                description=_about(column, (lineage or {}).get(column.name, ())),
                 constraints=dg.TableColumnConstraints(
-                    nullable=column.nullable, unique=column.unique, other=list(column.constraints)
+                    nullable=column.nullable,
+                    unique=column.unique,
+                    # Dagster shows these two by itself.
+                    other=[each for each in column.constraints if each not in ("not null", "unique")],
                 ),
                 tags={"classification": column.classification or "unclassified"},
             )
             for column in contract.columns
         ]
     )
+
+
+def _about(column: Column, pairs: Iterable[tuple[str, str]]) -> str | None:
+    origins = [f"{'the source' if name == 'source' else name}.{other}" for name, other in pairs]
+    if not origins:
+        return column.description
+    more = f" and {len(origins) - ORIGINS} more" if len(origins) > ORIGINS else ""
+    said = f"Comes from {', '.join(origins[:ORIGINS])}{more}."
+    return f"{sentence(column.description)} {said}" if column.description else said
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital at its beginning and a full stop at its end."""
+    first = " ".join(text.split())
+    return first[:1].upper() + first[1:] + ("" if first.endswith((".", "!", "?")) else ".")
 
 
 def publication_metadata(node: TableDef | ExportDef, publication: Publication) -> dict[str, Any]:
@@ -61,7 +88,8 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
         found[PARTITION_ROWS] = publication.staged - publication.rejected
     found["staged"] = publication.staged
     found["rejected"] = publication.rejected
-    found["profile"] = _profile(publication)
+    found["profile"] = _profile(node, publication)
+    found["dagster/column_schema"] = column_schema(Contract.of(node.model), publication.lineage)
     found["dagster/column_lineage"] = dg.TableColumnLineage(
         {
             column: [
@@ -95,31 +123,44 @@ def check_results(node: TableDef | ExportDef, checks: Iterable[CheckResult]) -> 
 def _evidence(check: CheckResult) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": check.summary, "failing": check.failing}
     if check.reasons:
-        found["reasons"] = _table([{"reason": code, "rows": count} for code, count in check.reasons.items()])
+        found["reasons"] = text_table([{"reason": code, "rows": count} for code, count in check.reasons.items()])
     if check.sample:
-        found["sample"] = _table([{name: _text(value) for name, value in row.items()} for row in check.sample])
+        found["sample"] = text_table([{name: _text(value) for name, value in row.items()} for row in check.sample])
     if check.sample_sql:
         found["find_all"] = check.sample_sql
     return found
 
 
-def _profile(publication: Publication) -> dg.TableMetadataValue:
-    return _table(
-        [
-            {
-                "column": column.name,
-                "nulls": column.nulls,
-                "distinct": _text(column.distinct),
-                "min": _text(column.minimum),
-                "max": _text(column.maximum),
-                "mean": _text(column.mean),
-            }
-            for column in publication.profile
-        ]
-    )
+def _profile(node: TableDef, publication: Publication) -> dg.TableMetadataValue:
+    """The profile; of what identifies things a mean would say nothing."""
+    ids = {*Contract.of(node.model).key, *(name for each in node.references for name in each.columns)}
+    rows = [
+        {
+            "column": column.name,
+            "nulls": f"{column.nulls:,}",
+            "distinct": "" if column.distinct is None else f"{column.distinct:,}",
+            "min": _short(column.minimum),
+            "max": _short(column.maximum),
+            "mean": "" if column.mean is None or _is_id(column.name, ids) else f"{column.mean:,.5g}",
+        }
+        for column in publication.profile
+    ]
+    if not any(row["mean"] for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "mean"} for row in rows]
+    return text_table(rows)
 
 
-def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+def _is_id(name: str, ids: Collection[str]) -> bool:
+    return name in ids or name == "id" or name.endswith("_id")
+
+
+def _short(text: str | None) -> str:
+    if text is None:
+        return ""
+    return text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
+
+
+def text_table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
     """Rows as Dagster shows them; a field that a row lacks is empty there, for Dagster wants the same ones in all."""
     types = {str: "string", int: "int", float: "float"}
     first = {name: value for row in reversed(rows) for name, value in row.items()}

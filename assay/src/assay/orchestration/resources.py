@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -12,6 +13,7 @@ from pydantic import Field, PrivateAttr
 
 from assay.errors import SettingsError
 from assay.orchestration.history import claim, retire
+from assay.orchestration.origin import sign
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
 from assay.tables.partitions import PartitionRange
@@ -46,9 +48,15 @@ class WarehouseResource(DuckDBResource):
         raise NotImplementedError("use WarehouseResource.for_project(project)")
 
     @classmethod
+    def root(cls) -> Path | None:
+        """The project's folder; `for_project` provides it."""
+        return None
+
+    @classmethod
     def for_project(cls, project: Project) -> WarehouseResource:
         """The resource of `project`, whose settings are read when a run sets it up."""
-        bound = type("Warehouse", (cls,), {"read_settings": staticmethod(project.settings), "__doc__": cls.__doc__})
+        own = {"read_settings": staticmethod(project.settings), "root": staticmethod(lambda: project.root)}
+        bound = type("Warehouse", (cls,), {**own, "__doc__": cls.__doc__})
         resource: WarehouseResource = bound()
         return resource
 
@@ -57,6 +65,8 @@ class WarehouseResource(DuckDBResource):
         """Dagster's set-up and tear-down of one run."""
         if context.instance is not None and context.run is not None:
             claim(context.instance, context.run)
+            if root := self.root():
+                sign(context.instance, context.run, root)
         with ExitStack() as stack:
             self._stack = stack
             try:
@@ -71,8 +81,6 @@ class WarehouseResource(DuckDBResource):
         """The warehouse that settings describe; raises SettingsError."""
         settings = self.read_settings()
         if self.database:
-            from pathlib import Path
-
             settings = settings.model_copy(update={"warehouse": Path(self.database)})
         return DryRunWarehouse.of(settings) if settings.env == "dry_run" else DuckDBWarehouse.of(settings)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from assay.compare import Column
+from assay.compare import SqlColumn
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,7 +35,7 @@ class Published:
     checks: Mapping[str, bool]
     profile: tuple[Mapping[str, Any], ...]
     exists: bool = False
-    columns: tuple[Column, ...] = field(default_factory=tuple)
+    columns: tuple[SqlColumn, ...] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Books:
     """Everything published: by node name, and every table of a catalog by stage and name."""
 
     published: Mapping[str, Published]
-    tables: Mapping[tuple[str, str], tuple[Column, ...]]
+    tables: Mapping[tuple[str, str], tuple[SqlColumn, ...]]
 
     def data_version(self, name: str) -> str | None:
         """The data version of what is published as `name`."""
@@ -81,15 +81,15 @@ def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
     return Books(found, tables)
 
 
-def _tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], tuple[Column, ...]]:
+def _tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], tuple[SqlColumn, ...]]:
     rows = connection.execute(
         """SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns()
            WHERE database_name = ? ORDER BY schema_name, table_name, column_index""",
         [catalog],
     ).fetchall()
-    found: dict[tuple[str, str], list[Column]] = {}
+    found: dict[tuple[str, str], list[SqlColumn]] = {}
     for stage, table, column, type_ in rows:
-        found.setdefault((stage, table), []).append(Column(column, type_))
+        found.setdefault((stage, table), []).append(SqlColumn(column, type_))
     return {key: tuple(columns) for key, columns in found.items()}
 
 

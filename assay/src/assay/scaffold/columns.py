@@ -1,4 +1,4 @@
-"""The columns of a table that does not exist yet: read off an expression, or off a sample of its source."""
+"""The columns of a table that does not exist yet, read off an expression; `samples.py` reads them off a sample."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assay.contract.classification import CLASSIFICATIONS
 from assay.errors import PipelineError
 
 if TYPE_CHECKING:
+    import ibis
     import ibis.expr.datatypes as dt
 
     from assay.tables.nodes import TableDef
@@ -94,24 +94,63 @@ def default_expression(upstream: Sequence[TableDef]) -> str:
     return f"{code}.select({_quoted(kept)})"
 
 
-def of_expression(code: str, upstream: Sequence[TableDef]) -> tuple[list[Draft], tuple[str, ...]]:
+def of_expression(
+    code: str, upstream: Sequence[TableDef], given: Mapping[str, bool] | None = None
+) -> tuple[list[Draft], tuple[str, ...]]:
     """The columns of an expression over the contracts' empty tables, and the key where it groups by one.
 
-    A column taken over from one upstream column keeps its description and class; any other one gets the strictest
-    class of what it is computed from.
+    A column that is an upstream column, unchanged, keeps its description and class. One that is computed asks its author
+    what it means, and gets the strictest class of what it is computed from. Whether it may be null follows from what it is
+    computed from, and from the rows there are now.
+
+    Args:
+        given: column -> whether some row that the expression gives now has no value in it; None if there are no rows.
 
     Raises:
         PipelineError: the code does not run, or is no table.
     """
-    import ibis
     import ibis.expr.operations as ops
 
     from assay.contract import Contract
-    from assay.tables.lineage import column_lineage
+    from assay.tables.lineage import column_lineage, origins
+    from assay.tables.nulls import Nulls
 
-    rows = {table.name: Contract.of(table.model).rows for table in upstream}
+    contracts = {table.name: Contract.of(table.model) for table in upstream}
+    rows = {name: contract.rows for name, contract in contracts.items()}
+    table = evaluated(code, rows)
+    nulls = Nulls(
+        {
+            rows[name].op(): {column.name: column.nullable for column in found.columns}
+            for name, found in contracts.items()
+        }
+    )
+    lineage, unchanged = column_lineage(table, rows), origins(table, rows)
+    drafts = []
+    for name, dtype in table.schema().items():
+        sources = [contracts[origin].column(column) for origin, column in lineage[name]]
+        classes = [column.classification or "personal" for column in sources]
+        whole = contracts[unchanged[name][0]].column(unchanged[name][1]) if name in unchanged else None
+        found = nulls.column(table.op(), name)
+        drafts.append(
+            Draft(
+                name,
+                dtype,
+                # Where the expression does not tell, the rows do; where neither does, it may be null.
+                nullable=found is True or (given or {}).get(name, found is None),
+                description=whole.description if whole else None,
+                classification=max(classes, key=CLASSIFICATIONS.index, default="internal"),
+            )
+        )
+    root = table.op()
+    return drafts, tuple(root.groups) if isinstance(root, ops.Aggregate) else ()
+
+
+def evaluated(code: str, tables: Mapping[str, ibis.Table]) -> ibis.Table:
+    """The expression that `code` is over tables of these names; raises PipelineError if it fails, or is no table."""
+    import ibis
+
     try:
-        table = eval(code, {"ibis": ibis, "_": ibis._, **rows})  # the author's own code, as in their file
+        table = eval(code, {"ibis": ibis, "_": ibis._, **tables})  # the author's own code, as in their file
     except Exception as error:  # noqa: BLE001  whatever their code raises is about their code
         raise PipelineError(f"the expression fails: {error}", where=code, fix="Mend it, or leave it out.") from None
     if not isinstance(table, ibis.Table):
@@ -120,76 +159,7 @@ def of_expression(code: str, upstream: Sequence[TableDef]) -> tuple[list[Draft],
             where=code,
             fix="End in a table, as .select() does.",
         )
-    lineage = column_lineage(table, rows)
-    contracts = {table.name: Contract.of(table.model) for table in upstream}
-    first, schema, root = upstream[0].name, table.schema(), table.op()
-    drafts = [_draft(name, dtype, lineage[name], contracts, first) for name, dtype in schema.items()]
-    return drafts, tuple(root.groups) if isinstance(root, ops.Aggregate) else ()
-
-
-def _draft(
-    name: str, dtype: dt.DataType, origins: Sequence[tuple[str, str]], contracts: Mapping[str, Any], first: str
-) -> Draft:
-    columns = [contracts[table].column(column) for table, column in origins]
-    classes = [column.classification or "personal" for column in columns]
-    strictest = max(classes, key=CLASSIFICATIONS.index, default="internal")
-    if len(columns) == 1 and columns[0].name == name and columns[0].dtype == dtype.copy(nullable=True):
-        outer = origins[0][0] != first  # the right side of a left join may be missing
-        return Draft(name, dtype, columns[0].nullable or outer, columns[0].description, strictest)
-    return Draft(name, dtype, False, None, strictest)
-
-
-def of_sample(path: Path, kind: str, *, items: str | None = None) -> list[Draft]:
-    """The columns of a sample file, with the types DuckDB sees in it; every one is the author's to confirm.
-
-    Raises:
-        PipelineError: the sample is missing or cannot be read as `kind`.
-    """
-    import duckdb
-    from ibis.backends.sql.datatypes import DuckDBType
-
-    if not path.is_file():
-        raise PipelineError("the sample does not exist", where=str(path), fix="Give a file, or leave --sample out.")
-    try:
-        if kind == "page":
-            served = [(name, "VARCHAR") for name in _headers(path)]
-        else:
-            with duckdb.connect() as connection:
-                query = f"DESCRIBE SELECT * FROM {_reader(path, kind, items)}"
-                served = [(row[0], row[1]) for row in connection.execute(query).fetchall()]
-    except (duckdb.Error, ValueError) as error:
-        raise PipelineError(
-            f"the sample is no {kind}: {str(error).splitlines()[0]}", where=str(path), fix="Give another sample."
-        ) from None
-    names = python_names(name for name, _ in served)
-    return [
-        Draft(name, DuckDBType.from_string(dtype), served=None if name == text else text)
-        for name, (text, dtype) in zip(names, served, strict=True)
-    ]
-
-
-def _reader(path: Path, kind: str, items: str | None) -> str:
-    from assay.sql import quoted
-
-    text = str(path).replace("'", "''")
-    if kind == "csv":
-        return f"read_csv('{text}')"
-    if kind == "parquet":
-        return f"read_parquet('{text}')"
-    if kind == "api":
-        rows = f"SELECT unnest({quoted(items or 'data')}) AS item FROM read_json('{text}')"
-        return f"(SELECT item.* FROM ({rows}))"
-    return f"read_json('{text}', format = 'newline_delimited')"
-
-
-def _headers(path: Path) -> list[str]:
-    from selectolax.lexbor import LexborHTMLParser
-
-    page = LexborHTMLParser(path.read_text(encoding="utf-8"))
-    found = [cell.text(strip=True) for cell in page.css("table th")]
-    if not found:
-        raise ValueError("it holds no table with a header")
-    return found
+    return table
 
 
 def _quoted(names: Sequence[str], *, bracket: bool = False) -> str:

@@ -78,13 +78,28 @@ def annotation(dtype: dt.DataType) -> str:
         return f"dt.Timestamp({zone}scale={6 if dtype.scale is None else dtype.scale})"
     if SIMPLE.fullmatch(name):
         return f"dt.{name}"
-    return f"types.exact({python_string(str(dtype.copy(nullable=True)))})"
+    return f"types.exact({_as_code(dtype)})"
+
+
+def _as_code(dtype: dt.DataType) -> str:
+    """A type as code that makes it, whatever its fields are called."""
+    import ibis.expr.datatypes as dt
+
+    if isinstance(dtype, dt.Struct):
+        pairs = (f"{python_string(name)}: {_as_code(kind)}" for name, kind in dtype.fields.items())
+        return f"dt.Struct({{{', '.join(pairs)}}})"
+    if isinstance(dtype, dt.Array):
+        return f"dt.Array({_as_code(dtype.value_type)})"
+    if isinstance(dtype, dt.Map):
+        return f"dt.Map({_as_code(dtype.key_type)}, {_as_code(dtype.value_type)})"
+    code = annotation(dtype) if isinstance(dtype, dt.Decimal | dt.Timestamp) else f"dt.{type(dtype).__name__}"
+    return code if code.endswith(")") else f"{code}()"
 
 
 def _imports(file: File) -> list[str]:
     annotations = [annotation(column.dtype) for column in file.columns]
     whole = ["import pandera.ibis as pa", "from pandera.typing.ibis import Table"]
-    if any(text.startswith("dt.") for text in annotations):
+    if any("dt." in text for text in annotations):
         whole.insert(0, "import ibis.expr.datatypes as dt")
     if file.source is not None or re.search(r"\bibis\.", file.code):
         whole.insert(0, "import ibis")

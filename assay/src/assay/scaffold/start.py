@@ -6,8 +6,11 @@ import dataclasses
 import importlib
 import keyword
 import re
-from collections.abc import Sequence
+import shutil
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +18,13 @@ from assay.contract.columns import sql_type
 from assay.errors import PipelineError
 from assay.scaffold import columns
 from assay.scaffold.columns import Draft
+from assay.scaffold.given import missing_values
+from assay.scaffold.landing import land_sample
 from assay.scaffold.render import File, render
+from assay.scaffold.samples import Sample, read_sample
 from assay.scaffold.unsaid import problems
 from assay.tables.nodes import TableDef
+from assay.words import rows_told
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -37,8 +44,9 @@ CHECKS = "checks"
 
 @dataclass(frozen=True)
 class Started:
-    """What was written, and what its author has still to decide."""
+    """What was written, the golden case's name, and what its author has still to decide."""
 
+    case: str
     written: tuple[Path, ...]
     changed: tuple[Path, ...]
     missing: tuple[str, ...]
@@ -66,11 +74,14 @@ def new_table(
             "a table of tables reads at least one", fix="Name it with --from, or use `pipeline new-source`."
         )
     code = expression or columns.default_expression(tables)
-    drafts, grouped = columns.of_expression(code, tables)
+    columns.of_expression(code, tables)  # what is wrong with it is told before it is run over all rows
+    given = missing_values(project, code, tables)
+    drafts, grouped = columns.of_expression(code, tables, given[0] if given else None)
     _check_key(key, drafts)
     if expression is None:
         grouped = Contract.of(tables[0].model).key
     preserves = tables[0].name if expression is None else None
+    inferred = f"the expression and the {rows_told(given[1])} it gives now" if given else "the expression"
     file = File(
         name,
         drafts,
@@ -79,6 +90,7 @@ def new_table(
         key=key or grouped,
         preserves=preserves,
         partitions=_partitions(tables, drafts),
+        inferred_from=inferred,
     )
     return _write(project, folder / f"{name}.py", file)
 
@@ -106,26 +118,38 @@ def new_source(
     """
     stage = project.stages[0]
     folder = _folder(project, name, stage)
-    drafts = columns.of_sample(sample, kind, items=items) if sample else [_placeholder()]
+    if path.startswith("/") or ".." in Path(path).parts:
+        raise PipelineError("the path leads out of the location", where=path, fix="Give the location's --address.")
+    found = read_sample(sample, kind, items=items) if sample else Sample([_placeholder()])
+    drafts = found.drafts
     _check_key(key, drafts)
     settings = _with_location(project, location, address)
     arguments = [columns.python_string(location), columns.python_string(path)]
     arguments += [f"items={columns.python_string(items)}"] if items and kind == "api" else []
+    arguments += [f"{argument}={text}" for argument, text in found.arguments.items()]
     code = "source"
     if any(draft.served for draft in drafts):
         served = {draft.served or draft.name: sql_type(draft.dtype) for draft in drafts}
-        pairs = (f"{columns.python_string(text)}: {columns.python_string(kind)}" for text, kind in served.items())
+        pairs = (f"{columns.python_string(text)}: {columns.python_string(type_)}" for text, type_ in served.items())
         arguments.append(f"columns={{{', '.join(pairs)}}}")
         renamed = [f"{draft.name}={columns.python_string(draft.served or draft.name)}" for draft in drafts]
         code = f"source.select({', '.join(renamed)})"
     source = f"{CONNECTORS[kind]}({', '.join(arguments)})"
-    inferred = f"{columns.python_string(sample.name)}, a sample" if sample else "nothing: no sample was given"
-    file = File(name, drafts, code, source=source, key=key, inferred_from=inferred)
-    started = _write(project, folder / f"{name}.py", file)
+    file = File(name, drafts, code, source=source, key=key, inferred_from=_inferred(sample, found))
+    lands = partial(land_sample, name=name, sample=sample, kind=kind, items=items) if sample else None
+    started = _write(project, folder / f"{name}.py", file, lands)
     if settings is None:
         return started
     _settings_file(project).write_text(settings, encoding="utf-8")
     return dataclasses.replace(started, changed=(_settings_file(project),))
+
+
+def _inferred(sample: Path | None, found: Sample) -> str:
+    if sample is None:
+        return "nothing: no sample was given"
+    rows = "" if found.rows is None else f" of {rows_told(found.rows)}"
+    headless = ", which has no header" if found.arguments.get("header") else ""
+    return f"{columns.python_string(sample.name)}, a sample{rows}{headless}"
 
 
 def _folder(project: Project, name: str, stage: str) -> Path:
@@ -139,9 +163,8 @@ def _folder(project: Project, name: str, stage: str) -> Path:
     if name in project.graph.nodes:
         raise PipelineError("the table exists", where=str(project.graph.nodes[name].file), fix="Choose another name.")
     folder = Path(importlib.import_module(f"{project.package}.{stage}").__path__[0])
-    taken = [path for path in (folder / f"{name}.py", project.golden / name) if path.exists()]
-    if taken:
-        raise PipelineError("is in the way", where=str(taken[0]), fix="Choose another name, or remove it.")
+    if (folder / f"{name}.py").exists():
+        raise PipelineError("is in the way", where=str(folder / f"{name}.py"), fix="Choose another name, or remove it.")
     return folder
 
 
@@ -174,20 +197,33 @@ def _check_key(key: Sequence[str], drafts: Sequence[Draft]) -> None:
             raise PipelineError(f"the key's '{name}' is no column", fix=f"Columns: {', '.join(names)}.")
 
 
-def _write(project: Project, path: Path, file: File) -> Started:
-    """Write file and case; if the result does not load, nothing stays."""
+def _write(project: Project, path: Path, file: File, check: Callable[[Project], None] | None = None) -> Started:
+    """Write file and case; if the result does not load, or `check` raises, nothing stays."""
     from assay.golden.scaffold import scaffold_case
 
-    path.write_text(render(file), encoding="utf-8")
+    cases: list[Path] = []
+    case = _free_case(project, file.name)
     try:
+        path.write_text(render(file), encoding="utf-8")
         importlib.invalidate_caches()
         fresh = dataclasses.replace(project)  # a new graph, with the new file in it
-        cases = scaffold_case(fresh, file.name, [file.name])
-    except Exception:
-        path.unlink()
+        cases = scaffold_case(fresh, case, [file.name])
+        if check is not None:
+            check(fresh)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        if cases:
+            shutil.rmtree(project.golden / case)
+        sys.modules.pop(f"{project.package}.{path.parent.name}.{path.stem}", None)
         raise
-    places = (f"{path.parent.name}/{path.name}:", f"golden/{file.name}/")
-    return Started((path, *cases), (), tuple(line for line in problems(fresh) if line.startswith(places)))
+    places = (f"{path.parent.name}/{path.name}:", f"golden/{case}/")
+    return Started(case, (path, *cases), (), tuple(line for line in problems(fresh) if line.startswith(places)))
+
+
+def _free_case(project: Project, table: str) -> str:
+    """The table's name as its case's, or one like it where a case, such as one of the sample's, is called so already."""
+    names = (table, f"{table}-first", *(f"{table}-{number}" for number in range(2, 1000)))
+    return next(name for name in names if not (project.golden / name).exists())
 
 
 def _with_location(project: Project, location: str, address: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """Strict casts: text becomes a value only if nothing is lost on the way.
 
 DuckDB's own casts round '1.5' to the integer 2, cut '1.239' to DECIMAL 1.24, turn '1e400' into infinity and
-forget a time zone's offset. Here each of those is no value at all, so that the row counts as malformed.
+forget a time zone's offset; they take NaN for JSON. Here each of those is no value at all, so that the row counts as malformed.
 """
 
 from __future__ import annotations
@@ -52,9 +52,17 @@ def strict_cast(text: str, kind: str) -> str:
         finite = f"(regexp_full_match({text}, '{_REAL}') AND isfinite({cast}))"
         return f"CASE WHEN {finite} OR {named} THEN {cast} END"
     if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
-        return f"TRY_CAST(TRY_CAST({text} AS JSON) AS {kind})"
+        return f"TRY_CAST({_json(text)} AS {kind})"
+    if kind == "JSON":
+        return _json(text)
     shape = _shape(kind)
     return cast if shape is None else f"CASE WHEN regexp_full_match({text}, '{shape}') THEN {cast} END"
+
+
+def _json(text: str) -> str:
+    """The text as JSON. DuckDB takes NaN, Infinity and a comma after the last element, which are none: looked for outside strings."""
+    outside = rf"""regexp_replace({text}, '"(\\.|[^"\\])*"', '""', 'g')"""
+    return rf"CASE WHEN NOT regexp_matches({outside}, '(?i:nan|inf)|,\s*[\]}}]') THEN TRY_CAST({text} AS JSON) END"
 
 
 def _shape(kind: str) -> str | None:

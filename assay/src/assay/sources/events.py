@@ -44,12 +44,16 @@ class EventLog:
         topic: the topic.
         columns: name -> DuckDB type of every field of an event, where that is not the contract.
         limit: the most events one landing brings; the rest waits for the next.
+        optional: fields that an event may leave out; they are null then.
+        json_in_strings: JSON columns whose strings hold the document; elsewhere a string is a JSON string.
     """
 
     location: str
     topic: str
     columns: Mapping[str, str] | None = field(default=None, hash=False)
     limit: int = 1_000_000
+    optional: tuple[str, ...] = ()
+    json_in_strings: tuple[str, ...] = ()
     incremental: ClassVar[bool] = True
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
@@ -67,7 +71,7 @@ class EventLog:
         # Where each column comes from: a field of the event, its partition or its offset.
         own = {PARTITION_COLUMN: len(fields), OFFSET_COLUMN: len(fields) + 1}
         order = [own[name] if name in own else list(fields).index(name) for name in types]
-        reader, rows, size = RowReader(fields), TextRows(landing, "event"), 0
+        reader, rows, size = RowReader(fields, self.optional, self.json_in_strings), TextRows(landing, "event"), 0
         with self._log(landing.base) as log:
             for event in log.read(landing.offsets, self.limit):
                 text = event.payload or b""

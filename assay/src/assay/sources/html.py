@@ -50,12 +50,7 @@ class HtmlTable(ReadWhole):
             return _digest(fetcher.get(join(base, self.path)))
 
     def land(self, landing: Landing) -> Landed:
-        with Fetcher(self.http, landing.table, landing.transport) as fetcher:
-            answer = fetcher.get(join(landing.base, self.path))
-        where = f"{landing.table}: {shown(answer.url)}"
-        lines = _grid(self._find(answer, where), where)
-        if not lines:
-            raise SourceError(f"the table '{self.table}' has no row, not even a header", where=where)
+        answer, where, lines = self._read(landing.base, landing.table, landing.transport)
         names = [self.headers.get(text, _name(text)) for text in lines[0]]
         check_names(names, list(landing.columns), where=f"{where}, header of table '{self.table}'")
         order = [names.index(column) for column in landing.columns]
@@ -67,6 +62,23 @@ class HtmlTable(ReadWhole):
                 error = f"expected {len(names)} cells, found {len(cells)}"
                 rows.reject("html.columns", self.path, number, {"_cells": cells, "_error": error})
         return rows.landed(_digest(answer), bytes=len(answer.body))
+
+    def header(self, base: str, transport: httpx.BaseTransport | None = None) -> list[tuple[str, str]]:
+        """The header's texts, and the column name that follows from each."""
+        _, _, lines = self._read(base, None, transport)
+        return [(text, _name(text)) for text in lines[0]]
+
+    def _read(
+        self, base: str, table: str | None, transport: httpx.BaseTransport | None
+    ) -> tuple[Answer, str, list[list[str]]]:
+        """The page, how messages name it, and the texts of its table."""
+        with Fetcher(self.http, table, transport) as fetcher:
+            answer = fetcher.get(join(base, self.path))
+        where = f"{table}: {shown(answer.url)}" if table else shown(answer.url)
+        lines = _grid(self._find(answer, where), where)
+        if not lines:
+            raise SourceError(f"the table '{self.table}' has no row, not even a header", where=where)
+        return answer, where, lines
 
     def _find(self, answer: Answer, where: str) -> Any:
         from selectolax.lexbor import LexborHTMLParser, SelectolaxError

@@ -18,7 +18,7 @@ from assay.sources.text import numbered, opened, too_long
 class Ndjson(Files):
     """One or more NDJSON files in UTF-8, plain or compressed with gzip, zstd or zip, whatever they are called.
 
-    Every object holds every column, null included. The first object decides whether the file's columns are the
+    Every object holds every column, null included, but for those that are `optional`. The first object decides whether the file's columns are the
     expected ones; later lines that do not fit become malformed rows with the reasons `ndjson.json`,
     `ndjson.encoding`, `ndjson.fields`, `ndjson.unfinished` or `ndjson.cast`. Blank lines hold no row.
 
@@ -26,15 +26,20 @@ class Ndjson(Files):
         location: the name under which settings know the folder.
         path: the file under it, or a pattern such as `orders/*.ndjson.gz`.
         columns: name -> DuckDB type of every field, where that is not the contract.
+        optional: fields that an object may leave out; they are null then.
+        json_in_strings: JSON columns whose strings hold the document; elsewhere a string is a JSON string.
         last_line_ended, manifest: as for `Csv`.
     """
 
     last_line_ended: bool | None = None
+    optional: tuple[str, ...] = ()
+    json_in_strings: tuple[str, ...] = ()
 
     def land(self, landing: Landing) -> Landed:
         delivered = self.delivered(landing)
         fingerprint = self.fingerprint(landing.base)
-        reader, rows = RowReader(normal_types(landing.connection, landing.columns)), TextRows(landing, "ndjson")
+        reader = RowReader(normal_types(landing.connection, landing.columns), self.optional, self.json_in_strings)
+        rows = TextRows(landing, "ndjson")
         for each in delivered:
             each = each.unpacked(landing, None)
             each.check(_read(reader, rows, each))
@@ -55,7 +60,8 @@ def _read(reader: RowReader, rows: TextRows, each: Delivered) -> int:
             try:
                 item = loads(line.text.decode("utf-8"))
                 if first and isinstance(item, dict):
-                    check_names(list(item), list(reader.types), where=f"{each.where}, line {line.number}")
+                    found = [*item, *(name for name in reader.optional if name not in item)]
+                    check_names(found, list(reader.types), where=f"{each.where}, line {line.number}")
                     first = False
                 rows.add(reader.read(item), each.name, line.number)
             except UnicodeDecodeError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from types import NoneType
 from typing import Any
@@ -26,14 +26,21 @@ class RowReader:
     """Turns parsed objects into the texts that are cast to the columns' types.
 
     A JSON string may hold a value of any type, since that is how decimals and dates travel. A number or boolean
-    is never turned into text, nor a list or object into anything but a nested type.
+    is never turned into text, nor a list or object into anything but a nested type. A JSON column keeps the value as
+    it is, of whatever type: the string "42" stays a string.
 
     Args:
         types: column name -> DuckDB type as DuckDB spells it.
+        optional: fields that an object may leave out; such a one is null.
+        json_in_strings: JSON columns whose strings hold the document, as some senders write it.
     """
 
-    def __init__(self, types: Mapping[str, str]) -> None:
+    def __init__(
+        self, types: Mapping[str, str], optional: Collection[str] = (), json_in_strings: Collection[str] = ()
+    ) -> None:
         self.types = dict(types)
+        self.optional = frozenset(optional) & types.keys()
+        self._in_strings = frozenset(json_in_strings)
         self._names = self.types.keys()
         self._columns = [(name, kind, _is_nested(kind), kind.startswith("DECIMAL")) for name, kind in types.items()]
 
@@ -42,16 +49,20 @@ class RowReader:
         if not isinstance(item, dict):
             raise NoRow("fields", "is no JSON object")
         if item.keys() != self._names:
-            problems = [f"missing field '{name}'" for name in self._names if name not in item]
+            missing = [name for name in self._names if name not in item and name not in self.optional]
+            problems = [f"missing field '{name}'" for name in missing]
             problems += [f"unexpected field '{name}'" for name in item if name not in self._names]
-            raise NoRow("fields", "; ".join(problems))
+            if problems:
+                raise NoRow("fields", "; ".join(problems))
         texts: list[str | None] = []
         for name, kind, nested, decimal in self._columns:
-            value = item[name]
+            value = item.get(name)
             found = type(value)
             if value is None:
                 texts.append(None)
-            elif found is str and (not nested or kind == "JSON"):
+            elif kind == "JSON":
+                texts.append(value if found is str and name in self._in_strings else dumps(value))
+            elif found is str and not nested:
                 texts.append(value)
             elif found is Number and kind != "VARCHAR" and not nested:
                 texts.append(_plain(value) if decimal else value)

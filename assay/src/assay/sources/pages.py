@@ -39,6 +39,8 @@ class PagedJson(ReadWhole):
         next, pages, total: the fields that tell the end.
         max_pages: more pages than this are an error.
         columns: name -> DuckDB type of every field of an item, where that is not the contract.
+        optional: fields that an item may leave out; they are null then.
+        json_in_strings: JSON columns whose strings hold the document; elsewhere a string is a JSON string.
         http: time-outs, attempts and limits.
     """
 
@@ -55,6 +57,8 @@ class PagedJson(ReadWhole):
     max_pages: int = 10_000
     columns: Mapping[str, str] | None = field(default=None, hash=False)
     http: Http = PATIENT
+    optional: tuple[str, ...] = ()
+    json_in_strings: tuple[str, ...] = ()
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
         """Reads all pages: an API tells in no other way whether it changed."""
@@ -65,7 +69,7 @@ class PagedJson(ReadWhole):
         return digest.hexdigest()
 
     def land(self, landing: Landing) -> Landed:
-        reader = RowReader(normal_types(landing.connection, landing.columns))
+        reader = RowReader(normal_types(landing.connection, landing.columns), self.optional, self.json_in_strings)
         rows, digest = TextRows(landing, "json"), hashlib.sha256()
         with Fetcher(self.http, landing.table, landing.transport) as fetcher:
             for page in self._walk(fetcher, join(landing.base, self.path)):

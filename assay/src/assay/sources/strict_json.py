@@ -74,9 +74,13 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _refuse_constant(name: str) -> Any:
+    raise JsonError(f"is no JSON ({name})")
+
+
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=Number, parse_float=Number, parse_constant=Number, strict=True
+    object_pairs_hook=_object, parse_int=Number, parse_float=Number, parse_constant=_refuse_constant, strict=True
 )
 
 

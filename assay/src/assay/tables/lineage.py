@@ -45,6 +45,16 @@ def carried_columns(expr: ibis.Table, source: ibis.Table) -> dict[str, str]:
     return found
 
 
+def origins(expr: ibis.Table, inputs: Mapping[str, ibis.Table]) -> dict[str, Column]:
+    """Columns of `expr` -> the (table, column) of the inputs that they are, unchanged; no entry for computed ones."""
+    found: dict[str, Column] = {}
+    for table, source in inputs.items():
+        for name in expr.columns:
+            if (origin := _origin(expr.op(), name, source.op())) is not None:
+                found[name] = (table, origin)
+    return found
+
+
 def _origin(relation: ops.Relation, name: str, source: ops.Relation) -> str | None:
     """The column of `source` that column `name` of `relation` is; None where it is none, or nothing tells."""
     while relation != source:

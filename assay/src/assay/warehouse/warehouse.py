@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dtm
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from assay.settings import BaseSettings
 from assay.warehouse import ops, staging
 from assay.warehouse.connection import Options, close, connect, waiting
 from assay.warehouse.failures import explained
+from assay.warehouse.retention import Retention, retire
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class DuckDBWarehouse:
         scratch: the folder for what DuckDB spills.
         lock_timeout: seconds to wait for another process.
         snapshot: the copy for readers, renewed after a session that changed the file; None for none.
+        retention: what a session that ends well removes of the books; None for nothing.
         open_database: opens a file as `duckdb.connect` does; Dagster's resource passes its own.
     """
 
@@ -49,6 +52,7 @@ class DuckDBWarehouse:
         options: Options | None = None,
         lock_timeout: float = 30.0,
         snapshot: Path | None = None,
+        retention: Retention | None = None,
         open_database: Callable[..., duckdb.DuckDBPyConnection] | None = None,
     ) -> None:
         self.path = path
@@ -57,6 +61,7 @@ class DuckDBWarehouse:
         self.options = options or Options()
         self.lock_timeout = lock_timeout
         self.snapshot = snapshot
+        self.retention = retention
         self._open_database = open_database
 
     @classmethod
@@ -72,6 +77,7 @@ class DuckDBWarehouse:
             options=Options(settings.memory_limit, settings.threads, spill, settings.scratch_limit),
             lock_timeout=settings.lock_timeout,
             snapshot=settings.snapshot,
+            retention=Retention(settings.keep_rejects, settings.keep_publications),
             **arguments,
         )
 
@@ -86,6 +92,9 @@ class DuckDBWarehouse:
             with explained(str(self.path)):
                 staging.sweep(session)
             yield session
+            if self.retention is not None:
+                with explained(str(self.path)):
+                    retire(connection, session.catalog, self.retention, dtm.datetime.now(dtm.UTC))
         finally:
             close(connection)
         if self.snapshot is not None:

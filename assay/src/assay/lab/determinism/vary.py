@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from assay.compare import Column, Difference, Tolerance, compare, describe, render
+from assay.compare import Difference, SqlColumn, Tolerance, compare, describe, render
 from assay.contract import Contract
 from assay.contract.classification import is_masked
 from assay.golden import store
@@ -126,7 +126,7 @@ def _compare(graph: Graph, case: Case, axis: str, name: str, base: Snapshot, oth
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("expected", base.rows[name])
         connection.register("actual", other.rows[name])
-        columns: list[Column] = list(describe(connection, "FROM expected"))
+        columns: list[SqlColumn] = list(describe(connection, "FROM expected"))
         return compare(
             connection,
             "FROM expected",

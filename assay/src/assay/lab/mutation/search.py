@@ -12,9 +12,8 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
-from assay.compare.samples import mask
 from assay.contract import Contract
-from assay.contract.classification import is_masked
+from assay.contract.classification import mask
 from assay.lab.mutation.bench import Bench, differ
 from assay.lab.mutation.operators import DIALECT, Mutant
 from assay.sql import quoted as quote
@@ -226,10 +225,10 @@ def differing_row(connection: Any, bench: Bench, mutant: Mutant, catalog: str) -
         except duckdb.Error as error:
             return f"the mutant fails: {str(error).splitlines()[0][:120]}"
         if row is not None:
-            hidden = {column.name for column in contract.columns if is_masked(column.classification)}
+            classes = {column.name: column.classification for column in contract.columns}
             texts = {name: None if value is None else str(value) for name, value in zip(names, row, strict=True)}
             values = ", ".join(
-                f"{name}={mask(text) if name in hidden else text}" for name, text in texts.items() if text is not None
+                f"{name}={mask(text, classes.get(name))}" for name, text in texts.items() if text is not None
             )
             return f"{label}: {values}"
     return None
