@@ -227,7 +227,7 @@ def meet_a_cut_file(team: Team) -> None:
     assert team.lines_of(DAYS[5]) == (LINES - 1, LINES - 1)
     assert len(team.rows("SELECT DISTINCT country FROM load.sales_days")) == len(COUNTRIES)
     team.file(DAYS[5]).write_text(whole)
-    team.pipeline("run", "--partition", f"{DAYS[5]}..{DAYS[6]}")
+    assert f" s  only {DAYS[5]}..{DAYS[6]}\n" in team.pipeline("run", "--partition", f"{DAYS[5]}..{DAYS[6]}")
     assert team.lines_of(DAYS[5]) == (LINES, LINES)
 
 
