@@ -119,7 +119,8 @@ def copy(source: Path, target: Path, chosen: Iterable[str]) -> None:
 def mask_goldens(folder: Path) -> None:
     """Give the fork a key of its own, and put what the sample's goldens have as `masked:VALUE` under it.
 
-    As `assay.golden.mask` does, which cannot be imported here: forks are made before anything is installed.
+    As `assay.golden.mask` does, which cannot be imported here: forks are made before anything is installed. The
+    schemas beside them say no `content_hash`, which would be another one under every key.
     """
     key = secrets.token_hex(32)
     (folder / ".mask_key").write_text(f"{key}\n", encoding="ascii")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from assay.scaffold.columns import Draft, python_string
 from assay.scaffold.unsaid import EDIT
+from assay.tables.partitions import HOUR, PartitionRange, Partitions
 
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
@@ -94,6 +95,20 @@ def _as_code(dtype: dt.DataType) -> str:
         return f"dt.Map({_as_code(dtype.key_type)}, {_as_code(dtype.value_type)})"
     code = annotation(dtype) if isinstance(dtype, dt.Decimal | dt.Timestamp) else f"dt.{type(dtype).__name__}"
     return code if code.endswith(")") else f"{code}()"
+
+
+def partitions_code(of: Partitions) -> str:
+    """The call that makes these partitions."""
+    column = python_string(of.column)
+    if of.unit == "static":
+        return f"static({column}, keys=[{', '.join(map(python_string, of.names))}])"
+    first, *_ = of.keys(PartitionRange(of.start, of.start + HOUR))
+    written = [column, f"start={python_string(first)}"]
+    if of.stop is not None:
+        written.append(f"end={python_string(of.keys(PartitionRange(of.start, of.stop))[-1])}")
+    if of.timezone != "UTC":
+        written.append(f"timezone={python_string(of.timezone)}")
+    return f"{'daily' if of.unit == 'day' else of.unit + 'ly'}({', '.join(written)})"
 
 
 def _imports(file: File) -> list[str]:

@@ -20,7 +20,7 @@ from assay.scaffold import columns
 from assay.scaffold.columns import Draft
 from assay.scaffold.given import missing_values
 from assay.scaffold.landing import land_sample
-from assay.scaffold.render import File, render
+from assay.scaffold.render import File, partitions_code, render
 from assay.scaffold.samples import Sample, read_sample
 from assay.scaffold.unsaid import problems
 from assay.tables.nodes import TableDef
@@ -186,7 +186,7 @@ def _partitions(tables: Sequence[TableDef], drafts: Sequence[Draft]) -> str:
     for table in tables:
         found = table.partitions
         if found is not None and types.get(found.column) == found.sql_type:
-            return found.code
+            return partitions_code(found)
     return ""
 
 

@@ -7,7 +7,6 @@ A range of time is one of the wall clock, and every table takes its own partitio
 from __future__ import annotations
 
 import datetime as dtm
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -155,7 +154,7 @@ class Partitions:
             return list(of.names)
         found, moment = [], of.start
         while moment < of.stop:
-            found.append(self._key(moment))
+            found.append(moment.strftime(HOUR_KEY) if self.unit == "hour" else moment.date().isoformat())
             moment = self._next(moment)
         return found
 
@@ -183,18 +182,6 @@ class Partitions:
         return f"({column} >= {kind} '{start}{suffix}' AND {column} < {kind} '{stop}{suffix}')"
 
     @property
-    def code(self) -> str:
-        """The call that makes these partitions, as a table's file writes it."""
-        if self.unit == "static":
-            return f"static({_text(self.column)}, keys=[{', '.join(map(_text, self.names))}])"
-        written = [_text(self.column), f"start={_text(self._key(self.start))}"]
-        if self.stop is not None:
-            written.append(f"end={_text(self._key(self._floor(self.stop - HOUR)))}")
-        if self.timezone != "UTC":
-            written.append(f"timezone={_text(self.timezone)}")
-        return f"{'daily' if self.unit == 'day' else self.unit + 'ly'}({', '.join(written)})"
-
-    @property
     def noun(self) -> str:
         """What one partition is called."""
         return "partition" if self.unit == "static" else self.unit
@@ -203,10 +190,6 @@ class Partitions:
     def sql_type(self) -> str:
         """The type that the partition column has."""
         return {"hour": "TIMESTAMP WITH TIME ZONE", "static": "VARCHAR"}.get(self.unit, "DATE")
-
-    def _key(self, first: dtm.datetime) -> str:
-        """The key of the partition that begins at `first`."""
-        return first.strftime(HOUR_KEY) if self.unit == "hour" else first.date().isoformat()
 
     def _floor(self, moment: dtm.datetime) -> dtm.datetime:
         """The first moment of the partition that `moment` is in."""
@@ -355,11 +338,6 @@ def _moments(text: str) -> tuple[dtm.datetime, dtm.datetime]:
         return hour, hour + HOUR
     day = _midnight(dtm.date.fromisoformat(text))
     return day, day + DAY
-
-
-def _text(value: str) -> str:
-    """A text as Python code, in double quotes."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _midnight(day: dtm.date) -> dtm.datetime:
