@@ -168,6 +168,14 @@ def test_a_small_fork_owns_little(small: Path) -> None:
     assert tests == {f"{NAME}_tests/{name}.py" for name in ("__init__", "test_golden", "test_vendor", "test_wiring")}
 
 
+def test_every_fork_masks_under_a_key_of_its_own(small: Path, owner: Path) -> None:
+    keys = [(folder / "golden" / ".mask_key").read_text() for folder in (small, owner)]
+    assert len(set(keys)) == 2
+    goldens = [path.read_text() for path in (small / "golden").rglob("expected/*.ndjson")]
+    assert any("masked:" in text for text in goldens)
+    assert not any("@" in text for text in goldens)
+
+
 @pytest.mark.parametrize("which", ["whole", "small"])
 def test_the_lock_names_the_wheel_with_its_hash_and_no_address(which: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(which)

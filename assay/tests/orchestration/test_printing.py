@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,23 @@ def test_the_values_that_broke_a_rule_are_shown_and_personal_ones_are_not(house:
     assert "such as reasons=fruit.isin, number=1, farmer=***, fruit=mango\n" in text
     assert "ann" not in text
     assert "rows_valid finds its rows with: SELECT" in text
+
+
+@pytest.mark.parametrize(
+    ("partition", "told"),
+    [
+        (None, " s\n"),
+        ("2026-03-01..2026-03-03", " s  only 2026-03-01..2026-03-03\n"),
+        ("2026-03-01,2026-03-03,2026-03-05", " s  only 2026-03-01 and 2 more\n"),
+    ],
+)
+def test_a_line_says_which_partitions_were_built(house: House, partition: str | None, told: str) -> None:
+    node: TableDef = given("a", Delivery, Given(values("number BIGINT, farmer VARCHAR, fruit VARCHAR")))
+    built = dataclasses.replace(publication(house.build(node), "a"), partition=partition)
+    console = Console(file=io.StringIO(), width=200, soft_wrap=True)
+    ProgressPrinter(console, 1)(Progress("done", node, built))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().endswith(told)
 
 
 def test_only_some_rows_are_shown(house: House) -> None:

@@ -60,6 +60,23 @@ def test_a_contract_is_inferred_from_an_expression(load: Loaded) -> None:
     assert built.schema() == contract.schema
 
 
+@pytest.mark.parametrize(
+    ("expression", "kept"), [("orders", True), ('orders.group_by("amount").agg(n=_.count())', False)]
+)
+def test_partitions_are_taken_over_with_their_column(load: Loaded, tmp_path: Path, expression: str, kept: bool) -> None:
+    file = tmp_path / load().package / "extract" / "orders.py"
+    written = 'weekly("ordered_on", start="2026-03-02", end="2026-03-16", timezone="Asia/Tokyo")'
+    text = file.read_text().replace("(internal,", "(weekly, internal,")
+    text = text.replace("    amount:", "    ordered_on: dt.Date = pa.Field(metadata=public)\n    amount:")
+    file.write_text(text.replace('"orders.csv")', f'"orders.csv"), partitions={written}'))
+    done = call(load(), new_table, "later", "--stage", "transform", "--from", "orders", "--expression", expression)
+    assert done.exit_code == 0, done.exception
+    own, above = (table(load(), name).partitions for name in ("later", "orders"))
+    assert own == (above if kept else None)
+    started = (tmp_path / load().package / "transform" / "later.py").read_text()
+    assert (written in started) is kept
+
+
 def test_what_is_left_to_decide_is_marked_and_told(load: Loaded, tmp_path: Path) -> None:
     done = call(load(), new_table, "big_orders", "--stage", "transform", "--from", "orders")
     file = tmp_path / load().package / "transform" / "big_orders.py"

@@ -42,7 +42,7 @@ def new_table(
 @click.argument("name")
 @click.option("--kind", required=True, type=click.Choice(KINDS), help="What the source is.")
 @click.option("--location", required=True, help="The name under which settings know the folder, site, API or log.")
-@click.option("--path", required=True, help="The file, page, resource or topic at that location.")
+@click.option("--path", required=True, help="The file (or files: orders_*.csv), page, resource or topic there.")
 @click.option("--address", help="Where a new location is: a folder such as ./data/shop, or a URL.")
 @click.option("--sample", type=click.Path(path_type=Path, dir_okay=False), help="A file to infer columns from.")
 @click.option("--items", help="For an API: the field that holds the list of items; default: data.")

@@ -75,7 +75,7 @@ SHOWN = 3
 
 
 class ProgressPrinter:
-    """One line a node: place, name, rows, rejects, seconds."""
+    """One line a node: place, name, all its rows, rejects, seconds, and what was built where that is not all of it."""
 
     def __init__(self, console: Console, total: int) -> None:
         self.console = console
@@ -104,7 +104,10 @@ class ProgressPrinter:
             )
         elif found is not None:
             rejected = f"{found.rejected:,} rejected" if found.rejected else ""
-            self.console.print(f"{place}  {name:<38} {found.rows:>11,} rows  {rejected:<18} {found.seconds:6.2f} s")
+            first, *others = (found.partition or "").split(",")
+            built = f"  only {first}{f' and {len(others)} more' if others else ''}" if first else ""
+            counted = f"{found.rows:>11,} rows  {rejected:<18} {found.seconds:6.2f} s"
+            self.console.print(f"{place}  {name:<38} {counted}{built}", markup=False)
 
     def _print_rows(self, check: CheckResult) -> None:
         for row in check.such_as(SHOWN):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from assay.scaffold.columns import Draft, python_string
 from assay.scaffold.unsaid import EDIT
+from assay.tables.partitions import HOUR, PartitionRange, Partitions
 
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
@@ -30,6 +31,7 @@ class File:
         source: the connector as code, e.g. `Csv("shop_files", "orders.csv")`; None for a table of tables.
         key: columns that name a row; empty asks the author.
         preserves: the upstream table none of whose rows may be lost or multiplied.
+        partitions: the partitions as code, e.g. `daily("sold_on", start="2017-01-01")`; "" for none.
         inferred_from: what the columns were read off, for people.
     """
 
@@ -40,6 +42,7 @@ class File:
     source: str | None = None
     key: Sequence[str] = ()
     preserves: str | None = None
+    partitions: str = ""
     inferred_from: str = "the expression"
 
     @property
@@ -94,6 +97,20 @@ def _as_code(dtype: dt.DataType) -> str:
     return code if code.endswith(")") else f"{code}()"
 
 
+def partitions_code(of: Partitions) -> str:
+    """The call that makes these partitions."""
+    column = python_string(of.column)
+    if of.unit == "static":
+        return f"static({column}, keys=[{', '.join(map(python_string, of.names))}])"
+    first, *_ = of.keys(PartitionRange(of.start, of.start + HOUR))
+    written = [column, f"start={python_string(first)}"]
+    if of.stop is not None:
+        written.append(f"end={python_string(of.keys(PartitionRange(of.start, of.stop))[-1])}")
+    if of.timezone != "UTC":
+        written.append(f"timezone={python_string(of.timezone)}")
+    return f"{'daily' if of.unit == 'day' else of.unit + 'ly'}({', '.join(written)})"
+
+
 def _imports(file: File) -> list[str]:
     annotations = [annotation(column.dtype) for column in file.columns]
     whole = ["import pandera.ibis as pa", "from pandera.typing.ibis import Table"]
@@ -104,7 +121,8 @@ def _imports(file: File) -> list[str]:
     if re.search(r"(?<![\w.])_(?=[.\[])", file.code):
         whole.insert(-1, "from ibis import _")
     classes = sorted({column.classification for column in file.columns})
-    own = [f"from {FRAMEWORK} import {', '.join([*classes, 'table'])}"]
+    units = [file.partitions.partition("(")[0]] if file.partitions else []
+    own = [f"from {FRAMEWORK} import {', '.join(sorted([*classes, *units, 'table']))}"]
     own += [f"from {table.model.__module__} import {table.model.__name__}" for table in file.upstream]
     if file.source is not None:
         own.append(f"from {FRAMEWORK}.sources import {file.source.partition('(')[0]}")
@@ -138,7 +156,9 @@ def _function(file: File) -> Iterable[str]:
         yield f"@table(source={file.source})"
         parameters = ["source: ibis.Table"]
     else:
-        yield f"@table(preserves={python_string(file.preserves)})" if file.preserves else "@table()"
+        arguments = [f"partitions={file.partitions}"] if file.partitions else []
+        arguments += [f"preserves={python_string(file.preserves)}"] if file.preserves else []
+        yield f"@table({', '.join(arguments)})"
     yield f"def {file.name}({', '.join(parameters)}) -> Table[{file.model}]:"
     yield f'    """{file.model}."""'
     yield f"    # {EDIT} say in the line above what the table is for; it is shown in Dagster"

@@ -20,7 +20,7 @@ from assay.scaffold import columns
 from assay.scaffold.columns import Draft
 from assay.scaffold.given import missing_values
 from assay.scaffold.landing import land_sample
-from assay.scaffold.render import File, render
+from assay.scaffold.render import File, partitions_code, render
 from assay.scaffold.samples import Sample, read_sample
 from assay.scaffold.unsaid import problems
 from assay.tables.nodes import TableDef
@@ -82,7 +82,16 @@ def new_table(
         grouped = Contract.of(tables[0].model).key
     preserves = tables[0].name if expression is None else None
     inferred = f"the expression and the {rows_told(given[1])} it gives now" if given else "the expression"
-    file = File(name, drafts, code, upstream=tables, key=key or grouped, preserves=preserves, inferred_from=inferred)
+    file = File(
+        name,
+        drafts,
+        code,
+        upstream=tables,
+        key=key or grouped,
+        preserves=preserves,
+        partitions=_partitions(tables, drafts),
+        inferred_from=inferred,
+    )
     return _write(project, folder / f"{name}.py", file)
 
 
@@ -169,6 +178,16 @@ def _upstream(project: Project, stage: str, name: str) -> TableDef:
             fix=f"Use --stage {node.stage} or a later one.",
         )
     return node
+
+
+def _partitions(tables: Sequence[TableDef], drafts: Sequence[Draft]) -> str:
+    """The partitions that the first partitioned upstream table has, where their column is taken over; else ""."""
+    types = {draft.name: sql_type(draft.dtype) for draft in drafts}
+    for table in tables:
+        found = table.partitions
+        if found is not None and types.get(found.column) == found.sql_type:
+            return partitions_code(found)
+    return ""
 
 
 def _check_key(key: Sequence[str], drafts: Sequence[Draft]) -> None:
