@@ -120,10 +120,6 @@ def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: 
             run.publications.append(error.publication)
         raise
     run.publications.append(publication)
-    if session.keeps_books:
-        parts = code_parts(node, *graph.invariants_of(node.name))
-        with session.transaction():
-            ops.keep_code(session.connection, session.catalog, publication.code_version, parts)
     return publication
 
 
@@ -161,6 +157,7 @@ def _build_table(
                 partition=partition,
                 landed=landed,
                 code_version=code_version(table, *graph.invariants_of(table.name)),
+                code_parts=code_parts(table, *graph.invariants_of(table.name)) if session.keeps_books else {},
                 upstream_versions=_versions(session, table.inputs),
                 aligned=_aligned(table, rows, inputs, upstream),
                 lineage=_lineage(table, rows, inputs),
@@ -218,6 +215,7 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
     )
     with session.transaction():
         ops.record(session.connection, session.catalog, publication, run)
+        ops.keep_code(session.connection, session.catalog, publication.code_version, code_parts(node))
     return publication
 
 

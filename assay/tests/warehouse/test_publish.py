@@ -643,6 +643,7 @@ def test_nothing_of_a_build_is_left_behind(house: House) -> None:
     assert sorted(result.errors) == ["b", "c", "late"]
     assert sorted(tables) == [
         ("a", "w"),
+        ("code", "w"),
         ("offsets", "w"),
         ("partitions", "w"),
         ("publications", "w"),

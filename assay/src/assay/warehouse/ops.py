@@ -131,6 +131,8 @@ def keep_code(connection: duckdb.DuckDBPyConnection, catalog: str, code_version:
 
     A book that may be missing: warehouses of before have none, and nothing but words depends on it.
     """
+    if not parts:
+        return
     book = f"{quoted(catalog)}.ops.code"
     connection.execute(f"CREATE TABLE IF NOT EXISTS {book} (code_version VARCHAR NOT NULL, parts VARCHAR NOT NULL)")
     connection.execute(

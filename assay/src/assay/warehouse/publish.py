@@ -59,6 +59,7 @@ class Build:
     partition: PartitionRange | None = None
     landed: Landed | None = None
     code_version: str = ""
+    code_parts: Mapping[str, str] = field(default_factory=dict)
     upstream_versions: Mapping[str, str] = field(default_factory=dict)
     aligned: frozenset[str] = frozenset()
     lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
@@ -242,6 +243,8 @@ def _record(session: Session, build: Build, publication: Publication) -> Publica
     timed = dataclasses.replace(publication, seconds=time.perf_counter() - build.started)
     if session.keeps_books:
         ops.record(session.connection, session.catalog, timed, build.run)
+        if not timed.failed:
+            ops.keep_code(session.connection, session.catalog, build.code_version, build.code_parts)
     return timed
 
 
