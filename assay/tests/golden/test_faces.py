@@ -12,6 +12,7 @@ import pytest
 from assay.golden.case import UNSAID
 from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.golden_job import JOB, TREE, golden_definitions
+from assay.orchestration.history import process_tag
 from assay.testing import goldens as pytest_plugin
 from tests.golden.tree import FIVE_ORDERS, Tree
 from tests.shop.project import ORDERS
@@ -144,6 +145,16 @@ def run_job(tree: Tree) -> dg.ExecuteInProcessResult:
         result = job.execute_in_process(instance=instance, raise_on_error=False)
         assert [instance.get_latest_materialization_event(key) for key in instance.all_asset_keys()] in ([], [None])
         return result
+
+
+def test_a_run_of_the_golden_job_says_which_process_it_is(tree: Tree) -> None:
+    tree.accepted()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions(tree).resolve_job_def(JOB).execute_in_process(instance=instance, raise_on_error=False)
+        recorded = instance.get_run_by_id(result.run_id)
+        assert recorded is not None
+        assert process_tag(result.run_id)
+        assert recorded.tags.items() >= process_tag(result.run_id).items()
 
 
 def test_the_golden_job_passes_and_records_no_materialization(tree: Tree) -> None:

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from assay.orchestration.dry_run_job import dry_run_job
+from assay.orchestration.history import process_tag
 from tests.plan.sample import ROWS, Sample
 
 
@@ -17,6 +18,10 @@ def run(sample: Sample, **config: Any) -> tuple[dg.ExecuteInProcessResult, dict[
             instance=instance, raise_on_error=False, run_config={"ops": {"plan": {"config": config}}}
         )
         assert instance.all_asset_keys() == []
+        recorded = instance.get_run_by_id(result.run_id)
+        assert recorded is not None
+        assert process_tag(result.run_id)
+        assert recorded.tags.items() >= process_tag(result.run_id).items(), "its death would not be noticed"
         metadata: dict[str, Any] = {}
         for event in result.all_events:
             if event.is_successful_output:

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assay.errors import PipelineError
+from assay.orchestration.history import claim
 from assay.orchestration.origin import sign
 from assay.plan.model import Plan
 from assay.plan.planner import make_plan
@@ -33,6 +34,7 @@ def dry_run_job(project: Project) -> dg.JobDefinition:
 
     @dg.op(name="plan", out=dg.Out(dg.Nothing), description="What a run would change; nothing real is written.")
     def plan(context: dg.OpExecutionContext, config: DryRunConfig) -> None:
+        claim(context.instance, context.run)
         sign(context.instance, context.run, project.root)
         try:
             partition = PartitionRange.parse(config.partition) if config.partition else None

@@ -19,6 +19,7 @@ from assay.errors import GoldenError
 from assay.golden.case import Case, case_folders, read_case
 from assay.golden.result import CaseResult, TableResult
 from assay.golden.text import headline, plain
+from assay.orchestration.history import claim
 from assay.orchestration.metadata import text_table
 from assay.orchestration.origin import sign
 from assay.project import Project
@@ -104,6 +105,7 @@ def _case_checks(project: Project, case: Case) -> dg.AssetChecksDefinition:
         def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
             from assay.golden.run import run_case
 
+            claim(context.instance, context.run)
             sign(context.instance, context.run, project.root)
             wanted = {key.name for key in context.selected_asset_check_keys}
             subjects = [table for table in case.subjects if check_name(case, table) in wanted]
