@@ -76,6 +76,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     page, selector = json.load(sys.stdin.buffer)
+    answer: list[Any]
     try:
         answer = [None, rows_of(page, selector)]
     except Unfit as unfit:
