@@ -77,7 +77,7 @@ class DuckDBWarehouse:
             options=Options(settings.memory_limit, settings.threads, spill, settings.scratch_limit),
             lock_timeout=settings.lock_timeout,
             snapshot=settings.snapshot,
-            retention=Retention(settings.keep_rejects, settings.keep_publications),
+            retention=Retention(settings.keep_rejects, settings.keep_open_rejects, settings.keep_publications),
             **arguments,
         )
 
