@@ -5,14 +5,20 @@ Golden runs and plans call `build`; a Dagster asset's body calls `build_node`: o
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import duckdb
+import ibis.expr.types as ir
+
+from assay.contract import Contract
 from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
 from assay.mishaps import told
+from assay.sources.base import Landing
 from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_parts, code_version
 from assay.tables.lineage import carried_columns, column_lineage
@@ -126,8 +132,6 @@ def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: 
 def _build_table(
     table: TableDef, graph: Graph, session: Session, run: Run, sources: Sources, started: float
 ) -> Publication:
-    from assay.contract import Contract
-
     contract = Contract.of(table.model)
     upstream = {name: graph.tables[name] for name in graph.upstream_of(table.name)}
     inputs = {name: session.read(graph.tables[name]) for name in table.inputs}
@@ -196,7 +200,6 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
             f"'{node.name}' returned {type(content).__name__}", where=str(node.file), fix="Return str or bytes."
         )
     path = session.write_file(node.path, data)
-    import hashlib
 
     publication = Publication(
         table=node.name,
@@ -220,8 +223,6 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
 
 
 def _land(table: TableDef, columns: Mapping[str, str], session: Session, sources: Sources, folder: Path) -> Landed:
-    from assay.sources.base import Landing
-
     assert table.source is not None
     return table.source.land(
         Landing(
@@ -239,7 +240,6 @@ def _land(table: TableDef, columns: Mapping[str, str], session: Session, sources
 @contextmanager
 def _blaming_the_source(landed: Landed) -> Iterator[None]:
     """Where the engine fails while the source is still being read, and the source fails alone too, it is to blame."""
-    import duckdb
 
     try:
         yield
@@ -252,8 +252,6 @@ def _blaming_the_source(landed: Landed) -> Iterator[None]:
 
 
 def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractContextManager[ibis.Table]:
-    import ibis.expr.types as ir
-
     if isinstance(rows, ir.Table):
         return nullcontext(rows)
     if table.engine == "python":

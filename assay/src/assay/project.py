@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
-from assay.tables.graph import Graph
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from assay.tables.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Project:
     @cached_property
     def graph(self) -> Graph:
         """All tables, exports and invariants; imports the stage folders on first use."""
+        from assay.tables.graph import Graph  # the door: what only asks for settings or help loads no engine
+
         return Graph.load(self.package, self.stages)
 
     def dagster_definitions(self) -> dg.Definitions:

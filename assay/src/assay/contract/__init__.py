@@ -11,6 +11,7 @@ predicate as an Ibis expression; this package evaluates all of them in one scan,
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _EXPORTS = {
@@ -62,6 +63,5 @@ def __getattr__(name: str) -> Any:
     """Import late: Pandera and Ibis take a second that `pipeline --help` does not have."""
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_EXPORTS[name]}"), name)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import duckdb
+import ibis
+import ibis.expr.datatypes as dt
+from ibis.backends.sql.datatypes import DuckDBType
 
 from assay.contract.classification import CLASSIFICATIONS
 from assay.errors import ContractError
-
-if TYPE_CHECKING:
-    import ibis.expr.datatypes as dt
 
 ProblemKind = Literal["missing", "extra", "type", "order"]
 
@@ -62,16 +64,12 @@ class SchemaProblem:
 @cache
 def sql_type(dtype: dt.DataType) -> str:
     """The DuckDB type that `dtype` stands for, as DESCRIBE writes it."""
-    import duckdb
-    from ibis.backends.sql.datatypes import DuckDBType
 
     return str(duckdb.sqltype(DuckDBType.to_string(dtype)))
 
 
 def ibis_type(declared: Any, where: str) -> dt.DataType:
     """The Ibis type inside a Pandera column's dtype; raises ContractError if there is no exact one."""
-    import ibis
-    import ibis.expr.datatypes as dt
 
     native = getattr(declared, "type", None)
     if not isinstance(native, dt.DataType):

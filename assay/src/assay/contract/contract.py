@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+import ibis
+
 from assay.contract import auditing, masking, payload, profile, rules, uniqueness
 from assay.contract.columns import Column, SchemaProblem, schema_problems
 from assay.contract.reading import read
@@ -16,7 +18,6 @@ from assay.sql import literal, quoted
 
 if TYPE_CHECKING:
     import duckdb
-    import ibis
     import ibis.expr.datatypes as dt
     from pandera.ibis import DataFrameModel
 
@@ -111,7 +112,6 @@ class Contract:
         Raises:
             ContractError: a column of the contract is missing or has another type.
         """
-        import ibis
 
         problems = [
             problem for problem in self.schema_problems(expression.schema()) if problem.kind in ("missing", "type")
@@ -212,7 +212,5 @@ class Contract:
 
 @lru_cache(maxsize=1024)
 def _compiled_label(contract: Contract, beside: tuple[str, ...]) -> str:
-    import ibis
-
     rows = ibis.table({**contract.schema, **dict.fromkeys(beside, "string")}, name="__rows")
     return str(ibis.to_sql(contract.label(rows), dialect="duckdb"))

@@ -27,6 +27,7 @@ from assay.golden.case import Case
 from assay.golden.rows import load, read_csv
 from assay.golden.yaml_file import shown
 from assay.sources.base import Source, Sources
+from assay.sources.fixtures import FixtureTransport
 from assay.sql import literal
 from assay.sql import quoted as quote
 from assay.tables.graph import Graph
@@ -120,8 +121,6 @@ class FixtureSources(Sources):
         tables = _readers(self._tables.values(), name)
         files = self._inputs.case.inputs / name
         if any(table.source is not None and hasattr(table.source, "http") for table in tables):
-            from assay.sources.fixtures import FixtureTransport  # imports httpx, which few cases need
-
             self.transport = FixtureTransport(self._inputs.case.inputs)
             return FixtureTransport.address(name)
         target = self._folder / name

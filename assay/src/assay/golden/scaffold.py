@@ -15,6 +15,7 @@ from assay.golden.inputs import RETURNED, TABLES
 from assay.golden.rows import NULL
 from assay.golden.yaml_file import shown
 from assay.project import Project
+from assay.sources.delimited import Csv
 from assay.tables.nodes import TableDef
 
 _CASE = """\
@@ -133,8 +134,6 @@ def _header(table: TableDef) -> str:
 
 def _source_header(table: TableDef, ending: str) -> str:
     """The header of a CSV file, as the source reads it; nothing for other files and where it has none."""
-    from assay.contract import Contract
-    from assay.sources.delimited import Csv
 
     source = table.source
     assert source is not None

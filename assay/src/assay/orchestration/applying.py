@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import PlanError
+from assay.orchestration.execute import execute as through_dagster
 from assay.plan.kept import AGAIN, Expected, KeptPlan
 from assay.plan.published import Books, read_books
 from assay.plan.work import environment
@@ -78,8 +79,6 @@ def apply_plan(
     if not kept.build:
         return Applied((), 0, 0.0)
     if execute is None:
-        from assay.orchestration.execute import execute as through_dagster
-
         execute = through_dagster
     summaries = []
     for names, partition in _runs(kept):

@@ -15,6 +15,8 @@ from assay.orchestration.assets import PARTITION_TAG, build_resources, unpartiti
 from assay.orchestration.dry_run_job import dry_run_job
 from assay.tables.nodes import Node, TableDef
 from assay.tables.partitions import PartitionRange, Unit, touched
+from assay.warehouse.connection import Options, connect
+from assay.warehouse.ops import offsets as committed
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -154,8 +156,6 @@ def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
 
 def unread(project: Project, table: TableDef) -> tuple[int, dict[int, int]]:
     """How many events `table` has not read yet, and the offsets it has committed."""
-    from assay.warehouse.connection import Options, connect
-    from assay.warehouse.ops import offsets as committed
 
     settings = project.settings()
     offsets: dict[int, int] = {}

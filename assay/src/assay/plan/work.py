@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+import duckdb
+
 from assay import __version__
 from assay.build import build_node
 from assay.compare import Difference, compare
@@ -37,7 +39,6 @@ Node = TableDef | ExportDef
 
 def environment(settings: BaseSettings) -> dict[str, str]:
     """What must be the same when a plan is applied."""
-    import duckdb
 
     env = "dev" if settings.env == "dry_run" else settings.env
     return {

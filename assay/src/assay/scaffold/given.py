@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import duckdb
+import ibis
+
 from assay.errors import PipelineError
 from assay.scaffold.columns import evaluated
+from assay.warehouse.connection import Options, close, connect
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -18,10 +22,6 @@ def missing_values(project: Project, code: str, upstream: Sequence[TableDef]) ->
 
     None where nothing was published, as it is now, or another process holds the warehouse: nobody waits for a draft.
     """
-    import duckdb
-    import ibis
-
-    from assay.warehouse.connection import Options, close, connect
 
     settings = project.settings()
     if not settings.warehouse.exists():

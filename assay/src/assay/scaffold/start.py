@@ -14,8 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ibis.expr.datatypes as dt
+
+from assay.contract import Contract
 from assay.contract.columns import sql_type
 from assay.errors import PipelineError
+from assay.golden.scaffold import scaffold_case
 from assay.scaffold import columns
 from assay.scaffold.columns import Draft
 from assay.scaffold.given import missing_values
@@ -65,7 +69,6 @@ def new_table(
     Raises:
         PipelineError: the name, the stage or an upstream table does not fit, or the expression fails.
     """
-    from assay.contract import Contract
 
     folder = _folder(project, name, stage)
     tables = [_upstream(project, stage, other) for other in upstream]
@@ -199,7 +202,6 @@ def _check_key(key: Sequence[str], drafts: Sequence[Draft]) -> None:
 
 def _write(project: Project, path: Path, file: File, check: Callable[[Project], None] | None = None) -> Started:
     """Write file and case; if the result does not load, or `check` raises, nothing stays."""
-    from assay.golden.scaffold import scaffold_case
 
     cases: list[Path] = []
     case = _free_case(project, file.name)
@@ -277,6 +279,4 @@ def _settings_file(project: Project) -> Path:
 
 
 def _placeholder() -> Draft:
-    import ibis.expr.datatypes as dt
-
     return Draft("id", dt.string)

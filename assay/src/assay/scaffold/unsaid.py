@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.contract import Contract
 from assay.contract.classification import CLASSIFICATIONS
 from assay.golden.case import is_unsaid
 from assay.tables.nodes import ExportDef, InvariantDef, Node, TableDef
@@ -92,8 +93,6 @@ def undescribed(golden: Path) -> Iterator[str]:
 
 
 def _columns(table: TableDef, place: str) -> Iterator[str]:
-    from assay.contract import Contract
-
     asked = set(re.findall(rf"{EDIT}.*\n +(\w+):", table.file.read_text(encoding="utf-8")))  # by a mark already
     for column in Contract.of(table.model).columns:
         if not column.description and column.name not in asked:

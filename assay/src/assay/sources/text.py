@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
+import pyarrow as pa
+
 from assay.errors import SourceError
 
 LONGEST = 16 * 1024 * 1024
@@ -170,8 +172,6 @@ def _unpacked(raw: BinaryIO, packed: str, size: int, where: str) -> BinaryIO:
     if packed == "gzip":
         inner: Any = gzip.GzipFile(fileobj=raw, mode="rb")
     else:
-        import pyarrow as pa
-
         inner = pa.CompressedInputStream(pa.PythonFile(raw), "zstd")
     return io.BufferedReader(_Bounded(inner, _bound(size), where), _CHUNK)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+from assay.contract.naming import wrong_argument
 from assay.errors import PipelineError, WiringError, did_you_mean
 from assay.tables.fit import check_exports, check_table
 from assay.tables.nodes import ExportDef, InvariantDef, Node, TableDef
@@ -163,8 +164,6 @@ def _imported(name: str) -> ModuleType:
     except SyntaxError as error:
         raise WiringError(f"SyntaxError: {error.msg}", where=f"{error.filename}:{error.lineno}") from error
     except Exception as error:  # whatever the code of a table raises is told by its place
-        from assay.contract.naming import wrong_argument
-
         place = name
         package = Path(str(sys.modules[name.partition(".")[0]].__file__)).parent
         for frame in traceback.extract_tb(error.__traceback__):

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
+import sqlglot.errors
+from sqlglot import exp
+from sqlglot.lineage import lineage
 
 if TYPE_CHECKING:
     import ibis
@@ -171,9 +174,6 @@ def _parts(node: ops.Node) -> list[Any]:
 
 def _sql_columns(query: str, column: str, tables: Mapping[str, Iterable[str]]) -> set[Column] | None:
     """The columns of `tables` that SQL's output `column` comes from; None when the SQL cannot be followed."""
-    import sqlglot.errors
-    from sqlglot import exp
-    from sqlglot.lineage import lineage
 
     schema = {table: dict.fromkeys(columns, "unknown") for table, columns in tables.items() if table}
     try:

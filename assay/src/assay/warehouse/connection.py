@@ -8,14 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from assay import progress
 from assay.errors import WarehouseError, WarehouseLocked
 from assay.warehouse.failures import first_line, raise_interrupt
-
-if TYPE_CHECKING:
-    import duckdb
 
 _HELD = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
@@ -68,7 +66,6 @@ def connect(
         WarehouseLocked: another process still holds the file; the message names it.
         WarehouseError: the file is no DuckDB database, is damaged, or cannot be read or created.
     """
-    import duckdb
 
     opener = open_database or duckdb.connect
     if database is not None and not read_only:
@@ -92,7 +89,6 @@ def connect(
 
 def close(connection: duckdb.DuckDBPyConnection) -> None:
     """Close `connection`, ending a query that still runs: after Ctrl-C one does, and closing would wait for it."""
-    import duckdb
 
     with suppress(duckdb.Error):  # it is closed already
         connection.interrupt()
@@ -103,7 +99,6 @@ def waiting(
     attempt: Callable[[], duckdb.DuckDBPyConnection], database: Path | None, lock_timeout: float
 ) -> duckdb.DuckDBPyConnection:
     """Call `attempt` until no other process holds `database`; translate DuckDB's errors."""
-    import duckdb
 
     patience = Patience(database, lock_timeout)
     while True:

@@ -10,6 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import duckdb
+import ibis
+
 from assay.errors import WarehouseError
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
@@ -17,8 +20,6 @@ from assay.warehouse import ops
 from assay.warehouse.failures import explained
 
 if TYPE_CHECKING:
-    import duckdb
-    import ibis
     from ibis.backends.duckdb import Backend
 
     from assay.warehouse.ops import PartitionRecord
@@ -45,8 +46,6 @@ class Session:
         real: str | None = None,
         keeps_books: bool = True,
     ) -> None:
-        import ibis
-
         self.connection = connection
         self.backend: Backend = ibis.duckdb.from_connection(connection)
         self.catalog: str = connection.execute("SELECT current_database()").fetchall()[0][0]
@@ -64,7 +63,6 @@ class Session:
 
     def catalog_of(self, table: TableDef) -> str | None:
         """The catalog in which `table` stands: this session's own first, else the real one; None if neither."""
-        import duckdb
 
         for catalog in (self.catalog,) if self.real is None else (self.catalog, self.real):
             # Asking for no row is quicker than duckdb_tables(), which describes every table there is.
@@ -155,14 +153,11 @@ class Session:
 
     def stop(self) -> None:
         """End the query that is running, if one is: after Ctrl-C DuckDB goes on computing until it is told to end."""
-        import duckdb
 
         with suppress(duckdb.Error):  # the connection is closed already
             self.connection.interrupt()
 
     def _rollback(self) -> None:
-        import duckdb
-
         self.stop()
         # After a failed commit DuckDB has already rolled back by itself, and says that there is nothing to undo.
         with suppress(duckdb.Error):
@@ -187,8 +182,6 @@ class Session:
             self.stop()
             raise
         finally:
-            import duckdb
-
             # A database that stopped after an error takes its temporary tables with it.
             with suppress(duckdb.FatalException):
                 for name in self._temporary() - before:

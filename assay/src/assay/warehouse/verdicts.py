@@ -6,6 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import ibis
+import ibis.expr.operations as ops
+
 from assay.sql import quoted
 from assay.tables.results import CheckResult
 from assay.warehouse.quarantine.keep import cut
@@ -14,8 +17,6 @@ from assay.warehouse.staging import Staged
 from assay.words import rows_told
 
 if TYPE_CHECKING:
-    import ibis
-
     from assay.contract import Contract
     from assay.tables.nodes import InvariantDef, Reference, TableDef
     from assay.warehouse.parts import Parts
@@ -257,8 +258,6 @@ def invariant(
 
 def _untold(contradicting: ibis.Table) -> ibis.Table | None:
     """The rows for which the last filter of `contradicting` is neither true nor false; None where it has none."""
-    import ibis
-    import ibis.expr.operations as ops
 
     operation = contradicting.op()
     while isinstance(operation, ops.Project | ops.Sort):
@@ -272,7 +271,6 @@ def _untold(contradicting: ibis.Table) -> ibis.Table | None:
 
 def _never_null(value: Any) -> bool:
     """Whether an expression is seen to have a value in every row; a column may always be without."""
-    import ibis.expr.operations as ops
 
     if isinstance(value, ops.IsNull | ops.NotNull | ops.ExistsSubquery):
         return True

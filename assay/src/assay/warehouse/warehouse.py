@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from assay.settings import BaseSettings
 from assay.warehouse import ops, staging
 from assay.warehouse.connection import Options, close, connect, waiting
+from assay.warehouse.dry.guard import guarded
+from assay.warehouse.dry.proof import Witness
+from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.failures import explained
 from assay.warehouse.retention import Retention, retire
 from assay.warehouse.session import Session
+from assay.warehouse.snapshot import renew
 
 if TYPE_CHECKING:
     import duckdb
@@ -84,7 +88,6 @@ class DuckDBWarehouse:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
-        from assay.warehouse.snapshot import renew
 
         connection = connect(self.path, self.options, lock_timeout=self.lock_timeout, open_database=self._open_database)
         try:
@@ -179,9 +182,6 @@ class DryRunWarehouse:
             WarehouseLocked: another process is writing the real file.
             WarehouseError: the real file changed in the meantime (see `assay.warehouse.dry.proof`).
         """
-        from assay.warehouse.dry.guard import guarded
-        from assay.warehouse.dry.proof import Witness
-        from assay.warehouse.dry.scratch import scratch_folder
 
         self.proof = None
         with ExitStack() as stack:

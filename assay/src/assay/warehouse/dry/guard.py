@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from assay.warehouse.dry.statements import check_name, check_sql, refused
-
-if TYPE_CHECKING:
-    import duckdb
 
 _RESULTS = """arrow close description df fetch_arrow_reader fetch_arrow_table fetch_df fetch_df_chunk
     fetch_record_batch fetchall fetchdf fetchmany fetchnumpy fetchone pl rowcount tf to_arrow_reader to_arrow_table
@@ -64,8 +63,6 @@ class _Guarded:
         return call
 
     def _wrap(self, value: Any) -> Any:
-        import duckdb
-
         if value is self._inner:
             return self
         if isinstance(value, duckdb.DuckDBPyConnection):

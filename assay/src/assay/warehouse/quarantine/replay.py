@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from assay.contract import Contract
 from assay.errors import WarehouseError
 from assay.sql import quoted
 from assay.tables.results import CheckResult, Publication
@@ -30,7 +31,6 @@ from assay.warehouse.spanning import spanning
 from assay.warehouse.staging import REPEAT
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
     from assay.tables.graph import Graph
     from assay.tables.nodes import TableDef
     from assay.tables.run import Run
@@ -63,8 +63,6 @@ def replay(session: Session, graph: Graph, table: TableDef, run: Run, ids: Seque
 def _replay(
     session: Session, graph: Graph, table: TableDef, run: Run, ids: Sequence[str] | None, started: float
 ) -> Publication:
-    from assay.contract import Contract
-
     contract = Contract.of(table.model)
     existing = session.relation(table)
     _check_columns(session, table, contract)
