@@ -22,7 +22,7 @@ from assay.sources.base import Landing
 from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_parts, code_version
 from assay.tables.lineage import carried_columns, column_lineage
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
 from assay.warehouse import ops
 from assay.warehouse.dry.scratch import scratch_folder
@@ -45,7 +45,7 @@ class Progress:
     """A node starts, is done, failed, or is skipped because an upstream failed."""
 
     kind: Literal["start", "done", "failed", "skipped"]
-    node: TableDef | ExportDef
+    node: Asset
     publication: Publication | None = None
     error: PipelineError | None = None
 
@@ -106,7 +106,7 @@ def build(
     return result
 
 
-def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: Run, sources: Sources) -> Publication:
+def build_node(node: Asset, graph: Graph, session: Session, run: Run, sources: Sources) -> Publication:
     """Build one node from what is published upstream.
 
     Raises:

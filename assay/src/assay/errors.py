@@ -7,6 +7,7 @@ a `PipelineError` keeps its traceback; while a table is built, `mishaps.py` turn
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -36,11 +37,15 @@ class PipelineError(Exception):
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, most: int = 3, written: str = "{}") -> str:
     """What to do about an unknown name: the near ones, else those it is a part of, else `otherwise`."""
-    import difflib
-
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=most) or [other for other in names if name and name in other][:most]
+    near = near_names(name, names, most=most) or [other for other in names if name and name in other][:most]
     return f"Did you mean {' or '.join(map(written.format, near))}?" if near else otherwise
+
+
+def near_names(name: str, known: Iterable[str], *, most: int) -> list[str]:
+    """Those of `known` that may be meant by `name`, the nearest first; case makes no difference."""
+    folded = {other.lower(): other for other in known}
+    return [folded[near] for near in difflib.get_close_matches(name.lower(), folded, n=most)]
 
 
 class SettingsError(PipelineError):

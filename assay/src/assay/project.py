@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,6 @@ class Project:
 
     def dagster_definitions(self) -> dg.Definitions:
         """The Dagster definitions of the project's `definitions.py`, for commands that run jobs."""
-        from importlib import import_module
-
         defs: dg.Definitions = import_module(f"{self.package}.definitions").defs
         return defs
 

@@ -81,7 +81,7 @@ def run(
     """Run all cases, or those named."""
     from assay.golden import text
     from assay.golden.pending import PendingStore
-    from assay.golden.run import run_golden
+    from assay.golden.runner import run_golden
     from assay.golden.workers import processors
 
     keep = PendingStore(pending_dir) if pending_dir else None if ci else _store(project)

@@ -14,6 +14,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import ibis
+import numpy
 
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
@@ -130,8 +131,6 @@ def _near(number: Decimal, dtype: Any, side: Side) -> Any:
 
 
 def _near_float(number: Decimal, dtype: Any, side: Side) -> float | None:
-    import numpy
-
     kind = numpy.float32 if dtype.nbytes == 4 else numpy.float64
     with numpy.errstate(over="ignore", under="ignore"):
         near = kind(float(number))

@@ -17,7 +17,7 @@ FEW = 100_000
 """Up to so many rows their keys are grouped at once."""
 
 
-class Keyed(Protocol):
+class HasKey(Protocol):
     """What of a contract is needed to judge and to show its keys."""
 
     @property
@@ -79,7 +79,7 @@ def find_suspects(
 def key_problems(
     connection: duckdb.DuckDBPyConnection,
     relation: str,
-    contract: Keyed,
+    contract: HasKey,
     *,
     where: str | None = None,
     key: tuple[str, ...] | None = None,

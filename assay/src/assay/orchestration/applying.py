@@ -28,7 +28,7 @@ Execute = Callable[..., "RunSummary"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class NodeOutcome:
     """One node of the plan, planned against done; `problems` is empty where the result is the plan."""
 
     planned: Expected
@@ -40,7 +40,7 @@ class Outcome:
 class Applied:
     """What applying did; `exit_code` is 0 if every result is as planned, 3 if a check failed, else 1."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[NodeOutcome, ...]
     run_exit_code: int
     seconds: float
 
@@ -143,15 +143,15 @@ def _books(settings: Any) -> Books:
         connection.close()
 
 
-def _outcome(planned: Expected, summaries: Sequence[RunSummary]) -> Outcome:
+def _outcome(planned: Expected, summaries: Sequence[RunSummary]) -> NodeOutcome:
     for summary in summaries:
         if planned.name in summary.errors:
-            return Outcome(planned, None, (str(summary.errors[planned.name]),))
+            return NodeOutcome(planned, None, (str(summary.errors[planned.name]),))
     built = [each.publications[planned.name] for each in summaries if planned.name in each.publications]
     if len(built) < max(1, len(planned.partitions)):
-        return Outcome(planned, None, ("was not built",))
+        return NodeOutcome(planned, None, ("was not built",))
     done = joined(built)
-    return Outcome(planned, done.rows, tuple(_differences(planned, done)))
+    return NodeOutcome(planned, done.rows, tuple(_differences(planned, done)))
 
 
 def _differences(planned: Expected, done: Publication) -> Sequence[str]:

@@ -28,11 +28,9 @@ from assay.orchestration.resources import WarehouseResource, sources_resource
 from assay.project import Project
 from assay.tables.code_version import code_version
 from assay.tables.graph import Graph
-from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
+from assay.tables.nodes import Asset, ExportDef, InvariantDef, Reference, TableDef
 from assay.tables.partitions import PartitionRange, Partitions
 from assay.tables.results import AuditFailed
-
-Node = TableDef | ExportDef
 
 PARTITION_TAG = "pipeline/partition"
 """What a run of a job is to build, as `--partition` has it; without it a job's run builds all of every table."""
@@ -79,7 +77,7 @@ def build_resources(project: Project) -> dict[str, Any]:
     return {"warehouse": WarehouseResource.for_project(project), "sources": sources_resource(project)}
 
 
-def check_names(node: Node, graph: Graph) -> list[str]:
+def check_names(node: Asset, graph: Graph) -> list[str]:
     """The checks that building `node` reports, in order."""
     if isinstance(node, ExportDef):
         return []
@@ -90,7 +88,7 @@ def check_names(node: Node, graph: Graph) -> list[str]:
     return names + [invariant.name for invariant in graph.invariants_of(node.name)]
 
 
-def _accepted(node: Node, project: Project) -> dg.AssetsDefinition:
+def _accepted(node: Asset, project: Project) -> dg.AssetsDefinition:
     """The asset; raises WiringError where Dagster refuses the node's name, owner, tags or stage."""
     try:
         return _asset(node, project)
@@ -102,7 +100,7 @@ def _accepted(node: Node, project: Project) -> dg.AssetsDefinition:
         ) from error
 
 
-def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
+def _asset(node: Asset, project: Project) -> dg.AssetsDefinition:
     graph = project.graph
     partitions = node.partitions if isinstance(node, TableDef) else None
     kinds = {"duckdb", "table"} if isinstance(node, TableDef) else {"file"}
@@ -136,7 +134,7 @@ def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
 
 
 def _materialize(
-    context: dg.AssetExecutionContext, node: Node, graph: Graph, partitions: Partitions | None
+    context: dg.AssetExecutionContext, node: Asset, graph: Graph, partitions: Partitions | None
 ) -> Iterator[Any]:
     """Build the node; checks are recorded even when the step then fails."""
     warehouse: WarehouseResource = context.resources.warehouse
@@ -257,19 +255,19 @@ def dagster_partitions(partitions: Partitions) -> dg.PartitionsDefinition[str]:
     return (dg.MonthlyPartitionsDefinition if partitions.unit == "month" else dg.DailyPartitionsDefinition)(**times)
 
 
-def _blocks(name: str, node: Node, graph: Graph) -> bool:
+def _blocks(name: str, node: Asset, graph: Graph) -> bool:
     """Whether a failure of the check keeps the table from being published, ever."""
     declared = _declared(name, node, graph)
     return declared is None or declared.severity == "error"
 
 
-def _declared(name: str, node: Node, graph: Graph) -> Reference | InvariantDef | None:
+def _declared(name: str, node: Asset, graph: Graph) -> Reference | InvariantDef | None:
     """What declares the check, where that is not the contract."""
     references = {each.name: each for each in node.references} if isinstance(node, TableDef) else {}
     return references.get(name) or graph.invariants.get(name)
 
 
-def _describe(name: str, node: Node, graph: Graph) -> str:
+def _describe(name: str, node: Asset, graph: Graph) -> str:
     """What the check says, as sentences."""
     fixed = {
         "schema": "Columns and types are exactly the contract's.",

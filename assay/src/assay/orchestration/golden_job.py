@@ -19,7 +19,7 @@ from assay.errors import GoldenError
 from assay.golden.case import Case, case_folders, check_case, read_case, read_cases
 from assay.golden.pending import orphaned
 from assay.golden.result import CaseResult, TableResult
-from assay.golden.run import run_case
+from assay.golden.runner import run_case
 from assay.golden.text import headline, plain
 from assay.golden.yaml_file import shown
 from assay.orchestration.history import claim

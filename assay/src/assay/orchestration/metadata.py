@@ -9,7 +9,7 @@ import dagster as dg
 
 from assay.contract import Contract
 from assay.tables.code_version import source_location
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
 
 PARTITION_ROWS = "dagster/partition_row_count"
@@ -21,7 +21,7 @@ WIDE = 28
 Lineage = Mapping[str, Iterable[tuple[str, str]]]
 
 
-def definition_metadata(node: TableDef | ExportDef) -> dict[str, Any]:
+def definition_metadata(node: Asset) -> dict[str, Any]:
     """What is known before any run: relation, contract, and where the code stands."""
     _, line = source_location(node)
     # Beside `code_references`, which lead into an editor or a repository: this text travels.
@@ -70,7 +70,7 @@ def sentence(text: str) -> str:
     return first[:1].upper() + first[1:] + ("" if first.endswith((".", "!", "?")) else ".")
 
 
-def publication_metadata(node: TableDef | ExportDef, publication: Publication) -> dict[str, Any]:
+def publication_metadata(node: Asset, publication: Publication) -> dict[str, Any]:
     """What one build did."""
     found: dict[str, Any] = {
         "action": publication.action,
@@ -105,7 +105,7 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
     return found
 
 
-def check_results(node: TableDef | ExportDef, checks: Iterable[CheckResult]) -> Iterator[dg.AssetCheckResult]:
+def check_results(node: Asset, checks: Iterable[CheckResult]) -> Iterator[dg.AssetCheckResult]:
     """The checks as Dagster records them, with what a person needs to act."""
     for check in checks:
         yield dg.AssetCheckResult(

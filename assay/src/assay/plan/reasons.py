@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from assay.plan.changed_code import what_changed
 from assay.plan.model import Reason
 from assay.plan.stale import BUILDS, ranges, stale
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, TableDef
 from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def reasons(
-    node: TableDef | ExportDef,
+    node: Asset,
     books: Books,
     *,
     session: Session,
@@ -72,7 +72,7 @@ def reasons(
 
 
 def _whole(
-    node: TableDef | ExportDef,
+    node: Asset,
     books: Books,
     published: Published,
     *,

@@ -21,7 +21,7 @@ from assay.plan.published import Books, read_books
 from assay.plan.reasons import reasons
 from assay.plan.stale import told
 from assay.tables.code_version import code_parts, code_version
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, TableDef
 from assay.tables.results import AuditFailed, joined
 from assay.warehouse.parts import Parts
 from assay.warehouse.session import Session, qualified
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from assay.tables.results import Publication
     from assay.tables.run import Run
     from assay.warehouse.ops import PartitionRecord
-
-Node = TableDef | ExportDef
 
 
 def environment(settings: BaseSettings) -> dict[str, str]:
@@ -69,7 +67,7 @@ class Work:
         assert self.session.real is not None
         self.books: Books = read_books(self.session.connection, self.session.real)
 
-    def add(self, node: Node) -> None:
+    def add(self, node: Asset) -> None:
         """Plan `node`, whose upstream was planned before."""
         published = self.books.published.get(node.name)
         base = NodePlan(
@@ -97,7 +95,7 @@ class Work:
         if planned.built and planned.data_version is not None and planned.data_version != base.data_version_before:
             self.changed[node.name] = planned.data_version
 
-    def fingerprints(self, considered: Sequence[Node]) -> Fingerprints:
+    def fingerprints(self, considered: Sequence[Asset]) -> Fingerprints:
         """What the plan was computed from."""
         read = {name for node in considered for name in self.project.graph.upstream_of(node.name)}
         return Fingerprints(
@@ -107,13 +105,13 @@ class Work:
             environment=environment(self.settings),
         )
 
-    def _code_version(self, node: Node) -> str:
+    def _code_version(self, node: Asset) -> str:
         return code_version(node, *self.project.graph.invariants_of(node.name))
 
     def _is_broken(self, name: str) -> bool:
         return name in self.nodes and self.nodes[name].action in ("fail", "skip")
 
-    def _plan(self, node: Node, base: NodePlan) -> NodePlan:
+    def _plan(self, node: Asset, base: NodePlan) -> NodePlan:
         why, some = reasons(
             node,
             self.books,
@@ -150,7 +148,7 @@ class Work:
             self.source_versions[node.name] = publication.source_version
         return self._built(node, base, publication, before)
 
-    def _fingerprint(self, node: Node) -> str | None:
+    def _fingerprint(self, node: Asset) -> str | None:
         """The source's fingerprint, where it can make a difference: a table built anyway tells it by building."""
         published = self.books.published.get(node.name)
         if not isinstance(node, TableDef) or node.source is None or published is None or not published.exists:
@@ -160,7 +158,7 @@ class Work:
         return found
 
     def _built(
-        self, node: Node, base: NodePlan, publication: Publication, before: Mapping[str, PartitionRecord]
+        self, node: Asset, base: NodePlan, publication: Publication, before: Mapping[str, PartitionRecord]
     ) -> NodePlan:
         published = self.books.published.get(node.name)
         standing = (node.stage, node.name) in self.books.tables if isinstance(node, TableDef) else published is not None
@@ -187,7 +185,7 @@ class Work:
             shifts=effects.shifts(published, publication) if published else (),
         )
 
-    def _changed_partitions(self, node: Node, before: Mapping[str, PartitionRecord]) -> str | None:
+    def _changed_partitions(self, node: Asset, before: Mapping[str, PartitionRecord]) -> str | None:
         """Which partitions would hold something else than today, as `before` has it."""
         if not isinstance(node, TableDef) or node.partitions is None or not before:
             return None

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from selectolax.lexbor import LexborHTMLParser, SelectolaxError
-
 from assay.errors import SourceError, SourceUnavailable
 from assay.sources.addresses import join, shown
 from assay.sources.base import Landed, Landing, ReadWhole
@@ -83,6 +81,8 @@ class HtmlTable(ReadWhole):
         return answer, where, lines
 
     def _find(self, answer: Answer, where: str) -> Any:
+        from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+
         text = _text(answer, where)
         parsed = LexborHTMLParser(text)
         for node in parsed.css(_HIDDEN):

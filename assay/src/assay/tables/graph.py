@@ -17,7 +17,7 @@ from typing import TypeVar
 from assay.contract.naming import wrong_argument
 from assay.errors import PipelineError, WiringError, did_you_mean
 from assay.tables.fit import check_exports, check_table
-from assay.tables.nodes import ExportDef, InvariantDef, Node, TableDef
+from assay.tables.nodes import Asset, ExportDef, InvariantDef, Node, TableDef
 
 N = TypeVar("N", bound=Node)
 
@@ -31,14 +31,14 @@ class Graph:
         invariants: by name.
     """
 
-    nodes: dict[str, TableDef | ExportDef]
+    nodes: dict[str, Asset]
     invariants: dict[str, InvariantDef]
 
     @classmethod
     def of(cls, nodes: Iterable[Node]) -> Graph:
         """Validate and order `nodes`; raises WiringError naming both files where two do not fit."""
         everything = list(nodes)
-        tables = _unique(node for node in everything if isinstance(node, TableDef | ExportDef))
+        tables = _unique(node for node in everything if isinstance(node, Asset))
         invariants = _unique(node for node in everything if isinstance(node, InvariantDef))
         for node in [*tables.values(), *invariants.values()]:
             _check_inputs(node, tables)
@@ -92,7 +92,7 @@ class Graph:
         own += [upstream for invariant in self.invariants_of(name) for upstream in invariant.upstream]
         return tuple(dict.fromkeys(own))
 
-    def get(self, name: str) -> TableDef | ExportDef:
+    def get(self, name: str) -> Asset:
         """The node called `name`; raises WiringError listing close names."""
         if name in self.nodes:
             return self.nodes[name]
@@ -119,7 +119,7 @@ class Graph:
                 wanted.add(name)
         return [name for name in self.nodes if name in wanted]
 
-    def __iter__(self) -> Iterator[TableDef | ExportDef]:
+    def __iter__(self) -> Iterator[Asset]:
         return iter(self.nodes.values())
 
 
@@ -135,7 +135,7 @@ def _unique(nodes: Iterable[N]) -> dict[str, N]:
     return {node.name: node for node in found.values()}
 
 
-def _check_inputs(node: Node, tables: dict[str, TableDef | ExportDef]) -> None:
+def _check_inputs(node: Node, tables: dict[str, Asset]) -> None:
     for name in node.upstream if not isinstance(node, InvariantDef) else node.inputs:
         upstream = tables.get(name)
         if not isinstance(upstream, TableDef):

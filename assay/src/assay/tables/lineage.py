@@ -33,7 +33,7 @@ def column_lineage(expr: ibis.Table, inputs: Mapping[str, ibis.Table]) -> dict[s
         expr: what the table's function returned.
         inputs: table name -> the very expression handed to the function, whatever it is named in the database.
     """
-    walk = _Walk(inputs)
+    walk = _LineageWalk(inputs)
     root = expr.op()
     return {name: sorted(walk.column(root, name)) for name in root.schema.names}
 
@@ -84,7 +84,7 @@ def _replaces(relation: ops.FillNull, name: str) -> bool:
     return not isinstance(relation.replacements, Mapping) or name in relation.replacements
 
 
-class _Walk:
+class _LineageWalk:
     def __init__(self, inputs: Mapping[str, ibis.Table]) -> None:
         self.names = {table.op(): name for name, table in inputs.items()}
         self.inputs = {name: table.op() for name, table in inputs.items()}

@@ -58,7 +58,7 @@ def golden_gaps(project: Project) -> str:
 
 @lru_cache(maxsize=256)
 def _run(project: Project, case: str) -> CaseResult:
-    from assay.golden.run import run_case
+    from assay.golden.runner import run_case
 
     (found,) = read_cases(project.golden, [case])
     return run_case(project, found)

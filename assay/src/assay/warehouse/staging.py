@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from assay.contract.uniqueness import find_suspects
-from assay.sql import quoted
+from assay.sql import literal, quoted
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
 
@@ -217,11 +217,10 @@ def _set_malformed_aside(session: Session, table: TableDef, malformed: str, stag
 
 def _set_aside(session: Session, table: TableDef, contract: Contract, staged: Staged, code: str, among: str) -> None:
     """Reject the staged rows for which the SQL `among` holds, all for the one reason."""
-    reason = code.replace("'", "''")
     quarantine.collect(
         session,
         table,
-        f"SELECT ['{reason}'] AS reason_codes, {contract.payload_sql()} AS payload, {_place(staged.extras)} "
+        f"SELECT [{literal(code)}] AS reason_codes, {contract.payload_sql()} AS payload, {_place(staged.extras)} "
         f"FROM {staged.relation} WHERE {among}",
     )
     count = _one(session, f"DELETE FROM {staged.relation} WHERE {among}")

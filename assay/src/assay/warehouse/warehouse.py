@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from assay.settings import BaseSettings
+from assay.sql import literal
 from assay.warehouse import ops, staging
 from assay.warehouse.connection import Options, close, connect, waiting
 from assay.warehouse.dry.guard import guarded
@@ -225,9 +226,9 @@ class DryRunWarehouse:
             # An empty database in the real one's place is read-only like a real one.
             real = folder / "empty.duckdb"
             connect(real, Options(), lock_timeout=0).close()
-        path = str(real).replace("'", "''")
+        path = literal(str(real))
 
         def attach() -> duckdb.DuckDBPyConnection:
-            return connection.execute(f"ATTACH '{path}' AS real (READ_ONLY)")
+            return connection.execute(f"ATTACH {path} AS real (READ_ONLY)")
 
         waiting(attach, self.real, self.lock_timeout)

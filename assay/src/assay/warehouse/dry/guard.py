@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from assay.sql import literal
 from assay.warehouse.dry.statements import check_name, check_sql, refused
 
 _RESULTS = """arrow close description df fetch_arrow_reader fetch_arrow_table fetch_df fetch_df_chunk
@@ -97,7 +98,7 @@ class GuardedConnection(_Guarded):
         """
         if folders is not None:
             names = sorted({name for folder in folders for name in (str(folder.absolute()), str(folder.resolve()))})
-            texts = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
+            texts = ", ".join(map(literal, names))
             self._inner.execute(f"SET allowed_directories = [{texts}]")
             self._inner.execute("SET enable_external_access = false")
         self._inner.execute("SET lock_configuration = true")
