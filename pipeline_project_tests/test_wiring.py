@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import duckdb
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.scaffold.unsaid import problems
 from assay.sql import quoted
 from assay.tables.nodes import TableDef

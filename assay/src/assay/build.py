@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import duckdb
 import ibis.expr.types as ir
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
 from assay.mishaps import told
 from assay.sources.base import Landing

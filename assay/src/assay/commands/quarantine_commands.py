@@ -196,7 +196,7 @@ def _chosen(session: Session, reject_ids: tuple[str, ...]) -> list[Reject]:
 
 
 def _plain(project: Project, reject: Reject, *, unmask: bool = False) -> dict[str, Any]:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.warehouse.quarantine.keep import shown
 
     table = project.graph.tables.get(reject.table)

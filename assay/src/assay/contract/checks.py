@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
+import pandera.backends.ibis.builtin_checks  # noqa: F401 - registers Pandera's checks for Ibis
 import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr.operations.udf import InputType
@@ -109,9 +110,8 @@ def _refuse_options(check: Check, where: Where) -> None:
 
 
 def _call(check: Check, arguments: Mapping[str, Any], shown: ibis.Table, column: str | None, where: Where) -> Any:
-    # The import registers Pandera's built-in checks for Ibis. A model made earlier holds a dispatcher that does
-    # not know them, so the registry is asked again, as Pandera's own Check.__call__ does.
-
+    # A model made before Pandera's checks for Ibis were registered holds a dispatcher that does not know them, so the
+    # registry is asked again, as Pandera's own Check.__call__ does.
     function = check.get_builtin_check_fn(check._check_fn.__name__) if is_builtin(check) else check._check_fn
     try:
         return function(IbisData(shown, column), **arguments)

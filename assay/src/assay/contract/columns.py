@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.datatypes as dt
 from ibis.backends.sql.datatypes import DuckDBType
 
-from assay.contract.classification import CLASSIFICATIONS
+from assay.contract.classification import CLASSIFICATIONS, mask
 from assay.errors import ContractError
 
 ProblemKind = Literal["missing", "extra", "type", "order"]
@@ -121,3 +121,16 @@ def _shown(dtype: dt.DataType) -> str:
     if dtype.is_unknown():
         return str(dtype)
     return sql_type(dtype)
+
+
+def masked_rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, columns: Iterable[Column]
+) -> tuple[Mapping[str, Any], ...]:
+    """The rows of `sql`, values of `columns` masked; so are those of a column that the contract does not know."""
+    classes = {column.name: column.classification for column in columns}
+    cursor = connection.execute(sql)
+    names = [column[0] for column in cursor.description or ()]
+    return tuple(
+        {name: mask(value, classes.get(name)) for name, value in zip(names, row, strict=True)}
+        for row in cursor.fetchall()
+    )

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import duckdb
 
-from assay.contract import Contract
+from assay import sources
+from assay.contract.contract import Contract
 from assay.errors import GoldenError, did_you_mean
 from assay.golden.case import Case
 from assay.golden.rows import load, read_csv
 from assay.golden.yaml_file import shown
 from assay.sources.base import Source, Sources
-from assay.sources.fixtures import FixtureTransport
 from assay.sql import literal
 from assay.sql import quoted as quote
 from assay.tables.graph import Graph
@@ -121,8 +121,8 @@ class FixtureSources(Sources):
         tables = _readers(self._tables.values(), name)
         files = self._inputs.case.inputs / name
         if any(table.source is not None and hasattr(table.source, "http") for table in tables):
-            self.transport = FixtureTransport(self._inputs.case.inputs)
-            return FixtureTransport.address(name)
+            self.transport = sources.FixtureTransport(self._inputs.case.inputs)
+            return sources.FixtureTransport.address(name)
         target = self._folder / name
         target.mkdir(parents=True)
         if any(table.source is not None and table.source.incremental for table in tables):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.compare import Tolerance
+from assay.compare.model import Tolerance
 from assay.errors import GoldenError
 from assay.golden import store
 from assay.golden.case import Case

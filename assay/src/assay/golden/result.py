@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.compare import Difference
+from assay.compare.model import Difference
 
 Status = Literal["equal", "missing", "differs", "error"]
 _SEVERITY: dict[str, int] = {"equal": 0, "missing": 1, "differs": 2, "error": 3}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import GoldenError
 from assay.golden.case import NAMED, UNSAID
 from assay.golden.inputs import RETURNED, TABLES

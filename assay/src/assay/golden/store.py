@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field
 
-from assay.compare import SqlColumn, Tolerance
+from assay.compare.model import SqlColumn, Tolerance
 from assay.errors import GoldenError, PipelineError
 from assay.golden.rows import CaseRows, as_text, is_deep, read_ndjson
 from assay.golden.yaml_file import Names, Strict, YamlFile, read, shown, told

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from assay.compare import render, visible
+from assay.compare.text import render, visible
 from assay.golden.case import is_unsaid
 from assay.golden.result import CaseResult, Comparison, GoldenResult, TableResult
 from assay.golden.store import REJECTS

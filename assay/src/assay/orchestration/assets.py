@@ -12,7 +12,7 @@ from dagster._check import CheckError
 
 from assay import progress
 from assay.build import Progress, build_node, own_partitions
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
 from assay.orchestration.history import together

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from assay.compare import RowSample
+from assay.compare.model import RowSample
 from assay.errors import GoldenError
 from assay.golden.case import Case, case_folders, check_case, read_case, read_cases
 from assay.golden.pending import orphaned

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.tables.code_version import source_location
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication

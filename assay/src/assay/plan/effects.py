@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from assay.compare import Difference
+from assay.compare.model import Difference
 from assay.plan.model import CheckShift, Destructive, MetricShift
 from assay.tables.nodes import removes_too_much
 

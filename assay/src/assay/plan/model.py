@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from assay.compare import Difference
+from assay.compare.model import Difference
 
 VERSION = 1
 """Of the plan's JSON form. A plan of another version is refused: it may mean something else."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from assay.compare import SqlColumn
+from assay.compare.model import SqlColumn
 
 if TYPE_CHECKING:
     import duckdb

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from assay.compare import render as render_difference
-from assay.compare import visible
+from assay.compare.text import render as render_difference
+from assay.compare.text import visible
 from assay.plan.model import NodePlan, Plan
 
 INDENT = "    "

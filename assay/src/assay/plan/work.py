@@ -11,9 +11,10 @@ import duckdb
 
 from assay import __version__
 from assay.build import build_node
-from assay.compare import Difference, compare
-from assay.contract import Contract
+from assay.compare.engine import compare
+from assay.compare.model import Difference
 from assay.contract.classification import is_masked
+from assay.contract.contract import Contract
 from assay.errors import PipelineError
 from assay.plan import effects
 from assay.plan.model import Action, Fingerprints, NodePlan

@@ -9,8 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from assay.compare import visible
-from assay.compare.text import key_problem, key_text, row_counts, schema_change, visible_pair
+from assay.compare.text import key_problem, key_text, row_counts, schema_change, visible, visible_pair
 from assay.golden.text import harmless
 from assay.words import rows_told
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import ibis
 import ibis.expr.operations as ops
 
-from assay.contract import Contract
 from assay.contract.classification import CLASSIFICATIONS
+from assay.contract.contract import Contract
 from assay.errors import PipelineError
 from assay.tables.lineage import column_lineage, origins
 from assay.tables.nulls import Nulls

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import ibis.expr.datatypes as dt
 
-from assay.contract import Contract
 from assay.contract.columns import sql_type
+from assay.contract.contract import Contract
 from assay.errors import PipelineError
 from assay.golden.scaffold import scaffold_case
 from assay.scaffold import columns

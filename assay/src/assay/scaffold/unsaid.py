@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.contract import Contract
 from assay.contract.classification import CLASSIFICATIONS
+from assay.contract.contract import Contract
 from assay.golden.case import is_unsaid
 from assay.tables.nodes import Asset, InvariantDef, Node, TableDef
 

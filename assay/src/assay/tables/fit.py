@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from assay.contract import Contract
 from assay.contract.columns import same_type
+from assay.contract.contract import Contract
 from assay.errors import WiringError
 from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from assay.build import build_node
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.project import Project
 from assay.sources.base import Sources
 from assay.tables.results import AuditFailed, CheckResult, Publication

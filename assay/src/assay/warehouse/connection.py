@@ -58,7 +58,6 @@ def connect(
     *,
     lock_timeout: float,
     read_only: bool = False,
-    open_database: Callable[..., duckdb.DuckDBPyConnection] | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open `database` (None: in memory) in UTC, waiting up to `lock_timeout` seconds for another process.
 
@@ -67,7 +66,6 @@ def connect(
         WarehouseError: the file is no DuckDB database, is damaged, or cannot be read or created.
     """
 
-    opener = open_database or duckdb.connect
     if database is not None and not read_only:
         _make_folder(database.parent, "PIPELINE_WAREHOUSE")
     if options.temp_folder:
@@ -75,7 +73,7 @@ def connect(
 
     def attempt() -> duckdb.DuckDBPyConnection:
         name = ":memory:" if database is None else str(database)
-        connection = opener(name, read_only=read_only, config=options.config())
+        connection = duckdb.connect(name, read_only=read_only, config=options.config())
         try:
             # Dates of instants follow the session's zone: without this a laptop and a server disagree.
             connection.execute(f"SET TimeZone = '{options.time_zone}'")

@@ -17,7 +17,7 @@ from assay.sql import quoted
 from assay.words import rows_told
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.warehouse.session import Session
 
 SAMPLE = 10

@@ -12,7 +12,7 @@ from assay.tables.nodes import removes_too_much
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.tables.nodes import TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.staging import Staged

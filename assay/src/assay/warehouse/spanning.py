@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from assay.contract import Contract
 from assay.contract.classification import is_masked
+from assay.contract.contract import Contract
 from assay.sql import quoted
 from assay.tables.lineage import column_lineage
 from assay.tables.results import CheckResult

@@ -17,7 +17,7 @@ from assay.warehouse.session import Session, qualified
 if TYPE_CHECKING:
     import ibis
 
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.sources.base import Landed
     from assay.tables.nodes import KeepFirst, TableDef
     from assay.warehouse.parts import Parts

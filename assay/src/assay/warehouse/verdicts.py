@@ -17,7 +17,7 @@ from assay.warehouse.staging import Staged
 from assay.words import rows_told
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.tables.nodes import InvariantDef, Reference, TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dtm
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from assay.settings import BaseSettings
 from assay.sql import literal
@@ -27,14 +28,7 @@ if TYPE_CHECKING:
     from assay.warehouse.dry.proof import Proof
 
 
-class Warehouse(Protocol):
-    """Where tables live."""
-
-    def session(self) -> Any:
-        """A context manager that gives a `Session` and closes it at the end."""
-        ...
-
-
+@dataclass
 class DuckDBWarehouse:
     """The real warehouse: one DuckDB file.
 
@@ -45,29 +39,16 @@ class DuckDBWarehouse:
         lock_timeout: seconds to wait for another process.
         snapshot: the copy for readers, renewed after a session that changed the file; None for none.
         retention: what a session that ends well removes of the books; None for nothing.
-        open_database: opens a file as `duckdb.connect` does; Dagster's resource passes its own.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        output: Path,
-        scratch: Path,
-        options: Options | None = None,
-        lock_timeout: float = 30.0,
-        snapshot: Path | None = None,
-        retention: Retention | None = None,
-        open_database: Callable[..., duckdb.DuckDBPyConnection] | None = None,
-    ) -> None:
-        self.path = path
-        self.output = output
-        self.scratch = scratch
-        self.options = options or Options()
-        self.lock_timeout = lock_timeout
-        self.snapshot = snapshot
-        self.retention = retention
-        self._open_database = open_database
+    path: Path
+    _: KW_ONLY
+    output: Path
+    scratch: Path
+    options: Options = field(default_factory=Options)
+    lock_timeout: float = 30.0
+    snapshot: Path | None = None
+    retention: Retention | None = None
 
     @classmethod
     def of(cls, settings: BaseSettings, **arguments: Any) -> DuckDBWarehouse:
@@ -90,7 +71,7 @@ class DuckDBWarehouse:
     def session(self) -> Iterator[Session]:
         """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
 
-        connection = connect(self.path, self.options, lock_timeout=self.lock_timeout, open_database=self._open_database)
+        connection = connect(self.path, self.options, lock_timeout=self.lock_timeout)
         try:
             session = Session(connection, output=self.output, scratch=self.scratch)
             with explained(str(self.path)):
@@ -122,6 +103,7 @@ class DuckDBWarehouse:
             yield session
 
 
+@dataclass
 class DryRunWarehouse:
     """A scratch database in front of the real one, which is only read.
 
@@ -139,28 +121,17 @@ class DryRunWarehouse:
         proof: what the real file was before and after the last session; None where there was no real file to watch.
     """
 
-    def __init__(
-        self,
-        real: Path | None,
-        *,
-        scratch: Path,
-        options: Options | None = None,
-        lock_timeout: float = 30.0,
-        in_memory: bool = False,
-        keeps_books: bool = True,
-        keep: bool = False,
-        readable: Iterable[Path] | None = None,
-    ) -> None:
-        self.real = real
-        self.scratch = scratch
-        self.options = options or Options()
-        self.lock_timeout = lock_timeout
-        self.in_memory = in_memory
-        self.keeps_books = keeps_books
-        self.keep = keep
-        self.readable = None if readable is None else tuple(readable)
-        self.folder: Path | None = None
-        self.proof: Proof | None = None
+    real: Path | None
+    _: KW_ONLY
+    scratch: Path
+    options: Options = field(default_factory=Options)
+    lock_timeout: float = 30.0
+    in_memory: bool = False
+    keeps_books: bool = True
+    keep: bool = False
+    readable: Sequence[Path] | None = None
+    folder: Path | None = field(default=None, init=False)
+    proof: Proof | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, settings: BaseSettings, **arguments: Any) -> DryRunWarehouse:

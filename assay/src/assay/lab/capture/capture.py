@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.contract import Contract
 from assay.contract.classification import is_masked
+from assay.contract.contract import Contract
 from assay.errors import GoldenError
 from assay.golden.case import UNSAID
 from assay.golden.inputs import TABLES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from assay.compare import visible
+from assay.compare.text import visible
 from assay.lab.mutation.mutate import MutantOutcome, MutationResult
 
 _WIDTH = 160

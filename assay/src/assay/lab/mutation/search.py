@@ -12,8 +12,8 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
-from assay.contract import Contract
 from assay.contract.classification import mask
+from assay.contract.contract import Contract
 from assay.lab.mutation.bench import MutationBench, differ
 from assay.lab.mutation.operators import DIALECT, Mutant
 from assay.sql import quoted as quote

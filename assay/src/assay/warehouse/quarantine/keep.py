@@ -28,7 +28,7 @@ from assay.warehouse.parts import Parts
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.tables.nodes import TableDef
     from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run

@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import WarehouseError
 from assay.sql import quoted
 from assay.tables.results import CheckResult, Publication
