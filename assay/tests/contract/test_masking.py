@@ -6,7 +6,8 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 import pytest
 
-from assay.contract.classification import mask, masked_rows, public
+from assay.contract.classification import mask, public
+from assay.contract.columns import masked_rows
 from assay.contract.contract import Contract
 
 
