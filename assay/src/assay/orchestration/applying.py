@@ -16,7 +16,7 @@ from assay.tables.code_version import code_version
 from assay.tables.nodes import TableDef
 from assay.tables.partitions import PartitionRange
 from assay.tables.results import joined
-from assay.warehouse.connection import Options, connect
+from assay.warehouse.connection import reading
 
 if TYPE_CHECKING:
     from assay.build import Progress
@@ -135,12 +135,8 @@ def _moved_sources(project: Project, kept: KeptPlan, settings: Any) -> Iterator[
 def _books(settings: Any) -> Books:
     if not settings.warehouse.exists():
         return Books({}, {})
-    connection = connect(settings.warehouse, Options(), lock_timeout=settings.lock_timeout, read_only=True)
-    try:
-        catalog = connection.execute("SELECT current_database()").fetchall()[0][0]
+    with reading(settings.warehouse, lock_timeout=settings.lock_timeout) as (connection, catalog):
         return read_books(connection, catalog)
-    finally:
-        connection.close()
 
 
 def _outcome(planned: Expected, summaries: Sequence[RunSummary]) -> NodeOutcome:

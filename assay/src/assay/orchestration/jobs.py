@@ -15,7 +15,7 @@ from assay.orchestration.assets import PARTITION_TAG, build_resources, unpartiti
 from assay.orchestration.dry_run_job import dry_run_job
 from assay.tables.nodes import Node, TableDef
 from assay.tables.partitions import PartitionRange, Unit, touched
-from assay.warehouse.connection import Options, connect
+from assay.warehouse.connection import reading
 from assay.warehouse.ops import offsets as committed
 
 if TYPE_CHECKING:
@@ -160,12 +160,8 @@ def unread(project: Project, table: TableDef) -> tuple[int, dict[int, int]]:
     settings = project.settings()
     offsets: dict[int, int] = {}
     if settings.warehouse.exists():
-        connection = connect(settings.warehouse, Options(), lock_timeout=0, read_only=True)
-        try:
-            catalog = connection.execute("SELECT current_database()").fetchall()[0][0]
+        with reading(settings.warehouse, lock_timeout=0) as (connection, catalog):
             offsets = committed(connection, catalog, table.name)
-        finally:
-            connection.close()
     assert table.source is not None
     with project.sources(settings) as sources:
         return table.source.lag(sources.resolve(table.source.location), offsets), offsets

@@ -13,8 +13,9 @@ from assay.tables.nodes import Asset, TableDef
 from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:
-    from assay.plan.published import Books, Published
+    from assay.plan.published import Books
     from assay.tables.partitions import PartitionRange
+    from assay.warehouse.ops import Record
     from assay.warehouse.session import Session
 
 
@@ -43,9 +44,9 @@ def reasons(
         partition: what was asked for.
         requested: names that were asked for.
     """
-    published = books.published.get(node.name)
+    published = books.of(node)
     asked: tuple[PartitionRange, ...] = (partition,) if partition is not None else ()
-    if published is None or (isinstance(node, TableDef) and not published.exists):
+    if published is None:
         return (Reason("new", "never published"),), asked
     found: list[Reason] = []
     some = asked
@@ -74,7 +75,7 @@ def reasons(
 def _whole(
     node: Asset,
     books: Books,
-    published: Published,
+    published: Record,
     *,
     code: str,
     parts: Mapping[str, str],

@@ -70,14 +70,14 @@ class Work:
 
     def add(self, node: Asset) -> None:
         """Plan `node`, whose upstream was planned before."""
-        published = self.books.published.get(node.name)
+        published, there = self.books.published.get(node.name), self.books.of(node)
         base = NodePlan(
             name=node.name,
             stage=node.stage,
             kind="table" if isinstance(node, TableDef) else "file",
             code_version=self._code_version(node),
-            rows_before=published.rows if published and published.exists else None,
-            rows_after=published.rows if published and published.exists else None,
+            rows_before=there.rows if there else None,
+            rows_after=there.rows if there else None,
             rejects_before=published.rejected if published else 0,
             rejects_after=published.rejected if published else 0,
             data_version_before=published.data_version if published else None,
@@ -151,8 +151,7 @@ class Work:
 
     def _fingerprint(self, node: Asset) -> str | None:
         """The source's fingerprint, where it can make a difference: a table built anyway tells it by building."""
-        published = self.books.published.get(node.name)
-        if not isinstance(node, TableDef) or node.source is None or published is None or not published.exists:
+        if not isinstance(node, TableDef) or node.source is None or self.books.of(node) is None:
             return None
         found = node.source.fingerprint(self.sources.resolve(node.source.location), self.sources.transport)
         self.source_versions[node.name] = found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,18 @@ def connect(
         return connection
 
     return waiting(attempt, database, lock_timeout)
+
+
+@contextmanager
+def reading(
+    database: Path, options: Options | None = None, *, lock_timeout: float
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    """A connection that may only read `database`, which exists, and its catalog's name; raises as `connect` does."""
+    connection = connect(database, options or Options(), lock_timeout=lock_timeout, read_only=True)
+    try:
+        yield connection, connection.execute("SELECT current_database()").fetchall()[0][0]
+    finally:
+        close(connection)
 
 
 def close(connection: duckdb.DuckDBPyConnection) -> None:

@@ -141,21 +141,21 @@ def keep_code(connection: duckdb.DuckDBPyConnection, catalog: str, code_version:
     )
 
 
-def last(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> Record | None:
-    """The newest publication of `table` that succeeded; None if there is none."""
-    row = connection.execute(
+def newest(connection: duckdb.DuckDBPyConnection, catalog: str, table: str | None = None) -> dict[str, Record]:
+    """The newest publication that succeeded, of `table` or of every table and export, by name."""
+    rows = connection.execute(
         f"""SELECT run_id, table_name, partition, row_count, rejected, seconds, data_version, code_version,
                    upstream_versions, source_version, checks, profile
-            FROM {quoted(catalog)}.ops.publications WHERE table_name = ? AND action <> 'failed'
-            ORDER BY id DESC LIMIT 1""",
+            FROM {quoted(catalog)}.ops.publications WHERE id IN (
+                SELECT max(id) FROM {quoted(catalog)}.ops.publications
+                WHERE action <> 'failed' AND ($1 IS NULL OR table_name = $1) GROUP BY table_name)""",
         [table],
-    ).fetchone()
-    if row is None:
-        return None
-    known: list[Any] = list(row)
-    known[8] = json.loads(known[8])
-    known[10:] = [tuple(json.loads(text)) for text in known[10:]]
-    return Record(*known)
+    ).fetchall()
+    found = [
+        Record(*plain, json.loads(upstream), source, tuple(json.loads(checks)), tuple(json.loads(profile)))
+        for *plain, upstream, source, checks, profile in rows
+    ]
+    return {record.table: record for record in found}
 
 
 def last_version(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> str | None:

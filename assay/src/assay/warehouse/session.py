@@ -100,7 +100,7 @@ class Session:
 
     def last_publication(self, name: str) -> ops.Record | None:
         """The newest successful publication of a table or export, here or (dry runs) in the real warehouse."""
-        return self._from_books(lambda catalog: ops.last(self.connection, catalog, name))
+        return self._from_books(lambda catalog: ops.newest(self.connection, catalog, name).get(name))
 
     def data_version(self, name: str) -> str | None:
         """The data version of that publication; None where no books are kept."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from assay.settings import BaseSettings
 from assay.sql import literal
 from assay.warehouse import ops, staging
-from assay.warehouse.connection import Options, close, connect, waiting
+from assay.warehouse.connection import Options, close, connect, reading, waiting
 from assay.warehouse.dry.guard import guarded
 from assay.warehouse.dry.proof import Witness
 from assay.warehouse.dry.scratch import scratch_folder
@@ -91,14 +91,10 @@ class DuckDBWarehouse:
 
         A file that lacks some of the books is opened as by `session`, which makes them.
         """
-        connection = connect(self.path, self.options, lock_timeout=self.lock_timeout, read_only=True)
-        try:
-            catalog: str = connection.execute("SELECT current_database()").fetchall()[0][0]
+        with reading(self.path, self.options, lock_timeout=self.lock_timeout) as (connection, catalog):
             if not ops.missing(connection, catalog):
                 yield Session(connection, output=self.output, scratch=self.scratch)
                 return
-        finally:
-            close(connection)
         with self.session() as session:
             yield session
 

@@ -24,7 +24,7 @@ from assay.project import Project
 from assay.sql import quoted as quote
 from assay.tables.nodes import TableDef
 from assay.warehouse import ops
-from assay.warehouse.connection import Options, connect
+from assay.warehouse.connection import Options, reading
 
 MAX_BYTES = 256 * 1024
 _CASE = """\
@@ -68,10 +68,9 @@ def capture(project: Project, name: str, table_name: str, where: str, limit: int
     if not settings.warehouse.exists():
         raise GoldenError("there is no warehouse to capture from", fix="Run the pipeline first: pipeline run.")
     options = Options(settings.memory_limit, settings.threads)
-    with connect(settings.warehouse, options, lock_timeout=settings.lock_timeout, read_only=True) as connection:
+    with reading(settings.warehouse, options, lock_timeout=settings.lock_timeout) as (connection, catalog):
         # The condition is a person's text: it reads the warehouse and nothing else.
         connection.execute("SET enable_external_access = false")
-        catalog = connection.execute("SELECT current_database()").fetchall()[0][0]
         _check_published(connection, catalog, project, table)
         cut = Cut(connection, catalog, project.graph, max_rows)
         chosen = cut.choose(table, where, limit)
@@ -108,8 +107,7 @@ def _check_published(connection: Any, catalog: str, project: Project, table: Tab
 
 def _salt(connection: Any, catalog: str, names: Sequence[str]) -> str:
     """Known to who has the data: the hashes of the tables' contents."""
-    records = [ops.last(connection, catalog, name) for name in sorted(names)]
-    return salted([record.data_version if record else "" for record in records])
+    return salted([ops.last_version(connection, catalog, name) or "" for name in sorted(names)])
 
 
 def _masked(table: TableDef) -> list[str]:
