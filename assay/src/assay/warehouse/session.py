@@ -93,10 +93,13 @@ class Session:
             )
         return catalog
 
+    def number(self, sql: str, parameters: Any = None) -> int:
+        """The first value that a statement gives: a count, or how many rows it wrote."""
+        return int(self.connection.execute(sql, parameters).fetchall()[0][0])
+
     def count(self, table: TableDef) -> int:
         """The number of published rows of `table`."""
-        row = self.connection.execute(f"SELECT count(*) FROM {self.relation(table)}").fetchone()
-        return int(row[0]) if row else 0
+        return self.number(f"SELECT count(*) FROM {self.relation(table)}")
 
     def last_publication(self, name: str) -> ops.Record | None:
         """The newest successful publication of a table or export, here or (dry runs) in the real warehouse."""

@@ -80,13 +80,9 @@ def replaced(session: Session, table: TableDef, contract: Contract, staged: Stag
             ).fetchall()
         )
         existing = f"(SELECT * FROM {before})" if parts.asked is not None else existing
-    rows = _count(session, f"SELECT count(*) FROM {existing}")
+    rows = session.number(f"SELECT count(*) FROM {existing}")
     keys = None
     if contract.key and set(contract.key) <= same and removes_too_much(rows - staged.published, rows, table.may_shrink):
         listed = ", ".join(quoted(name) for name in contract.key)
-        keys = _count(session, f"SELECT count(*) FROM {existing} ANTI JOIN {staged.relation} USING ({listed})")
+        keys = session.number(f"SELECT count(*) FROM {existing} ANTI JOIN {staged.relation} USING ({listed})")
     return Replaced(rows, emptied, keys)
-
-
-def _count(session: Session, sql: str) -> int:
-    return int(session.connection.execute(sql).fetchall()[0][0])

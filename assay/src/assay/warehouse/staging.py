@@ -124,9 +124,9 @@ def stage(
         expression = expression.select(*wanted)
     rows = _as_declared(session, contract, session.sql(expression))
     extras = wanted[len(names) :]
-    count = _one(session, f"CREATE OR REPLACE TABLE {relation} AS {contract.labelled_sql(rows, extras)}")
+    count = session.number(f"CREATE OR REPLACE TABLE {relation} AS {contract.labelled_sql(rows, extras)}")
     if landed is not None and landed.malformed is not None:
-        count += _one(session, f"SELECT count(*) FROM ({landed.malformed})")
+        count += session.number(f"SELECT count(*) FROM ({landed.malformed})")
     return Staged(relation, count, extras=extras)
 
 
@@ -164,7 +164,7 @@ def split(
     """
     relation = staged.relation
     if parts is not None:
-        staged.waiting = _one(session, f"DELETE FROM {relation} WHERE {parts.waiting}")
+        staged.waiting = session.number(f"DELETE FROM {relation} WHERE {parts.waiting}")
         staged.staged -= staged.waiting
     quarantine.begin(session)
     if landed is not None and landed.malformed is not None:
@@ -186,7 +186,7 @@ def split(
         _set_aside(session, table, contract, staged, parts.code, parts.outside())
     if table.keep is not None:
         _set_repeats_aside(session, table, contract, table.keep, staged, existing)
-    staged.published = _one(session, f"SELECT count(*) FROM {relation}")
+    staged.published = session.number(f"SELECT count(*) FROM {relation}")
     if staged.rejected:
         staged.sample = quarantine.sample(session, contract)
         staged.first_place = quarantine.first_place(session)
@@ -223,7 +223,7 @@ def _set_aside(session: Session, table: TableDef, contract: Contract, staged: St
         f"SELECT [{literal(code)}] AS reason_codes, {contract.payload_sql()} AS payload, {_place(staged.extras)} "
         f"FROM {staged.relation} WHERE {among}",
     )
-    count = _one(session, f"DELETE FROM {staged.relation} WHERE {among}")
+    count = session.number(f"DELETE FROM {staged.relation} WHERE {among}")
     staged.rejected += count
     _add(staged.reasons, {code: count} if count else {})
 
@@ -250,7 +250,7 @@ def _set_repeats_aside(
     if existing is not None:
         found += f" UNION SELECT {key} FROM {relation} SEMI JOIN {existing} USING ({key})"
     session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __repeated AS {found}")
-    if _one(session, "SELECT count(*) FROM __repeated"):
+    if session.number("SELECT count(*) FROM __repeated"):
         losers = _losers(table, contract, keep, relation, extras, existing)
         session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __losers AS {losers}")
         among = "rowid IN (SELECT row_id FROM __losers)"
@@ -290,8 +290,3 @@ def _losers(
 def _add(reasons: dict[str, int], counts: Mapping[str, int]) -> None:
     for code, count in counts.items():
         reasons[code] = reasons.get(code, 0) + count
-
-
-def _one(session: Session, sql: str) -> int:
-    row = session.connection.execute(sql).fetchone()
-    return int(row[0]) if row else 0

@@ -174,7 +174,7 @@ def reference(
         # As in SQL's own foreign keys a row without a value refers to nothing: told, for it is not judged.
         nullable = [name for name in declared.columns if contract.column(name).nullable]
         absent = " OR ".join(f"{quoted(name)} IS NULL" for name in nullable) or "false"
-        untold = int(session.connection.execute(f"SELECT count_if({absent}) FROM {relation}").fetchall()[0][0])
+        untold = session.number(f"SELECT count_if({absent}) FROM {relation}")
         said = f"; {rows_told(untold)} without a value not judged" if untold else ""
         return CheckResult(declared.name, True, declared.severity, f"every ({listed}) is in {declared.to}{said}")
     shown = contract.masked_rows(session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}")
@@ -214,7 +214,7 @@ def table_rules(
         ).fetchall()[0][0]
         held, said = bool(value), "holds" if value else "does not hold"
         if value is None:
-            count = int(session.connection.execute(f"SELECT count(*) FROM ({session.sql(rows)})").fetchall()[0][0])
+            count = session.number(f"SELECT count(*) FROM ({session.sql(rows)})")
             held = may_be_empty and count == 0
             said = "is not judged: there is no row" if held else f"cannot be told: it is NULL over {rows_told(count)}"
             said += "" if held else " (if that is right, say so in the rule: .fill_null(True))"
@@ -236,13 +236,13 @@ def invariant(
         hidden: columns of such rows that are masked in the sample.
     """
     sql = session.sql(contradicting)
-    count = int(session.connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
+    count = session.number(f"SELECT count(*) FROM ({sql})")
     first = declared.description.splitlines()[0] if declared.description else declared.name
     said = first if count == 0 else f"{rows_told(count, 'contradict')} it: {first}"
     shown, untold = contradicting, _untold(contradicting) if count == 0 else None
     if untold is not None:
         shown, sql = untold, session.sql(untold)
-        count = int(session.connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
+        count = session.number(f"SELECT count(*) FROM ({sql})")
         if count:
             said = f"cannot be told for {rows_told(count)}, whose comparison is NULL (decide with .fill_null): {first}"
     return CheckResult(

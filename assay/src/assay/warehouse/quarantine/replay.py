@@ -76,7 +76,7 @@ def _replay(
     session.connection.execute(
         "CREATE OR REPLACE TEMP TABLE __passing AS FROM __candidates ANTI JOIN __why USING (__reject_id)"
     )
-    tried, passing = _count(session, "__candidates"), _count(session, "__passing")
+    tried, passing = (session.number(f"SELECT count(*) FROM {name}") for name in ("__candidates", "__passing"))
     whole = f"(SELECT {columns} FROM {existing} UNION ALL BY NAME SELECT {columns} FROM __passing)"
     checks = [_rows_valid(session, tried, passing)]
     if passing:
@@ -245,7 +245,3 @@ def _publication(
         source_version=last.source_version if last else None,
         checks=checks,
     )
-
-
-def _count(session: Session, relation: str) -> int:
-    return int(session.connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])
