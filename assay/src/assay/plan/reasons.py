@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assay.plan.changed_code import what_changed
 from assay.plan.model import Reason
-from assay.plan.stale import BUILDS, ranges, stale
+from assay.plan.stale import BUILDS, ranges, stale, told
 from assay.tables.nodes import Asset, TableDef
 from assay.warehouse.parts import Parts
 
@@ -62,7 +62,7 @@ def reasons(
             session, node, upstream, known, looked_at, code=code, said=said, source=source, changed=changed
         )
         if own is not None:
-            found.append(Reason("partition", f"{node.partitions.noun}s {own}"))
+            found.append(Reason("partition", told(node.partitions, looked_at.keys, looked_at.keys)))
         elif len(keys) < len(looked_at.keys):
             some = tuple(ranges(node.partitions, looked_at.keys, keys, BUILDS))
     else:

@@ -29,8 +29,8 @@ def render(plan: Plan, style: Style = plain) -> str:
 
 def _head(plan: Plan) -> Iterator[str]:
     what = ", ".join(plan.targets) if plan.targets else "everything that calls for a build"
-    days = f", days {plan.partition}" if plan.partition else ""
-    yield f"Dry run of {what}{days} in front of {plan.warehouse} ({plan.environment})"
+    only = f", only {plan.partition}," if plan.partition else ""
+    yield f"Dry run of {what}{only} in front of {plan.warehouse} ({plan.environment})"
 
 
 def _destroyed(plan: Plan, style: Style) -> Iterator[str]:

@@ -197,7 +197,7 @@ class Work:
             if key in after and key not in empty and after[key].data_version != before[key].data_version
         ]
         moved += [key for key in empty if key in after and after[key].rows]
-        return f"{node.partitions.noun}s {told(node.partitions, keys, moved)}" if moved else None
+        return told(node.partitions, keys, moved) if moved else None
 
     def _compare(self, table: TableDef, base: NodePlan, publication: Publication) -> Difference | None:
         """Published rows against planned rows; None where the content hashes already say that they are equal."""

@@ -95,7 +95,8 @@ def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
             raise WarehouseError(
                 "was written by another version of this framework",
                 where=f"{catalog}.{name}",
-                fix="Move the warehouse's file away: the next run builds a new one. CHANGELOG.md of the framework tells more.",
+                fix="Move the warehouse's file away: `pipeline run` builds it anew from the sources. The old file keeps what "
+                "only it has: what was decided of rejected rows, and events that their log no longer holds.",
             )
     return [name for name in TABLES if name not in found]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from assay.sql import quoted
 from assay.tables.nodes import removes_too_much
 from assay.warehouse.session import Session
+from assay.words import plural
 
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
@@ -44,16 +45,16 @@ class Replaced:
         allowed = "if that is right: @table(may_be_empty=True)"
         if self.rows and not published:
             if not table.may_be_empty:
-                yield f"no row is left where {self.rows:,} are published ({allowed})"
+                yield f"no row is left where {_are(self.rows)} published ({allowed})"
             return
         if self.emptied and not table.may_be_empty:
             named = ", ".join(list(self.emptied)[:NAMED]) + (", ..." if len(self.emptied) > NAMED else "")
             assert table.partitions is not None
             where = named if len(self.emptied) == 1 else f"{len(self.emptied):,} {table.partitions.noun}s ({named})"
-            yield f"no row is left of {where} where {sum(self.emptied.values()):,} are published ({allowed})"
+            yield f"no row is left of {where} where {_are(sum(self.emptied.values()))} published ({allowed})"
         removed = self.rows - published
         if removes_too_much(removed, self.rows, table.may_shrink):
-            keys = "" if self.keys is None else f", {self.keys:,} {'key' if self.keys == 1 else 'keys'} with them"
+            keys = "" if self.keys is None else f", {self.keys:,} {plural(self.keys, 'key')} with them"
             share = math.ceil(100 * removed / self.rows) / 100
             yield (
                 f"{removed:,} of {self.rows:,} published rows would go ({removed / self.rows:.1%}){keys}, "
@@ -86,3 +87,7 @@ def replaced(session: Session, table: TableDef, contract: Contract, staged: Stag
         listed = ", ".join(quoted(name) for name in contract.key)
         keys = session.number(f"SELECT count(*) FROM {existing} ANTI JOIN {staged.relation} USING ({listed})")
     return Replaced(rows, emptied, keys)
+
+
+def _are(count: int) -> str:
+    return f"{count:,} {'is' if count == 1 else 'are'}"

@@ -14,7 +14,7 @@ from assay.tables.results import CheckResult
 from assay.warehouse.quarantine.keep import cut
 from assay.warehouse.session import Session
 from assay.warehouse.staging import Staged
-from assay.words import rows_told
+from assay.words import plural, rows_told
 
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
@@ -102,7 +102,8 @@ def reconciles(
         good += f", {preserved.how}"
     if parts is not None:
         # What was built is what was compared; of the other partitions this says nothing.
-        good += f"; {parts.partitions.noun}s {parts.built or 'none'}: {rows_told(staged.published)}, {replaced.rows:,} before"
+        noun = plural(len(parts.keys), parts.partitions.noun)
+        good += f"; {noun} {parts.built or 'none'}: {rows_told(staged.published)}, {replaced.rows:,} before"
         if staged.waiting:
             good += f"; {rows_told(staged.waiting, 'wait')} for their {parts.partitions.noun} to be over"
     return CheckResult(
