@@ -48,7 +48,7 @@ def new_table(
 @click.option("--items", help="For an API: the field that holds the list of items; default: data.")
 @key_option
 @click.pass_obj
-def new_source(project: Project, name: str, **given: Any) -> None:
+def new_source(project: Project, /, name: str, **given: Any) -> None:
     """Start a table that reads a file, page, API or event log: its one file and a golden case.
 
     No row of the sample is kept; the golden case gets made-up ones from you.

@@ -152,11 +152,13 @@ def newest(connection: duckdb.DuckDBPyConnection, catalog: str, table: str | Non
                 WHERE action <> 'failed' AND ($1 IS NULL OR table_name = $1) GROUP BY table_name)""",
         [table],
     ).fetchall()
-    found = [
-        Record(*plain, json.loads(upstream), source, tuple(json.loads(checks)), tuple(json.loads(profile)))
-        for *plain, upstream, source, checks, profile in rows
-    ]
-    return {record.table: record for record in found}
+    found: dict[str, Record] = {}
+    for row in rows:
+        known: list[Any] = list(row)
+        known[8] = json.loads(known[8])
+        known[10:] = [tuple(json.loads(text)) for text in known[10:]]
+        found[row[1]] = Record(*known)
+    return found
 
 
 def last_version(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> str | None:
