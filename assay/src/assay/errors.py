@@ -8,7 +8,8 @@ a `PipelineError` keeps its traceback; while a table is built, `mishaps.py` turn
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class PipelineError(Exception):
@@ -46,6 +47,15 @@ def near_names(name: str, known: Iterable[str], *, most: int) -> list[str]:
     """Those of `known` that may be meant by `name`, the nearest first; case makes no difference."""
     folded = {other.lower(): other for other in known}
     return [folded[near] for near in difflib.get_close_matches(name.lower(), folded, n=most)]
+
+
+@contextmanager
+def on_disk(error: type[PipelineError], what: str, *, where: str, fix: str | None = None) -> Iterator[None]:
+    """Raise `error`, with the system's reason behind `what`, where the block cannot read or write a file."""
+    try:
+        yield
+    except OSError as found:
+        raise error(f"{what}: {found.strerror}", where=where, fix=fix) from None
 
 
 class SettingsError(PipelineError):

@@ -11,7 +11,7 @@ import click
 
 from assay.commands import lab_commands as beyond
 from assay.commands.coverage_command import coverage
-from assay.errors import GoldenError
+from assay.errors import GoldenError, on_disk
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -282,17 +282,13 @@ def _raise_all(problems: list[GoldenError]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with on_disk(GoldenError, "cannot be written", where=str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise GoldenError(f"cannot be written: {error.strerror}", where=str(path)) from None
 
 
 def _remove(path: Path) -> None:
     from assay.golden.yaml_file import shown
 
-    try:
+    with on_disk(GoldenError, "cannot be deleted", where=shown(path)):
         path.unlink(missing_ok=True)
-    except OSError as error:
-        raise GoldenError(f"cannot be deleted: {error.strerror}", where=shown(path)) from None

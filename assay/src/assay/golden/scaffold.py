@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from assay.contract.contract import Contract
-from assay.errors import GoldenError
+from assay.errors import GoldenError, on_disk
 from assay.golden.case import NAMED, UNSAID
 from assay.golden.inputs import RETURNED, TABLES
 from assay.golden.rows import NULL
@@ -45,12 +45,10 @@ def scaffold_case(project: Project, name: str, tables: Sequence[str], *, returne
         text += "".join(_expectations(project, tables))
     files = {folder / "case.yml": text}
     files |= dict(_returned(project, folder, tables) if returned else _inputs(project, folder, tables))
-    try:
+    with on_disk(GoldenError, "cannot be written", where=shown(folder)):
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise GoldenError(f"cannot be written: {error.strerror}", where=shown(folder)) from None
     return list(files)
 
 

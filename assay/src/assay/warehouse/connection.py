@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from assay import progress
-from assay.errors import WarehouseError, WarehouseLocked
+from assay.errors import WarehouseError, WarehouseLocked, on_disk
 from assay.warehouse.failures import first_line, raise_interrupt
 
 _HELD = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
@@ -149,12 +149,10 @@ class Patience:
 
 
 def _make_folder(folder: Path, setting: str) -> None:
-    try:
+    with on_disk(
+        WarehouseError, "the folder cannot be created", where=str(folder), fix=f"Set {setting} to another place."
+    ):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WarehouseError(
-            f"the folder cannot be created: {error.strerror}", where=str(folder), fix=f"Set {setting} to another place."
-        ) from None
 
 
 _REASONS = (

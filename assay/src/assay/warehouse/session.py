@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 import ibis
 
-from assay.errors import WarehouseError
+from assay.errors import WarehouseError, on_disk
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
 from assay.warehouse import ops
@@ -212,13 +212,11 @@ class Session:
             raise WarehouseError(
                 "leads out of the output folder", where=str(path), fix="Give a path inside PIPELINE_OUTPUT."
             )
-        try:
+        with on_disk(
+            WarehouseError, "cannot be written", where=str(target), fix="Free the disk or set PIPELINE_OUTPUT."
+        ):
             target.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(target, content)
-        except OSError as error:
-            raise WarehouseError(
-                f"cannot be written: {error.strerror}", where=str(target), fix="Free the disk or set PIPELINE_OUTPUT."
-            ) from None
         return target
 
     def close(self) -> None:

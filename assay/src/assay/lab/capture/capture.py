@@ -12,7 +12,7 @@ from typing import Any
 
 from assay.contract.classification import is_masked
 from assay.contract.contract import Contract
-from assay.errors import GoldenError
+from assay.errors import GoldenError, on_disk
 from assay.golden.case import UNSAID
 from assay.golden.inputs import TABLES
 from assay.golden.rows import NULL
@@ -149,10 +149,8 @@ def _write(folder: Path, table: str, files: dict[str, tuple[str, str]]) -> None:
             fix="Choose fewer rows: narrow --where, lower --limit or --max-rows.",
         )
     inputs = folder / "inputs" / TABLES
-    try:
+    with on_disk(GoldenError, "cannot be written", where=shown(folder)):
         inputs.mkdir(parents=True)
         for name, (suffix, text) in files.items():
             (inputs / f"{name}{suffix}").write_text(text, encoding="utf-8")
         (folder / "case.yml").write_text(_CASE.format(description=UNSAID, table=table), encoding="utf-8")
-    except OSError as error:
-        raise GoldenError(f"cannot be written: {error.strerror}", where=shown(folder)) from None
