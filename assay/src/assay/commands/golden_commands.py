@@ -96,8 +96,10 @@ def run(
             click.echo(line)
     if html:
         from assay.report.golden_page import page
+        from assay.warehouse.session import write_atomically
 
-        _write(html, page(result))
+        with on_disk(GoldenError, "cannot be written", where=str(html)):
+            write_atomically(html, page(result).encode())
         click.echo(f"report: {html}", err=as_json)
     sys.exit(result.exit_code)
 
@@ -216,7 +218,8 @@ def prune(project: Project, dry_run: bool, ci: bool) -> None:
         _refuse_in_ci(ci)
     for path in orphaned(read_cases(project.golden), _store(project).folder):
         if not dry_run:
-            _remove(path)
+            with on_disk(GoldenError, "cannot be deleted", where=shown(path)):
+                path.unlink(missing_ok=True)
         click.echo(f"{'would delete' if dry_run else 'deleted'}  {shown(path)}")
 
 
@@ -279,16 +282,3 @@ def _raise_all(problems: list[GoldenError]) -> None:
         click.echo(f"error: {error}", err=True)
     if problems:
         raise problems[-1]
-
-
-def _write(path: Path, text: str) -> None:
-    with on_disk(GoldenError, "cannot be written", where=str(path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-
-def _remove(path: Path) -> None:
-    from assay.golden.yaml_file import shown
-
-    with on_disk(GoldenError, "cannot be deleted", where=shown(path)):
-        path.unlink(missing_ok=True)

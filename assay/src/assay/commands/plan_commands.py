@@ -142,7 +142,6 @@ def _write(path: Path, text: str) -> None:
     from assay.warehouse.session import write_atomically
 
     with on_disk(PlanError, "cannot be written", where=str(path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text.encode())
 
 

@@ -25,9 +25,7 @@ class Column:
     Attributes:
         dtype: the Ibis type, without nullability.
         sql_type: the same type as DuckDB writes it.
-        nullable: whether a missing value is allowed.
         unique: whether the column alone is a key.
-        description: what it means, for people.
         classification: public, internal, personal, secret; None counts as personal.
         constraints: short texts such as `not null` and `>= 0`.
     """

@@ -30,7 +30,6 @@ class Broken:
     """Broken rules of a labelled relation.
 
     Attributes:
-        rows: all rows.
         rejected: rows that broke at least one rule.
         counts: rows per broken rule's code, in rule order; only rules that were broken.
         masks: rows per combination of mask values.
@@ -51,10 +50,6 @@ class Contract:
     """What a table promises, read from a `pandera.ibis.DataFrameModel`.
 
     Attributes:
-        name: the model's name.
-        file: where the model stands.
-        model: the model itself.
-        columns: in the model's order.
         keys: combinations of columns that must not repeat and must not be null; the table's own first.
         row_rules: in bit order: rule `i` is bit `i % 63` of `__broken_{i // 63}`.
         table_rules: rules that return one value for the whole table.

@@ -31,7 +31,6 @@ class RowRule:
     Attributes:
         code: stable and readable, such as `quantity.ge_0`; unique in the contract.
         column: the column it is about; None for a rule about several.
-        description: for people.
         broken: true where the row breaks the rule, never null; over the contract's unbound rows.
     """
 

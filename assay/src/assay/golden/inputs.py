@@ -92,7 +92,6 @@ class FixtureSources(Sources):
     """Serves a case's inputs where the real sources would be.
 
     Args:
-        inputs: the case's inputs.
         graph: tells which source reads which file, with which columns.
         folder: an empty folder for converted files.
     """

@@ -44,9 +44,7 @@ class Pending:
     """One pending file.
 
     Attributes:
-        name: the golden's name.
         refused: why this output may not become golden (it broke its contract); None if it may.
-        schema, rows: the new golden.
     """
 
     case: str
@@ -96,7 +94,6 @@ class PendingStore:
         }
         path = self.path(case, name)
         with on_disk(GoldenError, "new output cannot be kept", where=shown(path), fix="Make the folder writable."):
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, (json.dumps(header) + "\n" + store.rows_text(schema, rows)).encode())
         return path
 

@@ -105,7 +105,6 @@ def read_golden(folder: Path, name: str, default: Schema) -> Golden | None:
 def write_golden(folder: Path, name: str, schema: Schema, rows: Sequence[Values]) -> None:
     """Write both files, each by a rename; raises GoldenError where the folder cannot be written."""
     with on_disk(GoldenError, "cannot be written", where=shown(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
         write_atomically(rows_path(folder, name), rows_text(schema, rows).encode())
         write_atomically(schema_path(folder, name), schema_text(schema, rows).encode())
 

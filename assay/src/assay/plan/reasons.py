@@ -38,11 +38,8 @@ def reasons(
     Args:
         session: the dry run's, in which the upstream that this plan would change stands as it would be.
         code: the node's code version now; `parts` is what it is made of.
-        source: its source's fingerprint now.
         changed: data versions that this plan would publish, by name.
         now: the moment of the run; says which partitions are complete.
-        partition: what was asked for.
-        requested: names that were asked for.
     """
     published = books.of(node)
     asked: tuple[PartitionRange, ...] = (partition,) if partition is not None else ()

@@ -62,7 +62,6 @@ def new_table(
     """Write `name`'s file in `stage` and a golden case.
 
     Args:
-        upstream: tables it reads.
         expression: Ibis code over them; default: their columns, joined on those they share.
         key: columns that no two rows share; empty leaves it to the author.
 
@@ -113,10 +112,8 @@ def new_source(
     """Write a table of the first stage that reads a source, and a golden case.
 
     Args:
-        kind: one of CONNECTORS.
         path: the file, page, resource or topic at the location.
         address: where the location is, if settings do not know it yet.
-        sample: a file to infer columns from.
         items: for an API, the field that holds the list.
     """
     stage = project.stages[0]

@@ -29,7 +29,6 @@ class TextRows:
     """Collects rows of text for one landing.
 
     Args:
-        landing: where the rows go.
         kind: how the reason codes begin: `html` makes `html.cast` of rows whose text is not of the column's type.
     """
 
@@ -140,7 +139,6 @@ def cast_rows(landing: Landing, texts: str, kind: str, cut: Sequence[tuple[str, 
     """Cast text rows into a new temporary table, keeping for each row that fails why and what it held.
 
     Args:
-        landing: whose columns the rows are.
         texts: a SELECT of columns c0, c1, ..., `source_file`, `source_line`, all columns VARCHAR but the line.
         kind: how the reason codes of rows that fail begin.
         cut: file and line of rows that fail because their line was cut off.

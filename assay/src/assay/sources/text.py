@@ -53,7 +53,6 @@ class Text:
 
     Attributes:
         stream: its bytes, unpacked, behind any byte order mark.
-        packed: how it is compressed.
         marked: whether a mark says that it is UTF-8, or it is now, having been wider.
         recoded: whether it was wider, so that nobody else can read the file as it is.
     """

@@ -76,7 +76,6 @@ class Fetcher:
         bytes: how much came, unpacked.
 
     Args:
-        http: limits.
         table: named in messages; None where whoever tells them names it already.
         transport: replaces the network.
     """

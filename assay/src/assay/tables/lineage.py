@@ -30,7 +30,6 @@ def column_lineage(expr: ibis.Table, inputs: Mapping[str, ibis.Table]) -> dict[s
     """Output column -> sorted (table, column) pairs it is computed from; empty for constants.
 
     Args:
-        expr: what the table's function returned.
         inputs: table name -> the very expression handed to the function, whatever it is named in the database.
     """
     walk = _LineageWalk(inputs)

@@ -19,7 +19,6 @@ class CheckResult:
 
     Attributes:
         name: `schema`, `rows_valid`, `unique_key`, `reconciles`, a reference's, table rule's or invariant's name.
-        passed: whether it held.
         severity: "error" blocks publishing when not passed; "warn" reports.
         summary: one sentence with the numbers.
         failing: how many rows (or problems) contradict it.

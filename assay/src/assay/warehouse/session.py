@@ -215,7 +215,6 @@ class Session:
         with on_disk(
             WarehouseError, "cannot be written", where=str(target), fix="Free the disk or set PIPELINE_OUTPUT."
         ):
-            target.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(target, content)
         return target
 
@@ -230,7 +229,8 @@ def qualified(catalog: str, schema: str, name: str) -> str:
 
 
 def write_atomically(target: Path, content: bytes) -> None:
-    """Replace `target` with `content` by a rename, after the bytes are on the disk."""
+    """Replace `target` with `content` by a rename, after the bytes are on the disk; its folder is made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -27,7 +27,6 @@ class Replaced:
     """The published rows whose place the staged ones would take.
 
     Attributes:
-        rows: how many there are.
         emptied: partitions of them for which no row is staged -> how many they have.
         keys: how many keys would go; None where they were not compared.
     """
@@ -37,11 +36,7 @@ class Replaced:
     keys: int | None = None
 
     def problems(self, table: TableDef, published: int) -> Iterator[str]:
-        """What of it is more than the table allows, and what to write if that is right.
-
-        Args:
-            published: rows that would be there instead.
-        """
+        """What of it is more than the table allows, and what to write if that is right."""
         allowed = "if that is right: @table(may_be_empty=True)"
         if self.rows and not published:
             if not table.may_be_empty:

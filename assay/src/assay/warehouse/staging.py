@@ -40,8 +40,6 @@ class Staged:
         relation: the quoted SQL name of the staging table.
         staged: rows that arrived, malformed ones included.
         reasons: rejected rows per reason code; a row that broke two rules counts under both.
-        rejected: rows set aside.
-        published: rows left.
         waiting: rows left out because their partition is not over yet; not counted as staged.
         sample: some of the rejected rows, masked.
         first_place: where the first rejected row stood in its source, as `file:line`, if known.

@@ -162,7 +162,6 @@ def reference(
     """Whether every non-null value of the columns exists in the referenced table.
 
     Args:
-        relation: the rows to judge.
         other: the table that must have them.
         target: what `relation` is called after publishing, for the SQL that a person runs.
     """

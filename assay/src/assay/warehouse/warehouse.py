@@ -33,10 +33,7 @@ class DuckDBWarehouse:
     """The real warehouse: one DuckDB file.
 
     Args:
-        path: the file; created on first use.
-        output: the folder of exported files.
         scratch: the folder for what DuckDB spills.
-        lock_timeout: seconds to wait for another process.
         snapshot: the copy for readers, renewed after a session that changed the file; None for none.
         retention: what a session that ends well removes of the books; None for nothing.
     """

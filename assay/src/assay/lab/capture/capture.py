@@ -40,7 +40,6 @@ class Captured:
 
     Attributes:
         chosen: rows of the table itself that were chosen; they are not written, the case computes them.
-        rows: rows written, by upstream table.
         masked: classified columns, as table.column.
     """
 

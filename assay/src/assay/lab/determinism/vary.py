@@ -34,7 +34,6 @@ class Variation:
 
     Attributes:
         column: the column with the most changed cells; None where whole rows, rejected rows or checks vary.
-        detail: the difference as text.
         others: tables below that vary too.
     """
 

@@ -256,11 +256,7 @@ def place(file: str | None, line: int | None) -> str | None:
 def shown(
     payload: str, contract: Contract | None, *, reasons: Sequence[str] = (), unmask: bool = False
 ) -> dict[str, Any]:
-    """A payload for people: values of classified and unknown columns masked, long ones cut.
-
-    Args:
-        reasons: why the row was rejected.
-    """
+    """A payload for people: values of classified and unknown columns masked, long ones cut."""
     found = json.loads(payload)
     classes = classes_of(contract, reasons, found) if contract else {}
     columns = found if isinstance(found, dict) else {"payload": found}
