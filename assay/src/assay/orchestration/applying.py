@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import PlanError
-from assay.orchestration.execute import execute as through_dagster
+from assay.orchestration.execute import RunSummary, execute
 from assay.plan.kept import AGAIN, Expected, KeptPlan
 from assay.plan.published import Books, read_books
 from assay.plan.work import environment
@@ -20,11 +20,8 @@ from assay.warehouse.connection import reading
 
 if TYPE_CHECKING:
     from assay.build import Progress
-    from assay.orchestration.execute import RunSummary
     from assay.project import Project
     from assay.tables.results import Publication
-
-Execute = Callable[..., "RunSummary"]
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,8 @@ class Applied:
         return 3 if self.run_exit_code == 1 else 1
 
 
-def apply_plan(
-    project: Project, kept: KeptPlan, *, on_progress: Callable[[Progress], None], execute: Execute | None = None
-) -> Applied:
+def apply_plan(project: Project, kept: KeptPlan, *, on_progress: Callable[[Progress], None]) -> Applied:
     """Run the plan's nodes for real, and say whether each came out as planned.
-
-    Args:
-        execute: runs nodes; the default is the project's Dagster job in this process.
 
     Raises:
         PlanError: the plan must not or cannot be applied: it would fail, or what it was made from moved.
@@ -78,8 +70,6 @@ def apply_plan(
         raise PlanError(f"moved since the plan was made: {'; '.join(moved)}", fix=AGAIN)
     if not kept.build:
         return Applied((), 0, 0.0)
-    if execute is None:
-        execute = through_dagster
     summaries = []
     for names, partition in _runs(kept):
         summaries.append(execute(project, names, partition=partition, on_progress=on_progress))
