@@ -113,8 +113,7 @@ def _number(value: float) -> str:
 
 def check_shifts(published: Record | None, publication: Publication) -> tuple[CheckShift, ...]:
     """Checks that would newly fail or newly pass; one that never ran before and passes is no news."""
-    before = {check["name"]: bool(check["passed"]) for check in published.checks} if published else {}
-    return tuple(_check_shifts(before, publication))
+    return tuple(_check_shifts(published.passed if published else {}, publication))
 
 
 def _check_shifts(before: Mapping[str, bool], publication: Publication) -> Iterator[CheckShift]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dtm
 import json
 import math
 from collections.abc import Mapping
@@ -70,6 +71,12 @@ class Record:
     source_version: str | None
     checks: tuple[Mapping[str, Any], ...]
     profile: tuple[Mapping[str, Any], ...]
+    published_at: dtm.datetime
+
+    @property
+    def passed(self) -> dict[str, bool]:
+        """Check -> whether it held."""
+        return {check["name"]: bool(check["passed"]) for check in self.checks}
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
@@ -146,7 +153,7 @@ def newest(connection: duckdb.DuckDBPyConnection, catalog: str, table: str | Non
     """The newest publication that succeeded, of `table` or of every table and export, by name."""
     rows = connection.execute(
         f"""SELECT run_id, table_name, partition, row_count, rejected, seconds, data_version, code_version,
-                   upstream_versions, source_version, checks, profile
+                   upstream_versions, source_version, checks, profile, published_at
             FROM {quoted(catalog)}.ops.publications WHERE id IN (
                 SELECT max(id) FROM {quoted(catalog)}.ops.publications
                 WHERE action <> 'failed' AND ($1 IS NULL OR table_name = $1) GROUP BY table_name)""",
@@ -156,7 +163,7 @@ def newest(connection: duckdb.DuckDBPyConnection, catalog: str, table: str | Non
     for row in rows:
         known: list[Any] = list(row)
         known[8] = json.loads(known[8])
-        known[10:] = [tuple(json.loads(text)) for text in known[10:]]
+        known[10:12] = [tuple(json.loads(text)) for text in known[10:12]]
         found[row[1]] = Record(*known)
     return found
 
