@@ -23,6 +23,7 @@ from assay.sql import quoted
 from assay.tables.audited import FIXED, blocks, check_names, describe
 from assay.tables.code_version import code_version, source_location
 from assay.tables.nodes import Asset, ExportDef, InvariantDef, TableDef
+from assay.warehouse.connection import reading
 from assay.warehouse.ops import Record
 from assay.warehouse.staging import REPEAT
 
