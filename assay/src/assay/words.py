@@ -1,4 +1,4 @@
-"""How messages count rows."""
+"""How messages count rows, and how a text becomes a sentence."""
 
 from __future__ import annotations
 
@@ -9,3 +9,9 @@ def rows_told(count: int, verb: str | None = None) -> str:
     if verb is None:
         return said
     return f"{said} {verb}" if count != 1 else f"{said} {'has' if verb == 'have' else f'{verb}s'}"
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital at its beginning and a full stop at its end."""
+    first = " ".join(text.split())
+    return first[:1].upper() + first[1:] + ("" if first.endswith((".", "!", "?")) else ".")

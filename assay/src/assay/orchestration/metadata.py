@@ -64,12 +64,6 @@ def _origins(column: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
     return [*found[:ORIGINS], *([f"and from {len(found) - ORIGINS} more"] if len(found) > ORIGINS else [])]
 
 
-def sentence(text: str) -> str:
-    """`text` with a capital at its beginning and a full stop at its end."""
-    first = " ".join(text.split())
-    return first[:1].upper() + first[1:] + ("" if first.endswith((".", "!", "?")) else ".")
-
-
 def publication_metadata(node: TableDef | ExportDef, publication: Publication) -> dict[str, Any]:
     """What one build did."""
     found: dict[str, Any] = {
