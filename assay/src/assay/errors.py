@@ -11,6 +11,8 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from assay.words import harmless
+
 
 class PipelineError(Exception):
     """What is wrong, where, and what to do, in one line.
@@ -30,10 +32,11 @@ class PipelineError(Exception):
         super().__init__(what)
 
     def __str__(self) -> str:
+        """In one line, in which nothing acts or hides: names and places can be anybody's."""
         line = f"{self.where}: {self.what}" if self.where else self.what
         if self.fix:
             line = f"{line.rstrip('.')}. {self.fix}"
-        return " ".join(line.split())
+        return harmless(" ".join(line.split()))
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, most: int = 3, written: str = "{}") -> str:

@@ -1,4 +1,4 @@
-"""How messages count, and how a text becomes a sentence."""
+"""How messages count, how a text becomes a sentence, and what hides in it is shown."""
 
 from __future__ import annotations
 
@@ -20,3 +20,13 @@ def sentence(text: str) -> str:
     """`text` with a capital at its beginning and a full stop at its end."""
     first = " ".join(text.split())
     return first[:1].upper() + first[1:] + ("" if first.endswith((".", "!", "?")) else ".")
+
+
+def harmless(text: str, keep: str = "\n\t") -> str:
+    """`text` in which nothing acts or hides: what is not printable but in `keep` is escaped, as Python writes it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in keep else escaped(c) for c in text)
+
+
+def escaped(character: str) -> str:
+    """`\\u202e`, `\\U000e0001`."""
+    return f"\\u{ord(character):04x}" if ord(character) <= 0xFFFF else f"\\U{ord(character):08x}"

@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 
 from assay.compare.model import RowSample
+from assay.compare.text import visible
 from assay.errors import GoldenError
 from assay.golden.case import Case, case_folders, check_case, read_case, read_cases
 from assay.golden.pending import orphaned
@@ -208,10 +209,10 @@ def _row(golden: str, what: str, key: Values, column: str, expected: str | None,
         "what": what,
         "key": _joined(key),
         "column": column,
-        "expected": "NULL" if expected is None else expected,
-        "actual": "NULL" if actual is None else actual,
+        "expected": visible(expected),
+        "actual": visible(actual),
     }
 
 
 def _joined(values: Values) -> str:
-    return ", ".join(f"{name}={'NULL' if value is None else value}" for name, value in values.items())
+    return ", ".join(f"{name}={visible(value)}" for name, value in values.items())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import duckdb
 
 from assay import __version__
-from assay.build import build_node
+from assay.build import build_node, source_version
 from assay.compare.engine import compare
 from assay.compare.model import Difference
 from assay.contract.classification import is_masked
@@ -153,7 +153,8 @@ class Work:
         """The source's fingerprint, where it can make a difference: a table built anyway tells it by building."""
         if not isinstance(node, TableDef) or node.source is None or self.books.of(node) is None:
             return None
-        found = node.source.fingerprint(self.sources.resolve(node.source.location), self.sources.transport)
+        offsets = self.session.offsets(node) if node.appends else {}
+        found = source_version(node, self.sources, offsets)
         self.source_versions[node.name] = found
         return found
 

@@ -10,8 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from assay.compare.text import key_problem, key_text, row_counts, schema_change, visible, visible_pair
-from assay.golden.text import harmless
-from assay.words import plural, rows_told
+from assay.words import harmless, plural, rows_told
 
 _HERE = Path(__file__).parent
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from assay.golden.case import read_cases
 from assay.golden.yaml_file import shown
+from assay.terminal import unstyled
 from assay.testing.wiring import fits
 
 if TYPE_CHECKING:
@@ -49,14 +50,12 @@ def golden_orphans(project: Project) -> tuple[str, ...]:
 
 def golden_gaps(project: Project) -> str:
     """What no case shows, as text; empty if coverage is whole. Cases that ran in this process are not run again."""
-    import click
-
     from assay.golden.coverage import coverage, gaps
     from assay.golden.result import GoldenResult
 
     fits(project)
     result = GoldenResult(tuple(_run(project, case.name) for case in read_cases(project.golden)))
-    return click.unstyle("\n".join(gaps(coverage(project.graph, result, project.golden))))
+    return unstyled("\n".join(gaps(coverage(project.graph, result, project.golden))))
 
 
 @lru_cache(maxsize=256)
