@@ -1,4 +1,4 @@
-"""How messages count, how a text becomes a sentence, and what hides in it is shown."""
+"""How messages count rows, how a text becomes a sentence, and what hides in it is shown."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def _checks(
         yield Statement(name, says, blocks(name, table, graph), shown, last.passed.get(name) if last else None)
 
 
-def _declared(node: Asset) -> Iterator[tuple[str, str]]:
+def _declared(node: TableDef | ExportDef) -> Iterator[tuple[str, str]]:
     """What the decorator was told, name by name; nothing where that is what it is anyway."""
     yield "owner", node.owner or ""
     yield "tags", ", ".join(f"{key}={value}" if value else key for key, value in node.tags.items())
@@ -272,7 +272,7 @@ def _source(function: Callable[..., Any]) -> str:
         return ""
 
 
-def _outdated(node: Asset, graph: Graph, last: Record | None, books: _Books) -> Iterator[str]:
+def _outdated(node: TableDef | ExportDef, graph: Graph, last: Record | None, books: _Books) -> Iterator[str]:
     if last is None:
         return
     invariants: tuple[InvariantDef, ...] = graph.invariants_of(node.name)

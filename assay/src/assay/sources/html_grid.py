@@ -13,8 +13,6 @@ import resource
 import sys
 from typing import Any
 
-from selectolax.lexbor import LexborHTMLParser, SelectolaxError
-
 # What no reader of the page sees. Whitespace is HTML's: a no-break space is part of the text.
 _HIDDEN = "script, style, template, [hidden], [style*='display:none' i], [style*='display: none' i]"
 _BLANK = re.compile(r"[ \t\n\f\r]+")
@@ -26,6 +24,7 @@ class Unfit(Exception):
 
 def rows_of(page: str, selector: str) -> list[list[str]]:
     """The texts of the table's own cells, row by row; raises Unfit."""
+    from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
     parsed = LexborHTMLParser(page)
     for node in parsed.css(_HIDDEN):

@@ -206,7 +206,7 @@ def committed_offsets(warehouse: Path, table: str, lock_timeout: float) -> dict[
     """
     if not warehouse.exists():
         return {}
-    with reading(warehouse, lock_timeout=lock_timeout) as (connection, _):
+    with connect(warehouse, Options(), lock_timeout=lock_timeout, read_only=True) as connection:
         place = "SELECT database_name FROM duckdb_tables() WHERE database_name = current_database() AND table_name = ?"
         found = connection.execute(place, [table]).fetchone()
         return ops.offsets(connection, found[0], table) if found else {}
