@@ -61,6 +61,11 @@ class BaseSettings(pydantic.BaseModel):
         description="How many days the quarantine keeps rejects that are resolved, replayed or discarded, after they were "
         "last seen.",
     )
+    keep_open_rejects: int = pydantic.Field(
+        365,
+        ge=1,
+        description="How many days the quarantine keeps rejects that nobody decided on, after they were last seen.",
+    )
     keep_publications: int = pydantic.Field(
         400,
         ge=1,

@@ -91,7 +91,6 @@ class Fetcher:
         bytes: how much came, unpacked.
 
     Args:
-        http: limits.
         table: named in messages; None where whoever tells them names it already.
         transport: replaces the network.
         base: the location: addresses without a host are joined to it, and credentials go to its server alone.
