@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from assay import notices
 from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
 from assay.mishaps import told
 from assay.tables.alignment import is_aligned
@@ -109,7 +110,7 @@ def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: 
     """
     started = time.perf_counter()
     try:
-        with told(node):
+        with told(node), notices.watched(session.connection):
             publication = (
                 _build_table(node, graph, session, run, sources, started)
                 if isinstance(node, TableDef)
@@ -138,6 +139,7 @@ def _build_table(
             folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
             folder.mkdir()
             stack.enter_context(session.temporary_tables())
+            notices.phase("reading the source")
             landed = _land(table, contract.duckdb_columns, session, sources, folder)
             stack.enter_context(_blaming_the_source(landed))
             arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)

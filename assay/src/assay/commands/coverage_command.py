@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assay.terminal import live, say
+
 if TYPE_CHECKING:
     from assay.project import Project
 
@@ -29,11 +31,13 @@ def coverage(project: Project, every: bool, as_json: bool, workers: int | None) 
     from assay.golden.run import run_golden
     from assay.golden.workers import processors
 
-    result = run_golden(project, workers=workers or processors())
+    with live() as screen:
+        screen.doing("running the cases")
+        result = run_golden(project, workers=workers or processors())
     found = judge(project.graph, result, project.golden)
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=2))
     else:
         for line in lines(found, every=every):
-            click.echo(line)
+            say(line)
     sys.exit(found.exit_code)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assay import notices
 from assay.errors import PipelineError, PlanError
 from assay.tables.nodes import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
+from assay.terminal import live, say
 
 if TYPE_CHECKING:
     from assay.orchestration.applying import Applied
@@ -53,7 +55,8 @@ def plan(
 
     Exit codes: 0 nothing changes, 2 changes, 1 error, 3 a blocking check would fail.
     """
-    with _exit_code_1():
+    with _exit_code_1(), live() as screen:
+        screen.doing("loading the tables")
         from assay.plan.kept import to_json
         from assay.plan.planner import make_plan
 
@@ -64,18 +67,20 @@ def plan(
             chosen,
             partition=partition,
             removed_limit=removed_limit,
-            on_node=lambda node: _progress(f"{node.stage}.{node.name}"),
+            on_node=lambda node: screen.doing(f"planning {node.stage}.{node.name}", notices.how_far),
         )
-        _progress("")
         if out is not None:
             _write(out, to_json(made))
         if html is not None:
             from assay.report.plan_page import render_page
 
             _write(html, render_page(made))
-    click.echo(to_json(made) if as_json else _text(made), nl=False)
+    if as_json:
+        click.echo(to_json(made), nl=False)
+    else:
+        say(_text(made))
     if out is not None and not as_json:
-        click.echo(f"Kept: pipeline apply {out}")
+        say(f"Kept: pipeline apply {out}")
     sys.exit(made.exit_code)
 
 
@@ -87,17 +92,17 @@ def apply(project: Project, file: Path) -> None:
 
     Exit codes: 0 the result is the plan, 1 refused or another result, 3 a blocking check failed.
     """
-    with _exit_code_1():
-        from rich.console import Console
-
+    with _exit_code_1(), live() as screen:
+        screen.doing("starting Dagster")
         from assay.commands.run_commands import ProgressPrinter
         from assay.orchestration.applying import apply_plan
         from assay.plan.kept import read_plan
 
         kept = read_plan(file)
         if kept.build:
-            click.echo(f"Applying the plan of {kept.created_at}. {kept.footer}")
-        printer = ProgressPrinter(Console(highlight=False, soft_wrap=True), len(kept.build))
+            say(f"Applying the plan of {kept.created_at}. {kept.footer}")
+        nodes = project.graph.nodes
+        printer = ProgressPrinter(screen, [nodes[node.name] for node in kept.build if node.name in nodes])
         applied = apply_plan(project, kept, on_progress=printer)
     _report(applied)
     sys.exit(applied.exit_code)
@@ -122,20 +127,20 @@ def _text(made: Plan) -> str:
 
 
 def _report(applied: Applied) -> None:
-    click.echo()
+    say()
     for outcome in applied.outcomes:
         name = f"{outcome.planned.stage}.{outcome.planned.name}"
         if outcome.problems:
-            click.echo(f"{click.style('not as planned', fg='red', bold=True)}  {name}: {'; '.join(outcome.problems)}")
+            say(f"{click.style('not as planned', fg='red', bold=True)}  {name}: {'; '.join(outcome.problems)}")
         else:
             rows = f"  {outcome.rows:,} rows" if outcome.planned.rows is not None else ""
-            click.echo(f"{click.style('as planned', fg='green')}  {name}{rows}")
+            say(f"{click.style('as planned', fg='green')}  {name}{rows}")
     if not applied.outcomes:
-        click.echo("Nothing to apply: the plan changes nothing.")
+        say("Nothing to apply: the plan changes nothing.")
     elif applied.as_planned:
-        click.echo(f"Applied in {applied.seconds:.1f} s: the result is the plan.")
+        say(f"Applied in {applied.seconds:.1f} s: the result is the plan.")
     else:
-        click.echo(f"Applied in {applied.seconds:.1f} s: the result is NOT the plan.")
+        say(f"Applied in {applied.seconds:.1f} s: the result is NOT the plan.")
 
 
 def _write(path: Path, text: str) -> None:
@@ -148,17 +153,11 @@ def _write(path: Path, text: str) -> None:
         raise PlanError(f"cannot be written: {error.strerror}", where=str(path)) from None
 
 
-def _progress(name: str) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{f'  planning {name}' if name else ''}", nl=False, err=True)
-
-
 @contextlib.contextmanager
 def _exit_code_1() -> Iterator[None]:
     """A foreseen error leaves with 1: 2 says that the plan has changes."""
     try:
         yield
     except PipelineError as error:
-        _progress("")
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        say(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(1)

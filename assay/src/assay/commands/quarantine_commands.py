@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from assay.commands.group import Group
+from assay.compare import visible
 from assay.errors import PipelineError
+from assay.terminal import say
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 STATUSES = ("open", "resolved", "replayed", "discarded")
 
 
-@click.group()
+@click.group(cls=Group)
 def quarantine() -> None:
     """Rejected rows: look at them, replay them through the current contract, or discard them.
 
@@ -53,9 +56,9 @@ def list_(project: Project, table: str | None, reason: str | None, status: str, 
 
         click.echo(json.dumps([_plain(project, reject) for reject in found], indent=2, ensure_ascii=False))
     else:
-        _print_list(found, total, codes, status)
+        _print_list(project, found, total, codes, status)
         for name, count in lacking.items():
-            click.echo(f"{name}: its last build published nothing; {count:,} more of its rejected rows are not kept")
+            say(f"{name}: its last build published nothing; {count:,} more of its rejected rows are not kept")
 
 
 @quarantine.command()
@@ -64,24 +67,17 @@ def list_(project: Project, table: str | None, reason: str | None, status: str, 
 @click.pass_obj
 def show(project: Project, reject_id: str, unmask: bool) -> None:
     """Show one rejected row; the first characters of its id are enough."""
-    from rich.console import Console
-    from rich.table import Table as Grid
-
     from assay.warehouse.quarantine import find as books
 
     with _session(project, reading=True) as session:
         reject = books.one(session, reject_id)
-    grid = Grid(box=None, padding=(0, 2, 0, 0), show_header=False)
-    grid.add_column(style="dim")
-    grid.add_column(overflow="fold")
-    for name, value in _plain(project, reject, unmask=unmask).items():
-        if name == "row":
-            grid.add_row("", "")
-            for column, text in value.items():
-                grid.add_row(column, _visible(text))
-        else:
-            grid.add_row(name, ", ".join(value) if isinstance(value, list) else _visible(value))
-    Console(highlight=False, markup=False, soft_wrap=True).print(grid)
+    about = _plain(project, reject, unmask=unmask)
+    row = about.pop("row")
+    for fields in (about, row):
+        width = max(map(len, fields), default=0)
+        for name, value in fields.items():
+            say(f"{name:<{width}}  {', '.join(value) if isinstance(value, list) else _visible(value)}")
+        say()
 
 
 @quarantine.command()
@@ -99,7 +95,7 @@ def discard(project: Project, reject_ids: tuple[str, ...], table: str | None, re
             count = books.discard_all(session, books.Wanted(table=project.graph.get(table).name, reason=reason))
         else:
             count = books.discard(session, [reject.id for reject in _chosen(session, reject_ids)])
-    click.echo(f"{rows_told(count)} discarded{_dry(project)}")
+    say(f"{rows_told(count)} discarded{_dry(project)}")
 
 
 @quarantine.command()
@@ -139,17 +135,17 @@ def _replay_one(project: Project, session: Session, name: str, ids: list[str] | 
     if table is None:
         raise PipelineError("is a file, not a table", where=name, fix="`pipeline tables` lists tables.")
     done = run_again(session, project.graph, table, run, ids)
-    click.echo(f"{name}: {done.checks[0].summary}{_dry(project)}")
+    say(f"{name}: {done.checks[0].summary}{_dry(project)}")
     if ids is None:
         malformed, unpublished = books.left_out(session, books.Wanted(table=name))
         if malformed:
-            click.echo(f"  left out as malformed: {rows_told(malformed)}; correct the source, or discard them")
+            say(f"  left out as malformed: {rows_told(malformed)}; correct the source, or discard them")
         if unpublished:
             left = rows_told(unpublished)
-            click.echo(f"  left out, of a failed build: {left}; `pipeline run {name}` judges them again")
+            say(f"  left out, of a failed build: {left}; `pipeline run {name}` judges them again")
     below = [node for node in project.graph.downstream([name]) if node != name]
     if done.action == "replay" and below:
-        click.echo(f"  built from it: pipeline run {' '.join(below)}")
+        say(f"  built from it: pipeline run {' '.join(below)}")
 
 
 @contextmanager
@@ -215,31 +211,38 @@ def _plain(project: Project, reject: Reject, *, unmask: bool = False) -> dict[st
     }
 
 
-def _print_list(found: Sequence[Reject], total: int, codes: Mapping[tuple[str, str], int], status: str) -> None:
-    from rich.console import Console
-    from rich.table import Table as Grid
-
-    # A line a row, however long: names cut into pieces can neither be read nor searched for.
-    console = Console(highlight=False, markup=False, soft_wrap=True, width=500)
+def _print_list(
+    project: Project, found: Sequence[Reject], total: int, codes: Mapping[tuple[str, str], int], status: str
+) -> None:
+    """How many there are of what, then a line for each: its id and key, what broke, and where it stood."""
     if not found:
-        console.print("no rejected rows" if status == "all" else f"no rejected rows that are {status}")
+        say("no rejected rows" if status == "all" else f"no rejected rows that are {status}")
         return
-    grid = Grid(box=None, padding=(0, 2, 0, 0))
-    for column in ("id", "table", "reasons", "source", "status", "last seen"):
-        grid.add_column(column, no_wrap=True)
-    for reject in found:
-        seen = reject.last_seen.strftime("%Y-%m-%d %H:%M")
-        grid.add_row(reject.id[:12], reject.table, ", ".join(reject.reasons), reject.place, reject.status, seen)
-    console.print(grid)
-    console.print()
+    width = max(len(table) for table, _ in codes)
     for (table, code), rows in codes.items():
-        console.print(f"{rows:>9,}  {table}  {code}")
-    if len(found) < total:
-        console.print(f"{total:,} rows; the newest {len(found):,} are shown, --limit 0 shows all")
+        say(f"{rows:>9,}  {table:<{width}}  {code}")
+    shown = f"; the newest {len(found):,} follow, --limit 0 shows all" if len(found) < total else ""
+    say(f"{rows_told(total)}{shown}")
+    say()
+    for reject in found:
+        about = [reject.table, ", ".join(reject.reasons), _key(project, reject), reject.place]
+        about += [reject.status] if status == "all" else []
+        seen = reject.last_seen.strftime("%Y-%m-%d %H:%M")
+        say(f"{reject.id[:12]}  {'  '.join(filter(None, about))}  {seen}")
+
+
+def _key(project: Project, reject: Reject) -> str:
+    """The row's key, `order_id=4711`; empty where its table has none."""
+    from assay.contract import Contract
+
+    table = project.graph.tables.get(reject.table)
+    key = Contract.of(table.model).key if table is not None else ()
+    row = _plain(project, reject)["row"]
+    return ", ".join(f"{name}={_visible(row[name])}" for name in key if name in row)
 
 
 def _visible(value: object) -> str:
-    return "NULL" if value is None else str(value)
+    return visible(None if value is None else str(value))
 
 
 def _dry(project: Project) -> str:

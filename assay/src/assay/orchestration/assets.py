@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from dagster._check import CheckError
 
-from assay import progress
+from assay import notices, progress
 from assay.build import Progress, build_node, own_partitions
 from assay.contract import Contract
 from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
@@ -142,7 +142,7 @@ def _materialize(
     warehouse: WarehouseResource = context.resources.warehouse
     progress.emit(Progress("start", node))
     try:
-        with told(node), progress.reading(context.log.warning):
+        with told(node), notices.reading(context.log.warning):
             run = warehouse.run(context.run.run_id, _asked(context.run.tags, partitions))
             publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())
     except AuditFailed as error:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from assay import notices
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types, strict_cast
 from assay.sql import literal, quoted
@@ -41,6 +42,7 @@ class TextRows:
         self._rows: list[tuple[str | None, ...]] = []
         self._places: list[tuple[str, int]] = []
         self._rejected: list[tuple[str, str, int, str]] = []
+        self._read = 0
         texts = ", ".join(f"c{index} VARCHAR" for index in range(len(landing.columns)))
         connection = landing.connection
         connection.execute(f"CREATE TEMP TABLE {self.raw} ({texts}, source_file VARCHAR, source_line BIGINT)")
@@ -124,6 +126,8 @@ class TextRows:
         """Many rows at once, column by column, all of text but `source_line`."""
         import pyarrow as pa
 
+        self._read += len(columns[0]) if columns else 0
+        notices.phase(f"reading the source, {self._read:,} rows")
         described = self.landing.connection.execute(f"DESCRIBE {table}").fetchall()
         kinds = [pa.int64() if kind == "BIGINT" else pa.string() for _, kind, *_ in described]
         arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]

@@ -41,6 +41,11 @@ class CheckResult:
     def blocks(self) -> bool:
         return not self.passed and self.severity == "error"
 
+    @property
+    def warns(self) -> bool:
+        """Whether it did not hold, is published all the same, and is news."""
+        return not self.passed and self.severity == "warn"
+
     def such_as(self, limit: int = 3) -> tuple[str, ...]:
         """Some offending rows as `such as column=value, column=value`; none where the check is not about rows."""
         if self.passed or self.sample_sql is None:

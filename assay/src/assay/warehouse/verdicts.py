@@ -181,11 +181,20 @@ def reference(
         declared.name,
         False,
         declared.severity,
-        f"{rows_told(rows, 'have')} {values:,} ({listed}) that {declared.to} does not have",
+        f"{rows_told(rows)}, {_values_told(declared.columns, values)}, {'has' if rows == 1 else 'have'} no match in "
+        f"{declared.to}",
         failing=rows,
         sample=_short(shown),
         sample_sql=f"SELECT DISTINCT {keys} {orphans_sql(target, declared, other)}",
     )
+
+
+def _values_told(columns: Collection[str], count: int) -> str:
+    """`1,668 household_ids`; of several columns `2 values of (campaign_id, coupon_upc)`."""
+    plural = "" if count == 1 else "s"
+    if len(columns) > 1:
+        return f"{count:,} value{plural} of ({', '.join(columns)})"
+    return f"{count:,} {next(iter(columns))}{plural}"
 
 
 def orphans_sql(relation: str, declared: Reference, other: str) -> str:
