@@ -17,6 +17,7 @@ _EXPORTS = {
     "export": "tables.declare",
     "invariant": "tables.declare",
     "KeepFirst": "tables.nodes",
+    "Known": "tables.nodes",
     "Reference": "tables.nodes",
     "RejectBudget": "tables.nodes",
     "Run": "tables.run",
@@ -32,6 +33,7 @@ _EXPORTS = {
 }
 __all__ = [
     "KeepFirst",
+    "Known",
     "Reference",
     "RejectBudget",
     "Run",
@@ -52,7 +54,7 @@ __all__ = [
 if TYPE_CHECKING:
     from assay.contract.classification import internal, personal, public, secret
     from assay.tables.declare import export, invariant, table
-    from assay.tables.nodes import KeepFirst, Reference, RejectBudget
+    from assay.tables.nodes import KeepFirst, Known, Reference, RejectBudget
     from assay.tables.partitions import daily, hourly, monthly, static, weekly
     from assay.tables.run import Run
 

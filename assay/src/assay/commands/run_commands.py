@@ -152,7 +152,7 @@ def summary_lines(project: Project, summary: RunSummary, *, first: bool = False)
         for found in published:
             if found.path:
                 yield f"{found.table:<9}  {Path(found.path).absolute().as_uri()}"
-    if first and not summary.errors and settings.env != "dry_run":
+    if first and summary.exit_code == 0 and settings.env != "dry_run":
         command = _own_command()
         yield ""
         yield f"Next:  {'make open':<{len(command) + 9}}what was made, in the browser"
@@ -187,10 +187,10 @@ def _counts(summary: RunSummary, published: Sequence[Publication]) -> str:
     checks: list[CheckResult] = [check for found in summary.publications.values() for check in found.checks]
     passed, warned = sum(check.passed for check in checks), sum(check.warns for check in checks)
     failed, blocked = len(summary.errors), sum(check.blocks for check in checks)
-    parts = [f"{len(published)} published"]
-    parts += [click.style(f"{failed} failed", fg="red", bold=True)] if failed else []
-    parts += [f"{len(summary.skipped)} skipped"] if summary.skipped else []
+    told = click.style(f"{failed} failed", fg="red", bold=True) if failed else "0 failed"
+    parts = [f"{len(published)} published", told, f"{len(summary.skipped)} skipped"]
     judged = [f"{passed} of {len(checks)} checks passed"]
+    judged += [f"{known} known"] if (known := sum(check.verdict == "known" for check in checks)) else []
     judged += [click.style(f"{warned} warned", fg="yellow")] if warned else []
     judged += [click.style(f"{blocked} failed", fg="red")] if blocked else []
     rejected = sum(found.rejected for found in summary.publications.values())
@@ -220,6 +220,8 @@ def tables(project: Project) -> None:
         say(f"    {node.grain}")
         if node.upstream:
             say(f"    reads {', '.join(node.upstream)}")
+        for known in node.known if isinstance(node, TableDef) else ():
+            say(f"    {known.check}: {known}")
 
 
 @click.command()

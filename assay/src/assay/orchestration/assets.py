@@ -270,7 +270,12 @@ def _declared(name: str, node: Node, graph: Graph) -> Reference | InvariantDef |
 
 
 def _describe(name: str, node: Node, graph: Graph) -> str:
-    """What the check says, as sentences."""
+    """What the check says and what is known of it, as sentences."""
+    known = node.known if isinstance(node, TableDef) else ()
+    return " ".join([_says(name, node, graph), *(sentence(str(each)) for each in known if each.check == name)])
+
+
+def _says(name: str, node: Node, graph: Graph) -> str:
     fixed = {
         "schema": "Columns and types are exactly the contract's.",
         "rows_valid": "Every row keeps the contract's rules; broken rows are set aside inside the budget.",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assay.compare import Difference
+from assay.tables.results import Verdict
 
 VERSION = 1
 """Of the plan's JSON form. A plan of another version is refused: it may mean something else."""
@@ -48,8 +49,8 @@ class CheckShift:
 
     name: str
     severity: Literal["error", "warn"]
-    before: Literal["passed", "failed", "new"]
-    after: Literal["passed", "failed"]
+    before: Verdict | Literal["new"]
+    after: Verdict
     summary: str
     rows: tuple[str, ...] = ()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assay.compare import SqlColumn
+from assay.tables.results import Verdict
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,7 +33,7 @@ class Published:
     source_version: str | None
     rows: int
     rejected: int
-    checks: Mapping[str, bool]
+    checks: Mapping[str, Verdict]
     profile: tuple[Mapping[str, Any], ...]
     exists: bool = False
     columns: tuple[SqlColumn, ...] = field(default_factory=tuple)
@@ -78,13 +79,17 @@ def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
             source_version=source,
             rows=count,
             rejected=rejected,
-            checks={check["name"]: bool(check["passed"]) for check in json.loads(checks)},
+            checks={check["name"]: _verdict(check) for check in json.loads(checks)},
             profile=tuple(json.loads(profile)),
             exists=columns is not None,
             columns=columns or (),
         )
     kept = connection.execute(f'FROM "{catalog}".ops.code').fetchall() if ("ops", "code") in tables else []
     return Books(found, tables, {version: json.loads(parts) for version, parts in kept})
+
+
+def _verdict(check: Mapping[str, Any]) -> Verdict:
+    return "passed" if check["passed"] else "known" if check.get("known") else "failed"
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], tuple[SqlColumn, ...]]:

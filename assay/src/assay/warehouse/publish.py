@@ -139,7 +139,7 @@ def _audited(session: Session, build: Build, staged: staging.Staged, schema_chec
     """The transaction that publishes, or that records why not."""
     table, contract, relation = build.table, build.contract, staged.relation
     staging.strip(session, contract, staged)
-    checks = (schema_check, *_audit(session, build, staged))
+    checks = verdicts.acknowledged(table, (schema_check, *_audit(session, build, staged)))
     outcome = _outcome(build, staged, checks)
     if outcome.failed:
         outcome = _refuse(session, build, staged, _failed(session, build, outcome))

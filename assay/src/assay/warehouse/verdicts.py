@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,27 @@ if TYPE_CHECKING:
     import ibis
 
     from assay.contract import Contract
-    from assay.tables.nodes import InvariantDef, Reference, TableDef
+    from assay.tables.nodes import InvariantDef, Known, Reference, TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
     from assay.warehouse.shrinking import Replaced
 
 SAMPLE = 10
 """How many offending rows a check shows."""
+
+
+def acknowledged(table: TableDef, checks: Iterable[CheckResult]) -> tuple[CheckResult, ...]:
+    """The checks, in which warnings that the table declares as known are told apart from news."""
+    known = {each.check: each for each in table.known}
+    return tuple(_acknowledged(check, known[check.name]) if check.name in known else check for check in checks)
+
+
+def _acknowledged(check: CheckResult, known: Known) -> CheckResult:
+    if not check.warns or check.untold:
+        return check
+    if check.failing > known.rows:
+        return dataclasses.replace(check, summary=f"{check.summary}; more than is {known}")
+    return dataclasses.replace(check, summary=f"{check.summary}; {known}", known=known.reason)
 
 
 def schema(table: TableDef, problems: Iterable[object]) -> CheckResult:
@@ -65,7 +80,7 @@ def rows_valid(table: TableDef, staged: Staged, before: Mapping[str, int] | None
         passed=staged.rejected == 0 and not before,
         severity="warn" if tolerated else "error",
         summary=summary,
-        failing=staged.rejected,
+        failing=staged.rejected + sum((before or {}).values()),
         reasons=reasons,
         sample=tuple(staged.sample),
         sample_sql=(
@@ -259,6 +274,7 @@ def invariant(
         declared.severity,
         said,
         failing=count,
+        untold=untold is not None and count > 0,
         sample=_sample(session, sql, hidden(shown)) if count else (),
         sample_sql=sql if count else None,
     )
