@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from assay.words import harmless
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -38,6 +40,7 @@ def telling(teller: Callable[[str], None]) -> Iterator[None]:
 
 def notice(text: str) -> None:
     """Say a line while something goes on, such as what is waited for: on standard error, and to every reader."""
+    text = harmless(text)
     if _tellers:
         _tellers[-1](text)
     else:

@@ -1,10 +1,14 @@
-"""What the command line prints: fitted to the terminal, coloured where colours are wanted, and a line of what goes on.
+"""The one way to a terminal: fitted to its width, with our own colours where they are wanted, and a line of what goes on.
 
-Output that is piped is not fitted: there a fact stays on its line, for whoever searches it.
+A value, a name or a path can hold what clears a screen, sets a window's title, or turns a line around: what acts or hides
+in a text is shown. Colours are made here, so that they can be told from those that data brings along;
+`tests/test_terminal.py` holds that nothing else prints. Output that is piped is not fitted: there a fact stays on its
+line, for whoever searches it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -13,16 +17,29 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
 from assay import notices
+from assay.words import harmless
 
 REDRAWN = 0.2
 """Seconds between two looks at what goes on."""
 _CODE = re.compile(r"\x1b\[[0-9;]*m")
+_OWN = "\ud81b"
+"""Stands for ESC in our own colours until they are printed: half a character, which no text of a source can hold."""
 _live: list[Live] = []
+
+
+def styled(text: str, **style: Any) -> str:
+    """`text` with the colours of `click.style`, for `say`."""
+    return click.style(harmless(text), **style).replace("\x1b", _OWN)
+
+
+def unstyled(text: str) -> str:
+    """`text` as `say` prints it where there are no colours."""
+    return click.unstyle(_sent(text))
 
 
 def columns(stream: TextIO) -> int | None:
@@ -35,12 +52,22 @@ def columns(stream: TextIO) -> int | None:
         return None
 
 
-def say(text: object = "", *, err: bool = False) -> None:
-    """Print a line, or several, fitted to the terminal; NO_COLOR (https://no-color.org) takes the colours away."""
+def say(text: str = "", *, err: bool = False, nl: bool = True, whole: bool = False) -> None:
+    """Print a line, or several, fitted to the terminal; NO_COLOR (https://no-color.org) takes the colours away.
+
+    Args:
+        nl: whether the line ends after it.
+        whole: whether lines stay as they are, such as JSON's.
+    """
     if _live:
         _live[-1].say(text, err=err)
     else:
-        _write(sys.stderr if err else sys.stdout, text)
+        _write(sys.stderr if err else sys.stdout, text, nl=nl, whole=whole)
+
+
+def say_json(value: Any) -> None:
+    """Print `value` as JSON, in ASCII: what hides in a text is escaped as JSON has it."""
+    click.echo(json.dumps(value, indent=2))
 
 
 def fit(text: str, width: int | None) -> str:
@@ -87,8 +114,13 @@ def _broken(line: str, width: int) -> Iterator[str]:
     yield so_far
 
 
-def _write(stream: TextIO, text: object) -> None:
-    click.echo(fit(str(text), columns(stream)), file=stream, color=False if os.environ.get("NO_COLOR") else None)
+def _write(stream: TextIO, text: str, *, nl: bool = True, whole: bool = False) -> None:
+    shown = fit(_sent(text), None if whole else columns(stream))
+    click.echo(shown, file=stream, nl=nl, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def _sent(text: str) -> str:
+    return _OWN.join(map(harmless, text.split(_OWN))).replace(_OWN, "\x1b")
 
 
 @contextmanager
@@ -124,10 +156,10 @@ class Live:
     def doing(self, what: str, more: Callable[[], str] = str) -> None:
         """Say `what` goes on from now on, and with each look what `more` says of it."""
         with self._lock:
-            self._what, self._more, self._since = what, more, time.monotonic()
+            self._what, self._more, self._since = harmless(what, ""), more, time.monotonic()
             self._draw()
 
-    def say(self, text: object, *, err: bool = False) -> None:
+    def say(self, text: str, *, err: bool = False) -> None:
         """Print lines above the live one."""
         with self._lock:
             self._draw(empty=True)

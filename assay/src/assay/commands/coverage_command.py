@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from assay.terminal import live, say
+from assay.terminal import live, say, say_json
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -36,7 +35,7 @@ def coverage(project: Project, every: bool, as_json: bool, workers: int | None) 
         result = run_golden(project, workers=workers or processors())
     found = judge(project.graph, result, project.golden)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), indent=2))
+        say_json(found.as_dict())
     else:
         for line in lines(found, every=every):
             say(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from assay.commands import lab_commands as beyond
 from assay.commands.coverage_command import coverage
 from assay.commands.group import Group
 from assay.errors import GoldenError
-from assay.terminal import live, say
+from assay.terminal import live, say, say_json, styled
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def run(
         screen.doing("running the cases", lambda: f"{len(done)} done")
         result = run_golden(project, selection, keep=keep, on_case=on_case, workers=workers or processors())
     if as_json:
-        click.echo(json.dumps(result.as_dict(), indent=2))
+        say_json(result.as_dict())
     else:
         for line in [*text.details(result, every=every), *text.summary(result)]:
             say(line)
@@ -128,7 +127,7 @@ def pending(project: Project, as_json: bool) -> None:
              "path": shown(p.path)}
             for p in waiting
         ]  # fmt: skip
-        click.echo(json.dumps(rows, indent=2))
+        say_json(rows)
     else:
         for each in waiting:
             note = f"cannot be accepted: {each.refused}" if each.refused else rows_told(len(each.rows))
@@ -195,7 +194,7 @@ def review(project: Project, selection: tuple[str, ...], ci: bool) -> None:
         try:
             waiting = store.read(case, name)
             found = read_case(project.golden / case)
-            say(f"\n[{number}/{len(chosen)}] {click.style(waiting.address, bold=True)}  {found.description}")
+            say(f"\n[{number}/{len(chosen)}] {styled(waiting.address, bold=True)}  {found.description}")
             for line in introduce(waiting, found):
                 say(line)
             answer = click.prompt("accept, reject, skip or quit", type=click.Choice(list("arsq")), default="s")

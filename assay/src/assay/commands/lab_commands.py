@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from assay.terminal import live, say
+from assay.terminal import live, say, say_json
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def mutate(project: Project, selection: tuple[str, ...], minimum: float, search:
     with live() as screen:
         result = run(project, selection, search=search, on_progress=screen.doing)
     if as_json:
-        click.echo(json.dumps(report.as_dict(result, minimum / 100), indent=2))
+        say_json(report.as_dict(result, minimum / 100))
     else:
         for line in report.lines(result, minimum / 100):
             say(line)
@@ -73,7 +72,7 @@ def determinism(project: Project, selection: tuple[str, ...], as_json: bool) -> 
         results = run(project, selection, on_case=(lambda checked: None) if as_json else tell)
     varying = sum(1 for checked in results if checked.variations)
     if as_json:
-        click.echo(json.dumps({"version": 1, "cases": [dataclasses.asdict(each) for each in results]}, indent=2))
+        say_json({"version": 1, "cases": [dataclasses.asdict(each) for each in results]})
     else:
         say(f"\n{len(results) - varying} of {len(results)} cases give the same rows however they are run")
     sys.exit(1 if varying else 0)

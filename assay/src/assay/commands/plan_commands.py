@@ -14,7 +14,7 @@ from assay import notices
 from assay.errors import PipelineError, PlanError
 from assay.tables.nodes import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
-from assay.terminal import live, say
+from assay.terminal import live, say, styled
 
 if TYPE_CHECKING:
     from assay.orchestration.applying import Applied
@@ -75,10 +75,7 @@ def plan(
             from assay.report.plan_page import render_page
 
             _write(html, render_page(made))
-    if as_json:
-        click.echo(to_json(made), nl=False)
-    else:
-        say(_text(made))
+    say(to_json(made) if as_json else f"{_text(made)}\n", nl=False, whole=as_json)
     if out is not None and not as_json:
         say(f"Kept: pipeline apply {out}")
     sys.exit(made.exit_code)
@@ -121,7 +118,7 @@ def _text(made: Plan) -> str:
     from assay.plan.text import render
 
     def style(text: str, kind: str) -> str:
-        return click.style(text, fg=COLOURS.get(kind), bold=kind in ("danger", "fail"), dim=kind == "dim")
+        return styled(text, fg=COLOURS.get(kind), bold=kind in ("danger", "fail"), dim=kind == "dim")
 
     return render(made, style)
 
@@ -131,10 +128,10 @@ def _report(applied: Applied) -> None:
     for outcome in applied.outcomes:
         name = f"{outcome.planned.stage}.{outcome.planned.name}"
         if outcome.problems:
-            say(f"{click.style('not as planned', fg='red', bold=True)}  {name}: {'; '.join(outcome.problems)}")
+            say(f"{styled('not as planned', fg='red', bold=True)}  {name}: {'; '.join(outcome.problems)}")
         else:
             rows = f"  {outcome.rows:,} rows" if outcome.planned.rows is not None else ""
-            say(f"{click.style('as planned', fg='green')}  {name}{rows}")
+            say(f"{styled('as planned', fg='green')}  {name}{rows}")
     if not applied.outcomes:
         say("Nothing to apply: the plan changes nothing.")
     elif applied.as_planned:
@@ -159,5 +156,5 @@ def _exit_code_1() -> Iterator[None]:
     try:
         yield
     except PipelineError as error:
-        say(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        say(f"{styled('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(1)

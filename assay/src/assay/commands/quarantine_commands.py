@@ -11,7 +11,7 @@ import click
 from assay.commands.group import Group
 from assay.compare import visible
 from assay.errors import PipelineError
-from assay.terminal import say
+from assay.terminal import say, say_json
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ def list_(project: Project, table: str | None, reason: str | None, status: str, 
         total, codes = books.count(session, wanted) if session else (0, {})
         lacking = books.not_kept(session, wanted) if session else {}
     if as_json:
-        import json
-
-        click.echo(json.dumps([_plain(project, reject) for reject in found], indent=2, ensure_ascii=False))
+        say_json([_plain(project, reject) for reject in found])
     else:
         _print_list(project, found, total, codes, status)
         for name, count in lacking.items():

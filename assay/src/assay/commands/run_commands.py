@@ -17,7 +17,7 @@ from assay import notices
 from assay.errors import PipelineError
 from assay.tables.nodes import ExportDef, Node, TableDef
 from assay.tables.partitions import PartitionRange, touched
-from assay.terminal import Live, columns, live, say
+from assay.terminal import Live, columns, live, say, styled
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def run(
         summary = execute(project, chosen, partition=partition, on_progress=printer)
     if with_traceback:
         for error in summary.errors.values():
-            click.echo("".join(traceback.format_exception(error)), err=True)
+            say("".join(traceback.format_exception(error)), err=True)
     for line in summary_lines(project, summary, first=first):
         say(line)
     if summary.interrupted is not None:
@@ -109,7 +109,7 @@ class ProgressPrinter:
         self.screen.doing("writing Dagster's history")
         self.numbers[node.name] = number
         if told.kind == "failed":
-            self.screen.say(f"{place}  {click.style('FAILED', fg='red', bold=True)}  {name}{' again' if again else ''}")
+            self.screen.say(f"{place}  {styled('FAILED', fg='red', bold=True)}  {name}{' again' if again else ''}")
             for line in [str(told.error), *_rows_lines(found)]:
                 self.screen.say(f"{'':>{len(place)}}  {line}")
             return
@@ -168,7 +168,7 @@ def _warnings(published: Sequence[Publication]) -> Iterator[str]:
         yield "Published, and worth knowing:"
     width = max((len(found.table) for found, _ in news), default=0)
     for found, check in news:
-        yield f"  {click.style(f'{found.table:<{width}}', fg='yellow')}  {check.summary}"
+        yield f"  {styled(f'{found.table:<{width}}', fg='yellow')}  {check.summary}"
 
 
 def skipped(project: Project, summary: RunSummary) -> dict[str, str]:
@@ -187,12 +187,12 @@ def _counts(summary: RunSummary, published: Sequence[Publication]) -> str:
     checks: list[CheckResult] = [check for found in summary.publications.values() for check in found.checks]
     passed, warned = sum(check.passed for check in checks), sum(check.warns for check in checks)
     failed, blocked = len(summary.errors), sum(check.blocks for check in checks)
-    told = click.style(f"{failed} failed", fg="red", bold=True) if failed else "0 failed"
+    told = styled(f"{failed} failed", fg="red", bold=True) if failed else "0 failed"
     parts = [f"{len(published)} published", told, f"{len(summary.skipped)} skipped"]
     judged = [f"{passed} of {len(checks)} checks passed"]
     judged += [f"{known} known"] if (known := sum(check.verdict == "known" for check in checks)) else []
-    judged += [click.style(f"{warned} warned", fg="yellow")] if warned else []
-    judged += [click.style(f"{blocked} failed", fg="red")] if blocked else []
+    judged += [styled(f"{warned} warned", fg="yellow")] if warned else []
+    judged += [styled(f"{blocked} failed", fg="red")] if blocked else []
     rejected = sum(found.rejected for found in summary.publications.values())
     return f"{', '.join(parts)} in {summary.seconds:.1f} s; {', '.join(judged)}; {rows_told(rejected)} rejected"
 

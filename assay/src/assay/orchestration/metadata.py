@@ -7,10 +7,12 @@ from typing import Any
 
 import dagster as dg
 
+from assay.compare import visible
 from assay.contract import Contract
 from assay.tables.code_version import source_location
 from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
+from assay.words import harmless
 
 PARTITION_ROWS = "dagster/partition_row_count"
 ORIGINS = 4
@@ -64,12 +66,6 @@ def _origins(column: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
     return [*found[:ORIGINS], *([f"and from {len(found) - ORIGINS} more"] if len(found) > ORIGINS else [])]
 
 
-def sentence(text: str) -> str:
-    """`text` with a capital at its beginning and a full stop at its end."""
-    first = " ".join(text.split())
-    return first[:1].upper() + first[1:] + ("" if first.endswith((".", "!", "?")) else ".")
-
-
 def publication_metadata(node: TableDef | ExportDef, publication: Publication) -> dict[str, Any]:
     """What one build did."""
     found: dict[str, Any] = {
@@ -114,13 +110,13 @@ def check_results(node: TableDef | ExportDef, checks: Iterable[CheckResult]) -> 
             # Dagster knows no third state, and what is yellow every day is overlooked: what is known is said, in words.
             passed=check.passed or check.known is not None,
             severity=dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN,
-            description=check.summary,
+            description=harmless(check.summary),
             metadata=_evidence(check),
         )
 
 
 def _evidence(check: CheckResult) -> dict[str, Any]:
-    found: dict[str, Any] = {"summary": check.summary, "failing": check.failing}
+    found: dict[str, Any] = {"summary": harmless(check.summary), "failing": check.failing}
     if check.known:
         found["known"] = check.known
     if check.reasons:
@@ -158,7 +154,7 @@ def _is_id(name: str, ids: Collection[str]) -> bool:
 def _short(text: str | None) -> str:
     if text is None:
         return ""
-    return text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
+    return harmless(text if len(text) <= WIDE else f"{text[: WIDE - 1]}…", keep="")
 
 
 def text_table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
@@ -172,4 +168,4 @@ def text_table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
 
 
 def _text(value: Any) -> str:
-    return "NULL" if value is None else str(value)
+    return visible(None if value is None else str(value))
