@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay import notices
-from assay.errors import PipelineError, PlanError
+from assay.errors import PipelineError, PlanError, on_disk
 from assay.tables.nodes import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
 from assay.terminal import live, say, styled
@@ -143,11 +143,8 @@ def _report(applied: Applied) -> None:
 def _write(path: Path, text: str) -> None:
     from assay.warehouse.session import write_atomically
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with on_disk(PlanError, "cannot be written", where=str(path)):
         write_atomically(path, text.encode())
-    except OSError as error:
-        raise PlanError(f"cannot be written: {error.strerror}", where=str(path)) from None
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.commands.group import Group
-from assay.compare import visible
+from assay.compare.text import visible
 from assay.errors import PipelineError
 from assay.terminal import say, say_json
 from assay.words import rows_told
@@ -190,7 +190,7 @@ def _chosen(session: Session, reject_ids: tuple[str, ...]) -> list[Reject]:
 
 
 def _plain(project: Project, reject: Reject, *, unmask: bool = False) -> dict[str, Any]:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.warehouse.quarantine.keep import shown
 
     table = project.graph.tables.get(reject.table)
@@ -231,7 +231,7 @@ def _print_list(
 
 def _key(project: Project, reject: Reject) -> str:
     """The row's key, `order_id=4711`; empty where its table has none."""
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
 
     table = project.graph.tables.get(reject.table)
     key = Contract.of(table.model).key if table is not None else ()
