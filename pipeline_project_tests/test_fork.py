@@ -172,9 +172,23 @@ def test_a_small_fork_owns_little(small: Path) -> None:
     assert tests == {f"{NAME}_tests/{name}.py" for name in ("__init__", "test_golden", "test_vendor", "test_wiring")}
 
 
-def test_every_fork_masks_under_a_key_of_its_own(small: Path, owner: Path) -> None:
-    keys = [(folder / "golden" / ".mask_key").read_text() for folder in (small, owner)]
-    assert len(set(keys)) == 2
+def test_every_fork_masks_under_a_key_of_its_own(whole: Path, small: Path, owner: Path) -> None:
+    """The template's is known to everybody."""
+    keys = [(folder / "golden" / ".mask_key").read_text() for folder in (ROOT, whole, small, owner)]
+    assert len(set(keys)) == 4
+    ours, theirs = (
+        {
+            found
+            for path in folder.glob("golden/*/expected/*.ndjson")
+            for found in re.findall("masked:\\w+", path.read_text())
+        }
+        for folder in (ROOT, whole)
+    )
+    assert len(ours) == len(theirs) > 5
+    assert not ours & theirs
+    masked = [path.parts[-3] for path in whole.glob("golden/*/expected/*.ndjson") if "masked:" in path.read_text()]
+    told = succeed(run(whole, sys.executable, "-m", NAME, "golden", *sorted(set(masked))))
+    assert f"equal in {len(set(masked))} cases" in told
     goldens = [path.read_text() for path in (small / "golden").rglob("expected/*.ndjson")]
     assert any("masked:" in text for text in goldens)
     assert not any("@" in text for text in goldens)
@@ -270,9 +284,11 @@ def test_make_says_nothing_of_what_is_not_there(which: str, request: pytest.Fixt
 
 def test_every_path_in_a_fork_s_documents_leads_to_a_file(small: Path, whole: Path, owner: Path) -> None:
     for folder in (small, whole, owner):
-        for document in folder.glob("*.md"):
-            links = re.findall(r"\]\(([^)#\s]+)\)", document.read_text())
-            assert [link for link in links if "://" not in link and not (folder / link).exists()] == []
+        guides = [*folder.glob("docs/*.md"), *folder.glob("vendor/*.md")]
+        assert {"golden.md", "operations.md", "catalog.md"} <= {guide.name for guide in guides}
+        for document in [*folder.glob("*.md"), *guides]:
+            links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
+            assert [link for link in links if "://" not in link and not (document.parent / link).exists()] == []
 
 
 def install(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -27,7 +27,7 @@ ELSEWHERE = {
     "changelog.md": "assay/CHANGELOG.md",
 }
 """Where a document is in the site -> where it stands in the repository."""
-FACES = ("assay", "assay.sources", "assay.testing")
+FACES = ("assay", "assay.definitions", "assay.sources", "assay.testing")
 
 
 def on_files(files: Files, config: Any) -> Files:

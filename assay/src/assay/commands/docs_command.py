@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.errors import PipelineError
+from assay.terminal import rewrite, say
 
 if TYPE_CHECKING:
     from assay.golden.coverage import Coverage
@@ -44,14 +45,14 @@ def docs(project: Project, out: Path | None, cases: bool, workers: int | None) -
         write_atomically(target, page(made).encode())
     except OSError as error:
         raise PipelineError(f"cannot be written: {error.strerror}", where=str(target)) from None
-    click.echo(made.numbers)
-    click.echo(made.proofs)
-    click.echo(f"docs  {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
+    say(made.numbers)
+    say(made.proofs)
+    say(f"docs  {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
 
 
 def _shown(project: Project, workers: int | None) -> Coverage | None:
     from assay.golden.coverage import coverage
-    from assay.golden.run import run_golden
+    from assay.golden.runner import run_golden
     from assay.golden.workers import processors
 
     if not project.golden.is_dir():
@@ -60,9 +61,9 @@ def _shown(project: Project, workers: int | None) -> Coverage | None:
 
     def told(_: object) -> None:
         if sys.stderr.isatty():
-            click.echo(f"\r\x1b[K  golden case {next(done)}", nl=False, err=True)
+            rewrite(f"  golden case {next(done)}")
 
     result = run_golden(project, on_case=told, workers=workers or processors())
     if sys.stderr.isatty():
-        click.echo("\r\x1b[K", nl=False, err=True)
+        rewrite("")
     return coverage(project.graph, result, project.golden)

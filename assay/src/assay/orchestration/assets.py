@@ -27,11 +27,9 @@ from assay.project import Project
 from assay.tables.audited import blocks, check_names, describe
 from assay.tables.code_version import code_version
 from assay.tables.graph import Graph
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, TableDef
 from assay.tables.partitions import PartitionRange, Partitions
 from assay.tables.results import AuditFailed
-
-Node = TableDef | ExportDef
 
 PARTITION_TAG = "pipeline/partition"
 """What a run of a job is to build, as `--partition` has it; without it a job's run builds all of every table."""
@@ -78,7 +76,7 @@ def build_resources(project: Project) -> dict[str, Any]:
     return {"warehouse": WarehouseResource.for_project(project), "sources": sources_resource(project)}
 
 
-def _accepted(node: Node, project: Project) -> dg.AssetsDefinition:
+def _accepted(node: Asset, project: Project) -> dg.AssetsDefinition:
     """The asset; raises WiringError where Dagster refuses the node's name, owner, tags or stage."""
     try:
         return _asset(node, project)
@@ -90,7 +88,7 @@ def _accepted(node: Node, project: Project) -> dg.AssetsDefinition:
         ) from error
 
 
-def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
+def _asset(node: Asset, project: Project) -> dg.AssetsDefinition:
     graph = project.graph
     partitions = node.partitions if isinstance(node, TableDef) else None
     kinds = {"duckdb", "table"} if isinstance(node, TableDef) else {"file"}
@@ -124,7 +122,7 @@ def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
 
 
 def _materialize(
-    context: dg.AssetExecutionContext, node: Node, graph: Graph, partitions: Partitions | None
+    context: dg.AssetExecutionContext, node: Asset, graph: Graph, partitions: Partitions | None
 ) -> Iterator[Any]:
     """Build the node; checks are recorded even when the step then fails."""
     warehouse: WarehouseResource = context.resources.warehouse

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from assay.contract.contract import Contract
 from assay.sql import quoted
 from assay.tables.results import AuditFailed, CheckResult, Publication
 from assay.warehouse import ops, preserved, shrinking, staging, verdicts, versions
@@ -31,7 +32,6 @@ from assay.warehouse.spanning import spanning
 if TYPE_CHECKING:
     import ibis
 
-    from assay.contract import Contract
     from assay.sources.base import Landed
     from assay.tables.nodes import InvariantDef, TableDef
     from assay.tables.partitions import PartitionRange
@@ -284,7 +284,6 @@ def _broken_before(session: Session, build: Build) -> Mapping[str, int]:
 
 def _preserved(session: Session, build: Build, staged: staging.Staged) -> Preserved | None:
     """What became of the input that the table preserves, over all partitions; None if it declares none."""
-    from assay.contract import Contract
 
     table = build.table
     if not table.preserves:
