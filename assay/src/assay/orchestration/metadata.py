@@ -78,8 +78,6 @@ def publication_metadata(node: Asset, publication: Publication) -> dict[str, Any
         found["bytes"] = publication.bytes
         return found
     found["dagster/row_count"] = publication.rows
-    if publication.partition is not None:
-        found[PARTITION_ROWS] = publication.staged - publication.rejected
     found["staged"] = publication.staged
     found["rejected"] = publication.rejected
     found["profile"] = _profile(node, publication)
