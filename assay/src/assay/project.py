@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
-from assay.sources.files import Files
-from assay.sources.remote import check_location
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -43,6 +41,9 @@ class Project:
 
         def told(settings: BaseSettings) -> Sources:
             """The sources, which know the settings: connectors find secrets there."""
+            from assay.sources.files import Files
+            from assay.sources.remote import check_location
+
             for node in self.graph.tables.values():
                 if isinstance(node.source, Files) and (base := settings.locations.get(node.source.location)):
                     check_location(node.source.location, base, settings.prefix)

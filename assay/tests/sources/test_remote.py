@@ -164,8 +164,8 @@ def test_an_address_without_files_is_refused_when_it_is_set(base, message):
 def test_a_run_refuses_it_before_anything_is_built(tmp_path: Path):
     little = Little(tmp_path)
     file = little.table("numbers")
-    code = file.read_text().replace("@table(source=Given())", '@table(source=Csv("files", "a.csv"))')
-    file.write_text(code.replace("from assay.sources.base", "from assay.sources import Csv\nfrom assay.sources.base"))
+    text = file.read_text().replace("@table(source=Given())", '@table(source=Csv("files", "a.csv"))')
+    file.write_text(text.replace("from assay.sources.base", "from assay.sources import Csv\nfrom assay.sources.base"))
     code, output, errors = little.run("run", environment={"PIPELINE_SOURCE_FILES": "ftp://host/x"})
     assert code == 2, output + errors
     assert "PIPELINE_SOURCE_FILES" in errors + output
