@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode, urljoin
 
+from assay import notices
 from assay.errors import SourceChanged, SourceError, SourceUnavailable
 from assay.sources.addresses import join, same_server, split
 from assay.sources.auth import Auth
@@ -97,6 +98,7 @@ class PagedJson(ReadWhole):
         rows, digest = TextRows(landing, "json"), hashlib.sha256()
         with self._fetcher(landing.table, landing.base, landing.transport, landing.settings) as fetcher:
             for page in self._walk(fetcher, join(landing.base, self.path)):
+                notices.phase(f"reading the source, page {page.number}")
                 digest.update(page.mark)
                 _add(rows, page, reader, f"{self.path} page {page.number}")
             return rows.landed(digest.hexdigest(), bytes=fetcher.bytes)
