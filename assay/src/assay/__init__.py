@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 _EXPORTS = {
+    "Fresh": "tables.fresh",
     "table": "tables.declare",
     "export": "tables.declare",
     "invariant": "tables.declare",
+    "metric": "tables.declare",
     "KeepFirst": "tables.nodes",
     "Reference": "tables.nodes",
     "RejectBudget": "tables.nodes",
@@ -31,6 +33,7 @@ _EXPORTS = {
     "secret": "contract.classification",
 }
 __all__ = [
+    "Fresh",
     "KeepFirst",
     "Reference",
     "RejectBudget",
@@ -40,6 +43,7 @@ __all__ = [
     "hourly",
     "internal",
     "invariant",
+    "metric",
     "monthly",
     "personal",
     "public",
@@ -51,7 +55,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from assay.contract.classification import internal, personal, public, secret
-    from assay.tables.declare import export, invariant, table
+    from assay.tables.declare import export, invariant, metric, table
+    from assay.tables.fresh import Fresh
     from assay.tables.nodes import KeepFirst, Reference, RejectBudget
     from assay.tables.partitions import daily, hourly, monthly, static, weekly
     from assay.tables.run import Run

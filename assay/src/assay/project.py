@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
+from assay.tables.fresh import Fresh
 from assay.tables.graph import Graph
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Project:
         root: the folder with `pyproject.toml` and `golden/`.
         settings: reads the environment; raises SettingsError.
         sources: opens the sources for a run.
+        fresh: by when every table and export must be built anew that does not say it itself; None for no time.
     """
 
     package: str
@@ -33,6 +35,7 @@ class Project:
     root: Path
     settings: Callable[[], BaseSettings]
     sources: Callable[[BaseSettings], Sources]
+    fresh: Fresh | None = None
 
     @cached_property
     def graph(self) -> Graph:

@@ -133,13 +133,15 @@ def print_summary(console: Console, project: Project, summary: RunSummary) -> No
         for name, check in warned:
             label = f"{name}.{check.name}"
             console.print(f"  [yellow]{label:<{width}}[/yellow]  {escape(check.summary)}")
-    passed = sum(check.passed for check in checks)
+    learning = sum(check.learning for check in checks)
+    passed = sum(check.passed for check in checks) - learning
     published = [found for found in summary.publications.values() if not found.failed]
     rejected = sum(found.rejected for found in summary.publications.values())
     console.print()
     console.print(
         f"{len(published)} published, {len(summary.errors)} failed, {len(summary.skipped)} skipped "
-        f"in {summary.seconds:.1f} s; {passed} of {len(checks)} checks passed, {len(warned)} warned; "
+        f"in {summary.seconds:.1f} s; {passed} of {len(checks)} checks passed, {len(warned)} warned"
+        f"{f', {learning} learning' if learning else ''}; "
         f"{rows_told(rejected)} rejected"
     )
     if settings.env == "dry_run":

@@ -115,10 +115,13 @@ def together(instance: dg.DagsterInstance) -> Iterator[None]:
         yield
 
 
-def instance(home: Path) -> dg.DagsterInstance:
+def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
     """Dagster's instance in `home`, as its dagster.yaml has it; a history in SQLite there is held open.
 
     Runs whose process died are marked as failed. Use as a context manager.
+
+    Args:
+        bury: whether they are; else nothing is written.
 
     Raises:
         PipelineError: the history cannot be read or written.
@@ -131,7 +134,8 @@ def instance(home: Path) -> dg.DagsterInstance:
         else:
             made = _in_sqlite(home)
         try:
-            bury_the_dead(made)
+            if bury:
+                bury_the_dead(made)
         except BaseException:
             made.dispose()
             raise

@@ -13,6 +13,10 @@ from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
 
 PARTITION_ROWS = "dagster/partition_row_count"
+LEARNING = "learning"
+"""Metadata of a check that can say nothing yet."""
+NEWEST, OFFSETS = "newest", "offsets"
+"""The largest value of the column that must not be old; how far an event log is read: [next event, place] by partition."""
 ORIGINS = 4
 """So many columns that a column comes from are named."""
 WIDE = 28
@@ -98,6 +102,14 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
             for column, pairs in publication.lineage.items()
         }
     )
+    if node.newest is not None:
+        column = next((each for each in publication.profile if each.name == node.newest[0]), None)
+        if column is not None and column.maximum is not None:
+            found[NEWEST] = f"{column.name} {column.maximum}"
+    if publication.offsets:
+        found[OFFSETS] = {
+            str(partition): [int(at), getattr(at, "place", "")] for partition, at in publication.offsets.items()
+        }
     if publication.source_version:
         found["source_version"] = publication.source_version
     if publication.bytes is not None:
@@ -120,6 +132,8 @@ def check_results(node: TableDef | ExportDef, checks: Iterable[CheckResult]) -> 
 
 def _evidence(check: CheckResult) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": check.summary, "failing": check.failing}
+    if check.learning:
+        found[LEARNING] = True
     if check.reasons:
         found["reasons"] = text_table([{"reason": code, "rows": count} for code, count in check.reasons.items()])
     if check.sample:

@@ -18,7 +18,7 @@ class CheckResult:
     """One check of one table, evaluated before publishing.
 
     Attributes:
-        name: `schema`, `rows_valid`, `unique_key`, `reconciles`, a reference's, table rule's or invariant's name.
+        name: `schema`, `rows_valid`, `unique_key`, `reconciles`, `usual`, a reference's, table rule's or invariant's name.
         passed: whether it held.
         severity: "error" blocks publishing when not passed; "warn" reports.
         summary: one sentence with the numbers.
@@ -26,6 +26,7 @@ class CheckResult:
         reasons: failing rows per reason code, for `rows_valid`.
         sample: up to ten offending rows, personal and secret values masked.
         sample_sql: the SQL that finds all offending rows, if there is one.
+        learning: too little is known to say anything: it neither holds nor fails.
     """
 
     name: str
@@ -36,6 +37,7 @@ class CheckResult:
     reasons: Mapping[str, int] = field(default_factory=dict)
     sample: tuple[Mapping[str, Any], ...] = ()
     sample_sql: str | None = None
+    learning: bool = False
 
     @property
     def blocks(self) -> bool:
@@ -64,6 +66,7 @@ class Publication:
         partition: the partitions that were built, if only some were; several ranges after commas.
         lineage: column -> the (table, column) pairs it is computed from.
         path: the file written, for exports.
+        offsets: how far an event log is read now, by its partitions.
     """
 
     table: str
@@ -83,6 +86,7 @@ class Publication:
     lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     bytes: int | None = None
     path: str | None = None
+    offsets: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:

@@ -34,6 +34,9 @@ TABLES = {
     "ops.offsets": """
         table_name VARCHAR NOT NULL, partition INTEGER NOT NULL, next_offset BIGINT NOT NULL, place VARCHAR NOT NULL,
         run_id VARCHAR NOT NULL""",
+    "ops.metrics": """
+        publication BIGINT NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, day DATE NOT NULL,
+        metric VARCHAR NOT NULL, value DOUBLE, expected DOUBLE, low DOUBLE, high DOUBLE, verdict VARCHAR NOT NULL""",
     "quarantine.rejects": """
         reject_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, partition VARCHAR,
         source_file VARCHAR, source_line BIGINT, reason_codes VARCHAR[] NOT NULL, payload VARCHAR NOT NULL,
