@@ -246,9 +246,7 @@ def _folded(graph: Graph, found: list[Finding], following: Iterable[Finding]) ->
         kind, _, rest = each.key.partition(":")
         if each.fatal and kind in ("check", "failed", "unread"):
             causes.setdefault(rest.split(".")[0], at)
-    general = next(
-        (at for at, each in enumerate(found) if each.key == "daemon" or each.key.startswith("dead:")), None
-    )
+    general = next((at for at, each in enumerate(found) if each.key == "daemon" or each.key.startswith("dead:")), None)
     for each in following:
         name = each.key.partition(":")[2]
         above = [name, *reversed([other for other in graph.closure([name]) if other != name])]

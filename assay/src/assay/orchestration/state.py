@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dtm
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -151,16 +152,22 @@ def _runs(instance: dg.DagsterInstance, records: Iterable[RunRecord]) -> Iterato
 
 
 def _failures(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
-    """Step -> what it failed with, in one line. The text of an exception that is not ours may hold values: its kind is told."""
+    """Step -> what it failed with, in one line.
+
+    What code raises may hold values of rows, and an alert leaves the house: of that only place and kind are told.
+    """
     found = {}
     for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
         event = record.event_log_entry.dagster_event
         if event is None or event.step_key is None:
             continue
         data: Any = event.event_specific_data
-        own = data.user_failure_data.description if data.user_failure_data else None
-        kind = data.error.cls_name if data.error else None
-        found[event.step_key] = " ".join((own or f"it raised {kind or 'an error'}").split())
+        own = data.user_failure_data
+        said = f"it raised {data.error.cls_name if data.error else 'an error'}"
+        if own is not None and own.description:
+            place = re.match(r".*?\): \w+", own.description) if "traceback" in own.metadata else None
+            said = place[0] if place else said if "traceback" in own.metadata else own.description
+        found[event.step_key] = " ".join(said.split())
     return found
 
 
