@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assay.orchestration.alerting import health_sensors
 from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.golden_job import golden_definitions
 from assay.orchestration.jobs import daily_schedule, event_log_sensors, project_jobs
@@ -15,7 +16,7 @@ defs = dg.Definitions.merge(
         resources=build_resources(project),
         jobs=project_jobs(project),
         schedules=[daily_schedule(project, hour=6, timezone="America/New_York")],
-        sensors=event_log_sensors(project),
+        sensors=[*event_log_sensors(project), *health_sensors(project)],
         # DuckDB has one writer: steps side by side in processes would only wait for each other.
         executor=dg.in_process_executor,
     ),

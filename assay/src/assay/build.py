@@ -5,14 +5,17 @@ Golden runs and plans call `build`; a Dagster asset's body calls `build_node`: o
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
 from assay.mishaps import told
+from assay.sources.base import Landing
 from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_parts, code_version
 from assay.tables.lineage import carried_columns, column_lineage
@@ -24,8 +27,7 @@ from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.publish import publish
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    import duckdb
     import ibis
 
     from assay.sources.base import Landed, Sources
@@ -139,7 +141,9 @@ def _build_table(
             folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
             folder.mkdir()
             stack.enter_context(session.temporary_tables())
-            landed = _land(table, contract.duckdb_columns, session, sources, folder)
+            offsets = session.offsets(table) if table.appends else {}
+            landing = _landing(table, contract.duckdb_columns, session.connection, sources, folder, offsets)
+            landed = table.source.land(landing)
             stack.enter_context(_blaming_the_source(landed))
             arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)
         if table.run_parameter:
@@ -221,20 +225,46 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
     return publication
 
 
-def _land(table: TableDef, columns: Mapping[str, str], session: Session, sources: Sources, folder: Path) -> Landed:
-    from assay.sources.base import Landing
+def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int]) -> str:
+    """The fingerprint that landing the table's source would report, without a warehouse; for plans.
+
+    Args:
+        offsets: as committed.
+    """
+    import duckdb
+
+    from assay.contract import Contract
+    from assay.sources.fetched import Rows
 
     assert table.source is not None
-    return table.source.land(
-        Landing(
-            table=table.name,
-            base=sources.resolve(table.source.location),
-            columns=table.source.columns or columns,
-            connection=session.connection,
-            scratch=folder,
-            offsets=session.offsets(table) if table.appends else {},
-            transport=sources.transport,
-        )
+    if not isinstance(table.source, Rows):
+        return table.source.fingerprint(sources.resolve(table.source.location), sources.transport)
+    # What a function yields is known once it has yielded.
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        columns = Contract.of(table.model).duckdb_columns
+        return table.source.land(_landing(table, columns, connection, sources, Path(folder), offsets)).fingerprint
+
+
+def _landing(
+    table: TableDef,
+    columns: Mapping[str, str],
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sources,
+    folder: Path,
+    offsets: Mapping[int, int],
+) -> Landing:
+    assert table.source is not None
+    return Landing(
+        table=table.name,
+        base=sources.resolve(table.source.location),
+        columns=table.source.columns or columns,
+        connection=connection,
+        scratch=folder,
+        offsets=offsets,
+        transport=sources.transport,
+        given=sources.given,
+        settings=sources.settings,
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from assay.words import harmless
+
 
 class PipelineError(Exception):
     """What is wrong, where, and what to do, in one line.
@@ -28,10 +30,11 @@ class PipelineError(Exception):
         super().__init__(what)
 
     def __str__(self) -> str:
+        """In one line, in which nothing acts or hides: names and places can be anybody's."""
         line = f"{self.where}: {self.what}" if self.where else self.what
         if self.fix:
             line = f"{line.rstrip('.')}. {self.fix}"
-        return " ".join(line.split())
+        return harmless(" ".join(line.split()))
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, most: int = 3, written: str = "{}") -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from assay.words import harmless
+
 if TYPE_CHECKING:
     from assay.build import Progress
 
@@ -42,6 +44,7 @@ def reading(reader: Callable[[str], None]) -> Iterator[None]:
 
 def notice(text: str) -> None:
     """Say a line while something goes on, such as what is waited for: on standard error, and to every reader."""
+    text = harmless(text)
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
     for reader in _readers:

@@ -37,6 +37,17 @@ class Project:
     sources: Callable[[BaseSettings], Sources]
     fresh: Fresh | None = None
 
+    def __post_init__(self) -> None:
+        opening = self.sources
+
+        def told(settings: BaseSettings) -> Sources:
+            """The sources, which know the settings: connectors find secrets there."""
+            opened = opening(settings)
+            opened.settings = settings
+            return opened
+
+        object.__setattr__(self, "sources", told)
+
     @cached_property
     def graph(self) -> Graph:
         """All tables, exports and invariants; imports the stage folders on first use."""

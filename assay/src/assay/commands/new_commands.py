@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assay.terminal import say
+
 if TYPE_CHECKING:
     from assay.project import Project
     from assay.scaffold.start import Started
@@ -88,15 +90,15 @@ def _tell(project: Project, started: Started) -> None:
     for verb, paths in (("wrote", started.written), ("changed", started.changed)):
         for path in paths:
             shown = path.relative_to(project.root) if path.is_relative_to(project.root) else path
-            click.echo(f"{verb:<8} {shown}")
-    click.echo("\nStill yours to decide:")
+            say(f"{verb:<8} {shown}")
+    say("\nStill yours to decide:")
     for line in started.missing:
-        click.echo(f"  {line}")
+        say(f"  {line}")
     readme = project.root / "README.md"
     shows_settings = readme.exists() and "| `PIPELINE_SOURCE_" in readme.read_text(encoding="utf-8")
     if shows_settings and any(path.name == "settings.py" for path in started.changed):
-        click.echo("  README.md: the new setting's row in its table; `make check` shows how it reads")
-    click.echo(f"\nNext:  fill in the rows of golden/{started.case}/inputs")
+        say("  README.md: the new setting's row in its table; `make check` shows how it reads")
+    say(f"\nNext:  fill in the rows of golden/{started.case}/inputs")
     steps = {
         f"pipeline golden {started.case}": "the rows that come out",
         f"pipeline golden accept {started.case}": "once they are right",
@@ -105,4 +107,4 @@ def _tell(project: Project, started: Started) -> None:
     }
     width = max(map(len, steps))
     for command, why in steps.items():
-        click.echo(f"       {command:<{width}}  {why}")
+        say(f"       {command:<{width}}  {why}")

@@ -15,6 +15,8 @@ from assay.golden.inputs import RETURNED, TABLES
 from assay.golden.rows import NULL
 from assay.golden.yaml_file import shown
 from assay.project import Project
+from assay.sources.events import EventLog
+from assay.sources.fetched import Rows
 from assay.tables.nodes import TableDef
 
 _CASE = """\
@@ -74,8 +76,10 @@ def _inputs(project: Project, folder: Path, tables: Sequence[str]) -> Iterable[t
     for table in tables:
         source = graph.tables[table].source
         if source is not None:
-            path = example_path(str(getattr(source, "topic", None) or getattr(source, "path", "")).strip("/"))
-            ending = ".ndjson" if source.incremental else ".csv" if path.endswith(".parquet") else ""
+            rows = isinstance(source, EventLog | Rows)
+            name = source.name if isinstance(source, Rows) else getattr(source, "topic", getattr(source, "path", ""))
+            path = example_path(str(name).strip("/"))
+            ending = ".ndjson" if rows else ".csv" if path.endswith(".parquet") else ""
             yield folder / "inputs" / source.location / f"{path}{ending}", _source_header(graph.tables[table], ending)
 
 

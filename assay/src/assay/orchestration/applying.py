@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from assay.build import source_version
 from assay.errors import PlanError
 from assay.plan.kept import AGAIN, Expected, KeptPlan
 from assay.plan.published import Books, read_books
@@ -16,6 +17,7 @@ from assay.tables.nodes import TableDef
 from assay.tables.partitions import PartitionRange
 from assay.tables.results import joined
 from assay.warehouse.connection import Options, connect
+from assay.warehouse.warehouse import committed_offsets
 
 if TYPE_CHECKING:
     from assay.build import Progress
@@ -129,7 +131,8 @@ def _moved_sources(project: Project, kept: KeptPlan, settings: Any) -> Iterator[
             node = project.graph.nodes.get(name)
             if not isinstance(node, TableDef) or node.source is None:
                 continue  # told with the code already
-            if node.source.fingerprint(sources.resolve(node.source.location), sources.transport) != version:
+            offsets = committed_offsets(settings.warehouse, node.name, settings.lock_timeout) if node.appends else {}
+            if source_version(node, sources, offsets) != version:
                 yield f"the source of {name} ({node.source.location})"
 
 

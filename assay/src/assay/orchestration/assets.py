@@ -12,7 +12,6 @@ from dagster._check import CheckError
 
 from assay import progress
 from assay.build import Progress, build_node, own_partitions
-from assay.contract import Contract
 from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
 from assay.orchestration.freshness import freshness
@@ -22,14 +21,14 @@ from assay.orchestration.metadata import (
     check_results,
     definition_metadata,
     publication_metadata,
-    sentence,
 )
 from assay.orchestration.origin import code_references
 from assay.orchestration.resources import WarehouseResource, sources_resource
 from assay.project import Project
+from assay.tables.audited import blocks, check_names, describe
 from assay.tables.code_version import code_version
 from assay.tables.graph import Graph
-from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
+from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.partitions import PartitionRange, Partitions
 from assay.tables.results import AuditFailed
 
@@ -80,17 +79,6 @@ def build_resources(project: Project) -> dict[str, Any]:
     return {"warehouse": WarehouseResource.for_project(project), "sources": sources_resource(project)}
 
 
-def check_names(node: Node, graph: Graph) -> list[str]:
-    """The checks that building `node` reports, in order."""
-    if isinstance(node, ExportDef):
-        return []
-    contract = Contract.of(node.model)
-    names = ["schema", "rows_valid", *(["unique_key"] if contract.key else []), "reconciles"]
-    names += [reference.name for reference in node.references]
-    names += [rule.code for rule in contract.table_rules]
-    return names + [invariant.name for invariant in graph.invariants_of(node.name)] + ["usual"]
-
-
 def _accepted(node: Node, project: Project) -> dg.AssetsDefinition:
     """The asset; raises WiringError where Dagster refuses the node's name, owner, tags or stage."""
     try:
@@ -126,7 +114,7 @@ def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
         required_resource_keys={"warehouse", "sources"},
         check_specs=[
             dg.AssetCheckSpec(
-                name, asset=node.name, blocking=_blocks(name, node, graph), description=_describe(name, node, graph)
+                name, asset=node.name, blocking=blocks(name, node, graph), description=describe(name, node, graph)
             )
             for name in check_names(node, graph)
         ],
@@ -257,44 +245,3 @@ def dagster_partitions(partitions: Partitions) -> dg.PartitionsDefinition[str]:
     if partitions.unit == "week":
         return dg.WeeklyPartitionsDefinition(**times, day_offset=partitions.start.isoweekday() % 7)
     return (dg.MonthlyPartitionsDefinition if partitions.unit == "month" else dg.DailyPartitionsDefinition)(**times)
-
-
-def _blocks(name: str, node: Node, graph: Graph) -> bool:
-    """Whether a failure of the check keeps the table from being published, ever."""
-    if name == "usual":
-        return isinstance(node, TableDef) and node.usual == "error"
-    declared = _declared(name, node, graph)
-    return declared is None or declared.severity == "error"
-
-
-def _declared(name: str, node: Node, graph: Graph) -> Reference | InvariantDef | None:
-    """What declares the check, where that is not the contract."""
-    references = {each.name: each for each in node.references} if isinstance(node, TableDef) else {}
-    return references.get(name) or graph.invariants.get(name)
-
-
-def _describe(name: str, node: Node, graph: Graph) -> str:
-    """What the check says, as sentences."""
-    fixed = {
-        "schema": "Columns and types are exactly the contract's.",
-        "rows_valid": "Every row keeps the contract's rules; broken rows are set aside inside the budget.",
-        "unique_key": "The contract's key is never null and never repeats.",
-        "reconciles": "No row is lost or multiplied on the way.",
-        "usual": "Its rows, rejects, nulls, seconds and metrics are what they usually are on this weekday.",
-    }
-    if name == "usual" and not _blocks(name, node, graph):
-        return f"{fixed[name]} Only a warning: the table is published all the same."
-    if name in fixed:
-        return fixed[name]
-    declared = _declared(name, node, graph)
-    if declared is None:
-        assert isinstance(node, TableDef)
-        texts = {rule.code: rule.description for rule in Contract.of(node.model).table_rules}
-        return sentence(texts[name])
-    if isinstance(declared, InvariantDef):
-        said = sentence(declared.description or name.replace("_", " "))
-    else:
-        theirs = declared.to_columns if declared.to_columns not in ((), declared.columns) else ()
-        named = f" ({', '.join(theirs)} there)" if theirs else ""
-        said = f"Every {' and '.join(declared.columns)} that is not null is found in {declared.to}{named}."
-    return said if declared.severity == "error" else f"{said} Only a warning: the table is published all the same."

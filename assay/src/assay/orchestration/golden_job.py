@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from assay.compare import RowSample
+from assay.compare import RowSample, visible
 from assay.errors import GoldenError
 from assay.golden.case import Case, case_folders, read_case
 from assay.golden.result import CaseResult, TableResult
@@ -211,10 +211,10 @@ def _row(golden: str, what: str, key: Values, column: str, expected: str | None,
         "what": what,
         "key": _joined(key),
         "column": column,
-        "expected": "NULL" if expected is None else expected,
-        "actual": "NULL" if actual is None else actual,
+        "expected": visible(expected),
+        "actual": visible(actual),
     }
 
 
 def _joined(values: Values) -> str:
-    return ", ".join(f"{name}={'NULL' if value is None else value}" for name, value in values.items())
+    return ", ".join(f"{name}={visible(value)}" for name, value in values.items())

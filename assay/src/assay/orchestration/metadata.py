@@ -7,10 +7,12 @@ from typing import Any
 
 import dagster as dg
 
+from assay.compare import visible
 from assay.contract import Contract
 from assay.tables.code_version import source_location
 from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
+from assay.words import harmless
 
 PARTITION_ROWS = "dagster/partition_row_count"
 LEARNING = "learning"
@@ -68,12 +70,6 @@ def _origins(column: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
     return [*found[:ORIGINS], *([f"and from {len(found) - ORIGINS} more"] if len(found) > ORIGINS else [])]
 
 
-def sentence(text: str) -> str:
-    """`text` with a capital at its beginning and a full stop at its end."""
-    first = " ".join(text.split())
-    return first[:1].upper() + first[1:] + ("" if first.endswith((".", "!", "?")) else ".")
-
-
 def publication_metadata(node: TableDef | ExportDef, publication: Publication) -> dict[str, Any]:
     """What one build did."""
     found: dict[str, Any] = {
@@ -125,13 +121,13 @@ def check_results(node: TableDef | ExportDef, checks: Iterable[CheckResult]) -> 
             check_name=check.name,
             passed=check.passed,
             severity=dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN,
-            description=check.summary,
+            description=harmless(check.summary),
             metadata=_evidence(check),
         )
 
 
 def _evidence(check: CheckResult) -> dict[str, Any]:
-    found: dict[str, Any] = {"summary": check.summary, "failing": check.failing}
+    found: dict[str, Any] = {"summary": harmless(check.summary), "failing": check.failing}
     if check.learning:
         found[LEARNING] = True
     if check.reasons:
@@ -169,7 +165,7 @@ def _is_id(name: str, ids: Collection[str]) -> bool:
 def _short(text: str | None) -> str:
     if text is None:
         return ""
-    return text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
+    return harmless(text if len(text) <= WIDE else f"{text[: WIDE - 1]}…", keep="")
 
 
 def text_table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
@@ -183,4 +179,4 @@ def text_table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
 
 
 def _text(value: Any) -> str:
-    return "NULL" if value is None else str(value)
+    return visible(None if value is None else str(value))

@@ -14,10 +14,10 @@ from dagster._core.storage.dagster_run import DagsterRunStatus, RunRecord
 
 from assay.errors import PipelineError
 from assay.health.state import Built, Checked, Run_, RunSeen, State, Unread
-from assay.orchestration.assets import check_names
 from assay.orchestration.history import why_dead
 from assay.orchestration.metadata import LEARNING, NEWEST, OFFSETS
 from assay.sources.base import Offset
+from assay.tables.audited import check_names
 from assay.tables.nodes import TableDef
 
 if TYPE_CHECKING:

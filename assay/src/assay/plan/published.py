@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dtm
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ class Published:
     rejected: int
     checks: Mapping[str, bool]
     profile: tuple[Mapping[str, Any], ...]
+    seconds: float = 0.0
+    published_at: dtm.datetime | None = None
     exists: bool = False
     columns: tuple[SqlColumn, ...] = field(default_factory=tuple)
 
@@ -63,11 +66,11 @@ def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
         return Books({}, tables)
     rows = connection.execute(
         f"""SELECT table_name, stage, run_id, data_version, code_version, upstream_versions,
-                   source_version, row_count, rejected, checks, profile
+                   source_version, row_count, rejected, checks, profile, seconds, published_at
             FROM "{catalog}".ops.publications WHERE action <> 'failed' ORDER BY id"""
     ).fetchall()
     found: dict[str, Published] = {}
-    for name, stage, run_id, data, code, upstream, source, count, rejected, checks, profile in rows:
+    for name, stage, run_id, data, code, upstream, source, count, rejected, checks, profile, seconds, moment in rows:
         columns = tables.get((stage, name))
         found[name] = Published(
             name=name,
@@ -80,6 +83,8 @@ def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
             rejected=rejected,
             checks={check["name"]: bool(check["passed"]) for check in json.loads(checks)},
             profile=tuple(json.loads(profile)),
+            seconds=seconds,
+            published_at=moment,
             exists=columns is not None,
             columns=columns or (),
         )

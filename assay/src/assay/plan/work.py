@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from assay import __version__
-from assay.build import build_node
+from assay.build import build_node, source_version
 from assay.compare import Difference, compare
 from assay.contract import Contract
 from assay.contract.classification import is_masked
@@ -154,7 +154,8 @@ class Work:
         published = self.books.published.get(node.name)
         if not isinstance(node, TableDef) or node.source is None or published is None or not published.exists:
             return None
-        found = node.source.fingerprint(self.sources.resolve(node.source.location), self.sources.transport)
+        offsets = self.session.offsets(node) if node.appends else {}
+        found = source_version(node, self.sources, offsets)
         self.source_versions[node.name] = found
         return found
 

@@ -11,8 +11,7 @@ from markupsafe import Markup
 
 from assay.compare import visible
 from assay.compare.text import key_problem, key_text, row_counts, schema_change, visible_pair
-from assay.golden.text import harmless
-from assay.words import rows_told
+from assay.words import harmless, rows_told
 
 _HERE = Path(__file__).parent
 

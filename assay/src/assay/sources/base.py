@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import duckdb
     import httpx
 
+    from assay.settings import BaseSettings
+
 
 class Offset(int):
     """The next event to read in a partition, and where the log finds it.
@@ -42,6 +44,8 @@ class Landing:
         scratch: an empty folder for this build's temporary files; removed afterwards.
         offsets: for event logs: partition -> next offset to read, as last committed; an `Offset` if it has a place.
         transport: replaces the network for HTTP sources (golden cases); None means the real one.
+        given: the folder of a golden case's inputs, which holds what a `Rows` source would yield; None means it is asked.
+        settings: the project's, for who is to be asked with a token.
     """
 
     table: str
@@ -51,6 +55,8 @@ class Landing:
     scratch: Path
     offsets: Mapping[int, int]
     transport: httpx.BaseTransport | None = None
+    given: Path | None = None
+    settings: BaseSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,14 @@ class Sources:
     Args:
         locations: name -> folder path, base URL or event log address.
         transport: replaces the network for HTTP sources.
+
+    Attributes:
+        given: the folder of a golden case's inputs, where one stands for the sources.
+        settings: the project's; `Project` tells them.
     """
+
+    given: Path | None = None
+    settings: BaseSettings | None = None
 
     def __init__(self, locations: Mapping[str, str], transport: httpx.BaseTransport | None = None) -> None:
         self.locations = dict(locations)

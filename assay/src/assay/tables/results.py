@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from assay.compare import visible
 from assay.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class CheckResult:
         if self.passed or self.sample_sql is None:
             return ()
         rows = ({name: value for name, value in row.items() if value is not None} for row in self.sample[:limit])
-        return tuple("such as " + ", ".join(f"{name}={value}" for name, value in row.items()) for row in rows)
+        return tuple(
+            "such as " + ", ".join(f"{name}={visible(str(value))}" for name, value in row.items()) for row in rows
+        )
 
 
 @dataclass(frozen=True)
