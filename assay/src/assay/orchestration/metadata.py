@@ -9,6 +9,7 @@ import dagster as dg
 
 from assay.compare import visible
 from assay.contract import Contract
+from assay.sources.events import EventLog
 from assay.tables.code_version import source_location
 from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
@@ -102,7 +103,7 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
         column = next((each for each in publication.profile if each.name == node.newest[0]), None)
         if column is not None and column.maximum is not None:
             found[NEWEST] = f"{column.name} {column.maximum}"
-    if publication.offsets:
+    if publication.offsets and isinstance(node.source, EventLog):  # a watermark of rows may be a value of theirs
         found[OFFSETS] = {
             str(partition): [int(at), getattr(at, "place", "")] for partition, at in publication.offsets.items()
         }

@@ -17,6 +17,7 @@ from assay.health.state import Built, Checked, Run_, RunSeen, State, Unread
 from assay.orchestration.history import why_dead
 from assay.orchestration.metadata import LEARNING, NEWEST, OFFSETS
 from assay.sources.base import Offset
+from assay.sources.events import EventLog
 from assay.tables.audited import check_names
 from assay.tables.nodes import TableDef
 
@@ -177,7 +178,9 @@ def _unread(
     offsets: Mapping[str, Mapping[int, int]],
     since: Mapping[str, dtm.datetime],
 ) -> Iterator[Unread]:
-    logs = [table for table in project.graph.tables.values() if table.appends and table.name in built]
+    logs = [
+        table for name, table in project.graph.tables.items() if isinstance(table.source, EventLog) and name in built
+    ]
     if not logs:
         return
     settings = project.settings()
