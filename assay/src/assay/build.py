@@ -5,6 +5,7 @@ Golden runs and plans call `build`; a Dagster asset's body calls `build_node`: o
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,13 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import duckdb
+import ibis.expr.types as ir
+
+from assay.contract.contract import Contract
 from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
 from assay.mishaps import told
 from assay.sources.base import Landing
+from assay.sources.fetched import Rows
 from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_parts, code_version
 from assay.tables.lineage import carried_columns, column_lineage
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
 from assay.warehouse import ops
 from assay.warehouse.build import Build
@@ -42,7 +48,7 @@ class Progress:
     """A node starts, is done, failed, or is skipped because an upstream failed."""
 
     kind: Literal["start", "done", "failed", "skipped"]
-    node: TableDef | ExportDef
+    node: Asset
     publication: Publication | None = None
     error: PipelineError | None = None
 
@@ -103,7 +109,7 @@ def build(
     return result
 
 
-def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: Run, sources: Sources) -> Publication:
+def build_node(node: Asset, graph: Graph, session: Session, run: Run, sources: Sources) -> Publication:
     """Build one node from what is published upstream.
 
     Raises:
@@ -129,8 +135,6 @@ def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: 
 def _build_table(
     table: TableDef, graph: Graph, session: Session, run: Run, sources: Sources, started: float
 ) -> Publication:
-    from assay.contract import Contract
-
     contract = Contract.of(table.model)
     upstream = {name: graph.tables[name] for name in graph.upstream_of(table.name)}
     inputs = {name: session.read(graph.tables[name]) for name in table.inputs}
@@ -202,7 +206,6 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
             f"'{node.name}' returned {type(content).__name__}", where=str(node.file), fix="Return str or bytes."
         )
     path = session.write_file(node.path, data)
-    import hashlib
 
     publication = Publication(
         table=node.name,
@@ -231,11 +234,6 @@ def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int]
     Args:
         offsets: as committed.
     """
-    import duckdb
-
-    from assay.contract import Contract
-    from assay.sources.fetched import Rows
-
     assert table.source is not None
     if not isinstance(table.source, Rows):
         return table.source.fingerprint(sources.resolve(table.source.location), sources.transport)
@@ -271,7 +269,6 @@ def _landing(
 @contextmanager
 def _blaming_the_source(landed: Landed) -> Iterator[None]:
     """Where the engine fails while the source is still being read, and the source fails alone too, it is to blame."""
-    import duckdb
 
     try:
         yield
@@ -284,8 +281,6 @@ def _blaming_the_source(landed: Landed) -> Iterator[None]:
 
 
 def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractContextManager[ibis.Table]:
-    import ibis.expr.types as ir
-
     if isinstance(rows, ir.Table):
         return nullcontext(rows)
     if table.engine == "python":

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 
+def plural(count: int, word: str) -> str:
+    """`word` as it stands beside `count`: `row`, `rows`."""
+    return word if count == 1 else f"{word}s"
+
+
 def rows_told(count: int, verb: str | None = None) -> str:
     """`1 row`, `2,000 rows`; with a verb, as of many, `1 row repeats`, `2,000 rows repeat`, `1 row has`."""
-    said = f"{count:,} row" if count == 1 else f"{count:,} rows"
+    said = f"{count:,} {plural(count, 'row')}"
     if verb is None:
         return said
     return f"{said} {verb}" if count != 1 else f"{said} {'has' if verb == 'have' else f'{verb}s'}"

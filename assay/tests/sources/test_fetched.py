@@ -110,21 +110,19 @@ def test_a_function_that_yields_nothing_of_the_kind_is_told(land, made):
         land(yielding(5), "x", COLUMNS)
 
 
-def since_of(offsets: Any) -> Any:
-    """What the next call is given."""
-    asked = []
-    source = Rows(lambda context: asked.append(context.since) or [], "shop", "orders", cursor="at")
-    return source, asked, offsets
-
-
 def test_the_watermark_is_the_greatest_landed_value_and_given_as_python_has_it(land):
     found = land(yielding(row(1, 5), row(2, 9), row(3, 7), row(4, 99, sum="x"), cursor="at"), "x", COLUMNS)
-    source, asked, offsets = since_of(found.landed.offsets)
-    again = land(source, "x", COLUMNS, offsets=offsets)
+    asked = []
+
+    def nothing(context: FetchContext) -> list[Any]:
+        asked.append(context.since)
+        return []
+
+    again = land(Rows(nothing, "shop", "orders", cursor="at"), "x", COLUMNS, offsets=found.landed.offsets)
     assert asked == [AT + dtm.timedelta(minutes=9)], "a row that was set aside does not move it"
     assert again.rows == []
-    assert again.landed.offsets == offsets
-    assert again.landed.offsets[0].place == offsets[0].place
+    assert again.landed.offsets == found.landed.offsets
+    assert again.landed.offsets[0].place == found.landed.offsets[0].place
     assert again.landed.fingerprint == found.landed.fingerprint, "nothing new: no plan calls for a build"
 
 
@@ -217,8 +215,8 @@ def test_who_never_answers_is_told_and_another_mistake_is_not_tried_again(land):
 
     def away(_: FetchContext) -> Iterator[Any]:
         calls.append(1)
+        yield from ()
         raise TimeoutError
-        yield
 
     def wrong(_: FetchContext) -> Iterator[Any]:
         calls.append(1)

@@ -27,7 +27,7 @@ def coverage(project: Project, every: bool, as_json: bool, workers: int | None) 
     """
     from assay.golden.coverage import coverage as judge
     from assay.golden.coverage import lines
-    from assay.golden.run import run_golden
+    from assay.golden.runner import run_golden
     from assay.golden.workers import processors
 
     result = run_golden(project, workers=workers or processors())

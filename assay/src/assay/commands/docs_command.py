@@ -51,7 +51,7 @@ def docs(project: Project, out: Path | None, cases: bool, workers: int | None) -
 
 def _shown(project: Project, workers: int | None) -> Coverage | None:
     from assay.golden.coverage import coverage
-    from assay.golden.run import run_golden
+    from assay.golden.runner import run_golden
     from assay.golden.workers import processors
 
     if not project.golden.is_dir():

@@ -10,7 +10,7 @@ import click
 
 from assay.commands import lab_commands as beyond
 from assay.commands.coverage_command import coverage
-from assay.errors import GoldenError
+from assay.errors import GoldenError, on_disk
 from assay.terminal import say, say_json, styled
 from assay.words import rows_told
 
@@ -81,7 +81,7 @@ def run(
     """Run all cases, or those named."""
     from assay.golden import text
     from assay.golden.pending import PendingStore
-    from assay.golden.run import run_golden
+    from assay.golden.runner import run_golden
     from assay.golden.workers import processors
 
     keep = PendingStore(pending_dir) if pending_dir else None if ci else _store(project)
@@ -96,8 +96,10 @@ def run(
             say(line)
     if html:
         from assay.report.golden_page import page
+        from assay.warehouse.session import write_atomically
 
-        _write(html, page(result))
+        with on_disk(GoldenError, "cannot be written", where=str(html)):
+            write_atomically(html, page(result).encode())
         say(f"report: {html}", err=as_json)
     sys.exit(result.exit_code)
 
@@ -216,7 +218,8 @@ def prune(project: Project, dry_run: bool, ci: bool) -> None:
         _refuse_in_ci(ci)
     for path in orphaned(read_cases(project.golden), _store(project).folder):
         if not dry_run:
-            _remove(path)
+            with on_disk(GoldenError, "cannot be deleted", where=shown(path)):
+                path.unlink(missing_ok=True)
         say(f"{'would delete' if dry_run else 'deleted'}  {shown(path)}")
 
 
@@ -279,20 +282,3 @@ def _raise_all(problems: list[GoldenError]) -> None:
         say(f"error: {error}", err=True)
     if problems:
         raise problems[-1]
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise GoldenError(f"cannot be written: {error.strerror}", where=str(path)) from None
-
-
-def _remove(path: Path) -> None:
-    from assay.golden.yaml_file import shown
-
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise GoldenError(f"cannot be deleted: {error.strerror}", where=shown(path)) from None

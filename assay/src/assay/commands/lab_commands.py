@@ -93,7 +93,7 @@ def capture(project: Project, case: str, table: str, where: str, limit: int, max
     from assay.errors import GoldenError
     from assay.golden import text
     from assay.golden.pending import FOLDER, PendingStore
-    from assay.golden.run import run_golden
+    from assay.golden.runner import run_golden
     from assay.golden.yaml_file import shown
     from assay.lab.capture.capture import capture as run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -50,17 +50,7 @@ def new_table(
 @click.option("--items", help="For an API: the field that holds the list of items; default: data.")
 @key_option
 @click.pass_obj
-def new_source(
-    project: Project,
-    name: str,
-    kind: str,
-    location: str,
-    path: str,
-    address: str | None,
-    sample: Path | None,
-    items: str | None,
-    key: tuple[str, ...],
-) -> None:
+def new_source(project: Project, /, name: str, **given: Any) -> None:
     """Start a table that reads a file, page, API or event log: its one file and a golden case.
 
     No row of the sample is kept; the golden case gets made-up ones from you.
@@ -70,20 +60,7 @@ def new_source(
     """
     from assay.scaffold import start
 
-    _tell(
-        project,
-        start.new_source(
-            project,
-            name,
-            kind=kind,
-            location=location,
-            path=path,
-            address=address,
-            sample=sample,
-            items=items,
-            key=key,
-        ),
-    )
+    _tell(project, start.new_source(project, name, **given))
 
 
 def _tell(project: Project, started: Started) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assay.errors import PipelineError, PlanError
+from assay.errors import PipelineError, PlanError, on_disk
 from assay.tables.nodes import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
 from assay.terminal import console, rewrite, say, styled
@@ -140,11 +140,8 @@ def _report(applied: Applied) -> None:
 def _write(path: Path, text: str) -> None:
     from assay.warehouse.session import write_atomically
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with on_disk(PlanError, "cannot be written", where=str(path)):
         write_atomically(path, text.encode())
-    except OSError as error:
-        raise PlanError(f"cannot be written: {error.strerror}", where=str(path)) from None
 
 
 def _progress(name: str) -> None:

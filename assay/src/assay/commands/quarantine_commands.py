@@ -65,7 +65,7 @@ def show(project: Project, reject_id: str, unmask: bool) -> None:
     """Show one rejected row; the first characters of its id are enough."""
     from rich.table import Table as Grid
 
-    from assay.compare import visible
+    from assay.compare.text import visible
     from assay.warehouse.quarantine import find as books
 
     with _session(project, reading=True) as session:
@@ -195,7 +195,7 @@ def _chosen(session: Session, reject_ids: tuple[str, ...]) -> list[Reject]:
 
 
 def _plain(project: Project, reject: Reject, *, unmask: bool = False) -> dict[str, Any]:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.warehouse.quarantine.keep import shown
 
     table = project.graph.tables.get(reject.table)

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import duckdb
 
-from assay.contract import Contract
+from assay import sources
+from assay.contract.contract import Contract
 from assay.errors import GoldenError, did_you_mean
 from assay.golden.case import Case
 from assay.golden.rows import load, read_csv
@@ -94,7 +95,6 @@ class FixtureSources(Sources):
     """Serves a case's inputs where the real sources would be.
 
     Args:
-        inputs: the case's inputs.
         graph: tells which source reads which file, with which columns.
         folder: an empty folder for converted files.
     """
@@ -124,10 +124,8 @@ class FixtureSources(Sources):
         tables = _readers(self._tables.values(), name)
         files = self._inputs.case.inputs / name
         if any(table.source is not None and hasattr(table.source, "http") for table in tables):
-            from assay.sources.fixtures import FixtureTransport  # imports httpx, which few cases need
-
-            self.transport = FixtureTransport(self._inputs.case.inputs)
-            return FixtureTransport.address(name)
+            self.transport = sources.FixtureTransport(self._inputs.case.inputs)
+            return sources.FixtureTransport.address(name)
         target = self._folder / name
         target.mkdir(parents=True)
         if any(isinstance(table.source, EventLog) for table in tables):

@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from assay.contract import Contract
-from assay.errors import GoldenError
+from assay.contract.contract import Contract
+from assay.errors import GoldenError, on_disk
 from assay.golden.case import NAMED, UNSAID
 from assay.golden.inputs import RETURNED, TABLES
 from assay.golden.rows import NULL
 from assay.golden.yaml_file import shown
 from assay.project import Project
+from assay.sources.delimited import Csv
 from assay.sources.events import EventLog
 from assay.sources.fetched import Rows
 from assay.tables.nodes import TableDef
@@ -46,12 +47,10 @@ def scaffold_case(project: Project, name: str, tables: Sequence[str], *, returne
         text += "".join(_expectations(project, tables))
     files = {folder / "case.yml": text}
     files |= dict(_returned(project, folder, tables) if returned else _inputs(project, folder, tables))
-    try:
+    with on_disk(GoldenError, "cannot be written", where=shown(folder)):
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise GoldenError(f"cannot be written: {error.strerror}", where=shown(folder)) from None
     return list(files)
 
 
@@ -137,8 +136,6 @@ def _header(table: TableDef) -> str:
 
 def _source_header(table: TableDef, ending: str) -> str:
     """The header of a CSV file, as the source reads it; nothing for other files and where it has none."""
-    from assay.contract import Contract
-    from assay.sources.delimited import Csv
 
     source = table.source
     assert source is not None

@@ -7,11 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from assay.compare import visible
-from assay.contract import Contract
+from assay.compare.text import visible
+from assay.contract.contract import Contract
 from assay.sources.events import EventLog
 from assay.tables.code_version import source_location
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
 from assay.words import harmless
 
@@ -28,7 +28,7 @@ WIDE = 28
 Lineage = Mapping[str, Iterable[tuple[str, str]]]
 
 
-def definition_metadata(node: TableDef | ExportDef) -> dict[str, Any]:
+def definition_metadata(node: Asset) -> dict[str, Any]:
     """What is known before any run: relation, contract, and where the code stands."""
     _, line = source_location(node)
     # Beside `code_references`, which lead into an editor or a repository: this text travels.
@@ -71,7 +71,7 @@ def _origins(column: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
     return [*found[:ORIGINS], *([f"and from {len(found) - ORIGINS} more"] if len(found) > ORIGINS else [])]
 
 
-def publication_metadata(node: TableDef | ExportDef, publication: Publication) -> dict[str, Any]:
+def publication_metadata(node: Asset, publication: Publication) -> dict[str, Any]:
     """What one build did."""
     found: dict[str, Any] = {
         "action": publication.action,
@@ -83,8 +83,6 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
         found["bytes"] = publication.bytes
         return found
     found["dagster/row_count"] = publication.rows
-    if publication.partition is not None:
-        found[PARTITION_ROWS] = publication.staged - publication.rejected
     found["staged"] = publication.staged
     found["rejected"] = publication.rejected
     found["profile"] = _profile(node, publication)
@@ -114,7 +112,7 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
     return found
 
 
-def check_results(node: TableDef | ExportDef, checks: Iterable[CheckResult]) -> Iterator[dg.AssetCheckResult]:
+def check_results(node: Asset, checks: Iterable[CheckResult]) -> Iterator[dg.AssetCheckResult]:
     """The checks as Dagster records them, with what a person needs to act."""
     for check in checks:
         yield dg.AssetCheckResult(

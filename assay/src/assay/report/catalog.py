@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import WarehouseError
 from assay.golden.coverage import GOLDEN, Coverage, Demand, demands
-from assay.plan.published import Published, read_books
+from assay.plan.published import read_books
 from assay.report.expressions import Expression, expressions
 from assay.sql import quoted
 from assay.tables.audited import FIXED, blocks, check_names, describe
 from assay.tables.code_version import code_version, source_location
-from assay.tables.nodes import ExportDef, InvariantDef, TableDef
-from assay.warehouse.connection import Options, close, connect
+from assay.tables.nodes import Asset, ExportDef, InvariantDef, TableDef
+from assay.warehouse.connection import reading
+from assay.warehouse.ops import Record
 from assay.warehouse.staging import REPEAT
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class NodeFacts:
         code, sql: its function, and what DuckDB is asked.
     """
 
-    node: TableDef | ExportDef
+    node: Asset
     place: str
     facts: Mapping[str, str]
     upstream: tuple[str, ...]
@@ -96,7 +97,7 @@ class NodeFacts:
     rules: tuple[Statement, ...] = ()
     checks: tuple[Statement, ...] = ()
     compared: tuple[str, ...] | None = None
-    last: Published | None = None
+    last: Record | None = None
     outdated: tuple[str, ...] = ()
     failed: dtm.datetime | None = None
 
@@ -121,7 +122,7 @@ class Catalog:
 @dataclass(frozen=True)
 class _Books:
     told: str
-    published: Mapping[str, Published] = field(default_factory=dict)
+    published: Mapping[str, Record] = field(default_factory=dict)
     failed: Mapping[str, dtm.datetime] = field(default_factory=dict)
 
 
@@ -153,7 +154,7 @@ def catalog(project: Project, shown: Coverage | None, *, made: dtm.datetime | No
 
 def _node(
     project: Project,
-    node: TableDef | ExportDef,
+    node: Asset,
     books: _Books,
     proven: Mapping[tuple[str, str], Demand] | None,
     readers: Sequence[str],
@@ -209,7 +210,7 @@ def _checks(
     graph: Graph,
     contract: Contract,
     found: Mapping[str, Demand | None],
-    last: Published | None,
+    last: Record | None,
 ) -> Iterator[Statement]:
     for name in check_names(table, graph):
         says = describe(name, table, graph)
@@ -221,7 +222,7 @@ def _checks(
         elif name == "reconciles" and table.preserves:
             says = f"No row of {table.preserves} is lost or multiplied on the way."
         shown = found.get(name) or (found.get(REPEAT) if name == "unique_key" else None)
-        yield Statement(name, says, blocks(name, table, graph), shown, last.checks.get(name) if last else None)
+        yield Statement(name, says, blocks(name, table, graph), shown, last.passed.get(name) if last else None)
 
 
 def _declared(node: TableDef | ExportDef) -> Iterator[tuple[str, str]]:
@@ -271,7 +272,7 @@ def _source(function: Callable[..., Any]) -> str:
         return ""
 
 
-def _outdated(node: TableDef | ExportDef, graph: Graph, last: Published | None, books: _Books) -> Iterator[str]:
+def _outdated(node: TableDef | ExportDef, graph: Graph, last: Record | None, books: _Books) -> Iterator[str]:
     if last is None:
         return
     invariants: tuple[InvariantDef, ...] = graph.invariants_of(node.name)
@@ -292,19 +293,14 @@ def _books(settings: BaseSettings, project: Project) -> _Books:
         if file is None or not file.exists():
             continue
         try:
-            connection = connect(file, Options(), lock_timeout=0, read_only=True)
+            with reading(file, lock_timeout=0) as (connection, catalog):
+                return _read(connection, catalog, f"Numbers: {_short(project, file)}.")
         except WarehouseError as error:
             told = told or f"No numbers: {_short(project, file)} could not be read. {error.what}."
-            continue
-        try:
-            return _read(connection, f"Numbers: {_short(project, file)}.")
-        finally:
-            close(connection)
     return _Books(told)
 
 
-def _read(connection: duckdb.DuckDBPyConnection, told: str) -> _Books:
-    name = connection.execute("SELECT current_database()").fetchall()[0][0]
+def _read(connection: duckdb.DuckDBPyConnection, name: str, told: str) -> _Books:
     books = read_books(connection, name)
     failed = (
         connection.execute(

@@ -8,15 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from assay.contract import Contract
+import ibis
+
+from assay.contract.contract import Contract
 from assay.sql import quoted
 from assay.tables.lineage import Column, column_lineage
 from assay.tables.nodes import TableDef
 from assay.tables.run import Run
 
 if TYPE_CHECKING:
-    import ibis
-
     from assay.tables.graph import Graph
 
 
@@ -30,7 +30,6 @@ class Expression:
 
 def expressions(graph: Graph) -> dict[str, Expression]:
     """By name, every table that is an expression; those computed in Python or only with rows are left out."""
-    import ibis
 
     backend = ibis.duckdb.connect()
     try:
@@ -53,8 +52,6 @@ def _expressions(graph: Graph, backend: Any) -> Iterator[tuple[str, Expression]]
 
 
 def _expression(table: TableDef, backend: Any, empty: Mapping[str, ibis.Table]) -> Expression:
-    import ibis
-
     inputs = {name: empty[name] for name in table.inputs}
     arguments: dict[str, Any] = dict(inputs)
     if table.source is not None:

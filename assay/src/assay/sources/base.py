@@ -36,7 +36,6 @@ class Landing:
     """What the framework hands a connector for one build.
 
     Attributes:
-        table: the table being built, for messages.
         base: the resolved location: a folder, a base URL, an event log's folder or `kafka://...`.
         columns: column name -> DuckDB type, in order; what the source must serve, from the contract
             unless the source declares its own.

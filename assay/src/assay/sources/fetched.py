@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import PipelineError, SourceError, SourceUnavailable
+from assay.settings import BaseSettings, secret
 from assay.sources.addresses import shown
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types
@@ -27,8 +28,6 @@ from assay.sql import literal, quoted
 
 if TYPE_CHECKING:
     import httpx
-
-    from assay.settings import BaseSettings
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,6 @@ class FetchContext:
 
     def secret(self, name: str) -> str:
         """The secret of the settings' field `name`; raises SettingsError if it is not set."""
-        from assay.settings import secret
 
         return secret(self.settings, name)
 

@@ -84,7 +84,6 @@ class Fetcher:
         bytes: how much came, unpacked.
 
     Args:
-        http: limits.
         table: named in messages; None where whoever tells them names it already.
         transport: replaces the network.
         base: what addresses without a host are joined to.

@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
+
 from assay.errors import SourceChanged, SourceError
 from assay.sources.base import Landed, Landing
 from assay.sources.columns import check_names
@@ -75,7 +77,6 @@ class Collected:
         check_names(names, list(self.types), where=self.where)
 
     def _arrow(self, item: Any) -> None:
-        import pyarrow as pa
 
         table = pa.table(item) if not isinstance(item, pa.RecordBatch) else pa.Table.from_batches([item])
         self._check([*table.column_names, *(name for name in self.reader.optional if name not in table.column_names)])

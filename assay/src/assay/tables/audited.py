@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.tables.graph import Graph
-from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
+from assay.tables.nodes import Asset, ExportDef, InvariantDef, Reference, TableDef
 from assay.words import sentence
 
 FIXED = {
@@ -18,7 +18,7 @@ FIXED = {
 WARNS = "Only a warning: the table is published all the same."
 
 
-def check_names(node: TableDef | ExportDef, graph: Graph) -> list[str]:
+def check_names(node: Asset, graph: Graph) -> list[str]:
     """The checks that building `node` reports, in order."""
     if isinstance(node, ExportDef):
         return []
@@ -29,7 +29,7 @@ def check_names(node: TableDef | ExportDef, graph: Graph) -> list[str]:
     return names + [invariant.name for invariant in graph.invariants_of(node.name)] + ["usual"]
 
 
-def blocks(name: str, node: TableDef | ExportDef, graph: Graph) -> bool:
+def blocks(name: str, node: Asset, graph: Graph) -> bool:
     """Whether a failure of the check keeps the table from being published, ever."""
     if name == "usual":
         return isinstance(node, TableDef) and node.usual == "error"
@@ -37,7 +37,7 @@ def blocks(name: str, node: TableDef | ExportDef, graph: Graph) -> bool:
     return declared is None or declared.severity == "error"
 
 
-def describe(name: str, node: TableDef | ExportDef, graph: Graph) -> str:
+def describe(name: str, node: Asset, graph: Graph) -> str:
     """What the check says, as sentences."""
     if name in FIXED:
         return FIXED[name] + ("" if blocks(name, node, graph) else f" {WARNS}")
@@ -55,7 +55,7 @@ def describe(name: str, node: TableDef | ExportDef, graph: Graph) -> str:
     return said if declared.severity == "error" else f"{said} {WARNS}"
 
 
-def _declared(name: str, node: TableDef | ExportDef, graph: Graph) -> Reference | InvariantDef | None:
+def _declared(name: str, node: Asset, graph: Graph) -> Reference | InvariantDef | None:
     """What declares the check, where that is not the contract."""
     references = {each.name: each for each in node.references} if isinstance(node, TableDef) else {}
     return references.get(name) or graph.invariants.get(name)

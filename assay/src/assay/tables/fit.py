@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
+from assay.contract.classification import is_masked
+from assay.contract.columns import same_type
+from assay.contract.contract import Contract
 from assay.errors import WiringError
 from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
-
-if TYPE_CHECKING:
-    from assay.contract import Contract
 
 RESERVED_STAGES = ("ops", "quarantine", "real", "temp", "system", "information_schema", "pg_catalog")
 """Schemas and catalogs of the warehouse that are not for tables."""
@@ -40,9 +39,6 @@ def check_exports(exports: Iterable[ExportDef]) -> None:
 def _problems(
     table: TableDef, tables: Mapping[str, TableDef], invariants: Iterable[InvariantDef]
 ) -> Iterator[tuple[str, str]]:
-    from assay.contract import Contract
-    from assay.contract.classification import is_masked
-
     contract = Contract.of(table.model)
     if table.stage in RESERVED_STAGES:
         yield f"the warehouse uses the schema '{table.stage}' itself", "Rename the stage's folder."
@@ -105,8 +101,6 @@ def _keep_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, s
 
 
 def _reference_problems(reference: Reference, contract: Contract, target: Contract) -> Iterator[tuple[str, str]]:
-    from assay.contract.columns import same_type
-
     others = reference.to_columns or reference.columns
     own = {column.name: column for column in contract.columns}
     there = {column.name: column for column in target.columns}

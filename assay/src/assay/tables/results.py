@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from assay.compare import visible
+from assay.compare.text import visible
 from assay.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ class CheckResult:
 
     Attributes:
         name: `schema`, `rows_valid`, `unique_key`, `reconciles`, `usual`, a reference's, table rule's or invariant's name.
-        passed: whether it held.
         severity: "error" blocks publishing when not passed; "warn" reports.
         summary: one sentence with the numbers.
         failing: how many rows (or problems) contradict it.

@@ -12,7 +12,7 @@ from assay.warehouse.parts import Parts
 if TYPE_CHECKING:
     import ibis
 
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.sources.base import Landed
     from assay.tables.nodes import InvariantDef, MetricDef, TableDef
     from assay.tables.partitions import PartitionRange

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.contract import Contract
 from assay.contract.classification import is_masked
-from assay.errors import GoldenError
+from assay.contract.contract import Contract
+from assay.errors import GoldenError, on_disk
 from assay.golden.case import UNSAID
 from assay.golden.inputs import TABLES
 from assay.golden.rows import NULL
@@ -26,7 +26,7 @@ from assay.sources.objects import is_nested
 from assay.sql import quoted as quote
 from assay.tables.nodes import TableDef
 from assay.warehouse import ops
-from assay.warehouse.connection import Options, connect
+from assay.warehouse.connection import Options, reading
 
 MAX_BYTES = 256 * 1024
 _CASE = """\
@@ -42,7 +42,6 @@ class Captured:
 
     Attributes:
         chosen: rows of the table itself that were chosen; they are not written, the case computes them.
-        rows: rows written, by upstream table.
         masked: classified columns, as table.column.
     """
 
@@ -72,10 +71,9 @@ def capture(project: Project, name: str, table_name: str, where: str, limit: int
     if not settings.warehouse.exists():
         raise GoldenError("there is no warehouse to capture from", fix="Run the pipeline first: pipeline run.")
     options = Options(settings.memory_limit, settings.threads)
-    with connect(settings.warehouse, options, lock_timeout=settings.lock_timeout, read_only=True) as connection:
+    with reading(settings.warehouse, options, lock_timeout=settings.lock_timeout) as (connection, catalog):
         # The condition is a person's text: it reads the warehouse and nothing else.
         connection.execute("SET enable_external_access = false")
-        catalog = connection.execute("SELECT current_database()").fetchall()[0][0]
         _check_published(connection, catalog, project, table)
         cut = Cut(connection, catalog, project.graph, max_rows)
         chosen = cut.choose(table, where, limit)
@@ -112,8 +110,7 @@ def _check_published(connection: Any, catalog: str, project: Project, table: Tab
 
 def _salt(connection: Any, catalog: str, names: Sequence[str]) -> str:
     """Known to who has the data: the hashes of the tables' contents."""
-    records = [ops.last(connection, catalog, name) for name in sorted(names)]
-    return salted([record.data_version if record else "" for record in records])
+    return salted([ops.last_version(connection, catalog, name) or "" for name in sorted(names)])
 
 
 def _masked(table: TableDef) -> list[str]:
@@ -160,11 +157,9 @@ def _write(folder: Path, table: str, files: Sequence[tuple[Path, str]]) -> None:
             f"{size // 1024:,} KB of input belong to the chosen rows; a case has at most {MAX_BYTES // 1024} KB",
             fix="Choose fewer rows: narrow --where, lower --limit or --max-rows.",
         )
-    try:
+    with on_disk(GoldenError, "cannot be written", where=shown(folder)):
         for place, text in files:
             file = folder / "inputs" / place
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         (folder / "case.yml").write_text(_CASE.format(description=UNSAID, table=table), encoding="utf-8")
-    except OSError as error:
-        raise GoldenError(f"cannot be written: {error.strerror}", where=shown(folder)) from None
