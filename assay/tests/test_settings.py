@@ -86,6 +86,8 @@ def test_every_variable_is_documented_and_understood() -> None:
         "keep_open_rejects": 40,
         "keep_publications": 20,
         "mask_key": SecretStr("a key of the project"),
+        "alerts": SecretStr("json://example.org"),
+        "heartbeat": SecretStr("https://example.org/beat"),
         "sources": {"shop_files": "/files", "shop_api": "https://example.org"},
     }
 

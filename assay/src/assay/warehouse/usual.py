@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import ibis.expr.types as ir
+
 from assay.errors import WiringError
 from assay.health.detector import ALPHA, NEEDED, Judged, Kind, Series, Value
 from assay.sql import quoted
@@ -167,8 +169,6 @@ def _seconds(parts: Parts | None) -> str:
 
 def _number(session: Session, metric: MetricDef, whole: str) -> float | None:
     """The metric of the table as it would be; None where it is NULL or no finite number."""
-    import ibis.expr.types as ir
-
     rows = session.backend.sql(f"SELECT * FROM {whole}")
     said = metric.function(**{metric.table: rows})
     if isinstance(said, ir.Scalar):
