@@ -123,7 +123,6 @@ class TextRows:
 
     def _insert(self, table: str, columns: Sequence[Sequence[Any]]) -> None:
         """Many rows at once, column by column, all of text but `source_line`."""
-
         described = self.landing.connection.execute(f"DESCRIBE {table}").fetchall()
         kinds = [pa.int64() if kind == "BIGINT" else pa.string() for _, kind, *_ in described]
         arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
