@@ -272,7 +272,6 @@ def _landing(
 @contextmanager
 def _blaming_the_source(landed: Landed) -> Iterator[None]:
     """Where the engine fails while the source is still being read, and the source fails alone too, it is to blame."""
-
     try:
         yield
     except (duckdb.Error, WarehouseError, SourceError) as error:

@@ -245,7 +245,6 @@ def _broken_before(session: Session, build: Build) -> Mapping[str, int]:
 
 def _preserved(session: Session, build: Build, staged: staging.Staged) -> Preserved | None:
     """What became of the input that the table preserves, over all partitions; None if it declares none."""
-
     table = build.table
     if not table.preserves:
         return None
