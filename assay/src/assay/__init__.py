@@ -16,6 +16,7 @@ _EXPORTS = {
     "table": "tables.declare",
     "export": "tables.declare",
     "invariant": "tables.declare",
+    "Incremental": "tables.loads",
     "KeepFirst": "tables.nodes",
     "Reference": "tables.nodes",
     "RejectBudget": "tables.nodes",
@@ -31,6 +32,7 @@ _EXPORTS = {
     "secret": "contract.classification",
 }
 __all__ = [
+    "Incremental",
     "KeepFirst",
     "Reference",
     "RejectBudget",
@@ -52,6 +54,7 @@ __all__ = [
 if TYPE_CHECKING:
     from assay.contract.classification import internal, personal, public, secret
     from assay.tables.declare import export, invariant, table
+    from assay.tables.loads import Incremental
     from assay.tables.nodes import KeepFirst, Reference, RejectBudget
     from assay.tables.partitions import daily, hourly, monthly, static, weekly
     from assay.tables.run import Run

@@ -18,9 +18,10 @@ from assay.tables.code_version import code_parts, code_version
 from assay.tables.lineage import carried_columns, column_lineage
 from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
-from assay.warehouse import ops
+from assay.warehouse import ops, watermarks
+from assay.warehouse.builds import Build
 from assay.warehouse.dry.scratch import scratch_folder
-from assay.warehouse.publish import Build, publish
+from assay.warehouse.publish import publish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run
     from assay.warehouse.session import Session
+    from assay.warehouse.watermarks import Since
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,8 @@ def _build_table(
     from assay.contract import Contract
 
     contract = Contract.of(table.model)
+    code = code_version(table, *graph.invariants_of(table.name))
+    since = watermarks.since(session, table, contract, code, run)
     upstream = {name: graph.tables[name] for name in graph.upstream_of(table.name)}
     inputs = {name: session.read(graph.tables[name]) for name in table.inputs}
     with ExitStack() as stack:
@@ -138,7 +142,7 @@ def _build_table(
             folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
             folder.mkdir()
             stack.enter_context(session.temporary_tables())
-            landed = _land(table, contract.duckdb_columns, session, sources, folder)
+            landed = _land(table, contract.duckdb_columns, session, sources, folder, since)
             stack.enter_context(_blaming_the_source(landed))
             arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)
         if table.run_parameter:
@@ -156,7 +160,8 @@ def _build_table(
                 invariants=graph.invariants_of(table.name),
                 partition=partition,
                 landed=landed,
-                code_version=code_version(table, *graph.invariants_of(table.name)),
+                since=since,
+                code_version=code,
                 code_parts=code_parts(table, *graph.invariants_of(table.name)) if session.keeps_books else {},
                 upstream_versions=_versions(session, table.inputs),
                 aligned=_aligned(table, rows, inputs, upstream),
@@ -219,7 +224,9 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
     return publication
 
 
-def _land(table: TableDef, columns: Mapping[str, str], session: Session, sources: Sources, folder: Path) -> Landed:
+def _land(
+    table: TableDef, columns: Mapping[str, str], session: Session, sources: Sources, folder: Path, since: Since | None
+) -> Landed:
     from assay.sources.base import Landing
 
     assert table.source is not None
@@ -231,6 +238,7 @@ def _land(table: TableDef, columns: Mapping[str, str], session: Session, sources
             connection=session.connection,
             scratch=folder,
             offsets=session.offsets(table) if table.appends else {},
+            since=since.value if since is not None else None,
             transport=sources.transport,
         )
     )

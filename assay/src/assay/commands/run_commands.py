@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--upstream/--no-upstream", default=False, help="Also build everything the tables depend on.")
 @click.option("--downstream/--no-downstream", default=False, help="Also build everything that depends on them.")
 @click.option("--partition", "partition_text", metavar="DAY|START..END", help="Only these days of partitioned tables.")
+@click.option("--full", is_flag=True, help="Incremental tables take all rows, not only those since their watermark.")
 @click.option(
     "--traceback", "with_traceback", is_flag=True, help="Show the whole traceback of errors, values included."
 )
@@ -39,6 +40,7 @@ def run(
     upstream: bool,
     downstream: bool,
     partition_text: str | None,
+    full: bool,
     with_traceback: bool,
 ) -> None:
     """Build tables and publish what passes its audit; without TABLE, all of them.
@@ -60,7 +62,7 @@ def run(
         chosen = touched(partition, (graph.get(name) for name in chosen), dtm.datetime.now(dtm.UTC))
     console = Console(highlight=False, soft_wrap=True)
     printer = ProgressPrinter(console, len(chosen))
-    summary = execute(project, chosen, partition=partition, on_progress=printer)
+    summary = execute(project, chosen, partition=partition, full=full, on_progress=printer)
     if with_traceback:
         for error in summary.errors.values():
             click.echo("".join(traceback.format_exception(error)), err=True)
@@ -106,6 +108,9 @@ class ProgressPrinter:
             rejected = f"{found.rejected:,} rejected" if found.rejected else ""
             first, *others = (found.partition or "").split(",")
             built = f"  only {first}{f' and {len(others)} more' if others else ''}" if first else ""
+            built += (
+                f"  {', '.join(new)}" if (new := [f"{n:,} {what}" for what, n in found.changes.items() if n]) else ""
+            )
             counted = f"{found.rows:>11,} rows  {rejected:<18} {found.seconds:6.2f} s"
             self.console.print(f"{place}  {name:<38} {counted}{built}", markup=False)
 

@@ -37,6 +37,9 @@ Node = TableDef | ExportDef
 PARTITION_TAG = "pipeline/partition"
 """What a run of a job is to build, as `--partition` has it; without it a job's run builds all of every table."""
 
+FULL_TAG = "pipeline/full"
+"""Of a run whose incremental tables take all rows, whatever their watermarks: `true`, as `--full` has it."""
+
 TOGETHER = 500
 """So many events are written in one transaction, which takes a second or so."""
 
@@ -143,7 +146,9 @@ def _materialize(
     progress.emit(Progress("start", node))
     try:
         with told(node), progress.reading(context.log.warning):
-            run = warehouse.run(context.run.run_id, _asked(context.run.tags, partitions))
+            run = warehouse.run(
+                context.run.run_id, _asked(context.run.tags, partitions), full=_is_full(context.run.tags)
+            )
             publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())
     except AuditFailed as error:
         progress.emit(Progress("failed", node, error.publication, error))
@@ -187,6 +192,14 @@ def _asked(tags: Mapping[str, str], partitions: Partitions | None) -> PartitionR
         return partitions.between(first, tags.get("dagster/asset_partition_range_end") or first)
     except (ValueError, PipelineError):
         return None
+
+
+def _is_full(tags: Mapping[str, str]) -> bool:
+    """Whether FULL_TAG says so; raises PipelineError where it says something else than true or false."""
+    said = tags.get(FULL_TAG, "false")
+    if said not in ("true", "false"):
+        raise PipelineError(f"'{said}' is neither true nor false", where=f"the run's tag {FULL_TAG}", fix="Say true.")
+    return said == "true"
 
 
 def _report_partitions(

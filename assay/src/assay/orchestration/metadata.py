@@ -84,6 +84,7 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
     found["dagster/row_count"] = publication.rows
     if publication.partition is not None:
         found[PARTITION_ROWS] = publication.staged - publication.rejected
+    found |= publication.changes
     found["staged"] = publication.staged
     found["rejected"] = publication.rejected
     found["profile"] = _profile(node, publication)

@@ -173,6 +173,7 @@ class Work:
             bytes=publication.bytes,
             data_version=publication.data_version,
             partition=publication.partition,
+            loaded=publication.changes,
             changed_partitions=self._changed_partitions(node, before),
         )
         difference = self._compare(node, base, publication) if isinstance(node, TableDef) and standing else None

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from assay.errors import WiringError
+from assay.tables.loads import Incremental
 from assay.tables.nodes import (
     MAY_SHRINK,
     ExportDef,
@@ -45,6 +46,7 @@ def table(
     *,
     source: Source | None = None,
     partitions: Partitions | None = None,
+    load: Incremental | None = None,
     preserves: str | None = None,
     max_rejects: RejectBudget | None = None,
     keep: KeepFirst | None = None,
@@ -64,6 +66,7 @@ def table(
     Args:
         source: where the rows come from (extract tables).
         partitions: hourly, daily, weekly, monthly or static; a partition run replaces exactly its own rows.
+        load: `Incremental`, where each build takes what is new since the watermark; else it takes all rows.
         preserves: an input none of whose rows may be lost or multiplied.
         max_rejects: how many broken rows may be set aside before nothing is published; default none.
         keep: which of the rows repeating the unique key stays; without it a repeat fails the audit.
@@ -115,6 +118,7 @@ def table(
             source=source,
             source_parameter=signature.source_parameter,
             partitions=partitions,
+            load=load,
             preserves=preserves,
             max_rejects=max_rejects or RejectBudget(),
             keep=keep,

@@ -55,6 +55,8 @@ def _problems(
             yield f"a column cannot be named '{name}': the framework uses it", "Rename the column."
     yield from _partition_problems(table, contract)
     yield from _keep_problems(table, contract)
+    if table.load is not None:
+        yield from table.load.problems(table, contract)
     for reference in table.references:
         yield from _reference_problems(reference, contract, Contract.of(tables[reference.to].model))
     names = Counter([*FIXED_CHECKS, *(reference.name for reference in table.references)])

@@ -22,6 +22,7 @@ class Run:
         now: the run's moment, an aware datetime in UTC; frozen in golden cases.
         seed: for everything random.
         partition: the days to build of partitioned tables; None means all of them.
+        full: whether incremental tables take all rows, whatever their watermarks.
         publications: what this run has published so far, in order.
     """
 
@@ -29,9 +30,10 @@ class Run:
     now: dtm.datetime
     seed: int = 20180511
     partition: PartitionRange | None = None
+    full: bool = False
     publications: list[Publication] = field(default_factory=list, compare=False)
 
     @classmethod
-    def start(cls, *, id: str | None = None, partition: PartitionRange | None = None) -> Run:
+    def start(cls, *, id: str | None = None, partition: PartitionRange | None = None, full: bool = False) -> Run:
         """A run that begins now."""
-        return cls(id=id or str(uuid.uuid4()), now=dtm.datetime.now(dtm.UTC), partition=partition)
+        return cls(id=id or str(uuid.uuid4()), now=dtm.datetime.now(dtm.UTC), partition=partition, full=full)
