@@ -34,7 +34,7 @@ TO ?=
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: run test dev check lint format types layers coverage golden bench lock install fork upgrade clean clean-all help
+.PHONY: run test dev check lint format types layers coverage golden docs bench lock install fork upgrade clean clean-all help
 
 run: $(READY) ## Install, and run the whole pipeline on the real example data
 	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY)
@@ -82,6 +82,9 @@ coverage: $(READY) ## The quick tests, with the share of lines and branches they
 
 golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
 	@"$(PYTHON)" -m $(PACKAGE) golden $(ARGS)
+
+docs: $(READY) ## A page about every table, build/docs.html (ARGS="--no-golden" is quicker)
+	@"$(PYTHON)" -m $(PACKAGE) docs $(ARGS)
 
 # template: the benchmarks measure the example
 bench: $(READY) ## Measure; writes benchmarks/README.md

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assay.orchestration.assets import build_assets, build_resources
-from assay.orchestration.golden_job import golden_definitions
-from assay.orchestration.jobs import daily_schedule, event_log_sensors, project_jobs
+from assay.definitions import (
+    build_assets,
+    build_resources,
+    daily_schedule,
+    event_log_sensors,
+    golden_definitions,
+    project_jobs,
+)
 from pipeline_project.project import project
 
 defs = dg.Definitions.merge(

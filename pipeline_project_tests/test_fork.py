@@ -172,9 +172,23 @@ def test_a_small_fork_owns_little(small: Path) -> None:
     assert tests == {f"{NAME}_tests/{name}.py" for name in ("__init__", "test_golden", "test_vendor", "test_wiring")}
 
 
-def test_every_fork_masks_under_a_key_of_its_own(small: Path, owner: Path) -> None:
-    keys = [(folder / "golden" / ".mask_key").read_text() for folder in (small, owner)]
-    assert len(set(keys)) == 2
+def test_every_fork_masks_under_a_key_of_its_own(whole: Path, small: Path, owner: Path) -> None:
+    """The template's is known to everybody."""
+    keys = [(folder / "golden" / ".mask_key").read_text() for folder in (ROOT, whole, small, owner)]
+    assert len(set(keys)) == 4
+    ours, theirs = (
+        {
+            found
+            for path in folder.glob("golden/*/expected/*.ndjson")
+            for found in re.findall("masked:\\w+", path.read_text())
+        }
+        for folder in (ROOT, whole)
+    )
+    assert len(ours) == len(theirs) > 5
+    assert not ours & theirs
+    masked = [path.parts[-3] for path in whole.glob("golden/*/expected/*.ndjson") if "masked:" in path.read_text()]
+    told = succeed(run(whole, sys.executable, "-m", NAME, "golden", *sorted(set(masked))))
+    assert f"equal in {len(set(masked))} cases" in told
     goldens = [path.read_text() for path in (small / "golden").rglob("expected/*.ndjson")]
     assert any("masked:" in text for text in goldens)
     assert not any("@" in text for text in goldens)

@@ -9,6 +9,7 @@ happens in place.
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import keyword
 import re
@@ -92,8 +93,7 @@ def write_fork(root: Path, name: str, kept: set[str], source: Path = ROOT) -> bo
     copy(source, root, [path.format(package=package) for path in chosen])
     for overlay in (EVERY, *(() if "example" in kept else (SMALL,))):
         shutil.copytree(source / overlay, root, dirs_exist_ok=True)
-    if "example" not in kept:
-        mask_goldens(root / "golden")
+    mask_goldens(root / "golden")
     edit_files(root, kept, source)
     lock = root / "requirements.lock"
     if wheel is None:
@@ -117,23 +117,42 @@ def copy(source: Path, target: Path, chosen: Iterable[str]) -> None:
 
 
 def mask_goldens(folder: Path) -> None:
-    """Give the fork a key of its own, and put what the sample's goldens have as `masked:VALUE` under it.
+    """Give the fork a key of its own, and put every masked value of its goldens under it.
 
-    As `assay.golden.mask` does, which cannot be imported here: forks are made before anything is installed. The
-    schemas beside them say no `content_hash`, which would be another one under every key.
+    A sample's goldens have it as `masked:VALUE`; the example's have a digest under the template's key, which is known
+    to everybody, of a value that stands in some case's inputs. As `assay.golden.mask` does, which cannot be imported
+    here: forks are made before anything is installed. No `content_hash` stays beside them, for it would be another one
+    under every key.
     """
-    key = secrets.token_hex(32)
-    (folder / ".mask_key").write_text(f"{key}\n", encoding="ascii")
+    file, key = folder / ".mask_key", secrets.token_hex(32)
+    old = file.read_text(encoding="ascii").strip() if file.exists() else None
+    file.write_text(f"{key}\n", encoding="ascii")
 
     def digest(text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def masked(found: re.Match[str]) -> str:
-        return f"masked:{digest(digest(key) + digest(digest(key) + found[1]))[:12]}"
+    def under(key: str, value: str) -> str:
+        return digest(digest(key) + digest(digest(key) + value))[:12]
 
-    for file in folder.rglob("*.ndjson"):
-        text = file.read_text(encoding="utf-8")
-        file.write_text(re.sub(r"masked:([^\"]+@[^\"]+)", masked, text), encoding="utf-8")
+    def again(found: re.Match[str]) -> str:
+        value = known.get(found[1]) if known else found[1]
+        if value is None:
+            raise Refused(
+                f"{golden}: {found[0]} is of no value in the cases' inputs, so no key but the template's fits."
+            )
+        return f"masked:{under(key, value)}"
+
+    inputs = [path.read_text(encoding="utf-8") for path in folder.glob("*/inputs/**/*.csv")] if old else []
+    values = {value for text in inputs for line in csv.reader(text.splitlines()) for value in line}
+    known = {under(old, value): value for value in values} if old else {}
+    for golden in folder.rglob("*.ndjson"):
+        text = golden.read_text(encoding="utf-8")
+        masked = re.sub(r"masked:([^\"]+)", again, text)
+        schema = golden.with_suffix(".schema.yml")
+        if masked != text:
+            golden.write_text(masked, encoding="utf-8")
+            said = schema.read_text(encoding="utf-8")
+            schema.write_text(re.sub(r"(?m)^content_hash:.*\n", "", said), encoding="utf-8")
 
 
 def edit_files(root: Path, kept: set[str], source: Path) -> None:

@@ -18,7 +18,12 @@ from marks import kept_of
 DISTRIBUTION = "dagster-assay"
 PIN = re.compile(rf'^(\s*"{DISTRIBUTION}(?:\[[^]]*\])?==)([\w.]+)"', re.M)
 GUIDE = "docs/golden.md"
-DOCUMENTS = {"README.md": "assay/README.md", "CHANGELOG.md": "assay/CHANGELOG.md", "golden.md": GUIDE}
+DOCUMENTS = {
+    "README.md": "assay/README.md",
+    "CHANGELOG.md": "assay/CHANGELOG.md",
+    "golden.md": GUIDE,
+    "sources.md": "docs/sources.md",
+}
 """Beside the wheel: what a project's people read, of the same version."""
 EPOCH = "1580601600"
 """The date of every file in the wheel, so that the same code is the same bytes: Hatchling's own default."""

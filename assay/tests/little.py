@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,27 @@ sys.modules["pipeline_project.project"] = little.project
 from pipeline_project.cli import main
 
 main()
+"""
+
+MANY = """
+import contextlib, io, json, sys
+import little.project
+sys.modules["pipeline_project.project"] = little.project
+from pipeline_project.cli import main
+
+told, commands = [], json.loads(sys.stdin.read())
+sys.stdin = io.StringIO("s\\n" * 99)
+for arguments in commands:
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "12")
+    sys.argv = ["pipeline", *arguments]
+    code = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as leaving:
+            code = leaving.code or 0
+    told.append([code, *(each.buffer.getvalue().decode() for each in (out, err))])
+print(json.dumps(told))
 """
 
 TABLE = '''"""One row per number."""
@@ -116,6 +138,10 @@ class Little:
     def warehouse(self) -> Path:
         return self.root / "data" / "warehouse.duckdb"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": f"{self.root}{os.pathsep}{ROOT}", "NO_COLOR": "1"}
+
     def table(self, name: str, *, land: str = "pass", body: str = "pass") -> Path:
         """Write the table `name`, whose source runs `land`, and whose function runs `body`."""
         file = self.root / "little" / "extract" / f"{name}.py"
@@ -127,7 +153,7 @@ class Little:
         process = subprocess.Popen(
             [sys.executable, "run.py", *arguments],
             cwd=self.root,
-            env={**os.environ, "PYTHONPATH": f"{self.root}{os.pathsep}{ROOT}", "NO_COLOR": "1", **(environment or {})},
+            env=self.environment | dict(environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -141,6 +167,22 @@ class Little:
         with self.start(*arguments, environment=environment) as process:
             output, errors = process.communicate()
         return process.returncode, output, errors
+
+    def many(
+        self, *commands: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> list[tuple[int, str, str]]:
+        """The same of several commands, one after the other in one process; what they ask is answered with `s`."""
+        done = subprocess.run(
+            [sys.executable, "-c", MANY],
+            cwd=self.root,
+            env=self.environment | dict(environment or {}),
+            input=json.dumps(commands),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return [(code, output, errors) for code, output, errors in json.loads(done.stdout)]
 
     def until(self, name: str, process: subprocess.Popen[str] | None = None) -> None:
         """Wait for the file `name`, which the code of a table writes."""

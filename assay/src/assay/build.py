@@ -5,18 +5,27 @@ Golden runs and plans call `build`; a Dagster asset's body calls `build_node`: o
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import duckdb
+import ibis.expr.types as ir
+
+from assay.contract.contract import Contract
 from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
 from assay.mishaps import told
+from assay.sources.base import Landing
+from assay.sources.fetched import Rows
 from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_parts, code_version
 from assay.tables.lineage import carried_columns, column_lineage
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
 from assay.warehouse import ops, watermarks
 from assay.warehouse.builds import Build
@@ -24,8 +33,7 @@ from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.publish import publish
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    import duckdb
     import ibis
 
     from assay.sources.base import Landed, Sources
@@ -33,7 +41,6 @@ if TYPE_CHECKING:
     from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run
     from assay.warehouse.session import Session
-    from assay.warehouse.watermarks import Since
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Progress:
     """A node starts, is done, failed, or is skipped because an upstream failed."""
 
     kind: Literal["start", "done", "failed", "skipped"]
-    node: TableDef | ExportDef
+    node: Asset
     publication: Publication | None = None
     error: PipelineError | None = None
 
@@ -102,7 +109,7 @@ def build(
     return result
 
 
-def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: Run, sources: Sources) -> Publication:
+def build_node(node: Asset, graph: Graph, session: Session, run: Run, sources: Sources) -> Publication:
     """Build one node from what is published upstream.
 
     Raises:
@@ -128,8 +135,6 @@ def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: 
 def _build_table(
     table: TableDef, graph: Graph, session: Session, run: Run, sources: Sources, started: float
 ) -> Publication:
-    from assay.contract import Contract
-
     contract = Contract.of(table.model)
     code = code_version(table, *graph.invariants_of(table.name))
     since = watermarks.since(session, table, contract, code, run)
@@ -142,7 +147,10 @@ def _build_table(
             folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
             folder.mkdir()
             stack.enter_context(session.temporary_tables())
-            landed = _land(table, contract.duckdb_columns, session, sources, folder, since)
+            offsets = session.offsets(table) if table.appends else {}
+            value = since.value if since is not None else None
+            landing = _landing(table, contract.duckdb_columns, session.connection, sources, folder, offsets, value)
+            landed = table.source.land(landing)
             stack.enter_context(_blaming_the_source(landed))
             arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)
         if table.run_parameter:
@@ -201,7 +209,6 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
             f"'{node.name}' returned {type(content).__name__}", where=str(node.file), fix="Return str or bytes."
         )
     path = session.write_file(node.path, data)
-    import hashlib
 
     publication = Publication(
         table=node.name,
@@ -224,30 +231,50 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
     return publication
 
 
-def _land(
-    table: TableDef, columns: Mapping[str, str], session: Session, sources: Sources, folder: Path, since: Since | None
-) -> Landed:
-    from assay.sources.base import Landing
+def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int], since: Any = None) -> str:
+    """The fingerprint that landing the table's source would report, without a warehouse; for plans.
 
+    Args:
+        offsets: as committed.
+    """
     assert table.source is not None
-    return table.source.land(
-        Landing(
-            table=table.name,
-            base=sources.resolve(table.source.location),
-            columns=table.source.columns or columns,
-            connection=session.connection,
-            scratch=folder,
-            offsets=session.offsets(table) if table.appends else {},
-            since=since.value if since is not None else None,
-            transport=sources.transport,
-        )
+    if not isinstance(table.source, Rows):
+        return table.source.fingerprint(sources.resolve(table.source.location), sources.transport)
+    # What a function yields is known once it has yielded.
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        columns = Contract.of(table.model).duckdb_columns
+        landing = _landing(table, columns, connection, sources, Path(folder), offsets, since)
+        return table.source.land(landing).fingerprint
+
+
+def _landing(
+    table: TableDef,
+    columns: Mapping[str, str],
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sources,
+    folder: Path,
+    offsets: Mapping[int, int],
+    since: Any,
+) -> Landing:
+    assert table.source is not None
+    return Landing(
+        table=table.name,
+        base=sources.resolve(table.source.location),
+        columns=table.source.columns or columns,
+        connection=connection,
+        scratch=folder,
+        offsets=offsets,
+        since=since,
+        transport=sources.transport,
+        given=sources.given,
+        settings=sources.settings,
     )
 
 
 @contextmanager
 def _blaming_the_source(landed: Landed) -> Iterator[None]:
     """Where the engine fails while the source is still being read, and the source fails alone too, it is to blame."""
-    import duckdb
 
     try:
         yield
@@ -260,8 +287,6 @@ def _blaming_the_source(landed: Landed) -> Iterator[None]:
 
 
 def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractContextManager[ibis.Table]:
-    import ibis.expr.types as ir
-
     if isinstance(rows, ir.Table):
         return nullcontext(rows)
     if table.engine == "python":

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -15,6 +16,7 @@ import click
 
 from assay.errors import Interrupted, PipelineError
 from assay.interrupts import noted
+from assay.terminal import say, styled
 
 COMMANDS = {
     "run": ("assay.commands.run_commands:run", "Build tables and publish what passes its audit."),
@@ -27,6 +29,7 @@ COMMANDS = {
     "golden": ("assay.commands.golden_commands:golden", "Run the golden cases; review and accept differences."),
     "plan": ("assay.commands.plan_commands:plan", "Show what a run would change, without writing."),
     "apply": ("assay.commands.plan_commands:apply", "Run exactly what a kept plan shows, or refuse."),
+    "docs": ("assay.commands.docs_command:docs", "Write a page about every table: lineage, columns, rules, numbers."),
     "new-table": ("assay.commands.new_commands:new_table", "Start a table: its file and a golden case."),
     "new-source": (
         "assay.commands.new_commands:new_source",
@@ -105,10 +108,11 @@ def run(pipeline: click.Group) -> None:
     # walk them again, for half a second; all but what stands in cycles of references is still finalized.
     gc.set_threshold(100_000, 20, 100)
     atexit.register(gc.freeze)
+    sys.excepthook = lambda *raised: say("".join(traceback.format_exception(*raised)), err=True, nl=False)
     try:
         if os.name == "nt":
             raise PipelineError("Windows is not supported", fix="Use WSL, where this is Linux.")
         pipeline(prog_name="pipeline", standalone_mode=True)
     except PipelineError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        say(f"{styled('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(error.exit_code)

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from assay.words import harmless
 
 if TYPE_CHECKING:
     from assay.build import Progress
 
+T = TypeVar("T")
 _listeners: list[Callable[[Progress], None]] = []
 _readers: list[Callable[[str], None]] = []
 
 
 @contextmanager
-def listening(listener: Callable[[Progress], None]) -> Iterator[None]:
-    """Call `listener` with every `Progress` of this process for the time of the block."""
-    _listeners.append(listener)
+def _among(known: list[T], one: T) -> Iterator[None]:
+    known.append(one)
     try:
         yield
     finally:
-        _listeners.remove(listener)
+        known.remove(one)
+
+
+def listening(listener: Callable[[Progress], None]) -> AbstractContextManager[None]:
+    """Call `listener` with every `Progress` of this process for the time of the block."""
+    return _among(_listeners, listener)
+
+
+def reading(reader: Callable[[str], None]) -> AbstractContextManager[None]:
+    """Call `reader` with every notice as well, for the time of the block."""
+    return _among(_readers, reader)
 
 
 def emit(progress: Progress) -> None:
@@ -30,18 +42,9 @@ def emit(progress: Progress) -> None:
         listener(progress)
 
 
-@contextmanager
-def reading(reader: Callable[[str], None]) -> Iterator[None]:
-    """Call `reader` with every notice as well, for the time of the block."""
-    _readers.append(reader)
-    try:
-        yield
-    finally:
-        _readers.remove(reader)
-
-
 def notice(text: str) -> None:
     """Say a line while something goes on, such as what is waited for: on standard error, and to every reader."""
+    text = harmless(text)
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
     for reader in _readers:

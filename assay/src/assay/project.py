@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
-from assay.tables.graph import Graph
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from assay.tables.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,26 @@ class Project:
     settings: Callable[[], BaseSettings]
     sources: Callable[[BaseSettings], Sources]
 
+    def __post_init__(self) -> None:
+        opening = self.sources
+
+        def told(settings: BaseSettings) -> Sources:
+            """The sources, which know the settings: connectors find secrets there."""
+            opened = opening(settings)
+            opened.settings = settings
+            return opened
+
+        object.__setattr__(self, "sources", told)
+
     @cached_property
     def graph(self) -> Graph:
         """All tables, exports and invariants; imports the stage folders on first use."""
+        from assay.tables.graph import Graph  # the door: what only asks for settings or help loads no engine
+
         return Graph.load(self.package, self.stages)
 
     def dagster_definitions(self) -> dg.Definitions:
         """The Dagster definitions of the project's `definitions.py`, for commands that run jobs."""
-        from importlib import import_module
-
         defs: dg.Definitions = import_module(f"{self.package}.definitions").defs
         return defs
 

@@ -61,6 +61,11 @@ class BaseSettings(pydantic.BaseModel):
         description="How many days the quarantine keeps rejects that are resolved, replayed or discarded, after they were "
         "last seen.",
     )
+    keep_open_rejects: int = pydantic.Field(
+        365,
+        ge=1,
+        description="How many days the quarantine keeps rejects that nobody decided on, after they were last seen.",
+    )
     keep_publications: int = pydantic.Field(
         400,
         ge=1,
@@ -130,7 +135,7 @@ class BaseSettings(pydantic.BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0])
             variable = f"{cls.prefix}{name.upper()}"
-            given = "its value" if name == "mask_key" else f"'{values.get(name)}'"
+            given = "its value" if is_secret(cls, name) else f"'{values.get(name)}'"
             raise SettingsError(
                 f"{given} is not valid: {first['msg']}",
                 where=variable,
@@ -146,3 +151,26 @@ class BaseSettings(pydantic.BaseModel):
             for name, address in settings.locations.items()
         }
         return settings.model_copy(update={**absolute, "sources": locations})
+
+
+def is_secret(settings: type[BaseSettings], name: str) -> bool:
+    """Whether the field holds a secret, so that its value is never shown."""
+    field = settings.model_fields.get(name)
+    return field is not None and "SecretStr" in str(field.annotation)
+
+
+def secret(settings: BaseSettings | None, name: str) -> str:
+    """The secret that the field `name` holds, such as `crm_token: SecretStr | None`.
+
+    Raises:
+        SettingsError: it is not set, or no field of that name holds a secret.
+    """
+    kind = BaseSettings if settings is None else type(settings)
+    value = getattr(settings, name, None)
+    if isinstance(value, pydantic.SecretStr):
+        return value.get_secret_value()
+    where = f"{kind.prefix}{name.upper()}"
+    if is_secret(kind, name):
+        raise SettingsError("is not set, and a source needs it", where=where, fix="Set it in the environment.")
+    fix = f"Declare it in the project's settings: {name}: pydantic.SecretStr | None = pydantic.Field(None, description=...)."
+    raise SettingsError("is no secret of the settings, and a source needs it", where=where, fix=fix)

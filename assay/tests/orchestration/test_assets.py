@@ -12,10 +12,11 @@ import pytest
 
 from assay.build import build
 from assay.errors import WiringError
-from assay.orchestration.assets import build_assets, build_resources, check_names
+from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.jobs import daily_schedule, project_jobs
 from assay.orchestration.metadata import check_results
 from assay.project import Project
+from assay.tables.audited import check_names
 from assay.tables.graph import Graph
 from assay.tables.nodes import Reference
 from assay.tables.results import CheckResult

@@ -194,7 +194,10 @@ def test_open_in_this_process_already_with_other_options(house: House) -> None:
 def test_a_warehouse_of_another_version_of_the_books(house: House) -> None:
     house.rows("ALTER TABLE ops.publications DROP COLUMN profile")
     house.leave()
-    with pytest.raises(WarehouseError, match="another version of this framework"):
+    with pytest.raises(
+        WarehouseError,
+        match=r"another version of this framework.*Move the warehouse's file away.*anew from the sources",
+    ):
         house.rows("SELECT 1")
     house.leave()
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assay.contract import Contract
 from assay.contract.classification import public
+from assay.contract.contract import Contract
 from assay.errors import WiringError
 from assay.tables.graph import Graph
 from assay.tables.loads import Incremental
@@ -450,7 +450,7 @@ def test_what_does_not_fit_is_refused_when_the_code_loads(model: Any, options: d
 
 
 def test_an_event_log_is_incremental_already_and_only_a_merge_deletes():
-    with pytest.raises(WiringError, match="incremental by its offsets"):
+    with pytest.raises(WiringError, match="its source is incremental by itself"):
         Graph.of([houses.given("t", Kept, Given(incremental=True), load=Incremental("u"))])
     with pytest.raises(WiringError, match="deletes rows, but only adds them"):
         Incremental("u", merge=False, deleted="gone")

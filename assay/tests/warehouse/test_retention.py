@@ -42,9 +42,24 @@ def test_settled_rejects_go_after_their_days_and_open_ones_stay(books: duckdb.Du
     for status in ("open", "resolved", "replayed", "discarded"):
         reject(books, f"old {status}", status, NOW - 91 * DAY)
         reject(books, f"new {status}", status, NOW - 89 * DAY)
-    retire(books, "memory", Retention(90, 400), NOW)
+    retire(books, "memory", Retention(90, 365, 400), NOW)
     found = {name for (name,) in books.execute("SELECT reject_id FROM quarantine.rejects").fetchall()}
     assert found == {"old open", "new open", "new resolved", "new replayed", "new discarded"}
+
+
+def test_open_rejects_have_their_own_days_and_are_not_removed_silently(
+    books: duckdb.DuckDBPyConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They hold values of persons: a row of an event log is rejected once, and would stay for ever."""
+    for days in (364, 366, 400):
+        reject(books, f"{days} days", "open", NOW - days * DAY)
+    reject(books, "settled", "resolved", NOW - 366 * DAY)
+    retire(books, "memory", Retention(90, 365, 400), NOW)
+    assert books.execute("SELECT reject_id FROM quarantine.rejects").fetchall() == [("364 days",)]
+    assert capsys.readouterr().err == (
+        "t: removed from the quarantine, as nobody decided on them: 2 rows rejected, open and last seen more than 365 days "
+        "ago (PIPELINE_KEEP_OPEN_REJECTS)\n"
+    )
 
 
 def test_of_each_table_the_newest_publications_stay_and_the_last_good_one(books: duckdb.DuckDBPyConnection) -> None:
@@ -54,7 +69,7 @@ def test_of_each_table_the_newest_publications_stay_and_the_last_good_one(books:
     for number in range(30, 60):
         publish(books, number, "daily")
     publish(books, 60, "rare")
-    retire(books, "memory", Retention(90, 10), NOW)
+    retire(books, "memory", Retention(90, 365, 10), NOW)
     found = books.execute(
         "SELECT table_name, list(id ORDER BY id) FROM ops.publications GROUP BY ALL ORDER BY 1"
     ).fetchall()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
+
+from assay.terminal import say, say_json
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -26,14 +27,14 @@ def coverage(project: Project, every: bool, as_json: bool, workers: int | None) 
     """
     from assay.golden.coverage import coverage as judge
     from assay.golden.coverage import lines
-    from assay.golden.run import run_golden
+    from assay.golden.runner import run_golden
     from assay.golden.workers import processors
 
     result = run_golden(project, workers=workers or processors())
     found = judge(project.graph, result, project.golden)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), indent=2))
+        say_json(found.as_dict())
     else:
         for line in lines(found, every=every):
-            click.echo(line)
+            say(line)
     sys.exit(found.exit_code)

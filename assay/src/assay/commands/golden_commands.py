@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ import click
 
 from assay.commands import lab_commands as beyond
 from assay.commands.coverage_command import coverage
-from assay.errors import GoldenError
+from assay.errors import GoldenError, on_disk
+from assay.terminal import say, say_json, styled
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -81,24 +81,26 @@ def run(
     """Run all cases, or those named."""
     from assay.golden import text
     from assay.golden.pending import PendingStore
-    from assay.golden.run import run_golden
+    from assay.golden.runner import run_golden
     from assay.golden.workers import processors
 
     keep = PendingStore(pending_dir) if pending_dir else None if ci else _store(project)
-    live = (lambda case: None) if as_json else (lambda case: click.echo(text.case_line(case)))
+    live = (lambda case: None) if as_json else (lambda case: say(text.case_line(case)))
     result = run_golden(project, selection, keep=keep, on_case=live, workers=workers or processors())
     if as_json:
-        click.echo(json.dumps(result.as_dict(), indent=2))
+        say_json(result.as_dict())
     else:
         for line in text.details(result, every=every):
-            click.echo(line)
+            say(line)
         for line in text.summary(result):
-            click.echo(line)
+            say(line)
     if html:
         from assay.report.golden_page import page
+        from assay.warehouse.session import write_atomically
 
-        _write(html, page(result))
-        click.echo(f"report: {html}", err=as_json)
+        with on_disk(GoldenError, "cannot be written", where=str(html)):
+            write_atomically(html, page(result).encode())
+        say(f"report: {html}", err=as_json)
     sys.exit(result.exit_code)
 
 
@@ -117,11 +119,11 @@ def pending(project: Project, as_json: bool) -> None:
              "path": shown(p.path)}
             for p in waiting
         ]  # fmt: skip
-        click.echo(json.dumps(rows, indent=2))
+        say_json(rows)
     else:
         for each in waiting:
             note = f"cannot be accepted: {each.refused}" if each.refused else rows_told(len(each.rows))
-            click.echo(f"{each.address:<50} {note}")
+            say(f"{each.address:<50} {note}")
     sys.exit(3 if waiting else 0)
 
 
@@ -146,7 +148,7 @@ def accept(project: Project, selection: tuple[str, ...], ci: bool) -> None:
     for case, names in by_case.items():
         try:
             accept_all([store.read(case, name) for name in names], read_case(project.golden / case), project.graph)
-            click.echo("\n".join(f"accepted  {case}/{name}" for name in names))
+            say("\n".join(f"accepted  {case}/{name}" for name in names))
         except GoldenError as error:
             nothing = f"; nothing of {case} was accepted" if len(names) > 1 else ""
             problems.append(GoldenError(f"{error.what}{nothing}", where=error.where, fix=error.fix))
@@ -163,7 +165,7 @@ def reject(project: Project, selection: tuple[str, ...], ci: bool) -> None:
     store = _store(project)
     for case, name in _chosen(store, selection):
         store.drop(case, name)
-        click.echo(f"rejected  {case}/{name}")
+        say(f"rejected  {case}/{name}")
 
 
 @golden.command()
@@ -184,9 +186,9 @@ def review(project: Project, selection: tuple[str, ...], ci: bool) -> None:
         try:
             waiting = store.read(case, name)
             found = read_case(project.golden / case)
-            click.echo(f"\n[{number}/{len(chosen)}] {click.style(waiting.address, bold=True)}  {found.description}")
+            say(f"\n[{number}/{len(chosen)}] {styled(waiting.address, bold=True)}  {found.description}")
             for line in introduce(waiting, found):
-                click.echo(line)
+                say(line)
             answer = click.prompt("accept, reject, skip or quit", type=click.Choice(list("arsq")), default="s")
             if answer == "a":
                 accept_one([waiting], found, project.graph)
@@ -196,9 +198,9 @@ def review(project: Project, selection: tuple[str, ...], ci: bool) -> None:
                 break
         except GoldenError as error:
             problems.append(error)
-            click.echo(str(error), err=True)
+            say(str(error), err=True)
     left = len(store.names())
-    click.echo(f"{left} left" if left else "nothing left")
+    say(f"{left} left" if left else "nothing left")
     _raise_all(problems)
 
 
@@ -216,8 +218,9 @@ def prune(project: Project, dry_run: bool, ci: bool) -> None:
         _refuse_in_ci(ci)
     for path in orphaned(read_cases(project.golden), _store(project).folder):
         if not dry_run:
-            _remove(path)
-        click.echo(f"{'would delete' if dry_run else 'deleted'}  {shown(path)}")
+            with on_disk(GoldenError, "cannot be deleted", where=shown(path)):
+                path.unlink(missing_ok=True)
+        say(f"{'would delete' if dry_run else 'deleted'}  {shown(path)}")
 
 
 @golden.command()
@@ -231,9 +234,9 @@ def new(project: Project, name: str, tables: tuple[str, ...], returned: bool) ->
     from assay.golden.yaml_file import shown
 
     for path in scaffold_case(project, name, tables, returned=returned):
-        click.echo(f"wrote  {shown(path)}")
+        say(f"wrote  {shown(path)}")
     what = "Add the rows that a mistake would give" if returned else "Fill in the inputs"
-    click.echo(f"{what}, then: pipeline golden {name}")
+    say(f"{what}, then: pipeline golden {name}")
 
 
 def _store(project: Project) -> PendingStore:
@@ -276,23 +279,6 @@ def _refuse_in_ci(ci: bool) -> None:
 
 def _raise_all(problems: list[GoldenError]) -> None:
     for error in problems[:-1]:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
     if problems:
         raise problems[-1]
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise GoldenError(f"cannot be written: {error.strerror}", where=str(path)) from None
-
-
-def _remove(path: Path) -> None:
-    from assay.golden.yaml_file import shown
-
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise GoldenError(f"cannot be deleted: {error.strerror}", where=shown(path)) from None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from assay.terminal import say, say_json
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ def mutate(project: Project, selection: tuple[str, ...], minimum: float, search:
 
     result = run(project, selection, search=search, on_progress=_progress(as_json))
     if as_json:
-        click.echo(json.dumps(report.as_dict(result, minimum / 100), indent=2))
+        say_json(report.as_dict(result, minimum / 100))
     else:
         for line in report.lines(result, minimum / 100):
-            click.echo(line)
+            say(line)
     sys.exit(2 if result.stale else 0 if result.rate() >= minimum / 100 else 1)
 
 
@@ -58,20 +58,20 @@ def determinism(project: Project, selection: tuple[str, ...], as_json: bool) -> 
     from assay.lab.determinism.vary import determinism as run
 
     def tell(checked: Checked) -> None:
-        click.echo(f"{'VARIES' if checked.variations else 'ok    '}  {checked.case}  ({', '.join(checked.axes)})")
+        say(f"{'VARIES' if checked.variations else 'ok    '}  {checked.case}  ({', '.join(checked.axes)})")
         for found in checked.variations:
             where = f"  column={found.column}" if found.column else ""
-            click.echo(f"  axis={found.axis}  table={found.table}{where}")
-            click.echo("\n".join(f"    {line}" for line in found.detail.splitlines()))
+            say(f"  axis={found.axis}  table={found.table}{where}")
+            say("\n".join(f"    {line}" for line in found.detail.splitlines()))
             if found.others:
-                click.echo(f"    varies below it too: {', '.join(found.others)}")
+                say(f"    varies below it too: {', '.join(found.others)}")
 
     results = run(project, selection, on_case=(lambda checked: None) if as_json else tell)
     varying = sum(1 for checked in results if checked.variations)
     if as_json:
-        click.echo(json.dumps({"version": 1, "cases": [dataclasses.asdict(each) for each in results]}, indent=2))
+        say_json({"version": 1, "cases": [dataclasses.asdict(each) for each in results]})
     else:
-        click.echo(f"\n{len(results) - varying} of {len(results)} cases give the same rows however they are run")
+        say(f"\n{len(results) - varying} of {len(results)} cases give the same rows however they are run")
     sys.exit(1 if varying else 0)
 
 
@@ -93,24 +93,24 @@ def capture(project: Project, case: str, table: str, where: str, limit: int, max
     from assay.errors import GoldenError
     from assay.golden import text
     from assay.golden.pending import FOLDER, PendingStore
-    from assay.golden.run import run_golden
+    from assay.golden.runner import run_golden
     from assay.golden.yaml_file import shown
     from assay.lab.capture.capture import capture as run
 
     if ci:
         raise GoldenError("in CI no case is written", fix="Capture on your machine and commit, or pass --no-ci.")
     captured = run(project, case, table, where, limit, max_rows=max_rows)
-    click.echo(f"wrote  {shown(captured.folder)}: the inputs of {rows_told(captured.chosen)} of {table}")
+    say(f"wrote  {shown(captured.folder)}: the inputs of {rows_told(captured.chosen)} of {table}")
     for name, count in captured.rows.items():
-        click.echo(f"  {name}: {rows_told(count)}")
+        say(f"  {name}: {rows_told(count)}")
     if captured.masked:
-        click.echo(f"  pseudonyms in {', '.join(captured.masked)}")
+        say(f"  pseudonyms in {', '.join(captured.masked)}")
     for note in captured.notes:
-        click.echo(f"  note: {note}")
+        say(f"  note: {note}")
     result = run_golden(project, [case], keep=PendingStore(project.golden / FOLDER))
     for line in text.details(result):
-        click.echo(line)
-    click.echo(f"Say in case.yml what it teaches, then: pipeline golden review {case}")
+        say(line)
+    say(f"Say in case.yml what it teaches, then: pipeline golden review {case}")
     sys.exit(2 if result.status == "error" else 0)
 
 
@@ -118,4 +118,4 @@ def _progress(quiet: bool):  # type: ignore[no-untyped-def]
     """Tells a person at a terminal what is being done."""
     if quiet or not sys.stderr.isatty():
         return lambda text: None
-    return lambda text: click.echo(f"  {text}", err=True)
+    return lambda text: say(f"  {text}", err=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from assay.terminal import say
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -48,17 +50,7 @@ def new_table(
 @click.option("--items", help="For an API: the field that holds the list of items; default: data.")
 @key_option
 @click.pass_obj
-def new_source(
-    project: Project,
-    name: str,
-    kind: str,
-    location: str,
-    path: str,
-    address: str | None,
-    sample: Path | None,
-    items: str | None,
-    key: tuple[str, ...],
-) -> None:
+def new_source(project: Project, /, name: str, **given: Any) -> None:
     """Start a table that reads a file, page, API or event log: its one file and a golden case.
 
     No row of the sample is kept; the golden case gets made-up ones from you.
@@ -68,35 +60,22 @@ def new_source(
     """
     from assay.scaffold import start
 
-    _tell(
-        project,
-        start.new_source(
-            project,
-            name,
-            kind=kind,
-            location=location,
-            path=path,
-            address=address,
-            sample=sample,
-            items=items,
-            key=key,
-        ),
-    )
+    _tell(project, start.new_source(project, name, **given))
 
 
 def _tell(project: Project, started: Started) -> None:
     for verb, paths in (("wrote", started.written), ("changed", started.changed)):
         for path in paths:
             shown = path.relative_to(project.root) if path.is_relative_to(project.root) else path
-            click.echo(f"{verb:<8} {shown}")
-    click.echo("\nStill yours to decide:")
+            say(f"{verb:<8} {shown}")
+    say("\nStill yours to decide:")
     for line in started.missing:
-        click.echo(f"  {line}")
+        say(f"  {line}")
     readme = project.root / "README.md"
     shows_settings = readme.exists() and "| `PIPELINE_SOURCE_" in readme.read_text(encoding="utf-8")
     if shows_settings and any(path.name == "settings.py" for path in started.changed):
-        click.echo("  README.md: the new setting's row in its table; `make check` shows how it reads")
-    click.echo(f"\nNext:  fill in the rows of golden/{started.case}/inputs")
+        say("  README.md: the new setting's row in its table; `make check` shows how it reads")
+    say(f"\nNext:  fill in the rows of golden/{started.case}/inputs")
     steps = {
         f"pipeline golden {started.case}": "the rows that come out",
         f"pipeline golden accept {started.case}": "once they are right",
@@ -105,4 +84,4 @@ def _tell(project: Project, started: Started) -> None:
     }
     width = max(map(len, steps))
     for command, why in steps.items():
-        click.echo(f"       {command:<{width}}  {why}")
+        say(f"       {command:<{width}}  {why}")

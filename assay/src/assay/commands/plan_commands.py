@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assay.errors import PipelineError, PlanError
+from assay.errors import PipelineError, PlanError, on_disk
 from assay.tables.nodes import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
+from assay.terminal import console, rewrite, say, styled
 
 if TYPE_CHECKING:
     from assay.orchestration.applying import Applied
@@ -73,9 +74,9 @@ def plan(
             from assay.report.plan_page import render_page
 
             _write(html, render_page(made))
-    click.echo(to_json(made) if as_json else _text(made), nl=False)
+    say(to_json(made) if as_json else _text(made), nl=False)
     if out is not None and not as_json:
-        click.echo(f"Kept: pipeline apply {out}")
+        say(f"Kept: pipeline apply {out}")
     sys.exit(made.exit_code)
 
 
@@ -88,16 +89,14 @@ def apply(project: Project, file: Path) -> None:
     Exit codes: 0 the result is the plan, 1 refused or another result, 3 a blocking check failed.
     """
     with _exit_code_1():
-        from rich.console import Console
-
         from assay.commands.run_commands import ProgressPrinter
         from assay.orchestration.applying import apply_plan
         from assay.plan.kept import read_plan
 
         kept = read_plan(file)
         if kept.build:
-            click.echo(f"Applying the plan of {kept.created_at}. {kept.footer}")
-        printer = ProgressPrinter(Console(highlight=False, soft_wrap=True), len(kept.build))
+            say(f"Applying the plan of {kept.created_at}. {kept.footer}")
+        printer = ProgressPrinter(console(markup=True), len(kept.build))
         applied = apply_plan(project, kept, on_progress=printer)
     _report(applied)
     sys.exit(applied.exit_code)
@@ -116,41 +115,38 @@ def _text(made: Plan) -> str:
     from assay.plan.text import render
 
     def style(text: str, kind: str) -> str:
-        return click.style(text, fg=COLOURS.get(kind), bold=kind in ("danger", "fail"), dim=kind == "dim")
+        return styled(text, fg=COLOURS.get(kind), bold=kind in ("danger", "fail"), dim=kind == "dim")
 
     return render(made, style)
 
 
 def _report(applied: Applied) -> None:
-    click.echo()
+    say()
     for outcome in applied.outcomes:
         name = f"{outcome.planned.stage}.{outcome.planned.name}"
         if outcome.problems:
-            click.echo(f"{click.style('not as planned', fg='red', bold=True)}  {name}: {'; '.join(outcome.problems)}")
+            say(f"{styled('not as planned', fg='red', bold=True)}  {name}: {'; '.join(outcome.problems)}")
         else:
             rows = f"  {outcome.rows:,} rows" if outcome.planned.rows is not None else ""
-            click.echo(f"{click.style('as planned', fg='green')}  {name}{rows}")
+            say(f"{styled('as planned', fg='green')}  {name}{rows}")
     if not applied.outcomes:
-        click.echo("Nothing to apply: the plan changes nothing.")
+        say("Nothing to apply: the plan changes nothing.")
     elif applied.as_planned:
-        click.echo(f"Applied in {applied.seconds:.1f} s: the result is the plan.")
+        say(f"Applied in {applied.seconds:.1f} s: the result is the plan.")
     else:
-        click.echo(f"Applied in {applied.seconds:.1f} s: the result is NOT the plan.")
+        say(f"Applied in {applied.seconds:.1f} s: the result is NOT the plan.")
 
 
 def _write(path: Path, text: str) -> None:
     from assay.warehouse.session import write_atomically
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with on_disk(PlanError, "cannot be written", where=str(path)):
         write_atomically(path, text.encode())
-    except OSError as error:
-        raise PlanError(f"cannot be written: {error.strerror}", where=str(path)) from None
 
 
 def _progress(name: str) -> None:
     if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{f'  planning {name}' if name else ''}", nl=False, err=True)
+        rewrite(f"  planning {name}" if name else "")
 
 
 @contextlib.contextmanager
@@ -160,5 +156,5 @@ def _exit_code_1() -> Iterator[None]:
         yield
     except PipelineError as error:
         _progress("")
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        say(f"{styled('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(1)

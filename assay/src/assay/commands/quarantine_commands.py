@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.errors import PipelineError
+from assay.terminal import console, say, say_json
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -49,13 +50,11 @@ def list_(project: Project, table: str | None, reason: str | None, status: str, 
         total, codes = books.count(session, wanted) if session else (0, {})
         lacking = books.not_kept(session, wanted) if session else {}
     if as_json:
-        import json
-
-        click.echo(json.dumps([_plain(project, reject) for reject in found], indent=2, ensure_ascii=False))
+        say_json([_plain(project, reject) for reject in found])
     else:
         _print_list(found, total, codes, status)
         for name, count in lacking.items():
-            click.echo(f"{name}: its last build published nothing; {count:,} more of its rejected rows are not kept")
+            say(f"{name}: its last build published nothing; {count:,} more of its rejected rows are not kept")
 
 
 @quarantine.command()
@@ -64,9 +63,9 @@ def list_(project: Project, table: str | None, reason: str | None, status: str, 
 @click.pass_obj
 def show(project: Project, reject_id: str, unmask: bool) -> None:
     """Show one rejected row; the first characters of its id are enough."""
-    from rich.console import Console
     from rich.table import Table as Grid
 
+    from assay.compare.text import visible
     from assay.warehouse.quarantine import find as books
 
     with _session(project, reading=True) as session:
@@ -78,10 +77,10 @@ def show(project: Project, reject_id: str, unmask: bool) -> None:
         if name == "row":
             grid.add_row("", "")
             for column, text in value.items():
-                grid.add_row(column, _visible(text))
+                grid.add_row(column, visible(text))
         else:
-            grid.add_row(name, ", ".join(value) if isinstance(value, list) else _visible(value))
-    Console(highlight=False, markup=False, soft_wrap=True).print(grid)
+            grid.add_row(name, ", ".join(value) if isinstance(value, list) else "NULL" if value is None else value)
+    console().print(grid)
 
 
 @quarantine.command()
@@ -99,7 +98,7 @@ def discard(project: Project, reject_ids: tuple[str, ...], table: str | None, re
             count = books.discard_all(session, books.Wanted(table=project.graph.get(table).name, reason=reason))
         else:
             count = books.discard(session, [reject.id for reject in _chosen(session, reject_ids)])
-    click.echo(f"{rows_told(count)} discarded{_dry(project)}")
+    say(f"{rows_told(count)} discarded{_dry(project)}")
 
 
 @quarantine.command()
@@ -139,17 +138,17 @@ def _replay_one(project: Project, session: Session, name: str, ids: list[str] | 
     if table is None:
         raise PipelineError("is a file, not a table", where=name, fix="`pipeline tables` lists tables.")
     done = run_again(session, project.graph, table, run, ids)
-    click.echo(f"{name}: {done.checks[0].summary}{_dry(project)}")
+    say(f"{name}: {done.checks[0].summary}{_dry(project)}")
     if ids is None:
         malformed, unpublished = books.left_out(session, books.Wanted(table=name))
         if malformed:
-            click.echo(f"  left out as malformed: {rows_told(malformed)}; correct the source, or discard them")
+            say(f"  left out as malformed: {rows_told(malformed)}; correct the source, or discard them")
         if unpublished:
             left = rows_told(unpublished)
-            click.echo(f"  left out, of a failed build: {left}; `pipeline run {name}` judges them again")
+            say(f"  left out, of a failed build: {left}; `pipeline run {name}` judges them again")
     below = [node for node in project.graph.downstream([name]) if node != name]
     if done.action == "replay" and below:
-        click.echo(f"  built from it: pipeline run {' '.join(below)}")
+        say(f"  built from it: pipeline run {' '.join(below)}")
 
 
 @contextmanager
@@ -196,7 +195,7 @@ def _chosen(session: Session, reject_ids: tuple[str, ...]) -> list[Reject]:
 
 
 def _plain(project: Project, reject: Reject, *, unmask: bool = False) -> dict[str, Any]:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.warehouse.quarantine.keep import shown
 
     table = project.graph.tables.get(reject.table)
@@ -216,13 +215,12 @@ def _plain(project: Project, reject: Reject, *, unmask: bool = False) -> dict[st
 
 
 def _print_list(found: Sequence[Reject], total: int, codes: Mapping[tuple[str, str], int], status: str) -> None:
-    from rich.console import Console
     from rich.table import Table as Grid
 
     # A line a row, however long: names cut into pieces can neither be read nor searched for.
-    console = Console(highlight=False, markup=False, soft_wrap=True, width=500)
+    out = console(width=500)
     if not found:
-        console.print("no rejected rows" if status == "all" else f"no rejected rows that are {status}")
+        say("no rejected rows" if status == "all" else f"no rejected rows that are {status}")
         return
     grid = Grid(box=None, padding=(0, 2, 0, 0))
     for column in ("id", "table", "reasons", "source", "status", "last seen"):
@@ -230,16 +228,12 @@ def _print_list(found: Sequence[Reject], total: int, codes: Mapping[tuple[str, s
     for reject in found:
         seen = reject.last_seen.strftime("%Y-%m-%d %H:%M")
         grid.add_row(reject.id[:12], reject.table, ", ".join(reject.reasons), reject.place, reject.status, seen)
-    console.print(grid)
-    console.print()
+    out.print(grid)
+    say()
     for (table, code), rows in codes.items():
-        console.print(f"{rows:>9,}  {table}  {code}")
+        say(f"{rows:>9,}  {table}  {code}")
     if len(found) < total:
-        console.print(f"{total:,} rows; the newest {len(found):,} are shown, --limit 0 shows all")
-
-
-def _visible(value: object) -> str:
-    return "NULL" if value is None else str(value)
+        say(f"{total:,} rows; the newest {len(found):,} are shown, --limit 0 shows all")
 
 
 def _dry(project: Project) -> str:

@@ -13,6 +13,7 @@ import click
 
 from assay.tables.nodes import ExportDef, TableDef
 from assay.tables.partitions import PartitionRange, touched
+from assay.terminal import console, say
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -47,8 +48,6 @@ def run(
 
     Exit codes: 0 done, 1 data broke a rule, 2 error, 130 Ctrl-C, 143 SIGTERM.
     """
-    from rich.console import Console
-
     from assay.orchestration.execute import execute
 
     partition = PartitionRange.parse(partition_text) if partition_text else None
@@ -60,13 +59,13 @@ def run(
         chosen = graph.downstream(chosen)
     if partition is not None:
         chosen = touched(partition, (graph.get(name) for name in chosen), dtm.datetime.now(dtm.UTC))
-    console = Console(highlight=False, soft_wrap=True)
-    printer = ProgressPrinter(console, len(chosen))
+    out = console(markup=True)
+    printer = ProgressPrinter(out, len(chosen))
     summary = execute(project, chosen, partition=partition, full=full, on_progress=printer)
     if with_traceback:
         for error in summary.errors.values():
-            click.echo("".join(traceback.format_exception(error)), err=True)
-    print_summary(console, project, summary)
+            say("".join(traceback.format_exception(error)), err=True)
+    print_summary(out, project, summary)
     if summary.interrupted is not None:
         raise summary.interrupted
     sys.exit(summary.exit_code)
@@ -180,10 +179,10 @@ def tables(project: Project) -> None:
     """List the tables in the order they are built: the grain of each, and what it reads."""
     for node in project.graph:
         kind = "" if isinstance(node, TableDef) else f"  -> {node.path}"
-        click.echo(f"{node.stage}.{node.name}{kind}")
-        click.echo(f"    {node.grain}")
+        say(f"{node.stage}.{node.name}{kind}")
+        say(f"    {node.grain}")
         if node.upstream:
-            click.echo(f"    reads {', '.join(node.upstream)}")
+            say(f"    reads {', '.join(node.upstream)}")
 
 
 @click.command()
@@ -199,5 +198,5 @@ def settings(project: Project) -> None:
         if name.startswith("source_"):
             value = current.locations.get(name.removeprefix("source_"))
             value = value and shown(value)
-        click.echo(f"{variable}={'' if value is None else value}")
-        click.echo(f"    {description} Default: {default or 'none'}.")
+        say(f"{variable}={'' if value is None else value}")
+        say(f"    {description} Default: {default or 'none'}.")

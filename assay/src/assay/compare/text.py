@@ -6,11 +6,10 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 
 from assay.compare.model import CellChange, Difference, KeyProblem, RowSample, SchemaChange
-from assay.words import rows_told
+from assay.words import escaped, rows_told
 
 _WIDTH = 60
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
-_HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
 
 
 def visible(value: str | None, *, ascii_only: bool = False) -> str:
@@ -42,10 +41,8 @@ def render(difference: Difference, *, indent: str = "") -> str:
 def _show(character: str, ascii_only: bool) -> str:
     if character in _NAMED:
         return _NAMED[character]
-    hidden = unicodedata.category(character) in _HIDDEN and character != " "
-    if not hidden and not (ascii_only and ord(character) > 126):
-        return character
-    return f"\\u{ord(character):04x}" if ord(character) <= 0xFFFF else f"\\U{ord(character):08x}"
+    shown = character.isprintable() and not (ascii_only and ord(character) > 126)
+    return character if shown else escaped(character)
 
 
 def _looks_like(text: str) -> str:

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ibis
+from pandera.errors import SchemaInitError
+
 from assay.contract import checks, naming, rules
 from assay.contract.columns import Column, classification_of, ibis_type, sql_type
 from assay.errors import ContractError
@@ -31,7 +34,6 @@ CHECKS = ("schema", "rows_valid", "unique_key", "reconciles")
 
 def read(model: type[DataFrameModel]) -> dict[str, Any]:
     """The fields of a `Contract`, read from `model`; raises ContractError naming file, model and field."""
-    import ibis
 
     where = checks.Where(_file(model), model.__name__)
     schema = _schema(model, where)
@@ -68,8 +70,6 @@ def _file(model: type) -> str:
 
 
 def _schema(model: type[DataFrameModel], where: checks.Where) -> Any:
-    from pandera.errors import SchemaInitError
-
     try:
         return model.to_schema()
     # Pandera turns what Ibis does not implement into an AttributeError that names something else.

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import click
 from pydantic import RootModel, StringConstraints
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import SourceChanged, did_you_mean
 from assay.golden.result import GoldenResult, TableResult
 from assay.golden.yaml_file import read, told
 from assay.tables.graph import Graph
 from assay.tables.nodes import TableDef
+from assay.terminal import styled
 from assay.warehouse.staging import REPEAT
 
 FILE = "exemptions.yml"
@@ -209,7 +209,7 @@ def lines(coverage: Coverage, *, every: bool = False) -> Iterator[str]:
     for table, demands in tables.items():
         shown = sum(demand.status == "covered" for demand in demands)
         exempt = sum(demand.status == "exempt" for demand in demands)
-        word = click.style("ok   ", fg="green") if shown + exempt == len(demands) else click.style("GAPS ", fg="red")
+        word = styled("ok   ", fg="green") if shown + exempt == len(demands) else styled("GAPS ", fg="red")
         note = f", {exempt} exempt" if exempt else ""
         yield f"{word} {table:<{wide}}  {shown} of {len(demands)} shown{note}"
         if every:
@@ -230,7 +230,7 @@ def gaps(coverage: Coverage) -> Iterator[str]:
     if missing:
         yield ""
         yield f"no case shows these: write one that breaks the rule, or a reason in golden/{FILE}"
-        yield from (f"  {demand.table}  {click.style(demand.name, fg='red')}  ({demand.kind})" for demand in missing)
+        yield from (f"  {demand.table}  {styled(demand.name, fg='red')}  ({demand.kind})" for demand in missing)
     unbroken = next((demand.table for demand in missing if demand.kind == "row rule"), None)
     if unbroken is not None:
         yield "What no input can break while the code is right, a case shows by what wrong code would return:"
@@ -244,4 +244,4 @@ def gaps(coverage: Coverage) -> Iterator[str]:
 
 def _line(demand: Demand) -> str:
     how = ", ".join(demand.cases) or demand.exempt or "no case"
-    return f"{click.style(demand.name, fg=_STYLES[demand.status])}  {how}"
+    return f"{styled(demand.name, fg=_STYLES[demand.status])}  {how}"

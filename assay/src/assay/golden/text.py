@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import click
-
-from assay.compare import render, visible
+from assay.compare.text import render, visible
 from assay.golden.case import is_unsaid
 from assay.golden.result import CaseResult, Comparison, GoldenResult, TableResult
 from assay.golden.store import REJECTS
-from assay.words import rows_told
+from assay.terminal import styled, unstyled
+from assay.words import harmless, rows_told
 
 _WORDS = {"equal": ("ok", "green"), "missing": ("NEW", "yellow"), "differs": ("FAIL", "red"), "error": ("ERROR", "red")}
 
 _LISTED = 3
 """Tables of a case that are listed by name in its line."""
-
-
-def harmless(text: str) -> str:
-    """Text of an error or a check, which may quote data: control characters are escaped, lines stay."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
 
 
 def case_line(case: CaseResult) -> str:
@@ -31,7 +25,7 @@ def case_line(case: CaseResult) -> str:
     if len(shown) < len(case.tables):
         words.append(f"{len(case.tables) - len(shown)} tables" + (" equal" if shown else ""))
     tables = ", ".join(words) or "could not run"
-    return f"{click.style(f'{word:<6}', fg=color)}{case.name:<32} {tables}  {case.seconds:.1f} s"
+    return f"{styled(f'{word:<6}', fg=color)}{case.name:<32} {tables}  {case.seconds:.1f} s"
 
 
 def details(result: GoldenResult, *, every: bool = False) -> Iterator[str]:
@@ -40,8 +34,8 @@ def details(result: GoldenResult, *, every: bool = False) -> Iterator[str]:
         if case.error:
             yield ""
             yield f"{_head('error')}  case={case.name}"
-            yield f"  {harmless(case.error)}"
-            yield from (f"  {line}" for line in harmless(case.traceback or "").splitlines()[-8:])
+            yield f"  {case.error}"
+            yield from (f"  {line}" for line in (case.traceback or "").splitlines()[-8:])
         for table in case.tables:
             if table.status != "equal" and (every or table.cause is None or not _hidden(table, case)):
                 yield ""
@@ -54,7 +48,7 @@ def table_lines(table: TableResult, case: CaseResult) -> Iterator[str]:
     yield f"{_head(table.status)}  case={table.case}  table={table.table}" + (
         f"  key=({', '.join(key)})" if key else ""
     )
-    yield from (f"problem {harmless(problem)}" for problem in table.problems)
+    yield from (f"problem {problem}" for problem in table.problems)
     for comparison in table.comparisons:
         if comparison.status != "equal":
             yield from _comparison_lines(comparison)
@@ -70,7 +64,7 @@ def table_lines(table: TableResult, case: CaseResult) -> Iterator[str]:
 def headline(table: TableResult) -> str:
     """The first fact about a table that is not equal."""
     if table.problems:
-        return table.problems[0]
+        return harmless(table.problems[0])
     for comparison in table.comparisons:
         difference = comparison.difference
         if comparison.status == "missing":
@@ -85,7 +79,7 @@ def headline(table: TableResult) -> str:
 
 def plain(table: TableResult, case: CaseResult) -> str:
     """The table's whole text, without colors."""
-    return click.unstyle("\n".join(table_lines(table, case)))
+    return unstyled("\n".join(table_lines(table, case)))
 
 
 def _comparison_lines(comparison: Comparison) -> Iterator[str]:
@@ -117,7 +111,7 @@ def summary(result: GoldenResult) -> Iterator[str]:
         yield from (f"  {path}" for path in result.orphans)
     for note in result.notes:
         yield ""
-        yield f"{_head('error')}  {harmless(note)}"
+        yield f"{_head('error')}  {note}"
     for case in result.cases:
         if is_unsaid(case.description):
             yield ""
@@ -137,9 +131,9 @@ def _hidden(table: TableResult, case: CaseResult) -> bool:
 
 def _table_word(table: TableResult) -> str:
     word, color = _WORDS[table.status]
-    return table.table if table.status == "equal" else click.style(f"{table.table} {word}", fg=color)
+    return table.table if table.status == "equal" else styled(f"{table.table} {word}", fg=color)
 
 
 def _head(status: str, word: str | None = None) -> str:
     found, color = _WORDS[status]
-    return click.style(f"GOLDEN {word or found}", fg=color, bold=True)
+    return styled(f"GOLDEN {word or found}", fg=color, bold=True)

@@ -12,7 +12,6 @@ from dagster._check import CheckError
 
 from assay import progress
 from assay.build import Progress, build_node, own_partitions
-from assay.contract import Contract
 from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
 from assay.orchestration.history import together
@@ -21,18 +20,16 @@ from assay.orchestration.metadata import (
     check_results,
     definition_metadata,
     publication_metadata,
-    sentence,
 )
 from assay.orchestration.origin import code_references
 from assay.orchestration.resources import WarehouseResource, sources_resource
 from assay.project import Project
+from assay.tables.audited import blocks, check_names, describe
 from assay.tables.code_version import code_version
 from assay.tables.graph import Graph
-from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
+from assay.tables.nodes import Asset, TableDef
 from assay.tables.partitions import PartitionRange, Partitions
 from assay.tables.results import AuditFailed
-
-Node = TableDef | ExportDef
 
 PARTITION_TAG = "pipeline/partition"
 """What a run of a job is to build, as `--partition` has it; without it a job's run builds all of every table."""
@@ -82,18 +79,7 @@ def build_resources(project: Project) -> dict[str, Any]:
     return {"warehouse": WarehouseResource.for_project(project), "sources": sources_resource(project)}
 
 
-def check_names(node: Node, graph: Graph) -> list[str]:
-    """The checks that building `node` reports, in order."""
-    if isinstance(node, ExportDef):
-        return []
-    contract = Contract.of(node.model)
-    names = ["schema", "rows_valid", *(["unique_key"] if contract.key else []), "reconciles"]
-    names += [reference.name for reference in node.references]
-    names += [rule.code for rule in contract.table_rules]
-    return names + [invariant.name for invariant in graph.invariants_of(node.name)]
-
-
-def _accepted(node: Node, project: Project) -> dg.AssetsDefinition:
+def _accepted(node: Asset, project: Project) -> dg.AssetsDefinition:
     """The asset; raises WiringError where Dagster refuses the node's name, owner, tags or stage."""
     try:
         return _asset(node, project)
@@ -105,7 +91,7 @@ def _accepted(node: Node, project: Project) -> dg.AssetsDefinition:
         ) from error
 
 
-def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
+def _asset(node: Asset, project: Project) -> dg.AssetsDefinition:
     graph = project.graph
     partitions = node.partitions if isinstance(node, TableDef) else None
     kinds = {"duckdb", "table"} if isinstance(node, TableDef) else {"file"}
@@ -127,7 +113,7 @@ def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
         required_resource_keys={"warehouse", "sources"},
         check_specs=[
             dg.AssetCheckSpec(
-                name, asset=node.name, blocking=_blocks(name, node, graph), description=_describe(name, node, graph)
+                name, asset=node.name, blocking=blocks(name, node, graph), description=describe(name, node, graph)
             )
             for name in check_names(node, graph)
         ],
@@ -139,7 +125,7 @@ def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
 
 
 def _materialize(
-    context: dg.AssetExecutionContext, node: Node, graph: Graph, partitions: Partitions | None
+    context: dg.AssetExecutionContext, node: Asset, graph: Graph, partitions: Partitions | None
 ) -> Iterator[Any]:
     """Build the node; checks are recorded even when the step then fails."""
     warehouse: WarehouseResource = context.resources.warehouse
@@ -268,39 +254,3 @@ def dagster_partitions(partitions: Partitions) -> dg.PartitionsDefinition[str]:
     if partitions.unit == "week":
         return dg.WeeklyPartitionsDefinition(**times, day_offset=partitions.start.isoweekday() % 7)
     return (dg.MonthlyPartitionsDefinition if partitions.unit == "month" else dg.DailyPartitionsDefinition)(**times)
-
-
-def _blocks(name: str, node: Node, graph: Graph) -> bool:
-    """Whether a failure of the check keeps the table from being published, ever."""
-    declared = _declared(name, node, graph)
-    return declared is None or declared.severity == "error"
-
-
-def _declared(name: str, node: Node, graph: Graph) -> Reference | InvariantDef | None:
-    """What declares the check, where that is not the contract."""
-    references = {each.name: each for each in node.references} if isinstance(node, TableDef) else {}
-    return references.get(name) or graph.invariants.get(name)
-
-
-def _describe(name: str, node: Node, graph: Graph) -> str:
-    """What the check says, as sentences."""
-    fixed = {
-        "schema": "Columns and types are exactly the contract's.",
-        "rows_valid": "Every row keeps the contract's rules; broken rows are set aside inside the budget.",
-        "unique_key": "The contract's key is never null and never repeats.",
-        "reconciles": "No row is lost or multiplied on the way.",
-    }
-    if name in fixed:
-        return fixed[name]
-    declared = _declared(name, node, graph)
-    if declared is None:
-        assert isinstance(node, TableDef)
-        texts = {rule.code: rule.description for rule in Contract.of(node.model).table_rules}
-        return sentence(texts[name])
-    if isinstance(declared, InvariantDef):
-        said = sentence(declared.description or name.replace("_", " "))
-    else:
-        theirs = declared.to_columns if declared.to_columns not in ((), declared.columns) else ()
-        named = f" ({', '.join(theirs)} there)" if theirs else ""
-        said = f"Every {' and '.join(declared.columns)} that is not null is found in {declared.to}{named}."
-    return said if declared.severity == "error" else f"{said} Only a warning: the table is published all the same."

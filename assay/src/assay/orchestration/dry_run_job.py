@@ -14,6 +14,7 @@ from assay.plan.text import full_name, headline, render
 from assay.project import Project
 from assay.tables.nodes import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
+from assay.words import harmless
 
 DRY_RUN = "dry_run"
 
@@ -41,9 +42,9 @@ def dry_run_job(project: Project) -> dg.JobDefinition:
             made = make_plan(project, config.tables, partition=partition, removed_limit=config.removed_limit)
         except PipelineError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
-        context.log.info("\n".join([made.footer, *failures(made), *losses(made), "", render(made)]))
+        context.log.info(harmless("\n".join([made.footer, *failures(made), *losses(made), "", render(made)])))
         if made.exit_code in (1, 3):
-            told = "\n".join([made.footer, *failures(made), *losses(made)])
+            told = harmless("\n".join([made.footer, *failures(made), *losses(made)]))
             raise dg.Failure(told, metadata=plan_metadata(made), allow_retries=False)
         context.add_output_metadata(plan_metadata(made))
 
@@ -93,7 +94,7 @@ def plan_metadata(plan: Plan) -> dict[str, Any]:
     if records:
         names = ["table", "what", "why", "rows", "added", "removed", "changed"]
         found["tables"] = dg.TableMetadataValue(records, dg.TableSchema([dg.TableColumn(name) for name in names]))
-    found["details"] = dg.MetadataValue.md(f"```text\n{render(plan)}\n```")
+    found["details"] = dg.MetadataValue.md(f"```text\n{harmless(render(plan))}\n```")
     found["proof"] = plan.proof
     return found
 

@@ -73,13 +73,15 @@ class HeldOpen(SqliteEventLogStorage):
     @contextmanager
     def _held(self, shard: str) -> Iterator[Connection]:
         if shard not in self._engines:
-            with self._connect(shard):
-                pass  # makes the file with its tables, if it is new
-            self._engines[shard] = create_engine(
-                self.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-            )
+            self._engines[shard] = _engine(self, shard)
         with self._engines[shard].begin() as connection:
             yield connection
+
+
+def _engine(storage: SqliteEventLogStorage, shard: str) -> Engine:
+    with storage._connect(shard):
+        pass  # makes the file with its tables, if it is new
+    return create_engine(storage.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
 
 
 @contextmanager
@@ -101,11 +103,7 @@ def together(instance: dg.DagsterInstance) -> Iterator[None]:
             if threading.get_ident() != owner:
                 return storage._connect(shard)
             if shard not in held:
-                with storage._connect(shard):
-                    pass  # makes the file with its tables, if it is new
-                engine = create_engine(
-                    storage.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-                )
+                engine = _engine(storage, shard)
                 stack.callback(engine.dispose)
                 held[shard] = stack.enter_context(engine.begin())
             return nullcontext(held[shard])

@@ -7,10 +7,12 @@ from typing import Any
 
 import dagster as dg
 
-from assay.contract import Contract
+from assay.compare.text import visible
+from assay.contract.contract import Contract
 from assay.tables.code_version import source_location
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
+from assay.words import harmless
 
 PARTITION_ROWS = "dagster/partition_row_count"
 ORIGINS = 4
@@ -21,7 +23,7 @@ WIDE = 28
 Lineage = Mapping[str, Iterable[tuple[str, str]]]
 
 
-def definition_metadata(node: TableDef | ExportDef) -> dict[str, Any]:
+def definition_metadata(node: Asset) -> dict[str, Any]:
     """What is known before any run: relation, contract, and where the code stands."""
     _, line = source_location(node)
     # Beside `code_references`, which lead into an editor or a repository: this text travels.
@@ -64,13 +66,7 @@ def _origins(column: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
     return [*found[:ORIGINS], *([f"and from {len(found) - ORIGINS} more"] if len(found) > ORIGINS else [])]
 
 
-def sentence(text: str) -> str:
-    """`text` with a capital at its beginning and a full stop at its end."""
-    first = " ".join(text.split())
-    return first[:1].upper() + first[1:] + ("" if first.endswith((".", "!", "?")) else ".")
-
-
-def publication_metadata(node: TableDef | ExportDef, publication: Publication) -> dict[str, Any]:
+def publication_metadata(node: Asset, publication: Publication) -> dict[str, Any]:
     """What one build did."""
     found: dict[str, Any] = {
         "action": publication.action,
@@ -106,7 +102,7 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
     return found
 
 
-def check_results(node: TableDef | ExportDef, checks: Iterable[CheckResult]) -> Iterator[dg.AssetCheckResult]:
+def check_results(node: Asset, checks: Iterable[CheckResult]) -> Iterator[dg.AssetCheckResult]:
     """The checks as Dagster records them, with what a person needs to act."""
     for check in checks:
         yield dg.AssetCheckResult(
@@ -114,13 +110,13 @@ def check_results(node: TableDef | ExportDef, checks: Iterable[CheckResult]) -> 
             check_name=check.name,
             passed=check.passed,
             severity=dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN,
-            description=check.summary,
+            description=harmless(check.summary),
             metadata=_evidence(check),
         )
 
 
 def _evidence(check: CheckResult) -> dict[str, Any]:
-    found: dict[str, Any] = {"summary": check.summary, "failing": check.failing}
+    found: dict[str, Any] = {"summary": harmless(check.summary), "failing": check.failing}
     if check.reasons:
         found["reasons"] = text_table([{"reason": code, "rows": count} for code, count in check.reasons.items()])
     if check.sample:
@@ -156,7 +152,7 @@ def _is_id(name: str, ids: Collection[str]) -> bool:
 def _short(text: str | None) -> str:
     if text is None:
         return ""
-    return text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
+    return harmless(text if len(text) <= WIDE else f"{text[: WIDE - 1]}…", keep="")
 
 
 def text_table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
@@ -170,4 +166,4 @@ def text_table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
 
 
 def _text(value: Any) -> str:
-    return "NULL" if value is None else str(value)
+    return visible(None if value is None else str(value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -102,7 +103,6 @@ class WarehouseResource(DuckDBResource):
         """This run's clock, seed and list of publications; one object for all of its tables."""
         if self._run is None:
             self._run = Run.start(id=run_id)
-        import dataclasses
 
         run: Run = dataclasses.replace(self._run, partition=partition, full=full)
         return run

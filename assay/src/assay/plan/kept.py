@@ -49,7 +49,7 @@ class KeptPlan:
 def to_json(plan: Plan) -> str:
     """The plan as JSON, with its version and a checksum over everything else in it."""
     content = {"format": FORMAT, "version": VERSION, **plan.as_dict()}
-    return json.dumps({**content, "checksum": _checksum(content)}, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps({**content, "checksum": _checksum(content)}, indent=2) + "\n"
 
 
 def read_plan(path: Path) -> KeptPlan:

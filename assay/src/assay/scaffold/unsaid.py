@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.contract.classification import CLASSIFICATIONS
+from assay.contract.contract import Contract
 from assay.golden.case import is_unsaid
-from assay.tables.nodes import ExportDef, InvariantDef, Node, TableDef
+from assay.tables.nodes import Asset, InvariantDef, Node, TableDef
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -57,7 +58,7 @@ def said_about(node: Node) -> Iterator[str]:
         yield f"{place}: the first line does not state the grain, as in 'One row per order.'"
     if not node.description:
         yield f"{place}: {node.name}() has no docstring; it is the table's description in the UI"
-    if isinstance(node, TableDef | ExportDef) and node.file.stem != node.name:
+    if isinstance(node, Asset) and node.file.stem != node.name:
         yield f"{place}: holds '{node.name}'; a file is named after its table"
     if isinstance(node, TableDef):
         yield from _columns(node, place)
@@ -92,8 +93,6 @@ def undescribed(golden: Path) -> Iterator[str]:
 
 
 def _columns(table: TableDef, place: str) -> Iterator[str]:
-    from assay.contract import Contract
-
     asked = set(re.findall(rf"{EDIT}.*\n +(\w+):", table.file.read_text(encoding="utf-8")))  # by a mark already
     for column in Contract.of(table.model).columns:
         if not column.description and column.name not in asked:

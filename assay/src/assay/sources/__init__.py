@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from assay.sources.base import Sources as Sources
     from assay.sources.delimited import Csv as Csv
     from assay.sources.events import EventLog as EventLog
+    from assay.sources.fetched import FetchContext as FetchContext
+    from assay.sources.fetched import Rows as Rows
     from assay.sources.fixtures import FixtureTransport as FixtureTransport
     from assay.sources.html import HtmlTable as HtmlTable
     from assay.sources.ndjson import Ndjson as Ndjson
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Csv": "delimited",
     "EventLog": "events",
+    "FetchContext": "fetched",
     "FixtureTransport": "fixtures",
     "HtmlTable": "html",
     "Http": "web",
@@ -41,6 +44,7 @@ _HOMES = {
     "Ndjson": "ndjson",
     "PagedJson": "pages",
     "Parquet": "parquet",
+    "Rows": "fetched",
     "Source": "base",
     "Sources": "base",
 }

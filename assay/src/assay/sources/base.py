@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import duckdb
     import httpx
 
+    from assay.settings import BaseSettings
+
 
 class Offset(int):
     """The next event to read in a partition, and where the log finds it.
@@ -34,7 +36,6 @@ class Landing:
     """What the framework hands a connector for one build.
 
     Attributes:
-        table: the table being built, for messages.
         base: the resolved location: a folder, a base URL, an event log's folder or `kafka://...`.
         columns: column name -> DuckDB type, in order; what the source must serve, from the contract
             unless the source declares its own.
@@ -44,6 +45,8 @@ class Landing:
         since: of an incremental table the smallest cursor that is needed, as `Incremental` counts it: a `datetime`, `date`
             or number. A source may leave out rows below it; None where all are needed.
         transport: replaces the network for HTTP sources (golden cases); None means the real one.
+        given: the folder of a golden case's inputs, which holds what a `Rows` source would yield; None means it is asked.
+        settings: the project's, for who is to be asked with a token.
     """
 
     table: str
@@ -54,6 +57,8 @@ class Landing:
     offsets: Mapping[int, int]
     since: Any = None
     transport: httpx.BaseTransport | None = None
+    given: Path | None = None
+    settings: BaseSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,14 @@ class Sources:
     Args:
         locations: name -> folder path, base URL or event log address.
         transport: replaces the network for HTTP sources.
+
+    Attributes:
+        given: the folder of a golden case's inputs, where one stands for the sources.
+        settings: the project's; `Project` tells them.
     """
+
+    given: Path | None = None
+    settings: BaseSettings | None = None
 
     def __init__(self, locations: Mapping[str, str], transport: httpx.BaseTransport | None = None) -> None:
         self.locations = dict(locations)

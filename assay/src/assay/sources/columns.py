@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
-from assay.errors import SourceChanged
+from assay.errors import SourceChanged, near_names
 
 
 def check_names(found: Sequence[str], expected: Sequence[str], *, where: str, fix: str | None = None) -> None:
@@ -44,10 +43,8 @@ _ASK = "Adapt the table's contract (or the source's `columns`) if the change is 
 
 
 def _renamed(name: str, missing: Sequence[str], added: Sequence[str]) -> str | None:
-    near = difflib.get_close_matches(name.lower(), [other.lower() for other in added], n=1, cutoff=0.6)
-    if near:
-        return next(other for other in added if other.lower() == near[0])
-    return added[0] if len(missing) == len(added) == 1 else None
+    near = near_names(name, added, most=1)
+    return near[0] if near else added[0] if len(missing) == len(added) == 1 else None
 
 
 def _list(names: Sequence[str]) -> str:

@@ -11,6 +11,8 @@ import dataclasses
 import uuid
 from dataclasses import dataclass
 
+import duckdb
+
 from assay.errors import SourceError
 from assay.sources import files
 from assay.sources.base import Landed, Landing
@@ -97,7 +99,6 @@ class Csv(Dialect, files.Files):
 
         It ignores errors, as an error would end the caller's transaction; none gets past `_conserved`.
         """
-        import duckdb
 
         plain = self.encoding.lower() in {"utf-8", "utf8", "latin-1"} and not text.recoded
         if not seen.simple or not plain or self.trailing_delimiter or self.trailer is not None:

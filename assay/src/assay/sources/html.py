@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay.errors import SourceError, SourceUnavailable
 from assay.sources.addresses import join, shown
@@ -19,6 +22,9 @@ from assay.sources.web import PATIENT, Answer, Fetcher, Http
 
 if TYPE_CHECKING:
     import httpx
+
+SECONDS, MEMORY = 5, 256 * 1024 * 1024
+"""What a small page may take to be read; a large one in proportion more."""
 
 
 @dataclass(frozen=True)
@@ -75,34 +81,33 @@ class HtmlTable(ReadWhole):
         with Fetcher(self.http, table, transport) as fetcher:
             answer = fetcher.get(join(base, self.path))
         where = f"{table}: {shown(answer.url)}" if table else shown(answer.url)
-        lines = _grid(self._find(answer, where), where)
+        lines = _rows(_text(answer, where), self.table, where)
         if not lines:
             raise SourceError(f"the table '{self.table}' has no row, not even a header", where=where)
         return answer, where, lines
 
-    def _find(self, answer: Answer, where: str) -> Any:
-        from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
-        text = _text(answer, where)
-        parsed = LexborHTMLParser(text)
-        for node in parsed.css(_HIDDEN):
-            node.decompose()
-        try:
-            found = [node for node in parsed.css(self.table) if node.tag == "table"]
-        except SelectolaxError:
-            raise SourceError(f"'{self.table}' is no CSS selector", where=where) from None
-        if len(found) != 1:
-            raise SourceError(
-                f"expected one table '{self.table}', found {len(found) or 'none'}",
-                where=where,
-                fix="Look at the page; adapt the selector if it was rebuilt.",
-            )
-        return found[0]
-
-
-# What no reader of the page sees. Whitespace is HTML's: a no-break space is part of the text.
-_HIDDEN = "script, style, template, [hidden], [style*='display:none' i], [style*='display: none' i]"
-_BLANK = re.compile(r"[ \t\n\f\r]+")
+def _rows(page: str, selector: str, where: str) -> list[list[str]]:
+    """The texts of the page's table, read in a process that may take only so much; raises SourceError."""
+    size = len(page)
+    limits = [str(SECONDS + size // 2_000_000), str(MEMORY + 40 * size)]
+    done = subprocess.run(
+        [sys.executable, "-I", str(Path(__file__).with_name("html_grid.py")), *limits],
+        input=json.dumps([page, selector]).encode(),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SourceError(
+            "the page takes too long or too much memory to read, as with elements that are never closed",
+            where=where,
+            fix="Ask its owner.",
+        )
+    unfit, rows = json.loads(done.stdout)
+    if unfit is not None:
+        raise SourceError(unfit[0], where=where, fix=unfit[1])
+    found: list[list[str]] = rows
+    return found
 
 
 def _text(answer: Answer, where: str) -> str:
@@ -115,59 +120,10 @@ def _text(answer: Answer, where: str) -> str:
         text = answer.body.decode(codec)
     except UnicodeDecodeError:
         raise SourceError(f"the page is not {charset}, as it should be", where=where, fix="Ask its owner.") from None
-    _check_shape(text, where)
     lower = text.lower()
     if lower.rfind("<table") > lower.rfind("</table"):
         raise SourceUnavailable("the page ends inside a table", where=where, fix="Run again, or ask its owner.")
     return text
-
-
-DEEPEST = 1000
-"""Elements within each other, and attributes of one: a parser's time grows with the square of both."""
-_IMPLIED = "area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr|t[dhr]|tbody|thead|tfoot|li|d[dt]|p|option"
-_TAG = re.compile(rf"<(/?)(?!(?:{_IMPLIED})[\s/>])[a-z][^\s/>]*", re.IGNORECASE)
-_LONG_TAG = re.compile(r"<[a-z][^<>]{4000,}", re.IGNORECASE)
-
-
-def _check_shape(text: str, where: str) -> None:
-    """Raise SourceError for a page that would be parsed for minutes."""
-    steps = itertools.accumulate((-1 if match[1] else 1 for match in _TAG.finditer(text)), lambda a, b: max(a + b, 0))
-    if any(depth > DEEPEST for depth in steps):
-        raise SourceError(f"the page nests elements deeper than {DEEPEST}", where=where, fix="Ask its owner.")
-    for match in _LONG_TAG.finditer(text):
-        if len(re.sub(r"\"[^\"]*\"|'[^']*'", "", match[0]).split()) > DEEPEST:
-            raise SourceError(
-                f"an element has more than {DEEPEST} attributes", where=where, fix="Ask the page's owner."
-            )
-
-
-def _grid(table: Any, where: str) -> list[list[str]]:
-    """The texts of the table's own cells, row by row."""
-    for line_break in table.css("br"):
-        line_break.replace_with("\n")
-    lines: list[list[str]] = []
-    for row in table.css("tr"):
-        if _table_of(row) != table:
-            raise SourceError("the table contains another table", where=where, fix="Select the inner one.")
-        cells = [cell for cell in row.iter() if cell.tag in {"th", "td"}]
-        for cell in cells:
-            for span in ("rowspan", "colspan"):
-                if (cell.attributes.get(span) or "1").strip() not in {"", "1"}:
-                    raise SourceError(
-                        f"row {len(lines)} has a cell with {span}, so cells cannot be told apart by position",
-                        where=where,
-                        fix="Ask the page's owner for a plain table.",
-                    )
-        if cells:
-            lines.append([_BLANK.sub(" ", cell.text()).strip(" ") for cell in cells])
-    return lines
-
-
-def _table_of(row: Any) -> Any:
-    node = row.parent
-    while node is not None and node.tag != "table":
-        node = node.parent
-    return node
 
 
 def _name(header: str) -> str:

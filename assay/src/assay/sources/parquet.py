@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from assay.errors import SourceError
 from assay.sources import files
 from assay.sources.base import Landed, Landing
@@ -99,8 +101,6 @@ def _describe(connection: Any, each: files.Delivered) -> dict[str, str]:
 
 
 def _ask(connection: Any, query: str, each: files.Delivered) -> list[tuple[Any, ...]]:
-    import duckdb
-
     try:
         found: list[tuple[Any, ...]] = connection.execute(query).fetchall()
         return found
@@ -116,8 +116,6 @@ def _recheck(delivered: Sequence[files.Delivered]) -> Callable[[], None]:
     """Reads every value of every file in a database of its own."""
 
     def check() -> None:
-        import duckdb
-
         with duckdb.connect(config={"threads": 1}) as connection:
             for each in delivered:
                 path = literal(files.plain(each.file))

@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types, strict_cast
 from assay.sql import literal, quoted
@@ -27,7 +29,6 @@ class TextRows:
     """Collects rows of text for one landing.
 
     Args:
-        landing: where the rows go.
         kind: how the reason codes begin: `html` makes `html.cast` of rows whose text is not of the column's type.
     """
 
@@ -122,7 +123,6 @@ class TextRows:
 
     def _insert(self, table: str, columns: Sequence[Sequence[Any]]) -> None:
         """Many rows at once, column by column, all of text but `source_line`."""
-        import pyarrow as pa
 
         described = self.landing.connection.execute(f"DESCRIBE {table}").fetchall()
         kinds = [pa.int64() if kind == "BIGINT" else pa.string() for _, kind, *_ in described]
@@ -139,7 +139,6 @@ def cast_rows(landing: Landing, texts: str, kind: str, cut: Sequence[tuple[str, 
     """Cast text rows into a new temporary table, keeping for each row that fails why and what it held.
 
     Args:
-        landing: whose columns the rows are.
         texts: a SELECT of columns c0, c1, ..., `source_file`, `source_line`, all columns VARCHAR but the line.
         kind: how the reason codes of rows that fail begin.
         cut: file and line of rows that fail because their line was cut off.

@@ -15,12 +15,13 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import SourceError, SourceUnavailable
-from assay.sources.addresses import shown, split
+from assay.sources.addresses import join, shown, split
+from assay.sources.strict_json import JsonError, loads, plain
 
 if TYPE_CHECKING:
     import httpx
 
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,13 @@ class Answer:
     url: str
     charset: str | None
 
+    def json(self) -> Any:
+        """The body as JSON, read strictly, numbers with a point as Decimal; raises SourceUnavailable if it is none."""
+        try:
+            return plain(loads(self.body))
+        except JsonError as error:
+            raise SourceUnavailable(str(error), where=shown(self.url), fix="Run again, or ask its owner.") from None
+
 
 class _Passing(Exception):
     """A failure that may pass: tell what happened, and how long the server asks to wait."""
@@ -76,13 +84,15 @@ class Fetcher:
         bytes: how much came, unpacked.
 
     Args:
-        http: limits.
         table: named in messages; None where whoever tells them names it already.
         transport: replaces the network.
+        base: what addresses without a host are joined to.
     """
 
-    def __init__(self, http: Http, table: str | None, transport: httpx.BaseTransport | None = None) -> None:
-        self.http, self.table, self.part, self.bytes = http, table, "", 0
+    def __init__(
+        self, http: Http, table: str | None, transport: httpx.BaseTransport | None = None, *, base: str = ""
+    ) -> None:
+        self.http, self.table, self.part, self.bytes, self.base = http, table, "", 0, base
         self._transport = transport
         self._clients: dict[str, httpx.Client] = {}
         self._sockets: list[socket.socket] = []
@@ -100,6 +110,7 @@ class Fetcher:
         """The document at `url`; raises SourceError once the attempts are used up, at once where waiting is useless."""
         import stamina
 
+        url = join(self.base, url) if self.base and "://" not in url.partition("?")[0] else url
         try:
             for attempt in stamina.retry_context(
                 on=self._pause,
@@ -198,7 +209,7 @@ class Fetcher:
 
     def _check(self, response: httpx.Response, url: str) -> None:
         status = response.status_code
-        if status in _PASSING:
+        if status in PASSING:
             raise _Passing(f"HTTP {status}", _seconds(response.headers.get("Retry-After")))
         if response.is_redirect:
             raise SourceError(

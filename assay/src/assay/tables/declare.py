@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+import ibis.expr.types as ir
+from pandera.typing.ibis import Table
+
 from assay.errors import WiringError
 from assay.tables.loads import Incremental
 from assay.tables.nodes import (
@@ -167,8 +170,6 @@ def invariant(
     """
 
     def decorate(function: Callable[..., Any]) -> InvariantDef:
-        import ibis.expr.types as ir
-
         signature = _read(function)
         if signature.annotated not in (None, ir.Table):
             told = getattr(signature.annotated, "__name__", signature.annotated)
@@ -194,8 +195,6 @@ def invariant(
 
 
 def _read(function: Callable[..., Any]) -> _Signature:
-    import ibis.expr.types as ir
-
     where = f"{_file(function)}: {function.__name__}"
     try:
         hints = typing.get_type_hints(function)
@@ -225,8 +224,6 @@ def _read(function: Callable[..., Any]) -> _Signature:
 
 
 def _contract_of(hint: Any) -> Model | None:
-    from pandera.typing.ibis import Table
-
     if typing.get_origin(hint) is Table:
         return typing.cast("Model", typing.get_args(hint)[0])
     return None

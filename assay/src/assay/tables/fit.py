@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dtm
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
+from assay.contract.columns import same_type
+from assay.contract.contract import Contract
 from assay.errors import WiringError
+from assay.tables.loads import CLOCKS, NUMBERS, Incremental
 from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
-
-if TYPE_CHECKING:
-    from assay.contract import Contract
 
 RESERVED_STAGES = ("ops", "quarantine", "real", "temp", "system", "information_schema", "pg_catalog")
 """Schemas and catalogs of the warehouse that are not for tables."""
@@ -40,8 +40,6 @@ def check_exports(exports: Iterable[ExportDef]) -> None:
 def _problems(
     table: TableDef, tables: Mapping[str, TableDef], invariants: Iterable[InvariantDef]
 ) -> Iterator[tuple[str, str]]:
-    from assay.contract import Contract
-
     contract = Contract.of(table.model)
     if table.stage in RESERVED_STAGES:
         yield f"the warehouse uses the schema '{table.stage}' itself", "Rename the stage's folder."
@@ -56,7 +54,7 @@ def _problems(
     yield from _partition_problems(table, contract)
     yield from _keep_problems(table, contract)
     if table.load is not None:
-        yield from table.load.problems(table, contract)
+        yield from _load_problems(table, table.load, contract)
     for reference in table.references:
         yield from _reference_problems(reference, contract, Contract.of(tables[reference.to].model))
     names = Counter([*FIXED_CHECKS, *(reference.name for reference in table.references)])
@@ -96,9 +94,35 @@ def _keep_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, s
             yield f"keep= orders by '{name}', which is no column of {contract.name}", "Name columns of the contract."
 
 
-def _reference_problems(reference: Reference, contract: Contract, target: Contract) -> Iterator[tuple[str, str]]:
-    from assay.contract.columns import same_type
+def _load_problems(table: TableDef, load: Incremental, contract: Contract) -> Iterator[tuple[str, str]]:
+    column = {each.name: each for each in contract.columns}.get(load.cursor)
+    if table.partitions is not None:
+        yield "partitions= and load= do not go together", "Keep one: a partition's build replaces its own rows."
+    if table.appends:
+        yield "its source is incremental by itself", "Take load= off, or the source's cursor."
+    if column is None:
+        yield f"its cursor '{load.cursor}' is no column of {contract.name}", "Name a time or number of the contract."
+    elif column.nullable or column.sql_type not in (*CLOCKS, *NUMBERS):
+        kind = f"nullable {column.sql_type}" if column.nullable else column.sql_type
+        yield f"its cursor '{load.cursor}' is {kind}", "Take a time or whole number that is never null."
+    elif load.lookback is not None and isinstance(load.lookback, dtm.timedelta) != (column.sql_type in CLOCKS):
+        kind = "a timedelta" if column.sql_type in CLOCKS else "a whole number"
+        yield f"lookback= of the {column.sql_type} '{load.cursor}' is {load.lookback!r}", f"Give {kind}."
+    if load.merge and not contract.key:
+        yield f"merging needs a key, and {contract.name} has none", "Declare unique = [...] in its Config."
+    if any(contract.column(name).nullable for name in (contract.key if load.merge else ())):
+        yield f"the key ({', '.join(contract.key)}) may be null, and null equals nothing", "Make it not nullable."
+    if load.keys is not None and load.keys not in table.inputs:
+        known = ", ".join(table.inputs) or "none"
+        yield f"keys='{load.keys}' is none of its inputs ({known})", "Name the parameter whose rows have all keys."
+    elif load.keys is not None:
+        types = Contract.of(table.inputs[load.keys]).duckdb_columns
+        for name in contract.key:
+            if types.get(name) != contract.duckdb_columns[name]:
+                yield f"'{load.keys}' has no {contract.duckdb_columns[name]} '{name}'", "Give it the key's columns."
 
+
+def _reference_problems(reference: Reference, contract: Contract, target: Contract) -> Iterator[tuple[str, str]]:
     others = reference.to_columns or reference.columns
     own = {column.name: column for column in contract.columns}
     there = {column.name: column for column in target.columns}

@@ -14,9 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+from assay.contract.naming import wrong_argument
 from assay.errors import PipelineError, WiringError, did_you_mean
 from assay.tables.fit import check_exports, check_table
-from assay.tables.nodes import ExportDef, InvariantDef, Node, TableDef
+from assay.tables.nodes import Asset, ExportDef, InvariantDef, Node, TableDef
 
 N = TypeVar("N", bound=Node)
 
@@ -30,14 +31,14 @@ class Graph:
         invariants: by name.
     """
 
-    nodes: dict[str, TableDef | ExportDef]
+    nodes: dict[str, Asset]
     invariants: dict[str, InvariantDef]
 
     @classmethod
     def of(cls, nodes: Iterable[Node]) -> Graph:
         """Validate and order `nodes`; raises WiringError naming both files where two do not fit."""
         everything = list(nodes)
-        tables = _unique(node for node in everything if isinstance(node, TableDef | ExportDef))
+        tables = _unique(node for node in everything if isinstance(node, Asset))
         invariants = _unique(node for node in everything if isinstance(node, InvariantDef))
         for node in [*tables.values(), *invariants.values()]:
             _check_inputs(node, tables)
@@ -91,7 +92,7 @@ class Graph:
         own += [upstream for invariant in self.invariants_of(name) for upstream in invariant.upstream]
         return tuple(dict.fromkeys(own))
 
-    def get(self, name: str) -> TableDef | ExportDef:
+    def get(self, name: str) -> Asset:
         """The node called `name`; raises WiringError listing close names."""
         if name in self.nodes:
             return self.nodes[name]
@@ -118,7 +119,7 @@ class Graph:
                 wanted.add(name)
         return [name for name in self.nodes if name in wanted]
 
-    def __iter__(self) -> Iterator[TableDef | ExportDef]:
+    def __iter__(self) -> Iterator[Asset]:
         return iter(self.nodes.values())
 
 
@@ -134,7 +135,7 @@ def _unique(nodes: Iterable[N]) -> dict[str, N]:
     return {node.name: node for node in found.values()}
 
 
-def _check_inputs(node: Node, tables: dict[str, TableDef | ExportDef]) -> None:
+def _check_inputs(node: Node, tables: dict[str, Asset]) -> None:
     for name in node.upstream if not isinstance(node, InvariantDef) else node.inputs:
         upstream = tables.get(name)
         if not isinstance(upstream, TableDef):
@@ -163,8 +164,6 @@ def _imported(name: str) -> ModuleType:
     except SyntaxError as error:
         raise WiringError(f"SyntaxError: {error.msg}", where=f"{error.filename}:{error.lineno}") from error
     except Exception as error:  # whatever the code of a table raises is told by its place
-        from assay.contract.naming import wrong_argument
-
         place = name
         package = Path(str(sys.modules[name.partition(".")[0]].__file__)).parent
         for frame in traceback.extract_tb(error.__traceback__):

@@ -158,6 +158,10 @@ class ExportDef(Node):
     path: str
 
 
+Asset = TableDef | ExportDef
+"""What a run builds, by name; an invariant is a node as well, and is audited with one of these."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class InvariantDef(Node):
     """A statement that spans tables, audited before `table` (its first parameter) is published.

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from assay.compare.text import visible
 from assay.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ class CheckResult:
 
     Attributes:
         name: `schema`, `rows_valid`, `unique_key`, `reconciles`, a reference's, table rule's or invariant's name.
-        passed: whether it held.
         severity: "error" blocks publishing when not passed; "warn" reports.
         summary: one sentence with the numbers.
         failing: how many rows (or problems) contradict it.
@@ -46,7 +46,9 @@ class CheckResult:
         if self.passed or self.sample_sql is None:
             return ()
         rows = ({name: value for name, value in row.items() if value is not None} for row in self.sample[:limit])
-        return tuple("such as " + ", ".join(f"{name}={value}" for name, value in row.items()) for row in rows)
+        return tuple(
+            "such as " + ", ".join(f"{name}={visible(str(value))}" for name, value in row.items()) for row in rows
+        )
 
 
 @dataclass(frozen=True)

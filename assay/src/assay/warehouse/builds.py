@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assay.sql import quoted
 from assay.warehouse.parts import Parts
@@ -13,16 +13,32 @@ from assay.warehouse.parts import Parts
 if TYPE_CHECKING:
     import ibis
 
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.sources.base import Landed
     from assay.tables.nodes import InvariantDef, TableDef
     from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run
     from assay.warehouse.session import Session
-    from assay.warehouse.watermarks import Since
 
 REPLACED = "__replaced"
 """The temporary table of the published rows that an incremental build takes away: `row_id`, and their columns."""
+
+
+@dataclass(frozen=True)
+class Since:
+    """From where a build takes rows of its source and inputs.
+
+    Attributes:
+        watermark: the largest cursor published so far, as text.
+        start: SQL of the smallest cursor to take: the watermark less the lookback.
+        value: the same for Python: an aware or naive datetime, a date or a number.
+        content: the sum of the published rows' hashes, as it was written down; None where nobody did.
+    """
+
+    watermark: str
+    start: str
+    value: Any
+    content: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

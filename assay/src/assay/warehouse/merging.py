@@ -20,7 +20,7 @@ from assay.warehouse.session import Session, qualified
 from assay.words import rows_told
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.warehouse.staging import Staged
 
 GOING = "'updated', 'deleted'"

@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from assay.contract.contract import Contract
 from assay.sql import quoted
 from assay.tables.results import AuditFailed, CheckResult, Publication
 from assay.warehouse import merging, ops, preserved, shrinking, staging, verdicts, versions, watermarks
@@ -270,7 +271,6 @@ def _broken_before(session: Session, build: Build) -> Mapping[str, int]:
 
 def _preserved(session: Session, build: Build, staged: staging.Staged) -> Preserved | None:
     """What became of the input that the table preserves, over all partitions; None if it declares none."""
-    from assay.contract import Contract
 
     table = build.table
     if not table.preserves:

@@ -1,7 +1,8 @@
 """What the warehouse keeps of its past, and for how long; without this its books would grow for ever.
 
-Never removed: open rejects, for somebody has still to decide, and the last successful publication of a table, which plans
-and later builds read. Discarded rejects that are still being rejected are seen again by every build, so they stay, too.
+Never removed: the last successful publication of a table, which plans and later builds read. Open rejects, on which
+somebody has still to decide, stay longer than settled ones, but not for ever: they hold values of persons. What is still
+being rejected, open or discarded, is seen again by every build, so it stays.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import datetime as dtm
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assay.progress import notice
 from assay.sql import quoted
+from assay.words import rows_told
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,19 +21,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Retention:
-    """How long: `rejects` in days after they were last seen, `publications` of each table."""
+    """How long: settled `rejects` and `undecided` ones in days after they were last seen, `publications` of each table."""
 
     rejects: int
+    undecided: int
     publications: int
 
 
 def retire(connection: duckdb.DuckDBPyConnection, catalog: str, keep: Retention, now: dtm.datetime) -> None:
-    """Remove what is older, if anything is."""
+    """Remove what is older, if anything is; that rows nobody decided on are gone is said."""
     rejects, books = f"{quoted(catalog)}.quarantine.rejects", f"{quoted(catalog)}.ops.publications"
-    settled = f"FROM {rejects} WHERE status <> 'open' AND last_seen < $1"
-    before = [now - dtm.timedelta(days=keep.rejects)]
-    if connection.execute(f"SELECT 1 {settled} LIMIT 1", before).fetchone():
-        connection.execute(f"DELETE {settled}", before)
+    old = f"FROM {rejects} WHERE last_seen < if(status = 'open', $1, $2)"
+    before = [now - dtm.timedelta(days=days) for days in (keep.undecided, keep.rejects)]
+    found = connection.execute(
+        f"SELECT table_name, count_if(status = 'open') {old} GROUP BY ALL ORDER BY ALL", before
+    ).fetchall()
+    if found:
+        connection.execute(f"DELETE {old}", before)
+    for table, count in found:
+        if count:
+            told = f"{rows_told(count)} rejected, open and last seen more than {keep.undecided} days ago"
+            notice(
+                f"{table}: removed from the quarantine, as nobody decided on them: {told} (PIPELINE_KEEP_OPEN_REJECTS)"
+            )
     crowded = f"FROM {books} GROUP BY table_name HAVING count(*) > $1"
     if connection.execute(f"SELECT 1 {crowded} LIMIT 1", [keep.publications + keep.publications // 10]).fetchone():
         # Not at every run: only once a tenth more is there.

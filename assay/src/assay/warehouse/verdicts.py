@@ -6,17 +6,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import ibis
+import ibis.expr.operations as ops
+
 from assay.sql import quoted
 from assay.tables.results import CheckResult
 from assay.warehouse.quarantine.keep import cut
 from assay.warehouse.session import Session
 from assay.warehouse.staging import Staged
-from assay.words import rows_told
+from assay.words import plural, rows_told
 
 if TYPE_CHECKING:
-    import ibis
-
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.tables.nodes import InvariantDef, Reference, TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
@@ -110,7 +111,8 @@ def reconciles(
         good += f", {preserved.how}"
     if parts is not None:
         # What was built is what was compared; of the other partitions this says nothing.
-        good += f"; {parts.partitions.noun}s {parts.built or 'none'}: {rows_told(staged.published)}, {replaced.rows:,} before"
+        noun = plural(len(parts.keys), parts.partitions.noun)
+        good += f"; {noun} {parts.built or 'none'}: {rows_told(staged.published)}, {replaced.rows:,} before"
         if staged.waiting:
             good += f"; {rows_told(staged.waiting, 'wait')} for their {parts.partitions.noun} to be over"
     return CheckResult(
@@ -169,7 +171,6 @@ def reference(
     """Whether every non-null value of the columns exists in the referenced table.
 
     Args:
-        relation: the rows to judge.
         other: the table that must have them.
         target: what `relation` is called after publishing, for the SQL that a person runs.
     """
@@ -182,7 +183,7 @@ def reference(
         # As in SQL's own foreign keys a row without a value refers to nothing: told, for it is not judged.
         nullable = [name for name in declared.columns if contract.column(name).nullable]
         absent = " OR ".join(f"{quoted(name)} IS NULL" for name in nullable) or "false"
-        untold = int(session.connection.execute(f"SELECT count_if({absent}) FROM {relation}").fetchall()[0][0])
+        untold = session.number(f"SELECT count_if({absent}) FROM {relation}")
         said = f"; {rows_told(untold)} without a value not judged" if untold else ""
         return CheckResult(declared.name, True, declared.severity, f"every ({listed}) is in {declared.to}{said}")
     shown = contract.masked_rows(session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}")
@@ -222,7 +223,7 @@ def table_rules(
         ).fetchall()[0][0]
         held, said = bool(value), "holds" if value else "does not hold"
         if value is None:
-            count = int(session.connection.execute(f"SELECT count(*) FROM ({session.sql(rows)})").fetchall()[0][0])
+            count = session.number(f"SELECT count(*) FROM ({session.sql(rows)})")
             held = may_be_empty and count == 0
             said = "is not judged: there is no row" if held else f"cannot be told: it is NULL over {rows_told(count)}"
             said += "" if held else " (if that is right, say so in the rule: .fill_null(True))"
@@ -244,13 +245,13 @@ def invariant(
         hidden: columns of such rows that are masked in the sample.
     """
     sql = session.sql(contradicting)
-    count = int(session.connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
+    count = session.number(f"SELECT count(*) FROM ({sql})")
     first = declared.description.splitlines()[0] if declared.description else declared.name
     said = first if count == 0 else f"{rows_told(count, 'contradict')} it: {first}"
     shown, untold = contradicting, _untold(contradicting) if count == 0 else None
     if untold is not None:
         shown, sql = untold, session.sql(untold)
-        count = int(session.connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
+        count = session.number(f"SELECT count(*) FROM ({sql})")
         if count:
             said = f"cannot be told for {rows_told(count)}, whose comparison is NULL (decide with .fill_null): {first}"
     return CheckResult(
@@ -266,8 +267,6 @@ def invariant(
 
 def _untold(contradicting: ibis.Table) -> ibis.Table | None:
     """The rows for which the last filter of `contradicting` is neither true nor false; None where it has none."""
-    import ibis
-    import ibis.expr.operations as ops
 
     operation = contradicting.op()
     while isinstance(operation, ops.Project | ops.Sort):
@@ -281,7 +280,6 @@ def _untold(contradicting: ibis.Table) -> ibis.Table | None:
 
 def _never_null(value: Any) -> bool:
     """Whether an expression is seen to have a value in every row; a column may always be without."""
-    import ibis.expr.operations as ops
 
     if isinstance(value, ops.IsNull | ops.NotNull | ops.ExistsSubquery):
         return True

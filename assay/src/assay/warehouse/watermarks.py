@@ -7,37 +7,19 @@ killed leaves it where it was, and the next takes the same rows again.
 from __future__ import annotations
 
 import datetime as dtm
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assay.sql import literal, quoted
 from assay.tables.loads import CLOCKS
 from assay.warehouse import ops
+from assay.warehouse.builds import Build, Since
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.tables.nodes import TableDef
     from assay.tables.run import Run
-    from assay.warehouse.builds import Build
     from assay.warehouse.session import Session
-
-
-@dataclass(frozen=True)
-class Since:
-    """From where a build takes rows of its source and inputs.
-
-    Attributes:
-        watermark: the largest cursor published so far, as text.
-        start: SQL of the smallest cursor to take: the watermark less the lookback.
-        value: the same for Python: an aware or naive datetime, a date or a number.
-        content: the sum of the published rows' hashes, as it was written down; None where nobody did.
-    """
-
-    watermark: str
-    start: str
-    value: Any
-    content: int | None = None
 
 
 def since(session: Session, table: TableDef, contract: Contract, code_version: str, run: Run) -> Since | None:
