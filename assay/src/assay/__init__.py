@@ -19,6 +19,7 @@ _HOMES = {
     "invariant": "tables.declare",
     "Incremental": "tables.loads",
     "KeepFirst": "tables.nodes",
+    "Known": "tables.nodes",
     "Reference": "tables.nodes",
     "RejectBudget": "tables.nodes",
     "Run": "tables.run",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from assay.tables.declare import table as table
     from assay.tables.loads import Incremental as Incremental
     from assay.tables.nodes import KeepFirst as KeepFirst
+    from assay.tables.nodes import Known as Known
     from assay.tables.nodes import Reference as Reference
     from assay.tables.nodes import RejectBudget as RejectBudget
     from assay.tables.partitions import daily as daily

@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations` here: Dagster compares the annotation of `context` by identity.
 import time
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -9,12 +10,13 @@ from typing import Any
 
 import dagster as dg
 from dagster._check import CheckError
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
+from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
-from assay import progress
+from assay import notices, progress
 from assay.build import Progress, build_node, own_partitions
 from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
-from assay.orchestration.history import together
 from assay.orchestration.metadata import (
     PARTITION_ROWS,
     check_results,
@@ -30,18 +32,13 @@ from assay.tables.graph import Graph
 from assay.tables.nodes import Asset, TableDef
 from assay.tables.partitions import PartitionRange, Partitions
 from assay.tables.results import AuditFailed
+from assay.warehouse.ops import PartitionRecord
 
 PARTITION_TAG = "pipeline/partition"
 """What a run of a job is to build, as `--partition` has it; without it a job's run builds all of every table."""
 
 FULL_TAG = "pipeline/full"
 """Of a run whose incremental tables take all rows, whatever their watermarks: `true`, as `--full` has it."""
-
-TOGETHER = 500
-"""So many events are written in one transaction, which takes a second or so."""
-
-MANY = 100
-"""Dagster looks at all keys of a run for each key it is told something about; for more keys than this it is not told."""
 
 SOURCE_RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 """A source that does not answer may be back in a moment; a missing file or a failed audit will fail again.
@@ -131,10 +128,10 @@ def _materialize(
     warehouse: WarehouseResource = context.resources.warehouse
     progress.emit(Progress("start", node))
     try:
-        with told(node), progress.reading(context.log.warning):
-            run = warehouse.run(
-                context.run.run_id, _asked(context.run.tags, partitions), full=_is_full(context.run.tags)
-            )
+        with told(node), notices.reading(context.log.warning):
+            tags = context.run.tags
+            run = warehouse.run(context.run.run_id, _asked(tags, partitions), full=_is_full(tags))
+            before = warehouse.session().partitions(node.name) if partitions is not None else {}
             publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())
     except AuditFailed as error:
         progress.emit(Progress("failed", node, error.publication, error))
@@ -154,14 +151,14 @@ def _materialize(
     progress.emit(Progress("done", node, publication))
     metadata = publication_metadata(node, publication)
     if isinstance(node, TableDef) and partitions is not None:
-        own = own_partitions(node, run)
-        metadata = _report_partitions(context, node, partitions, own or partitions.whole(run.now), metadata)
-    with together(context.instance):  # a backfill's keys are written before the generator goes on
-        yield dg.MaterializeResult(
-            metadata=metadata,
-            data_version=dg.DataVersion(publication.data_version),
-            check_results=list(check_results(node, publication.checks)),
-        )
+        built = own_partitions(node, run) or partitions.whole(run.now)
+        keys = partitions.keys(built) if built is not None else []
+        metadata = _report_partitions(context, node, keys, None if run.partition else before, metadata)
+    yield dg.MaterializeResult(
+        metadata=metadata,
+        data_version=dg.DataVersion(publication.data_version),
+        check_results=list(check_results(node, publication.checks)),
+    )
 
 
 def _asked(tags: Mapping[str, str], partitions: Partitions | None) -> PartitionRange | None:
@@ -191,37 +188,46 @@ def _is_full(tags: Mapping[str, str]) -> bool:
 def _report_partitions(
     context: dg.AssetExecutionContext,
     table: TableDef,
-    partitions: Partitions,
-    built: PartitionRange | None,
+    keys: Sequence[str],
+    before: Mapping[str, PartitionRecord] | None,
     metadata: dict[str, Any],
 ) -> dict[str, Any]:
     """Tell Dagster which partitions were built, with their rows; returns the metadata of the materialization itself.
 
     In a backfill Dagster materializes each key with that same metadata: the schema, profile and lineage of the whole
-    build stand at the last one alone. A job reports its keys here; building a whole table those that Dagster does
-    not know of yet, as ten years of days with each run would be 3,650 events for each table.
+    build stand at the last one alone. A job reports its keys here; building a whole table those that are new or hold
+    something else, as ten years of days with each run would be 3,650 events for each table.
+
+    Args:
+        before: what the books said of the table's partitions, if all of them were built.
     """
-    if built is None:
-        return metadata
-    session = context.resources.warehouse.session()
-    keys = partitions.keys(built)
-    counted = session.connection.execute(
-        f"SELECT {partitions.key_sql()}, count(*) FROM {session.relation(table)} WHERE {partitions.within(built)} GROUP BY 1"
-    ).fetchall()
-    rows = {key: {PARTITION_ROWS: 0} for key in keys} | {key: {PARTITION_ROWS: count} for key, count in counted}
+    records = context.resources.warehouse.session().partitions(table.name)
+    rows = {key: {PARTITION_ROWS: records[key].rows} for key in keys}
+    step, asset = context.get_step_execution_context(), dg.AssetKey(table.name)
     if context.assets_def.partitions_def is None:
-        if PARTITION_ROWS not in metadata:
-            keys = sorted(set(keys) - context.instance.get_materialized_partitions(dg.AssetKey(table.name)))
-        for some in (keys[i : i + TOGETHER] for i in range(0, len(keys), TOGETHER)):
-            with together(context.instance):
-                for key in some:
-                    context.log_event(dg.AssetMaterialization(table.name, partition=key, metadata=rows[key]))
+        if before is not None:
+            known = context.instance.get_materialized_partitions(asset)
+            same = {
+                key
+                for key in known & before.keys() & rows.keys()
+                if records[key].data_version == before[key].data_version
+            }
+            rows = {key: told for key, told in rows.items() if key not in same}
+        batch = uuid.uuid4().hex
+        for number, (key, told) in enumerate(rows.items(), start=1):
+            # What `context.log_event` does, which writes each event on its own.
+            event = dg.AssetMaterialization(asset, partition=key, metadata=told)
+            DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, number == len(rows)))
         return metadata
-    if len(keys) == 1:
-        return metadata
-    for key in keys[:-1] if len(keys) <= MANY else []:
-        context.add_asset_metadata(rows[key], partition_key=key)
-    context.add_asset_metadata({**metadata, **rows[keys[-1]]}, partition_key=keys[-1])
+    if len(rows) < 2:
+        return {**metadata, **(rows[keys[0]] if keys else {})}
+    # What `context.add_asset_metadata` does, which looks at all keys of the run for each of them.
+    rows[keys[-1]] = {**metadata, **rows[keys[-1]]}
+    of_keys: dict[Any, Any] = {
+        AssetMetadataHandle(asset_key=asset, partition_key=key): told for key, told in rows.items()
+    }
+    known_so_far = step._metadata_accumulator.per_output_metadata
+    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata={**known_so_far, **of_keys})
     return {name: metadata[name] for name in ("action", "code_version")}
 
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from assay import notices
 from assay.contract.contract import Contract
 from assay.sql import quoted
 from assay.tables.results import AuditFailed, CheckResult, Publication
@@ -95,7 +96,7 @@ def _audited(
     """The transaction that publishes, or that records why not."""
     table, contract, relation = build.table, build.contract, staged.relation
     staging.strip(session, contract, staged)
-    checks = (schema_check, *_audit(session, build, staged, merged))
+    checks = verdicts.acknowledged(table, (schema_check, *_audit(session, build, staged, merged)))
     outcome = _outcome(build, staged, checks)
     if merged is not None:
         outcome = dataclasses.replace(outcome, changes=merged.changes if build.since is not None else {})
@@ -115,6 +116,7 @@ def _audited(
     if session.keeps_books:
         if build.parts is not None:
             versions.book(session, contract, build.parts, build)
+        notices.phase(f"{staged.published:,} rows, profiling them")
         profile = merging.profiled(session, build, before, relation) if before is not None else None
         if profile is None:
             rows = staged.published if action == "replace" else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import ibis.expr.operations as ops
 
+from assay import notices
 from assay.contract.uniqueness import find_suspects
 from assay.sql import literal, quoted
 from assay.warehouse.quarantine import keep as quarantine
@@ -128,6 +129,7 @@ def stage(
     The columns are the contract's, in its order. Further ones, which a contract that is not strict allows, are
     left out: nobody described, classified or audited them.
     """
+    notices.phase("computing rows")
     names = [column.name for column in contract.columns]
     wanted = [*names, *(name for name in beside(table) if name in expression.columns and name not in names)]
     if wanted != list(expression.columns):
@@ -178,6 +180,7 @@ def split(
         existing: SQL of the published rows that stay; None if there are none.
         parts: what is built of a partitioned table.
     """
+    notices.phase(f"{staged.staged:,} rows, looking for broken ones")
     relation = staged.relation
     if parts is not None:
         staged.waiting = session.number(f"DELETE FROM {relation} WHERE {parts.waiting}")
@@ -215,6 +218,7 @@ def split(
 
 def strip(session: Session, contract: Contract, staged: Staged) -> None:
     """Leave the staging table with the contract's columns alone; nothing is copied."""
+    notices.phase(f"{staged.published:,} rows, checking them")
     for column in (*contract.mask_columns, *staged.extras):
         session.connection.execute(f"ALTER TABLE {staged.relation} DROP COLUMN {quoted(column)}")
 
