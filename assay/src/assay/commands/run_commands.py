@@ -124,8 +124,9 @@ class ProgressPrinter:
         rejected = f"  {found.rejected:,} rejected" if found.rejected else ""
         first, *others = (found.partition or "").split(",")
         built = f"  only {first}{f' and {len(others)} more' if others else ''}" if first else ""
-        loaded = ", ".join(f"{rows:,} {what}" for what, rows in found.changes.items() if rows)
-        built += f"  {loaded}" if loaded else ""
+        if found.changes:
+            loaded = [f"{rows:,} {what}" for what, rows in found.changes.items() if rows and what != "unchanged"]
+            built += f"  {', '.join(loaded) or 'nothing new'}"
         self.screen.say(f"{place}  {name:<{self.width}}  {counted} {found.seconds:7.1f} s{rejected}{built}")
 
 
