@@ -77,6 +77,13 @@ def test_a_rule_stands_with_the_cases_that_break_it(shop: Project, written: Path
     assert "no case breaks it" in unbroken[1]
 
 
+def test_tables_are_counted_and_what_warned_did_not_fail(written: Path) -> None:
+    html = written.read_text()
+    assert "3 tables and 1 file made from them." in html
+    assert html.count('<span class="changed-text">warned</span>') == 1
+    assert '<span class="failed">failed' not in html
+
+
 def test_no_value_of_a_row_is_on_the_page(written: Path) -> None:
     html = written.read_text()
     assert [line for line in ORDERS.splitlines()[1:] if line.split(",")[1] in html] == []

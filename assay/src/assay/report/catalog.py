@@ -20,7 +20,7 @@ from assay.golden.coverage import GOLDEN, Coverage, Demand, demands
 from assay.plan.published import read_books
 from assay.report.expressions import Expression, expressions
 from assay.sql import quoted
-from assay.tables.audited import FIXED, blocks, check_names, describe
+from assay.tables.audited import FIXED, check_names, describe
 from assay.tables.code_version import code_version, source_location
 from assay.tables.nodes import Asset, ExportDef, InvariantDef, TableDef
 from assay.warehouse.connection import reading
@@ -54,7 +54,6 @@ class Statement:
 
     name: str
     says: str
-    blocks: bool = True
     shown: Demand | None = None
     passed: bool | None = None
 
@@ -222,7 +221,7 @@ def _checks(
         elif name == "reconciles" and table.preserves:
             says = f"No row of {table.preserves} is lost or multiplied on the way."
         shown = found.get(name) or (found.get(REPEAT) if name == "unique_key" else None)
-        yield Statement(name, says, blocks(name, table, graph), shown, last.passed.get(name) if last else None)
+        yield Statement(name, says, shown, last.passed.get(name) if last else None)
 
 
 def _declared(node: TableDef | ExportDef) -> Iterator[tuple[str, str]]:
