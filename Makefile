@@ -34,7 +34,7 @@ TO ?=
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: run test dev check lint format types layers coverage golden docs site bench lock install fork upgrade clean clean-all help
+.PHONY: run open test dev check lint format types layers coverage golden docs site bench lock install fork upgrade clean clean-all help
 
 run: $(READY) ## Install, and run the whole pipeline on the real example data
 	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY)
@@ -52,6 +52,9 @@ dev: $(READY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history 
 	@cd "$(HISTORY)" && DAGSTER_HOME="$(HISTORY)" "$(if $(filter /%,$(PYTHON)),,$(if $(findstring /,$(PYTHON)),$(CURDIR)/))$(PYTHON)" \
 	    -W 'ignore:Function `dev_command` is superseded' \
 	    -m dagster dev --workspace "$(CURDIR)/workspace.yaml" --port $(PORT) --log-level warning
+
+open: $(READY) ## What the last run made for readers, in the browser
+	@"$(PYTHON)" -m $(PACKAGE) open $(ARGS)
 
 check: MARKED := # template;
 check: lint types layers test ## Lint, types, import layers, all tests: what CI runs

@@ -18,6 +18,7 @@ _HOMES = {
     "export": "tables.declare",
     "invariant": "tables.declare",
     "KeepFirst": "tables.nodes",
+    "Known": "tables.nodes",
     "Reference": "tables.nodes",
     "RejectBudget": "tables.nodes",
     "Run": "tables.run",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from assay.tables.declare import invariant as invariant
     from assay.tables.declare import table as table
     from assay.tables.nodes import KeepFirst as KeepFirst
+    from assay.tables.nodes import Known as Known
     from assay.tables.nodes import Reference as Reference
     from assay.tables.nodes import RejectBudget as RejectBudget
     from assay.tables.partitions import daily as daily

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import duckdb
 import ibis.expr.types as ir
 
+from assay import notices
 from assay.contract.contract import Contract
 from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
 from assay.mishaps import told
@@ -117,7 +118,7 @@ def build_node(node: Asset, graph: Graph, session: Session, run: Run, sources: S
     """
     started = time.perf_counter()
     try:
-        with told(node):
+        with told(node), notices.watched(session.connection):
             publication = (
                 _build_table(node, graph, session, run, sources, started)
                 if isinstance(node, TableDef)
@@ -144,6 +145,7 @@ def _build_table(
             folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
             folder.mkdir()
             stack.enter_context(session.temporary_tables())
+            notices.phase("reading the source")
             offsets = session.offsets(table) if table.appends else {}
             landing = _landing(table, contract.duckdb_columns, session.connection, sources, folder, offsets)
             landed = table.source.land(landing)
@@ -234,7 +236,8 @@ def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int]
     """
     assert table.source is not None
     if not isinstance(table.source, Rows):
-        return table.source.fingerprint(sources.resolve(table.source.location), sources.transport)
+        known = {"settings": sources.settings} if hasattr(table.source, "auth") else {}
+        return table.source.fingerprint(sources.resolve(table.source.location), sources.transport, **known)
     # What a function yields is known once it has yielded.
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as connection:
         connection.execute("SET TimeZone = 'UTC'")

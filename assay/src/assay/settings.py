@@ -20,6 +20,7 @@ class BaseSettings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
     prefix: ClassVar[str] = "PIPELINE_"
     default_locations: ClassVar[Mapping[str, str]] = {}
+    _given: frozenset[str] = pydantic.PrivateAttr(frozenset())
 
     env: Literal["dev", "prod", "dry_run"] = pydantic.Field(
         "dev", description="Which environment runs: dev, prod, or dry_run (nothing real is written)."
@@ -80,6 +81,11 @@ class BaseSettings(pydantic.BaseModel):
         default_factory=dict,
         description="Locations by name, each set by PIPELINE_SOURCE_<LOCATION>; ./ and ../ count from the project.",
     )
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The variables that were set; the others have their defaults."""
+        return self._given
 
     @property
     def locations(self) -> dict[str, str]:
@@ -150,6 +156,7 @@ class BaseSettings(pydantic.BaseModel):
             name: str(root / address) if address.startswith(("./", "../")) else address
             for name, address in settings.locations.items()
         }
+        settings._given = frozenset(known) & frozenset(environ)
         return settings.model_copy(update={**absolute, "sources": locations})
 
 

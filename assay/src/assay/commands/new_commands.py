@@ -32,7 +32,7 @@ def new_table(
 
     \b
     pipeline new-table basket_sizes --stage transform --from transactions \\
-        --expression 'transactions.group_by("basket_id").agg(products=_.product_id.nunique())'
+        --expression 'transactions.group_by("basket_id").agg(lines=_.count())'
     """
     from assay.scaffold import start
 
@@ -56,7 +56,8 @@ def new_source(project: Project, /, name: str, **given: Any) -> None:
     No row of the sample is kept; the golden case gets made-up ones from you.
 
     \b
-    pipeline new-source raw_orders --kind csv --location shop_files --path orders.csv --sample orders.csv
+    pipeline new-source raw_orders --kind csv --location shop_files \\
+        --path orders.csv --sample orders.csv
     """
     from assay.scaffold import start
 

@@ -13,7 +13,7 @@ from dagster._check import CheckError
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
-from assay import progress
+from assay import notices, progress
 from assay.build import Progress, build_node, own_partitions
 from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
@@ -125,7 +125,7 @@ def _materialize(
     warehouse: WarehouseResource = context.resources.warehouse
     progress.emit(Progress("start", node))
     try:
-        with told(node), progress.reading(context.log.warning):
+        with told(node), notices.reading(context.log.warning):
             run = warehouse.run(context.run.run_id, _asked(context.run.tags, partitions))
             before = warehouse.session().partitions(node.name) if partitions is not None else {}
             publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())

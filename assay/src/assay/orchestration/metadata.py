@@ -105,7 +105,8 @@ def check_results(node: Asset, checks: Iterable[CheckResult]) -> Iterator[dg.Ass
         yield dg.AssetCheckResult(
             asset_key=dg.AssetKey(node.name),
             check_name=check.name,
-            passed=check.passed,
+            # Dagster knows no third state, and what is yellow every day is overlooked: what is known is said, in words.
+            passed=check.passed or check.known is not None,
             severity=dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN,
             description=harmless(check.summary),
             metadata=_evidence(check),
@@ -114,6 +115,8 @@ def check_results(node: Asset, checks: Iterable[CheckResult]) -> Iterator[dg.Ass
 
 def _evidence(check: CheckResult) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": harmless(check.summary), "failing": check.failing}
+    if check.known:
+        found["known"] = check.known
     if check.reasons:
         found["reasons"] = text_table([{"reason": code, "rows": count} for code, count in check.reasons.items()])
     if check.sample:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assay.compare.model import Difference
+from assay.tables.results import Verdict
 from assay.words import plural
 
 VERSION = 1
@@ -49,8 +50,8 @@ class CheckShift:
 
     name: str
     severity: Literal["error", "warn"]
-    before: Literal["passed", "failed", "new"]
-    after: Literal["passed", "failed"]
+    before: Verdict | Literal["new"]
+    after: Verdict
     summary: str
     rows: tuple[str, ...] = ()
 

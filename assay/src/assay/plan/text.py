@@ -24,7 +24,7 @@ def render(plan: Plan, style: Style = plain) -> str:
         if node.action != "none" and (node.changes or not node.built):
             lines += ["", *_node(node, style)]
     lines += ["", *_rest(plan, style)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _head(plan: Plan) -> Iterator[str]:

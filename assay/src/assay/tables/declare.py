@@ -22,6 +22,7 @@ from assay.tables.nodes import (
     ExportDef,
     InvariantDef,
     KeepFirst,
+    Known,
     Model,
     Reference,
     RejectBudget,
@@ -52,6 +53,7 @@ def table(
     max_rejects: RejectBudget | None = None,
     keep: KeepFirst | None = None,
     references: tuple[Reference, ...] | list[Reference] = (),
+    known: tuple[Known, ...] | list[Known] = (),
     engine: Literal["ibis", "python"] = "ibis",
     may_be_empty: bool = False,
     may_shrink: float | None = None,
@@ -71,6 +73,8 @@ def table(
         max_rejects: how many broken rows may be set aside before nothing is published; default none.
         keep: which of the rows repeating the unique key stays; without it a repeat fails the audit.
         references: foreign keys.
+        known: warnings of its checks that are facts of the data, each with a reason and up to how many rows: they are no
+            news.
         engine: "ibis" for a lazy expression, "python" for a function that computes rows (a model).
         may_be_empty: whether no rows at all, of the table or of a partition, may replace published ones; else that
             fails the audit.
@@ -122,6 +126,7 @@ def table(
             max_rejects=max_rejects or RejectBudget(),
             keep=keep,
             references=tuple(references),
+            known=tuple(known),
             engine=engine,
             may_be_empty=may_be_empty,
             may_shrink=may_shrink if may_shrink is not None else 1.0 if may_be_empty else MAY_SHRINK,

@@ -59,6 +59,20 @@ def _problems(
     for name, count in names.items():
         if count > 1:
             yield f"two of its checks are named '{name}'", "Rename one of them."
+    yield from _known_problems(table, invariants)
+
+
+def _known_problems(table: TableDef, invariants: Iterable[InvariantDef]) -> Iterator[tuple[str, str]]:
+    may_warn = ["rows_valid", *(each.name for each in table.references if each.severity == "warn")]
+    may_warn += [each.name for each in invariants if each.severity == "warn"]
+    for name, count in Counter(known.check for known in table.known).items():
+        if name not in may_warn:
+            yield (
+                f"known= names '{name}', which is none of its checks that only warn",
+                f"They are: {', '.join(may_warn)}.",
+            )
+        elif count > 1:
+            yield f"known= names '{name}' twice", "Leave one of them."
 
 
 def _partition_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:

@@ -78,6 +78,25 @@ class KeepFirst:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of a check that only warns: up to `rows` rows contradict it, and why; one row more is news.
+
+    `check` is the check's name: `rows_valid` (rejected rows inside the budget), a reference's, or an invariant's.
+    """
+
+    check: str
+    rows: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or not self.reason.strip():
+            raise WiringError(f"{self!r} says nothing", fix="Give rows of 1 or more, and the reason as a sentence.")
+
+    def __str__(self) -> str:
+        return f"known up to {rows_told(self.rows)}: {self.reason.rstrip('.')}"
+
+
+@dataclass(frozen=True)
 class Reference:
     """A foreign key: non-null `columns` must exist among `to_columns` (default: the same names) of table `to`."""
 
@@ -133,6 +152,7 @@ class TableDef(Node):
     keep: KeepFirst | None = None
     references: tuple[Reference, ...] = ()
     engine: Literal["ibis", "python"] = "ibis"
+    known: tuple[Known, ...] = ()
     may_be_empty: bool = False
     may_shrink: float = MAY_SHRINK
 

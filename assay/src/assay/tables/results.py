@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from assay.contract.profile import ColumnProfile
 
 
+Verdict = Literal["passed", "known", "failed"]
+VERDICTS: tuple[Verdict, ...] = ("passed", "known", "failed")
+"""From good to bad."""
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """One check of one table, evaluated before publishing.
@@ -23,6 +28,8 @@ class CheckResult:
         severity: "error" blocks publishing when not passed; "warn" reports.
         summary: one sentence with the numbers.
         failing: how many rows (or problems) contradict it.
+        known: why it does not hold, where the table declares that as known up to more rows than these; else None.
+        untold: whether it could not be judged, so that `failing` rows are neither good nor bad.
         reasons: failing rows per reason code, for `rows_valid`.
         sample: up to ten offending rows, personal and secret values masked.
         sample_sql: the SQL that finds all offending rows, if there is one.
@@ -33,6 +40,8 @@ class CheckResult:
     severity: Literal["error", "warn"]
     summary: str
     failing: int = 0
+    known: str | None = None
+    untold: bool = False
     reasons: Mapping[str, int] = field(default_factory=dict)
     sample: tuple[Mapping[str, Any], ...] = ()
     sample_sql: str | None = None
@@ -40,6 +49,16 @@ class CheckResult:
     @property
     def blocks(self) -> bool:
         return not self.passed and self.severity == "error"
+
+    @property
+    def warns(self) -> bool:
+        """Whether it did not hold, is published all the same, and is news."""
+        return not self.passed and self.severity == "warn" and self.known is None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it held, did not, or did not as it is known."""
+        return "passed" if self.passed else "failed" if self.known is None else "known"
 
     def such_as(self, limit: int = 3) -> tuple[str, ...]:
         """Some offending rows as `such as column=value, column=value`; none where the check is not about rows."""
@@ -97,7 +116,8 @@ def joined(publications: Sequence[Publication]) -> Publication:
     checks: dict[str, CheckResult] = {}
     for check in (check for each in publications for check in each.checks):
         # The verdict of all is the worst of them.
-        if checks.get(check.name) is None or checks[check.name].passed:
+        before = checks.get(check.name)
+        if before is None or VERDICTS.index(before.verdict) < VERDICTS.index(check.verdict):
             checks[check.name] = check
     return dataclasses.replace(
         last,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from assay import progress
+from assay import notices
 from assay.errors import WarehouseError, WarehouseLocked, on_disk
 from assay.warehouse.failures import first_line, raise_interrupt
 
@@ -77,6 +77,8 @@ def connect(
         try:
             # Dates of instants follow the session's zone: without this a laptop and a server disagree.
             connection.execute(f"SET TimeZone = '{options.time_zone}'")
+            # How far a query is can be asked for only if it is counted; it is told by the command line alone.
+            connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
         except BaseException:
             connection.close()
             raise
@@ -142,7 +144,7 @@ class Patience:
             )
         if waited >= self._tell:
             # Told soon, and then ever more seldom: a log of an hour's waiting has a dozen lines.
-            progress.notice(f"waiting: {self.database}: {who}; waiting for up to {self.lock_timeout:g} s")
+            notices.notice(f"waiting: {self.database}: {who}; waiting for up to {self.lock_timeout:g} s")
             self._tell *= 2
         time.sleep(min(self._pause, self.lock_timeout - waited))
         self._pause = min(self._pause * 1.5, 0.5)

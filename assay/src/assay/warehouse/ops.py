@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import WarehouseError
 from assay.sources.base import Offset
 from assay.sql import quoted
-from assay.tables.results import Publication
+from assay.tables.results import Publication, Verdict
 
 if TYPE_CHECKING:
     import duckdb
@@ -74,9 +74,12 @@ class Record:
     published_at: dtm.datetime
 
     @property
-    def passed(self) -> dict[str, bool]:
-        """Check -> whether it held."""
-        return {check["name"]: bool(check["passed"]) for check in self.checks}
+    def verdicts(self) -> dict[str, Verdict]:
+        """Check -> whether it held, or did not as it was known then."""
+        return {
+            check["name"]: "passed" if check["passed"] else "known" if check.get("known") else "failed"
+            for check in self.checks
+        }
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:

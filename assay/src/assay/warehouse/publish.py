@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from assay import notices
 from assay.contract.contract import Contract
 from assay.sql import quoted
 from assay.tables.results import AuditFailed, CheckResult, Publication
@@ -138,7 +139,7 @@ def _audited(session: Session, build: Build, staged: staging.Staged, schema_chec
     """The transaction that publishes, or that records why not."""
     table, contract, relation = build.table, build.contract, staged.relation
     staging.strip(session, contract, staged)
-    checks = (schema_check, *_audit(session, build, staged))
+    checks = verdicts.acknowledged(table, (schema_check, *_audit(session, build, staged)))
     outcome = _outcome(build, staged, checks)
     if outcome.failed:
         outcome = _refuse(session, build, staged, _failed(session, build, outcome))
@@ -153,6 +154,7 @@ def _audited(session: Session, build: Build, staged: staging.Staged, schema_chec
         if build.parts is not None:
             versions.book(session, contract, build.parts, build)
         rows = staged.published if action == "replace" else None
+        notices.phase(f"{staged.published:,} rows, profiling them")
         profile = contract.profile(session.connection, session.relation(table), rows=rows)
         outcome = dataclasses.replace(
             outcome, rows=profile.rows, data_version=profile.content_hash, profile=profile.columns

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from assay import notices
 from assay.contract.uniqueness import find_suspects
 from assay.sql import literal, quoted
 from assay.warehouse.quarantine import keep as quarantine
@@ -116,6 +117,7 @@ def stage(
     The columns are the contract's, in its order. Further ones, which a contract that is not strict allows, are
     left out: nobody described, classified or audited them.
     """
+    notices.phase("computing rows")
     names = [column.name for column in contract.columns]
     wanted = [*names, *(name for name in SOURCE_COLUMNS if name in expression.columns and name not in names)]
     if wanted != list(expression.columns):
@@ -160,6 +162,7 @@ def split(
         existing: SQL of the published rows that stay; None if there are none.
         parts: what is built of a partitioned table.
     """
+    notices.phase(f"{staged.staged:,} rows, looking for broken ones")
     relation = staged.relation
     if parts is not None:
         staged.waiting = session.number(f"DELETE FROM {relation} WHERE {parts.waiting}")
@@ -192,6 +195,7 @@ def split(
 
 def strip(session: Session, contract: Contract, staged: Staged) -> None:
     """Leave the staging table with the contract's columns alone; nothing is copied."""
+    notices.phase(f"{staged.published:,} rows, checking them")
     for column in (*contract.mask_columns, *staged.extras):
         session.connection.execute(f"ALTER TABLE {staged.relation} DROP COLUMN {quoted(column)}")
 

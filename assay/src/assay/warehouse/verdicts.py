@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,27 @@ from assay.words import plural, rows_told
 
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
-    from assay.tables.nodes import InvariantDef, Reference, TableDef
+    from assay.tables.nodes import InvariantDef, Known, Reference, TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
     from assay.warehouse.shrinking import Replaced
 
 SAMPLE = 10
 """How many offending rows a check shows."""
+
+
+def acknowledged(table: TableDef, checks: Iterable[CheckResult]) -> tuple[CheckResult, ...]:
+    """The checks, in which warnings that the table declares as known are told apart from news."""
+    known = {each.check: each for each in table.known}
+    return tuple(_acknowledged(check, known[check.name]) if check.name in known else check for check in checks)
+
+
+def _acknowledged(check: CheckResult, known: Known) -> CheckResult:
+    if not check.warns or check.untold:
+        return check
+    if check.failing > known.rows:
+        return dataclasses.replace(check, summary=f"{check.summary}; more than is {known}")
+    return dataclasses.replace(check, summary=f"{check.summary}; {known}", known=known.reason)
 
 
 def schema(table: TableDef, problems: Iterable[object]) -> CheckResult:
@@ -66,7 +81,7 @@ def rows_valid(table: TableDef, staged: Staged, before: Mapping[str, int] | None
         passed=staged.rejected == 0 and not before,
         severity="warn" if tolerated else "error",
         summary=summary,
-        failing=staged.rejected,
+        failing=staged.rejected + sum((before or {}).values()),
         reasons=reasons,
         sample=tuple(staged.sample),
         sample_sql=(
@@ -182,11 +197,19 @@ def reference(
         declared.name,
         False,
         declared.severity,
-        f"{rows_told(rows, 'have')} {values:,} ({listed}) that {declared.to} does not have",
+        f"{rows_told(rows)}, {_values_told(declared.columns, values)}, {'has' if rows == 1 else 'have'} no match in "
+        f"{declared.to}",
         failing=rows,
         sample=_short(shown),
         sample_sql=f"SELECT DISTINCT {keys} {orphans_sql(target, declared, other)}",
     )
+
+
+def _values_told(columns: Collection[str], count: int) -> str:
+    """`1,668 household_ids`; of several columns `2 values of (campaign_id, coupon_upc)`."""
+    if len(columns) > 1:
+        return f"{count:,} {plural(count, 'value')} of ({', '.join(columns)})"
+    return f"{count:,} {plural(count, next(iter(columns)))}"
 
 
 def orphans_sql(relation: str, declared: Reference, other: str) -> str:
@@ -251,6 +274,7 @@ def invariant(
         declared.severity,
         said,
         failing=count,
+        untold=untold is not None and count > 0,
         sample=_sample(session, sql, hidden(shown)) if count else (),
         sample_sql=sql if count else None,
     )
