@@ -127,7 +127,7 @@ def missing_paths(document: Path, root: Path) -> Iterator[str]:
 
 
 def _is_path(span: str, root: Path) -> bool:
-    if not re.fullmatch(r"[\w.\-]+(/[\w.\-]*)*", span) or span.startswith(GENERATED):
+    if not re.fullmatch(r"[\w.\-]+(/[\w.\-]*)*", span) or span.startswith((*GENERATED, "./", "../")):
         return False
     first = span.split("/")[0]
     return "/" in span and ((root / first).exists() or bool(re.search(r"\.(py|md|yml|yaml|toml|html)$", span)))
