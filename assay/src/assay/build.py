@@ -29,8 +29,9 @@ from assay.tables.lineage import carried_columns, column_lineage
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
 from assay.warehouse import ops
+from assay.warehouse.build import Build
 from assay.warehouse.dry.scratch import scratch_folder
-from assay.warehouse.publish import Build, publish
+from assay.warehouse.publish import publish
 
 if TYPE_CHECKING:
     import duckdb
@@ -164,6 +165,7 @@ def _build_table(
                 run=run,
                 upstream=upstream,
                 invariants=graph.invariants_of(table.name),
+                metrics=graph.metrics_of(table.name),
                 partition=partition,
                 landed=landed,
                 code_version=code_version(table, *graph.invariants_of(table.name)),
