@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dtm
 import re
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from assay.project import Project
 from assay.report.catalog import Catalog, NodeFacts, catalog, source_text
 from assay.report.catalog_page import page
 from assay.sources import Csv, Parquet
+from assay.tables.fresh import Fresh
 from assay.tables.graph import Graph
 from assay.tables.run import Run
 from assay.testing.browser import assert_fits, assert_readable_aloud, chromium, needs_browser, silent_page
@@ -205,7 +207,7 @@ def größen_des_lagers(source: ibis.Table) -> Table[Odd]:
     return source
 
 
-@table(may_shrink=1)
+@table(may_shrink=1, fresh=Fresh.within(dtm.timedelta(hours=30)))
 def needs_rows(größen_des_lagers: Table[Odd]) -> Table[Odd]:
     """Looks at a row before it says what it is."""
     return größen_des_lagers.mutate(token=größen_des_lagers.execute().iloc[0, 1])
@@ -229,6 +231,7 @@ def test_a_function_that_needs_rows_is_not_guessed_at(odd: Project) -> None:
     assert found.computed == "What its columns come from cannot be told: its function needs rows to run."
     assert [each.origins for each in found.columns] == [(), ()]
     assert found.facts["may shrink by"] == "100%"
+    assert found.facts["must be"] == "built within 1 d 6 h"
 
 
 @needs_browser

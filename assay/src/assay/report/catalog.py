@@ -22,6 +22,7 @@ from assay.report.expressions import Expression, expressions
 from assay.sql import quoted
 from assay.tables.audited import FIXED, check_names, describe
 from assay.tables.code_version import code_version, source_location
+from assay.tables.fresh import span
 from assay.tables.nodes import Asset, ExportDef, InvariantDef, TableDef
 from assay.tables.results import Verdict
 from assay.warehouse.connection import reading
@@ -243,6 +244,9 @@ def _declared(node: TableDef | ExportDef) -> Iterator[tuple[str, str]]:
     yield "preserves", node.preserves or ""
     yield "may reject", str(node.max_rejects) if node.max_rejects.rows or node.max_rejects.ratio else ""
     yield "keeps first by", ", ".join(node.keep.order_by) if node.keep else ""
+    yield "must be", str(node.fresh or "")
+    if node.newest is not None:
+        yield "newest row", f"at most {span(node.newest[1])} old, by {node.newest[0]}"
     yield "may be empty", "yes" if node.may_be_empty else ""
     default = next(each.default for each in dataclasses.fields(TableDef) if each.name == "may_shrink")
     yield "may shrink by", f"{node.may_shrink:.0%}" if node.may_shrink != default else ""
