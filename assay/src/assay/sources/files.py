@@ -101,7 +101,7 @@ def _announced(manifest: Path, table: str) -> dict[Path, tuple[int | None, int |
     """By file: rows and bytes, None where the manifest does not say."""
     where = f"{table}: {manifest}"
     found: dict[Path, tuple[int | None, int | None]] = {}
-    with opened(manifest, table=table) as text:
+    with opened(manifest, where) as text:
         lines = csv.DictReader(text.stream.read(_MANIFEST).decode("utf-8", "replace").splitlines(), strict=True)
         if "file" not in (names := lines.fieldnames or ()) or not {"rows", "bytes"} & set(names):
             raise SourceError("is no manifest", where=where, fix="It has the columns file, and rows or bytes.")
