@@ -153,6 +153,8 @@ def _check(file: Path, table: str | None) -> None:
         raise SourceError("permission denied", where=where, fix="Let this user read the file.") from None
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}", where=where) from None
+    except ValueError as error:  # a NUL in its name
+        raise SourceError(f"is no path: {error}", where=where) from None
     if not first:
         raise SourceError("the file is empty", where=where, fix="Ask the source's owner for the whole file.")
 
