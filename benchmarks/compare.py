@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from assay.compare import compare as compare_rows
+from assay.compare.engine import compare as compare_rows
 from assay.warehouse.connection import Options as SessionOptions
 from benchmarks.measure import HEAD, Measured, Series, child, table
 from benchmarks.options import Options

@@ -199,7 +199,7 @@ def meet_broken_wiring(team: Team) -> None:
 def meet_late_lines(team: Team) -> None:
     team.late(900, DAYS[2])
     planned = team.pipeline("plan", "--out", "late.plan", code=2)
-    assert planned.count(f"changed days {DAYS[2]}\n") == 3
+    assert planned.count(f"changed day {DAYS[2]}\n") == 3
     assert f"load.sales_days  replaces {DAYS[2]}\n" in planned
     assert "the result is the plan" in team.pipeline("apply", "late.plan")
     assert team.lines_of(DAYS[2]) == (LINES + 1, LINES + 1)

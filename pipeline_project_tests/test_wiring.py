@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import dagster as dg
 import duckdb
+import pytest
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.scaffold.unsaid import problems
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
+from assay.testing.wiring import fits
 from pipeline_project.project import project
+
+
+@pytest.fixture(autouse=True)
+def _fits() -> None:
+    fits(project)
 
 
 def test_nothing_is_missing() -> None:

@@ -29,6 +29,7 @@ MOVED = {
 RENAMED = {
     "golden.dagster_job": "orchestration.golden_job",
     "golden.pytest_plugin": "testing.goldens",
+    "golden.run": "golden.runner",
     "plan.dagster_job": "orchestration.dry_run_job",
     "tables": "tables.declare",
     "warehouse.books": "warehouse.quarantine.find",

@@ -97,6 +97,38 @@ def test_no_file_is_long() -> None:
     assert not long, f"longer than {LINES} lines, so it hides two ideas: {sorted(long)}"
 
 
+LATE = {"apprise", "httpx", "stamina", "selectolax", "confluent_kafka", "obstore", "playwright", "rich"}
+"""What few need and is slow to load: imported where it is used."""
+DOORS = ("cli.py", "project.py", "commands/", "testing/")
+"""What is entered for a word of help as well as for a run: what lies behind is imported when it is gone through."""
+
+
+def late_imports(file: Path) -> list[str]:
+    """The modules that functions of a file import."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    found = [part for function in functions for part in ast.walk(function)]
+    names = [alias.name for part in found if isinstance(part, ast.Import) for alias in part.names]
+    return names + [part.module or "." for part in found if isinstance(part, ast.ImportFrom)]
+
+
+def test_imports_stand_at_the_top() -> None:
+    late = {
+        f"{file.relative_to(SOURCE)}: {name}"
+        for file in (SOURCE / "assay").rglob("*.py")
+        if not str(file.relative_to(SOURCE / "assay")).startswith(DOORS)
+        for name in late_imports(file)
+        if name.partition(".")[0] not in LATE
+    }
+    assert not late, f"imported late, and nobody waits for it: {sorted(late)}"
+
+
+def test_a_late_import_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("import os\ndef f():\n    def g():\n        from . import x\n    import json, ast\n")
+    assert sorted(set(late_imports(file))) == [".", "ast", "json"]
+
+
 HEAVY = ("dagster", "duckdb", "ibis", "pandas", "pandera", "pyarrow")
 
 
@@ -120,6 +152,22 @@ print("heavy:", [name for name in {HEAVY!r} if name in sys.modules])
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+def test_a_project_s_definitions_enter_by_one_door_and_tables_do_not_pay_for_it() -> None:
+    """`from assay import table` loads no Dagster; `assay.definitions` has all that a `definitions.py` is made of."""
+    code = f"""
+import sys
+import assay
+from assay import daily, public, Run
+assert not (heavy := {{*{HEAVY!r}}} & set(sys.modules)), heavy
+import assay.definitions as door
+assert all(callable(getattr(door, name)) for name in door.__all__)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    for file in (project / "definitions.py" for project in PROJECTS):
+        used = {name for name in imports("definitions", file, modules(SOURCE / "assay")) if name.startswith("assay")}
+        assert used == {"assay.definitions"}
 
 
 def test_the_modules_of_commands_import_nothing_heavy() -> None:

@@ -18,6 +18,7 @@ from tests.partitioned import QUIET, Chain
 
 DAYS = 'daily("ordered_on", start="2026-03-01", end="2026-03-05")'
 OPEN = 'daily("ordered_on", start="2026-03-01")'
+DAYS_OF_2026 = [(dtm.date(2026, 1, 1) + dtm.timedelta(days=number)).isoformat() for number in range(151)]
 TODAY = dtm.datetime.now(dtm.UTC).date()
 WEEK_AGO = TODAY - dtm.timedelta(days=7)
 RECENT = f'daily("ordered_on", start="{WEEK_AGO}")'
@@ -132,6 +133,48 @@ def test_a_backfill_is_one_run_that_builds_its_range(make: MakeChain, instance: 
     )
 
 
+def rows_told(instance: dg.DagsterInstance, table: str) -> list[tuple[str | None, object]]:
+    """Partition and rows of each materialization of `table`, oldest first."""
+    records = instance.fetch_materializations(dg.AssetKey(table), limit=999).records
+    found = [event.asset_materialization for event in reversed(records)]
+    return [
+        (each.partition, each.metadata["dagster/partition_row_count"].value if each.partition else None)
+        for each in found
+        if each is not None
+    ]
+
+
+def test_every_partition_of_a_range_has_rows_of_its_own(make: MakeChain, instance: dg.DagsterInstance) -> None:
+    """However many there are, and also where a job builds the range or all; a whole build tells what has changed."""
+    chain = make(['daily("ordered_on", start="2026-01-01", end="2026-05-31")'] * 2)
+    chain.rows("2026-03-01", "2026-03-01", "2026-03-03")
+    assert chain.job(instance).success
+    expected = [(key, {"2026-03-01": 2, "2026-03-03": 1}.get(key, 0)) for key in DAYS_OF_2026]
+    assert rows_told(instance, "t1") == [*expected, (None, None)]
+    newest = instance.get_latest_materialization_event(dg.AssetKey("t1"))
+    assert newest is not None
+    assert newest.asset_materialization is not None
+    assert newest.asset_materialization.metadata["dagster/row_count"].value == 3
+    assert "dagster/partition_row_count" not in newest.asset_materialization.metadata, "it is of no partition"
+
+    chain.rows("2026-03-01", "2026-03-01", "2026-03-03", "2026-03-03", "2026-03-04")
+    told = len(rows_told(instance, "t1"))
+    assert chain.job(instance).success
+    assert rows_told(instance, "t1")[told:] == [("2026-03-03", 2), ("2026-03-04", 1), (None, None)]
+
+    told = len(rows_told(instance, "t1"))
+    assert chain.job(instance, tags={PARTITION_TAG: "2026-03-01..2026-03-04"}).success
+    days = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04"]
+    assert rows_told(instance, "t1")[told:] == [*zip(days, [2, 0, 2, 1], strict=True), (None, None)]
+
+    told = len(rows_told(instance, "t1"))
+    tags = {"dagster/asset_partition_range_start": "2026-01-01", "dagster/asset_partition_range_end": "2026-05-31"}
+    everything = chain.definitions.resolve_implicit_global_asset_job_def()
+    assert everything.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=QUIET).success
+    rows = dict(rows_told(instance, "t1")[told:])
+    assert rows == {key: {"2026-03-01": 2, "2026-03-03": 2, "2026-03-04": 1}.get(key, 0) for key in DAYS_OF_2026}
+
+
 def test_a_backfill_of_each_unit(make: MakeChain, instance: dg.DagsterInstance) -> None:
     chain = make(DIFFERENT)
     assert chain.job(instance).success
@@ -168,6 +211,31 @@ def test_the_command_line_runs_and_applies_it(make: MakeChain) -> None:
     assert apply_plan(chain.project, read_plan(file), on_progress=lambda _: None).exit_code == 0
     assert chain.days("t2") == days(WEEK_AGO, 1, 2, 2, 3, 4)
     assert make_plan(chain.project).exit_code == 0
+
+
+def test_a_job_that_dagster_could_not_end_is_refused_before_it_begins(
+    make: MakeChain, instance: dg.DagsterInstance
+) -> None:
+    """A job over partitioned assets must come through `project_jobs`, unless only one of them is partitioned."""
+    chain = make([DAYS, DAYS, ""])
+    definitions = chain.root / chain.package / "definitions.py"
+    definitions.write_text(
+        definitions.read_text().replace(
+            "jobs=project_jobs(project)",
+            "jobs=[*project_jobs(project, dg.define_asset_job('right')), *("
+            "dg.define_asset_job(name, dg.AssetSelection.assets(*assets)) for name, assets in"
+            "{'wrong': ('t0', 't1'), 'also': ('t1',), 'single': ('t0', 't2')}.items())]",
+        )
+    )
+    for name in ("wrong", "also"):
+        done = chain.job(instance, name)
+        assert not done.success
+        told = str([entry.dagster_event for entry in instance.all_logs(done.run_id)])
+        assert "'t1' and 't0', which it reads, are partitioned" in told
+        assert f"project_jobs(project, {name})" in told
+    assert instance.get_latest_materialization_event(dg.AssetKey("t0")) is None, "nothing was built"
+    for name in ("right", "single"):
+        assert chain.job(instance, name).success
 
 
 def test_a_range_that_is_no_tables_is_refused_before_anything_runs(make: MakeChain) -> None:

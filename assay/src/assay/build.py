@@ -5,26 +5,36 @@ Golden runs and plans call `build`; a Dagster asset's body calls `build_node`: o
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import duckdb
+import ibis.expr.types as ir
+
+from assay import notices
+from assay.contract.contract import Contract
 from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
 from assay.mishaps import told
+from assay.sources.base import Landing
+from assay.sources.fetched import Rows
 from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_parts, code_version
 from assay.tables.lineage import carried_columns, column_lineage
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
 from assay.warehouse import ops
+from assay.warehouse.build import Build
 from assay.warehouse.dry.scratch import scratch_folder
-from assay.warehouse.publish import Build, publish
+from assay.warehouse.publish import publish
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    import duckdb
     import ibis
 
     from assay.sources.base import Landed, Sources
@@ -39,7 +49,7 @@ class Progress:
     """A node starts, is done, failed, or is skipped because an upstream failed."""
 
     kind: Literal["start", "done", "failed", "skipped"]
-    node: TableDef | ExportDef
+    node: Asset
     publication: Publication | None = None
     error: PipelineError | None = None
 
@@ -100,7 +110,7 @@ def build(
     return result
 
 
-def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: Run, sources: Sources) -> Publication:
+def build_node(node: Asset, graph: Graph, session: Session, run: Run, sources: Sources) -> Publication:
     """Build one node from what is published upstream.
 
     Raises:
@@ -109,7 +119,7 @@ def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: 
     """
     started = time.perf_counter()
     try:
-        with told(node):
+        with told(node), notices.watched(session.connection):
             publication = (
                 _build_table(node, graph, session, run, sources, started)
                 if isinstance(node, TableDef)
@@ -126,8 +136,6 @@ def build_node(node: TableDef | ExportDef, graph: Graph, session: Session, run: 
 def _build_table(
     table: TableDef, graph: Graph, session: Session, run: Run, sources: Sources, started: float
 ) -> Publication:
-    from assay.contract import Contract
-
     contract = Contract.of(table.model)
     upstream = {name: graph.tables[name] for name in graph.upstream_of(table.name)}
     inputs = {name: session.read(graph.tables[name]) for name in table.inputs}
@@ -138,7 +146,10 @@ def _build_table(
             folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
             folder.mkdir()
             stack.enter_context(session.temporary_tables())
-            landed = _land(table, contract.duckdb_columns, session, sources, folder)
+            notices.phase("reading the source")
+            offsets = session.offsets(table) if table.appends else {}
+            landing = _landing(table, contract.duckdb_columns, session.connection, sources, folder, offsets)
+            landed = table.source.land(landing)
             stack.enter_context(_blaming_the_source(landed))
             arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)
         if table.run_parameter:
@@ -154,6 +165,7 @@ def _build_table(
                 run=run,
                 upstream=upstream,
                 invariants=graph.invariants_of(table.name),
+                metrics=graph.metrics_of(table.name),
                 partition=partition,
                 landed=landed,
                 code_version=code_version(table, *graph.invariants_of(table.name)),
@@ -196,7 +208,6 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
             f"'{node.name}' returned {type(content).__name__}", where=str(node.file), fix="Return str or bytes."
         )
     path = session.write_file(node.path, data)
-    import hashlib
 
     publication = Publication(
         table=node.name,
@@ -219,27 +230,48 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
     return publication
 
 
-def _land(table: TableDef, columns: Mapping[str, str], session: Session, sources: Sources, folder: Path) -> Landed:
-    from assay.sources.base import Landing
+def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int]) -> str:
+    """The fingerprint that landing the table's source would report, without a warehouse; for plans.
 
+    Args:
+        offsets: as committed.
+    """
     assert table.source is not None
-    return table.source.land(
-        Landing(
-            table=table.name,
-            base=sources.resolve(table.source.location),
-            columns=table.source.columns or columns,
-            connection=session.connection,
-            scratch=folder,
-            offsets=session.offsets(table) if table.appends else {},
-            transport=sources.transport,
-        )
+    if not isinstance(table.source, Rows):
+        known = {"settings": sources.settings} if hasattr(table.source, "auth") else {}
+        return table.source.fingerprint(sources.resolve(table.source.location), sources.transport, **known)
+    # What a function yields is known once it has yielded.
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        columns = Contract.of(table.model).duckdb_columns
+        return table.source.land(_landing(table, columns, connection, sources, Path(folder), offsets)).fingerprint
+
+
+def _landing(
+    table: TableDef,
+    columns: Mapping[str, str],
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sources,
+    folder: Path,
+    offsets: Mapping[int, int],
+) -> Landing:
+    assert table.source is not None
+    return Landing(
+        table=table.name,
+        base=sources.resolve(table.source.location),
+        columns=table.source.columns or columns,
+        connection=connection,
+        scratch=folder,
+        offsets=offsets,
+        transport=sources.transport,
+        given=sources.given,
+        settings=sources.settings,
     )
 
 
 @contextmanager
 def _blaming_the_source(landed: Landed) -> Iterator[None]:
     """Where the engine fails while the source is still being read, and the source fails alone too, it is to blame."""
-    import duckdb
 
     try:
         yield
@@ -252,8 +284,6 @@ def _blaming_the_source(landed: Landed) -> Iterator[None]:
 
 
 def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractContextManager[ibis.Table]:
-    import ibis.expr.types as ir
-
     if isinstance(rows, ir.Table):
         return nullcontext(rows)
     if table.engine == "python":

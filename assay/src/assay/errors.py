@@ -7,7 +7,9 @@ a `PipelineError` keeps its traceback; while a table is built, `mishaps.py` turn
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from assay.words import harmless
 
@@ -39,11 +41,24 @@ class PipelineError(Exception):
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, most: int = 3, written: str = "{}") -> str:
     """What to do about an unknown name: the near ones, else those it is a part of, else `otherwise`."""
-    import difflib
-
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=most) or [other for other in names if name and name in other][:most]
+    near = near_names(name, names, most=most) or [other for other in names if name and name in other][:most]
     return f"Did you mean {' or '.join(map(written.format, near))}?" if near else otherwise
+
+
+def near_names(name: str, known: Iterable[str], *, most: int) -> list[str]:
+    """Those of `known` that may be meant by `name`, the nearest first; case makes no difference."""
+    folded = {other.lower(): other for other in known}
+    return [folded[near] for near in difflib.get_close_matches(name.lower(), folded, n=most)]
+
+
+@contextmanager
+def on_disk(error: type[PipelineError], what: str, *, where: str, fix: str | None = None) -> Iterator[None]:
+    """Raise `error`, with the system's reason behind `what`, where the block cannot read or write a file."""
+    try:
+        yield
+    except OSError as found:
+        raise error(f"{what}: {found.strerror}", where=where, fix=fix) from None
 
 
 class SettingsError(PipelineError):

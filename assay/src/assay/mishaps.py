@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from assay.errors import CodeError, PipelineError
 from assay.warehouse.failures import explained, first_line
 from assay.warehouse.masked_text import masked
@@ -71,7 +73,6 @@ def _code(node: Node, *files: str) -> str:
 
 def _about_sql(error: Exception) -> bool:
     """Whether the engine complains of the SQL itself, before it has seen a row."""
-    import duckdb
 
     return isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException)
 

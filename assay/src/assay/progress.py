@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from assay.words import harmless
 
 if TYPE_CHECKING:
     from assay.build import Progress
 
 _listeners: list[Callable[[Progress], None]] = []
-_readers: list[Callable[[str], None]] = []
 
 
 @contextmanager
@@ -30,22 +26,3 @@ def emit(progress: Progress) -> None:
     """Tell every listener."""
     for listener in _listeners:
         listener(progress)
-
-
-@contextmanager
-def reading(reader: Callable[[str], None]) -> Iterator[None]:
-    """Call `reader` with every notice as well, for the time of the block."""
-    _readers.append(reader)
-    try:
-        yield
-    finally:
-        _readers.remove(reader)
-
-
-def notice(text: str) -> None:
-    """Say a line while something goes on, such as what is waited for: on standard error, and to every reader."""
-    text = harmless(text)
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
-    for reader in _readers:
-        reader(text)

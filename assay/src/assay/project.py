@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
-from assay.tables.graph import Graph
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from assay.tables.fresh import Fresh
+    from assay.tables.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Project:
         root: the folder with `pyproject.toml` and `golden/`.
         settings: reads the environment; raises SettingsError.
         sources: opens the sources for a run.
+        fresh: by when every table and export must be built anew that does not say it itself; None for no time.
     """
 
     package: str
@@ -33,16 +37,34 @@ class Project:
     root: Path
     settings: Callable[[], BaseSettings]
     sources: Callable[[BaseSettings], Sources]
+    fresh: Fresh | None = None
+
+    def __post_init__(self) -> None:
+        opening = self.sources
+
+        def told(settings: BaseSettings) -> Sources:
+            """The sources, which know the settings: connectors find secrets there."""
+            from assay.sources.files import Files
+            from assay.sources.remote import check_location
+
+            for node in self.graph.tables.values():
+                if isinstance(node.source, Files) and (base := settings.locations.get(node.source.location)):
+                    check_location(node.source.location, base, settings.prefix)
+            opened = opening(settings)
+            opened.settings = settings
+            return opened
+
+        object.__setattr__(self, "sources", told)
 
     @cached_property
     def graph(self) -> Graph:
         """All tables, exports and invariants; imports the stage folders on first use."""
+        from assay.tables.graph import Graph  # the door: what only asks for settings or help loads no engine
+
         return Graph.load(self.package, self.stages)
 
     def dagster_definitions(self) -> dg.Definitions:
         """The Dagster definitions of the project's `definitions.py`, for commands that run jobs."""
-        from importlib import import_module
-
         defs: dg.Definitions = import_module(f"{self.package}.definitions").defs
         return defs
 

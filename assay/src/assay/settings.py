@@ -20,6 +20,7 @@ class BaseSettings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
     prefix: ClassVar[str] = "PIPELINE_"
     default_locations: ClassVar[Mapping[str, str]] = {}
+    _given: frozenset[str] = pydantic.PrivateAttr(frozenset())
 
     env: Literal["dev", "prod", "dry_run"] = pydantic.Field(
         "dev", description="Which environment runs: dev, prod, or dry_run (nothing real is written)."
@@ -76,10 +77,23 @@ class BaseSettings(pydantic.BaseModel):
         min_length=16,
         description="The key under which golden files hold personal and secret values; default: golden/.mask_key.",
     )
+    alerts: pydantic.SecretStr | None = pydantic.Field(
+        None,
+        description="Who is told what is wrong: addresses of Apprise, owner=address for an owner's, or a file of them.",
+    )
+    heartbeat: pydantic.SecretStr | None = pydantic.Field(
+        None,
+        description="An address that is asked after each look at the pipeline's health, and notices when that ends.",
+    )
     sources: Mapping[str, str] = pydantic.Field(
         default_factory=dict,
         description="Locations by name, each set by PIPELINE_SOURCE_<LOCATION>; ./ and ../ count from the project.",
     )
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The variables that were set; the others have their defaults."""
+        return self._given
 
     @property
     def locations(self) -> dict[str, str]:
@@ -135,7 +149,7 @@ class BaseSettings(pydantic.BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0])
             variable = f"{cls.prefix}{name.upper()}"
-            given = "its value" if name == "mask_key" else f"'{values.get(name)}'"
+            given = "its value" if is_secret(cls, name) else f"'{values.get(name)}'"
             raise SettingsError(
                 f"{given} is not valid: {first['msg']}",
                 where=variable,
@@ -150,4 +164,28 @@ class BaseSettings(pydantic.BaseModel):
             name: str(root / address) if address.startswith(("./", "../")) else address
             for name, address in settings.locations.items()
         }
+        settings._given = frozenset(known) & frozenset(environ)
         return settings.model_copy(update={**absolute, "sources": locations})
+
+
+def is_secret(settings: type[BaseSettings], name: str) -> bool:
+    """Whether the field holds a secret, so that its value is never shown."""
+    field = settings.model_fields.get(name)
+    return field is not None and "SecretStr" in str(field.annotation)
+
+
+def secret(settings: BaseSettings | None, name: str) -> str:
+    """The secret that the field `name` holds, such as `crm_token: SecretStr | None`.
+
+    Raises:
+        SettingsError: it is not set, or no field of that name holds a secret.
+    """
+    kind = BaseSettings if settings is None else type(settings)
+    value = getattr(settings, name, None)
+    if isinstance(value, pydantic.SecretStr):
+        return value.get_secret_value()
+    where = f"{kind.prefix}{name.upper()}"
+    if is_secret(kind, name):
+        raise SettingsError("is not set, and a source needs it", where=where, fix="Set it in the environment.")
+    fix = f"Declare it in the project's settings: {name}: pydantic.SecretStr | None = pydantic.Field(None, description=...)."
+    raise SettingsError("is no secret of the settings, and a source needs it", where=where, fix=fix)

@@ -1,14 +1,25 @@
-"""How messages count rows, and show what hides in a text."""
+"""How messages count rows, how a text becomes a sentence, and what hides in it is shown."""
 
 from __future__ import annotations
 
 
+def plural(count: int, word: str) -> str:
+    """`word` as it stands beside `count`: `row`, `rows`."""
+    return word if count == 1 else f"{word}s"
+
+
 def rows_told(count: int, verb: str | None = None) -> str:
     """`1 row`, `2,000 rows`; with a verb, as of many, `1 row repeats`, `2,000 rows repeat`, `1 row has`."""
-    said = f"{count:,} row" if count == 1 else f"{count:,} rows"
+    said = f"{count:,} {plural(count, 'row')}"
     if verb is None:
         return said
     return f"{said} {verb}" if count != 1 else f"{said} {'has' if verb == 'have' else f'{verb}s'}"
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital at its beginning and a full stop at its end."""
+    first = " ".join(text.split())
+    return first[:1].upper() + first[1:] + ("" if first.endswith((".", "!", "?")) else ".")
 
 
 def harmless(text: str, keep: str = "\n\t") -> str:

@@ -15,7 +15,9 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from assay.compare import Tolerance, compare, keyed, multiset
+from assay.compare import keyed, multiset
+from assay.compare.engine import compare
+from assay.compare.model import Tolerance
 
 FLOATS = [0.0, -0.0, 1.0, 1.05, 2.0, math.nan, math.copysign(math.nan, -1), math.inf, -math.inf, None]
 VALUES: dict[str, list[Any]] = {

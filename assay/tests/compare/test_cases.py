@@ -10,7 +10,9 @@ import duckdb
 import pytest
 import yaml
 
-from assay.compare import CompareError, Difference, Tolerance, compare, render
+from assay.compare.engine import compare
+from assay.compare.model import CompareError, Difference, Tolerance
+from assay.compare.text import render
 
 CASES: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "cases.yml").read_text(encoding="utf-8"))
 COLUMN_BY_COLUMN, BY_FINGERPRINT = 10**6, -1

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from assay.compare import CompareError, SqlColumn, Tolerance, compare, render, visible
+from assay.compare.engine import compare
+from assay.compare.model import CompareError, SqlColumn, Tolerance
+from assay.compare.text import render, visible
 
 
 @pytest.fixture

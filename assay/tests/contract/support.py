@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import ibis
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.sql import quoted
 
 

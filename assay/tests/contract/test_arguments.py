@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import ContractError
 from tests.contract.support import connect, label, verdicts
 

@@ -8,7 +8,8 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 import pytest
 
-from assay.contract import Contract, internal, personal, public, secret
+from assay.contract.classification import internal, personal, public, secret
+from assay.contract.contract import Contract
 from tests.contract.support import label, load
 
 CANARY = "canary@example.org"
@@ -73,7 +74,7 @@ def test_a_broken_table_rule_rejects_no_row(connection):
 
 def test_the_profile_is_of_all_rows_or_of_the_valid_ones(connection, contract):
     everything = contract.profile(connection, "labelled")
-    valid = contract.profile(connection, "labelled", where=f"NOT {contract.broken_sql()}")
+    valid = contract.profile(connection, f"(FROM labelled WHERE NOT {contract.broken_sql()})")
     assert {column.name: column.nulls for column in everything.columns}["id"] == 1
     assert {column.name: (column.minimum, column.maximum) for column in valid.columns}["id"] == ("1", "1")
     assert (everything.rows, valid.rows) == (5, 1)

@@ -7,7 +7,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 import pytest
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import ContractError
 
 

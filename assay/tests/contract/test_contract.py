@@ -9,7 +9,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 import pytest
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from tests.contract.support import connect, label, load, verdicts
 
 

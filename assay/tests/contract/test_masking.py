@@ -6,7 +6,9 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 import pytest
 
-from assay.contract import Contract, mask, masked_rows, public
+from assay.contract.classification import mask, public
+from assay.contract.columns import masked_rows
+from assay.contract.contract import Contract
 
 
 @pytest.mark.parametrize(

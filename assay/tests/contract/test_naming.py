@@ -8,7 +8,7 @@ from typing import Any
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 
 
 class Everything(pa.DataFrameModel):

@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from tests.contract.support import connect, verdicts
 
 INTS = st.integers(-4, 4) | st.sampled_from([2**62, -(2**62)])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.contract.patterns import translated
 from assay.errors import ContractError
 from tests.contract.support import connect, verdicts

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assay.contract import Contract, types
+from assay.contract import types
+from assay.contract.contract import Contract
 from tests.contract.support import connect, load
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)

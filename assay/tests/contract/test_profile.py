@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assay.contract import Contract, personal, public, types
+from assay.contract import types
+from assay.contract.classification import personal, public
+from assay.contract.contract import Contract
 from tests.contract.support import connect, load
 
 

@@ -10,7 +10,8 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 import pytest
 
-from assay.contract import Contract, RowRule
+from assay.contract.contract import Contract
+from assay.contract.rules import RowRule
 from tests.contract.support import load, verdicts
 
 

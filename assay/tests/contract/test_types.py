@@ -11,7 +11,8 @@ import pandera.ibis as pa
 import pytest
 from pandera.errors import SchemaErrors
 
-from assay.contract import Contract, types
+from assay.contract import types
+from assay.contract.contract import Contract
 from tests.contract.support import verdicts
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assay.contract import Contract, internal, key_problems, personal
+from assay.contract.classification import internal, personal
+from assay.contract.contract import Contract
 from tests.contract.support import connect, load
 
 
@@ -26,7 +27,7 @@ class Lines(pa.DataFrameModel):
 
 def found(connection, rows, **options):
     load(connection, Contract.of(Lines), rows)
-    return key_problems(connection, "rows", Contract.of(Lines), **options)
+    return Contract.of(Lines).key_problems(connection, "rows", **options)
 
 
 def test_a_sound_key(connection):
@@ -64,10 +65,10 @@ def test_the_sample_is_bounded(connection):
     assert [row["basket"] for row in problems.sample] == list(range(10))
 
 
-def test_rows_can_be_narrowed_and_come_from_a_query(connection):
-    rows = [(1, "a", 1), (1, "a", 2)]
-    assert found(connection, rows, where="amount = 1").sound
-    problems = key_problems(connection, "(SELECT * FROM rows UNION ALL SELECT * FROM rows)", Contract.of(Lines))
+def test_rows_come_from_a_query(connection):
+    found(connection, [(1, "a", 1), (1, "a", 2)])
+    assert Contract.of(Lines).key_problems(connection, "(FROM rows WHERE amount = 1)").sound
+    problems = Contract.of(Lines).key_problems(connection, "(SELECT * FROM rows UNION ALL SELECT * FROM rows)")
     assert problems.excess == 3
 
 
@@ -102,7 +103,7 @@ def test_counts_are_those_of_python(rows):
     keys = [row[:2] for row in rows if None not in row[:2]]
     with connect() as connection:
         problems = found(connection, rows)
-        assert key_problems(connection, "rows", Contract.of(Lines), rows=len(rows)) == problems
+        assert Contract.of(Lines).key_problems(connection, "rows", rows=len(rows)) == problems
     assert problems.nulls == len(rows) - len(keys)
     assert problems.excess == len(keys) - len(set(keys))
     assert problems.repeated == len({key for key in keys if keys.count(key) > 1})

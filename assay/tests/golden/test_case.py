@@ -34,7 +34,7 @@ expects_error: {daily_sales: no sales}
     assert case.now == dtm.datetime(2026, 3, 5, 5, 30, tzinfo=dtm.UTC)
     assert case.run().now == case.now
     assert (case.seed, case.owner, case.tables, case.empty) == (7, "team:shop", ("orders",), ("raw_orders",))
-    assert case.partition == PartitionRange.of_days(dtm.date(2026, 3, 1), dtm.date(2026, 3, 2))
+    assert case.partition == PartitionRange.parse("2026-03-01..2026-03-02")
     assert case.subjects == ("orders", "daily_sales")
     check_case(case, tree.project.graph)
 

@@ -101,7 +101,7 @@ def test_running_a_case_imports_neither_dagster_nor_a_model_library(tree: Tree) 
     code = """
 import sys, pathlib
 from tests.shop.project import shop_project
-from assay.golden.run import run_golden
+from assay.golden.runner import run_golden
 assert run_golden(shop_project(pathlib.Path(sys.argv[1]))).exit_code == 3
 wrong = {"dagster", "sklearn", "httpx", "altair", "duckdb.experimental", "pytest"} & set(sys.modules)
 assert not wrong, wrong

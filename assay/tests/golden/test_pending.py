@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from assay.compare import SqlColumn
+from assay.compare.model import SqlColumn
 from assay.errors import GoldenError
 from assay.golden import store
 from assay.golden.pending import Moved, PendingStore

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from assay.compare import compare
+from assay.compare.engine import compare
 from assay.golden import text
 from assay.golden.result import CaseResult, Comparison, GoldenResult, TableResult
 from assay.report.golden_page import page

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.compare import SqlColumn, Tolerance, compare
+from assay.compare.engine import compare
+from assay.compare.model import SqlColumn, Tolerance
 from assay.errors import GoldenError
 from assay.golden import store
 from assay.golden.rows import CaseRows, load, read_csv, read_ndjson, text_sql

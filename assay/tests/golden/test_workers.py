@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from assay.errors import GoldenError
 from assay.golden.result import GoldenResult
-from assay.golden.run import run_golden
+from assay.golden.runner import run_golden
 from assay.golden.workers import in_order, processors, shared_out
 from tests.golden.tree import FIVE_ORDERS, Tree
 

@@ -12,10 +12,11 @@ import pytest
 
 from assay.build import build
 from assay.errors import WiringError
-from assay.orchestration.assets import build_assets, build_resources, check_names
+from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.jobs import daily_schedule, project_jobs
 from assay.orchestration.metadata import check_results
 from assay.project import Project
+from assay.tables.audited import check_names
 from assay.tables.graph import Graph
 from assay.tables.nodes import Reference
 from assay.tables.results import CheckResult
@@ -182,7 +183,7 @@ def test_a_check_that_only_warns_is_not_called_blocking_and_says_so(tmp_path: Pa
         assert check.description is not None
         assert check.description.endswith(".")
         assert check.blocking == ("Only a warning" not in check.description)
-    assert {check.name for check in checks if not check.blocking} == {warned.name, *invariants}
+    assert {check.name for check in checks if not check.blocking} == {warned.name, "usual", *invariants}
     (said,) = [check.description for check in checks if check.name == warned.name]
     assert said == (
         "Every day that is not null is found in orders (ordered_on there). "

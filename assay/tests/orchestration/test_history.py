@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.instance import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from assay.errors import PipelineError
 from assay.orchestration import history
+from assay.orchestration.event_log import EventLog, HeldOpen
 from assay.orchestration.execute import dagster_home
 
 
@@ -38,6 +44,7 @@ def broken() -> None:
 
 JOB = dg.Definitions(assets=[rows, broken], jobs=[dg.define_asset_job("all")]).resolve_job_def("all")
 OTHER = dg.Definitions(assets=[other], jobs=[dg.define_asset_job("one")]).resolve_job_def("one")
+IN_BATCHES = "event_log_storage: {module: assay.orchestration.event_log, class: EventLog}"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -109,7 +116,7 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
     assert open_files(tmp_path) == set()
 
 
-@pytest.mark.parametrize("storage", ["storage: {sqlite: {base_dir: elsewhere}}", ""])
+@pytest.mark.parametrize("storage", ["storage: {sqlite: {base_dir: elsewhere}}", IN_BATCHES, ""])
 def test_a_storage_that_the_team_chose_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: str
 ) -> None:
@@ -118,7 +125,7 @@ def test_a_storage_that_the_team_chose_is_left_alone(
     with history.instance(tmp_path) as instance:
         kind = type(instance.event_log_storage)
         assert instance.telemetry_enabled is False
-    assert kind is (SqliteEventLogStorage if storage else history.HeldOpen)
+    assert kind is (SqliteEventLogStorage if "elsewhere" in storage else HeldOpen)
 
 
 def test_events_written_together_are_all_there_or_none_is(tmp_path: Path) -> None:
@@ -126,15 +133,118 @@ def test_events_written_together_are_all_there_or_none_is(tmp_path: Path) -> Non
         for key in keys:
             instance.report_runless_asset_event(dg.AssetMaterialization("a", partition=key))
 
+    (tmp_path / "dagster.yaml").write_text(IN_BATCHES)
     for opened in (history.instance(tmp_path), dg.DagsterInstance.from_config(str(tmp_path))):
         with opened as instance:
-            with history.together(instance):
+            storage = instance.event_log_storage
+            assert isinstance(storage, EventLog)
+            with storage.together():
                 report(instance, "x", "y")
                 assert instance.get_materialized_partitions(dg.AssetKey("a")) == {"x", "y"}
-            with suppress(ZeroDivisionError), history.together(instance):
+            with suppress(ZeroDivisionError), storage.together():
                 report(instance, "z")
                 raise ZeroDivisionError
             assert instance.get_materialized_partitions(dg.AssetKey("a")) == {"x", "y"}
+
+
+DAYS = dg.DailyPartitionsDefinition("2010-01-01", end_date="2024-01-01")
+
+
+def of_days() -> dg.MaterializeResult:
+    checks = [dg.AssetCheckResult(passed=True, check_name=name) for name in ("sound", "whole")]
+    return dg.MaterializeResult(metadata={"days": 1}, data_version=dg.DataVersion("1"), check_results=checks)
+
+
+def after() -> dg.MaterializeResult:
+    return dg.MaterializeResult(data_version=dg.DataVersion("1"))
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    at_once: Any = partial(
+        dg.asset, partitions_def=DAYS, code_version="1", backfill_policy=dg.BackfillPolicy.single_run()
+    )
+    CHECKED = at_once(check_specs=[dg.AssetCheckSpec(name, asset="of_days") for name in ("sound", "whole")])(of_days)
+    ASSETS = [CHECKED, at_once(deps=[CHECKED])(after)]
+BACKFILL = dg.Definitions(assets=ASSETS).resolve_implicit_global_asset_job_def()
+
+
+def backfilled(instance: dg.DagsterInstance, last: str, *assets: str) -> str:
+    tags = {"dagster/asset_partition_range_start": "2010-01-01", "dagster/asset_partition_range_end": last}
+    chosen = [dg.AssetKey(name) for name in assets] or None
+    done = BACKFILL.execute_in_process(instance=instance, tags=tags, run_config=QUIET, asset_selection=chosen)
+    assert done.success
+    return done.run_id
+
+
+TABLES = {
+    "event_logs": "dagster_event_type, step_key, asset_key, partition, event",
+    "asset_event_tags": "asset_key, key, value",
+    "asset_keys": "asset_key, last_materialization",
+    "asset_check_executions": "asset_key, check_name, partition, execution_status, evaluation_event",
+}
+VARIES = (
+    r"%s|(timestamp|pid|marker_\w+|log_key|event_pointer/\w+|storage_id|duration_ms)[\\\"]*: [\\\"]*[\w.]+"
+    r"|\b[\d.]+m?s\b|/tmp[\w./-]+"
+)
+
+
+def written(home: Path, run_id: str) -> dict[str, list[str]]:
+    """All rows of the event log's tables, without what differs from run to run."""
+    found = {}
+    for shard in ("index", run_id):
+        with closing(sqlite3.connect(home / "history" / "runs" / f"{shard}.db")) as connection:
+            for table, columns in TABLES.items():
+                rows = connection.execute(f"SELECT {columns} FROM {table}").fetchall()
+                found[f"{table} of {shard == run_id}"] = sorted(re.sub(VARIES % run_id, "", str(row)) for row in rows)
+            # A tag, and a check's verdict, name the event they belong to.
+            for sql in (
+                """SELECT tag.asset_key, event.partition FROM asset_event_tags AS tag JOIN event_logs AS event
+                   ON tag.event_id = event.id AND tag.asset_key = event.asset_key""",
+                """SELECT done.check_name, done.partition FROM asset_check_executions AS done JOIN event_logs AS event
+                   ON done.evaluation_event_storage_id = event.id AND event.event = done.evaluation_event""",
+            ):
+                found[f"{sql} of {shard == run_id}"] = sorted(str(row) for row in connection.execute(sql).fetchall())
+    return found
+
+
+def test_what_is_written_in_batches_is_what_dagster_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the batches are smaller than what comes at once."""
+    found = {}
+    for name, size in (("plain", "0"), ("one batch", "500"), ("more batches", "7")):
+        monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", size)
+        home = tmp_path / name
+        home.mkdir()
+        (home / "dagster.yaml").write_text("" if name == "plain" else IN_BATCHES)
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            found[name] = written(home, backfilled(instance, "2010-01-20"))
+            assert len(instance.get_materialized_partitions(dg.AssetKey("of_days"))) == 20
+    plain = found.pop("plain")
+    assert all(len(plain[f"{table} of False"]) >= 2 for table in TABLES), "there is something to compare"
+    for batches in found.values():
+        for table, rows in batches.items():
+            assert rows == plain[table], table
+
+
+def test_more_partitions_than_a_statement_takes_variables(tmp_path: Path) -> None:
+    """Of a table with a check Dagster alone backfills 4,095 in one run."""
+    (tmp_path / "dagster.yaml").write_text(IN_BATCHES)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        backfilled(instance, "2021-12-31", "of_days")
+        assert len(instance.get_materialized_partitions(dg.AssetKey("of_days"))) == 4383
+
+
+def test_the_projects_own_file_writes_in_batches_wherever_its_history_is(tmp_path: Path) -> None:
+    """Also without DAGSTER_HOME, where Dagster takes the configuration from here and keeps the history elsewhere."""
+    for file in (Path(__file__).parents[3] / "dagster.yaml", None):
+        home, config = tmp_path / str(bool(file)), tmp_path / f"{bool(file)}_config"
+        home.mkdir()
+        config.mkdir()
+        (config / "dagster.yaml").write_text(file.read_text() if file else "")
+        with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), config_dir=str(config))) as instance:
+            assert isinstance(instance.event_log_storage, EventLog) is bool(file)
+            ran(instance)
+        assert (home / "history" / "runs" / "index.db").exists()
 
 
 MAKER = """

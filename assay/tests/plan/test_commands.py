@@ -48,7 +48,7 @@ def without_dagster(built: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
         result = built.run(*names, partition=str(partition) if partition else None)
         return RunSummary("run", 0.1, result.publications, result.errors)
 
-    monkeypatch.setattr("assay.orchestration.execute.execute", execute)
+    monkeypatch.setattr("assay.orchestration.applying.execute", execute)
 
 
 def test_nothing_to_do(built: Sample) -> None:
@@ -334,7 +334,7 @@ def test_a_result_that_is_not_the_plan_is_told(built: Sample, kept: Path, monkey
         result = built.run(*names)
         return RunSummary("run", 0.1, result.publications, result.errors)
 
-    monkeypatch.setattr("assay.orchestration.execute.execute", execute)
+    monkeypatch.setattr("assay.orchestration.applying.execute", execute)
     result = call(built, "apply", kept)
     assert result.exit_code == 1
     assert "not as planned  load.sales: its content is not what the plan showed" in result.output
@@ -349,7 +349,7 @@ def test_a_check_that_fails_when_applied_is_exit_code_3(
         result = built.run(*names)
         return RunSummary("run", 0.1, result.publications, result.errors)
 
-    monkeypatch.setattr("assay.orchestration.execute.execute", execute)
+    monkeypatch.setattr("assay.orchestration.applying.execute", execute)
     assert call(built, "apply", kept).exit_code == 3
 
 

@@ -51,7 +51,7 @@ def test_the_plan_is_the_runs_metadata(built: Sample) -> None:
 def test_tables_and_partition_are_the_runs_configuration(built: Sample) -> None:
     result, metadata = run(built, tables=["orders"], partition="2024-01-01")
     assert result.success
-    assert "days 2024-01-01" in metadata["details"]
+    assert "only 2024-01-01" in metadata["details"]
 
 
 def test_a_check_that_would_fail_fails_the_run_with_the_plan(built: Sample) -> None:

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from assay.compare import Difference
+from assay.compare.model import Difference
 from assay.plan.effects import destructive, narrows
 
 WIDER = [

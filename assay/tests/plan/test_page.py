@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from assay.compare import compare
+from assay.compare.engine import compare
 from assay.plan.model import CheckShift, Destructive, MetricShift, NodePlan, Plan, Reason
 from assay.report.plan_page import render_page
 

@@ -56,10 +56,10 @@ def test_a_late_row_of_an_older_day_is_found_and_its_day_is_built(daily_sample: 
     assert result.exit_code == 2, result.output
     assert "why     source: shop changed: days 2024-01-01..2024-01-02, 2024-01-04..2024-01-31" in result.output
     assert "replaces 2024-01-01..2024-01-02, 2024-01-04..2024-01-31" in result.output
-    assert "why     upstream: raw_orders would change: days 2024-01-01\n" in result.output
-    assert "why     upstream: orders would change: days 2024-01-01\n" in result.output
-    assert result.output.count("changed days 2024-01-01\n") == 3
-    assert render_page(planned(daily_sample)).count("Changed: days 2024-01-01") == 3
+    assert "why     upstream: raw_orders would change: day 2024-01-01\n" in result.output
+    assert "why     upstream: orders would change: day 2024-01-01\n" in result.output
+    assert result.output.count("changed day 2024-01-01\n") == 3
+    assert render_page(planned(daily_sample)).count("Changed: day 2024-01-01") == 3
     applied = call(daily_sample, "apply", path)
     assert applied.exit_code == 0, applied.output
     assert "the result is the plan" in applied.output
@@ -96,7 +96,7 @@ def test_days_of_older_code_are_named_and_built(daily_sample: Sample) -> None:
     ((kind, detail),) = why(planned(daily_sample), "orders")
     assert kind == "code"
     assert detail.startswith("some partitions were made by code")
-    assert detail.endswith(": days 2024-01-31")
+    assert detail.endswith(": day 2024-01-31")
     assert node(planned(daily_sample), "orders").partition == "2024-01-31"
 
 
@@ -115,7 +115,7 @@ def test_only_what_was_asked_for_is_looked_at(daily_sample: Sample) -> None:
 
     made = make_plan(daily_sample.project(), ["orders"], partition=PartitionRange.parse("2024-01-02..2024-01-03"))
     assert why(made, "orders") == [
-        ("upstream", "raw_orders changed: days 2024-01-03"),
+        ("upstream", "raw_orders changed: day 2024-01-03"),
         ("partition", "days 2024-01-02..2024-01-03"),
     ]
 

@@ -8,8 +8,8 @@ import duckdb
 import pytest
 
 from assay.commands.new_commands import new_table
-from assay.contract import Contract
 from assay.contract.columns import Column
+from assay.contract.contract import Contract
 from tests.scaffold.started import ORDERS, Loaded, call, contents, table
 
 NULLABLE = ORDERS.replace(

@@ -11,7 +11,7 @@ import pytest
 
 from assay.build import build
 from assay.commands.new_commands import new_source
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import PipelineError
 from assay.sources.base import Sources
 from assay.tables.run import Run

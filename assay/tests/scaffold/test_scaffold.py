@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.commands.new_commands import new_source, new_table
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import PipelineError
 from assay.scaffold.columns import python_string
 from assay.scaffold.unsaid import EDIT, problems

@@ -14,9 +14,9 @@ import pandera.ibis as pa
 import pytest
 
 import assay
-from assay.compare import compare
-from assay.contract import Contract
+from assay.compare.engine import compare
 from assay.contract.classification import personal, public
+from assay.contract.contract import Contract
 from assay.golden.rows import CaseRows, load
 from assay.sources.base import Landing
 from assay.sources.rows import TextRows

@@ -246,7 +246,7 @@ def test_a_partition_has_the_versions_it_was_built_from(house: House) -> None:
     # A late row of the 1st comes with the build of the 2nd, which does not see it.
     source.sql = values(COLUMNS, "1, '2026-01-01'", "9, '2026-01-01'", "2, '2026-01-02'", "3, '2026-01-02'")
     result = house.build(up, a, partition="2026-01-02")
-    assert "days 2026-01-02: 2 rows, 1 before" in check(result, "up", "reconciles").summary
+    assert "day 2026-01-02: 2 rows, 1 before" in check(result, "up", "reconciles").summary
     after = versions(house, "up")
     assert [key for key in before if before[key] != after[key]] == ["2026-01-02"]
     assert [key for key in counted if counted[key] != versions(house, "a")[key]] == ["2026-01-02"]

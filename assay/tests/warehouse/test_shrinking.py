@@ -90,6 +90,14 @@ def test_a_tenth_may_go(house: House) -> None:
     assert not house.build(given("a", Keyed, Given(numbers(12, 100)), may_shrink=0)).ok
 
 
+def test_a_single_row_is_told_as_one(house: House) -> None:
+    assert house.build(given("a", Keyed, Given(numbers(1, 1)))).ok
+    assert (
+        "no row is left where 1 is published"
+        in check(house.build(given("a", Keyed, Given(numbers(1, 0)))), "a", "reconciles").summary
+    )
+
+
 def test_keys_that_come_for_those_that_go_are_no_shrinking_but_told_with_it(house: House) -> None:
     source = Given(numbers(1, 100))
     a = given("a", Keyed, source)

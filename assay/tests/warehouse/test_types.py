@@ -14,7 +14,7 @@ from pandera.typing.ibis import Table
 
 from assay import public, table
 from assay.build import BuildResult, build
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.sources.base import Sources
 from assay.tables.graph import Graph
 from assay.tables.run import Run

@@ -10,16 +10,18 @@ import click
 
 from assay.commands import lab_commands as beyond
 from assay.commands.coverage_command import coverage
-from assay.errors import GoldenError
-from assay.terminal import say, say_json, styled
+from assay.commands.group import Group
+from assay.errors import GoldenError, on_disk
+from assay.terminal import live, say, say_json, styled
 from assay.words import rows_told
 
 if TYPE_CHECKING:
     from assay.golden.pending import PendingStore
+    from assay.golden.result import CaseResult
     from assay.project import Project
 
 
-class GoldenGroup(click.Group):
+class GoldenGroup(Group):
     """A group that runs cases when its first argument is no subcommand."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -79,25 +81,35 @@ def run(
     ci: bool,
 ) -> None:
     """Run all cases, or those named."""
-    from assay.golden import text
-    from assay.golden.pending import PendingStore
-    from assay.golden.run import run_golden
-    from assay.golden.workers import processors
+    with live() as screen:
+        screen.doing("loading the tables")
+        from assay.golden import text
+        from assay.golden.pending import PendingStore
+        from assay.golden.runner import run_golden
+        from assay.golden.workers import processors
 
-    keep = PendingStore(pending_dir) if pending_dir else None if ci else _store(project)
-    live = (lambda case: None) if as_json else (lambda case: say(text.case_line(case)))
-    result = run_golden(project, selection, keep=keep, on_case=live, workers=workers or processors())
+        keep = PendingStore(pending_dir) if pending_dir else None if ci else _store(project)
+        done: list[str] = []
+
+        def on_case(case: CaseResult) -> None:
+            if not as_json:
+                screen.say(text.case_line(case))
+            done.append(case.name)
+
+        _ = project.graph
+        screen.doing("running the cases", lambda: f"{len(done)} done")
+        result = run_golden(project, selection, keep=keep, on_case=on_case, workers=workers or processors())
     if as_json:
         say_json(result.as_dict())
     else:
-        for line in text.details(result, every=every):
-            say(line)
-        for line in text.summary(result):
+        for line in [*text.details(result, every=every), *text.summary(result)]:
             say(line)
     if html:
         from assay.report.golden_page import page
+        from assay.warehouse.session import write_atomically
 
-        _write(html, page(result))
+        with on_disk(GoldenError, "cannot be written", where=str(html)):
+            write_atomically(html, page(result).encode())
         say(f"report: {html}", err=as_json)
     sys.exit(result.exit_code)
 
@@ -216,7 +228,8 @@ def prune(project: Project, dry_run: bool, ci: bool) -> None:
         _refuse_in_ci(ci)
     for path in orphaned(read_cases(project.golden), _store(project).folder):
         if not dry_run:
-            _remove(path)
+            with on_disk(GoldenError, "cannot be deleted", where=shown(path)):
+                path.unlink(missing_ok=True)
         say(f"{'would delete' if dry_run else 'deleted'}  {shown(path)}")
 
 
@@ -279,20 +292,3 @@ def _raise_all(problems: list[GoldenError]) -> None:
         say(f"error: {error}", err=True)
     if problems:
         raise problems[-1]
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise GoldenError(f"cannot be written: {error.strerror}", where=str(path)) from None
-
-
-def _remove(path: Path) -> None:
-    from assay.golden.yaml_file import shown
-
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise GoldenError(f"cannot be deleted: {error.strerror}", where=shown(path)) from None

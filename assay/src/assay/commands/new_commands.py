@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,7 +32,7 @@ def new_table(
 
     \b
     pipeline new-table basket_sizes --stage transform --from transactions \\
-        --expression 'transactions.group_by("basket_id").agg(products=_.product_id.nunique())'
+        --expression 'transactions.group_by("basket_id").agg(lines=_.count())'
     """
     from assay.scaffold import start
 
@@ -50,40 +50,18 @@ def new_table(
 @click.option("--items", help="For an API: the field that holds the list of items; default: data.")
 @key_option
 @click.pass_obj
-def new_source(
-    project: Project,
-    name: str,
-    kind: str,
-    location: str,
-    path: str,
-    address: str | None,
-    sample: Path | None,
-    items: str | None,
-    key: tuple[str, ...],
-) -> None:
+def new_source(project: Project, /, name: str, **given: Any) -> None:
     """Start a table that reads a file, page, API or event log: its one file and a golden case.
 
     No row of the sample is kept; the golden case gets made-up ones from you.
 
     \b
-    pipeline new-source raw_orders --kind csv --location shop_files --path orders.csv --sample orders.csv
+    pipeline new-source raw_orders --kind csv --location shop_files \\
+        --path orders.csv --sample orders.csv
     """
     from assay.scaffold import start
 
-    _tell(
-        project,
-        start.new_source(
-            project,
-            name,
-            kind=kind,
-            location=location,
-            path=path,
-            address=address,
-            sample=sample,
-            items=items,
-            key=key,
-        ),
-    )
+    _tell(project, start.new_source(project, name, **given))
 
 
 def _tell(project: Project, started: Started) -> None:
@@ -94,10 +72,6 @@ def _tell(project: Project, started: Started) -> None:
     say("\nStill yours to decide:")
     for line in started.missing:
         say(f"  {line}")
-    readme = project.root / "README.md"
-    shows_settings = readme.exists() and "| `PIPELINE_SOURCE_" in readme.read_text(encoding="utf-8")
-    if shows_settings and any(path.name == "settings.py" for path in started.changed):
-        say("  README.md: the new setting's row in its table; `make check` shows how it reads")
     say(f"\nNext:  fill in the rows of golden/{started.case}/inputs")
     steps = {
         f"pipeline golden {started.case}": "the rows that come out",

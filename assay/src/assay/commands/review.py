@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assay.compare import Difference, compare, render, visible
+from assay.compare.engine import compare
+from assay.compare.model import Difference
+from assay.compare.text import render, visible
 from assay.golden import store
 from assay.golden.case import Case
 from assay.golden.pending import Pending

@@ -17,38 +17,3 @@ How equal is decided, in this order:
 A column whose type changed fails by its schema; its values count as changed where one does not convert
 to the other and back.
 """
-
-from __future__ import annotations
-
-from assay.compare.engine import compare
-from assay.compare.model import (
-    CellChange,
-    CompareError,
-    Difference,
-    KeyProblem,
-    RowChange,
-    RowSample,
-    SchemaChange,
-    SqlColumn,
-    Tolerance,
-    ToleranceUse,
-)
-from assay.compare.schema import describe
-from assay.compare.text import render, visible
-
-__all__ = [
-    "CellChange",
-    "CompareError",
-    "Difference",
-    "KeyProblem",
-    "RowChange",
-    "RowSample",
-    "SchemaChange",
-    "SqlColumn",
-    "Tolerance",
-    "ToleranceUse",
-    "compare",
-    "describe",
-    "render",
-    "visible",
-]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from assay.compare.keyed import Keyed
+from assay.compare.keyed import KeyedRows
 from assay.compare.model import CompareError, Difference, KeyProblem, SqlColumn, Tolerance
 from assay.compare.multiset import Multiset, numbered
 from assay.compare.samples import Sampler
@@ -74,11 +74,11 @@ def compare(
     sampler = Sampler(connection, frozenset(masked), max_samples)
     exact = max(rows) <= exact_rows
     if keys:
-        return Keyed(connection, sampler, expected, actual, keys, pairs, base, exact).compare()
+        return KeyedRows(connection, sampler, expected, actual, keys, pairs, base, exact).compare()
     if not any(pair.loose for pair in pairs):
         return Multiset(connection, sampler, expected, actual, pairs, base, exact).compare()
     expected, actual, keys = numbered(expected, actual, pairs)
-    return Keyed(connection, sampler, expected, actual, keys, pairs, base, exact).compare()
+    return KeyedRows(connection, sampler, expected, actual, keys, pairs, base, exact).compare()
 
 
 def _check_names(uses: Mapping[str, Collection[str]], columns: Sequence[SqlColumn]) -> None:

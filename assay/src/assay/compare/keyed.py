@@ -40,7 +40,7 @@ _FOUND_TABLE, _SUSPECT_TABLE = "__compare_found", "__compare_suspects"
 
 
 @dataclass
-class Keyed:
+class KeyedRows:
     """One comparison by key.
 
     Attributes:

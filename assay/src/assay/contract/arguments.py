@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
+import ibis
+import numpy
+
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
 
@@ -65,7 +68,6 @@ def fitted(name: str, arguments: Mapping[str, Any], dtype: dt.DataType) -> dict[
 
 def _value(value: Any, dtype: dt.DataType, side: Side) -> Any:
     """A literal to compare the column with; `exact` where a value between two of the type equals none."""
-    import ibis
 
     if dtype.is_numeric():
         number = _number(value)
@@ -91,7 +93,6 @@ def _value(value: Any, dtype: dt.DataType, side: Side) -> Any:
 
 def _member(value: Any, dtype: dt.DataType) -> Any:
     """The value as a literal of the type; None where the type has no such value."""
-    import ibis
 
     if not dtype.is_numeric():
         if dtype.is_date() and isinstance(value, dtm.datetime) and value.time() != dtm.time():
@@ -136,8 +137,6 @@ def _near(number: Decimal, dtype: Any, side: Side) -> Any:
 
 
 def _near_float(number: Decimal, dtype: Any, side: Side) -> float | None:
-    import numpy
-
     kind = numpy.float32 if dtype.nbytes == 4 else numpy.float64
     with numpy.errstate(over="ignore", under="ignore"):
         near = kind(float(number))
@@ -191,8 +190,6 @@ def _timestamp(value: Any, dtype: Any) -> Any:
     if hasattr(value, "to_pydatetime"):
         value = value.to_pydatetime()
     if dtype.scale == 9 and not _NANOSECONDS[0] <= (plain := value.replace(tzinfo=None)) <= _NANOSECONDS[1]:
-        import ibis
-
         return ibis.literal("infinity" if plain > _NANOSECONDS[1] else "-infinity").cast(dtype)
     return value
 

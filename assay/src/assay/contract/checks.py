@@ -12,6 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import ibis
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+import pandera.backends.ibis.builtin_checks  # noqa: F401 - registers Pandera's checks for Ibis
+import pyarrow as pa
+import pyarrow.compute as pc
+from ibis.expr.operations.udf import InputType
+from ibis.expr.operations.vectorized import VectorizedUDF
+from pandera.api.ibis.types import IbisData
+
 from assay.contract import patterns
 from assay.contract.arguments import Misfit, fitted
 from assay.contract.kinds import held, misfit
@@ -19,8 +29,6 @@ from assay.contract.naming import constraint_of, is_builtin
 from assay.errors import ContractError
 
 if TYPE_CHECKING:
-    import ibis
-    import ibis.expr.types as ir
     from pandera.api.checks import Check
 
 _VOLATILE = {
@@ -54,7 +62,6 @@ def judge(check: Check, rows: ibis.Table, column: str | None, where: Where) -> i
     Raises:
         ContractError: the check cannot be one expression inside the database.
     """
-    import ibis
 
     named = where.at(f"{column}, check '{check.name}'" if column else f"check '{check.name}'")
     _refuse_options(check, named)
@@ -76,8 +83,6 @@ def judge(check: Check, rows: ibis.Table, column: str | None, where: Where) -> i
 def _judge(
     check: Check, arguments: Mapping[str, Any], rows: ibis.Table, shown: ibis.Table, column: str | None, where: Where
 ) -> ir.BooleanValue:
-    import ibis.expr.types as ir
-
     predicates = _predicates(_call(check, arguments, shown, column, where), where)
     predicate = predicates[0]
     for other in predicates[1:]:
@@ -105,11 +110,8 @@ def _refuse_options(check: Check, where: Where) -> None:
 
 
 def _call(check: Check, arguments: Mapping[str, Any], shown: ibis.Table, column: str | None, where: Where) -> Any:
-    # The import registers Pandera's built-in checks for Ibis. A model made earlier holds a dispatcher that does
-    # not know them, so the registry is asked again, as Pandera's own Check.__call__ does.
-    import pandera.backends.ibis.builtin_checks  # noqa: F401
-    from pandera.api.ibis.types import IbisData
-
+    # A model made before Pandera's checks for Ibis were registered holds a dispatcher that does not know them, so the
+    # registry is asked again, as Pandera's own Check.__call__ does.
     function = check.get_builtin_check_fn(check._check_fn.__name__) if is_builtin(check) else check._check_fn
     try:
         return function(IbisData(shown, column), **arguments)
@@ -154,8 +156,6 @@ def _normalized(check: Check, where: Where) -> dict[str, Any]:
 
 def _pattern(pattern: str | re.Pattern[str], where: Where) -> str:
     """The pattern in one group, with its flags: Pandera prefixes `^`, which would anchor only the first alternative."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     flags = ""
     if isinstance(getattr(pattern, "pattern", pattern), bytes):
@@ -185,8 +185,6 @@ def _pattern(pattern: str | re.Pattern[str], where: Where) -> str:
 
 def _predicates(result: Any, where: Where) -> list[Any]:
     """The boolean expressions in what a check function may return: a table, a dict, a column, a scalar."""
-    import ibis.expr.operations as ops
-    import ibis.expr.types as ir
 
     if isinstance(result, ir.Table):
         operation = result.op()
@@ -207,14 +205,11 @@ def _predicates(result: Any, where: Where) -> list[Any]:
 
 
 def _kind(value: Any) -> str:
-    import ibis.expr.types as ir
-
     return f"values of type {value.type()}" if isinstance(value, ir.Value) else f"a {type(value).__name__}"
 
 
 def _inline(operation: Any) -> Any:
     """`operation` with every selection on the way replaced by the expressions it selects."""
-    import ibis.expr.operations as ops
 
     def step(node: Any, changed: Mapping[str, Any] | None) -> Any:
         node = node.__recreate__(changed) if changed else node
@@ -236,11 +231,6 @@ def _inline(operation: Any) -> Any:
 
 
 def _refuse_operations(predicate: Any, rows: ibis.Table, where: Where) -> None:
-    import ibis.expr.operations as ops
-    import ibis.expr.types as ir
-    from ibis.expr.operations.udf import InputType
-    from ibis.expr.operations.vectorized import VectorizedUDF
-
     root = predicate.op()
     for node in root.find(ops.Impure):
         if getattr(node, "__input_type__", None) is InputType.BUILTIN:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from assay.contract.classification import CLASSIFICATIONS
+import duckdb
+import ibis
+import ibis.expr.datatypes as dt
+from ibis.backends.sql.datatypes import DuckDBType
+
+from assay.contract.classification import CLASSIFICATIONS, mask
 from assay.errors import ContractError
-
-if TYPE_CHECKING:
-    import ibis.expr.datatypes as dt
 
 ProblemKind = Literal["missing", "extra", "type", "order"]
 
@@ -23,9 +25,7 @@ class Column:
     Attributes:
         dtype: the Ibis type, without nullability.
         sql_type: the same type as DuckDB writes it.
-        nullable: whether a missing value is allowed.
         unique: whether the column alone is a key.
-        description: what it means, for people.
         classification: public, internal, personal, secret; None counts as personal.
         constraints: short texts such as `not null` and `>= 0`.
     """
@@ -62,17 +62,12 @@ class SchemaProblem:
 @cache
 def sql_type(dtype: dt.DataType) -> str:
     """The DuckDB type that `dtype` stands for, as DESCRIBE writes it."""
-    import duckdb
-    from ibis.backends.sql.datatypes import DuckDBType
 
     return str(duckdb.sqltype(DuckDBType.to_string(dtype)))
 
 
 def ibis_type(declared: Any, where: str) -> dt.DataType:
     """The Ibis type inside a Pandera column's dtype; raises ContractError if there is no exact one."""
-    import duckdb
-    import ibis
-    import ibis.expr.datatypes as dt
 
     native = getattr(declared, "type", None)
     if not isinstance(native, dt.DataType):
@@ -129,3 +124,16 @@ def _shown(dtype: dt.DataType) -> str:
     if dtype.is_unknown():
         return str(dtype)
     return sql_type(dtype)
+
+
+def masked_rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, columns: Iterable[Column]
+) -> tuple[Mapping[str, Any], ...]:
+    """The rows of `sql`, values of `columns` masked; so are those of a column that the contract does not know."""
+    classes = {column.name: column.classification for column in columns}
+    cursor = connection.execute(sql)
+    names = [column[0] for column in cursor.description or ()]
+    return tuple(
+        {name: mask(value, classes.get(name)) for name, value in zip(names, row, strict=True)}
+        for row in cursor.fetchall()
+    )

@@ -8,20 +8,38 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from assay.contract import auditing, masking, payload, profile, rules, uniqueness
-from assay.contract.columns import Column, SchemaProblem, schema_problems
+import ibis
+
+from assay.contract import payload, profile, rules, uniqueness
+from assay.contract.columns import Column, SchemaProblem, masked_rows, schema_problems
 from assay.contract.reading import read
 from assay.errors import ContractError
 from assay.sql import literal, quoted
 
 if TYPE_CHECKING:
     import duckdb
-    import ibis
     import ibis.expr.datatypes as dt
     from pandera.ibis import DataFrameModel
 
 BITS = 63
 """Rules per mask column. The 64th bit of a UBIGINT stays free: its literal would make DuckDB compute in 128 bits."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Broken rules of a labelled relation.
+
+    Attributes:
+        rejected: rows that broke at least one rule.
+        counts: rows per broken rule's code, in rule order; only rules that were broken.
+        masks: rows per combination of mask values.
+    """
+
+    rows: int
+    rejected: int
+    counts: Mapping[str, int]
+    masks: Mapping[tuple[int, ...], int]
+
 
 _contracts: dict[type, Contract] = {}
 _lock = threading.Lock()
@@ -32,10 +50,6 @@ class Contract:
     """What a table promises, read from a `pandera.ibis.DataFrameModel`.
 
     Attributes:
-        name: the model's name.
-        file: where the model stands.
-        model: the model itself.
-        columns: in the model's order.
         keys: combinations of columns that must not repeat and must not be null; the table's own first.
         row_rules: in bit order: rule `i` is bit `i % 63` of `__broken_{i // 63}`.
         table_rules: rules that return one value for the whole table.
@@ -72,11 +86,6 @@ class Contract:
         """The columns that name a row: the first of `keys`; empty if the contract declares none."""
         return self.keys[0] if self.keys else ()
 
-    @property
-    def unclassified(self) -> tuple[str, ...]:
-        """Columns that nobody classified; they count as personal until somebody does."""
-        return tuple(column.name for column in self.columns if column.classification is None)
-
     @cached_property
     def schema(self) -> ibis.Schema:
         """Column names and Ibis types, in order."""
@@ -111,7 +120,6 @@ class Contract:
         Raises:
             ContractError: a column of the contract is missing or has another type.
         """
-        import ibis
 
         problems = [
             problem for problem in self.schema_problems(expression.schema()) if problem.kind in ("missing", "type")
@@ -175,44 +183,43 @@ class Contract:
 
     def masked_rows(self, connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Mapping[str, Any], ...]:
         """The rows of `sql`; values of personal, secret, unclassified and unknown columns are `***`."""
-        return masking.masked_rows(connection, sql, self.columns)
+        return masked_rows(connection, sql, self.columns)
 
-    def broken(self, connection: duckdb.DuckDBPyConnection, relation: str) -> auditing.Broken:
+    def broken(self, connection: duckdb.DuckDBPyConnection, relation: str) -> Broken:
         """How many rows of a labelled relation broke which rules; one scan of the mask columns alone."""
-        return auditing.broken(connection, relation, self)
+        columns = ", ".join(self.mask_columns)
+        found = connection.execute(f"SELECT {columns}, count(*) FROM {relation} GROUP BY {columns} ORDER BY {columns}")
+        masks = {tuple(row[:-1]): int(row[-1]) for row in found.fetchall()}
+        counts: dict[str, int] = {rule.code: 0 for rule in self.row_rules}
+        for mask, rows in masks.items():
+            for code in self.codes(mask):
+                counts[code] += rows
+        return Broken(
+            rows=sum(masks.values()),
+            rejected=sum(rows for mask, rows in masks.items() if any(mask)),
+            counts={code: rows for code, rows in counts.items() if rows},
+            masks=masks,
+        )
 
     def profile(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        relation: str,
-        *,
-        where: str | None = None,
-        rows: int | None = None,
+        self, connection: duckdb.DuckDBPyConnection, relation: str, *, rows: int | None = None
     ) -> profile.Profile:
-        """Row count, column profile and content hash of a relation with the contract's columns.
-
-        Args:
-            where: SQL that narrows the rows.
-            rows: how many there are, where that is known: few are profiled in one scan.
-        """
-        return profile.profile(connection, relation, self.columns, where=where, rows=rows)
+        """Row count, column profile and content hash of a relation with the contract's columns; see `profile`."""
+        return profile.profile(connection, relation, self.columns, rows=rows)
 
     def key_problems(
         self,
         connection: duckdb.DuckDBPyConnection,
         relation: str,
         *,
-        where: str | None = None,
         key: tuple[str, ...] | None = None,
         rows: int | None = None,
     ) -> uniqueness.KeyProblems:
         """Nulls and repeats of `key` (default: the contract's first); see `uniqueness.key_problems`."""
-        return uniqueness.key_problems(connection, relation, self, where=where, key=key, rows=rows)
+        return uniqueness.key_problems(connection, relation, self.columns, self.key if key is None else key, rows=rows)
 
 
 @lru_cache(maxsize=1024)
 def _compiled_label(contract: Contract, beside: tuple[str, ...]) -> str:
-    import ibis
-
     rows = ibis.table({**contract.schema, **dict.fromkeys(beside, "string")}, name="__rows")
     return str(ibis.to_sql(contract.label(rows), dialect="duckdb"))

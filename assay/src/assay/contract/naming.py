@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from pandera.api.function_dispatch import Dispatcher
+from pandera.ibis import Field
 
 from assay.errors import did_you_mean
 
@@ -28,9 +32,6 @@ def wrong_argument(error: Exception) -> str | None:
     found = re.search(r"custom check '(\w+)' is not available", str(error))
     if found is None:
         return None
-    import inspect
-
-    from pandera.ibis import Field
 
     fix = did_you_mean(found[1], inspect.signature(Field).parameters, "Its arguments: help(pandera.ibis.Field).")
     return f"pandera.Field has no argument '{found[1]}'. {fix}"
@@ -38,7 +39,6 @@ def wrong_argument(error: Exception) -> str | None:
 
 def is_builtin(check: Check) -> bool:
     """Whether the check is one of Pandera's own, such as `ge` and `isin`."""
-    from pandera.api.function_dispatch import Dispatcher
 
     return isinstance(check._check_fn, Dispatcher)
 

@@ -59,7 +59,6 @@ def profile(
     relation: str,
     columns: Sequence[Column],
     *,
-    where: str | None = None,
     rows: int | None = None,
 ) -> Profile:
     """Profile `relation` (a name or a parenthesized query).
@@ -68,22 +67,20 @@ def profile(
     exact up to about 16,000 values and estimated to some percent above.
 
     Args:
-        where: SQL that narrows the rows.
         rows: how many there are, where that is known: with few rows one scan counts every distinct value.
     """
     small = rows is not None and rows < SAMPLED * ENOUGH
-    source = f"{relation} WHERE {where}" if where else relation
     hashed = ", ".join(f"hash({quoted(column.name)}) AS __hash_{index}" for index, column in enumerate(columns))
     row_hash = f"hash({', '.join(f'__hash_{index}' for index in range(len(columns)))})"
     expressions = ["count(*)", f"sum({row_hash})"]
     for index, column in enumerate(columns):
         expressions += _aggregates(column, None if small else f"__hash_{index}")
-    row = connection.execute(f"SELECT {', '.join(expressions)} FROM (SELECT *, {hashed} FROM {source})").fetchall()[0]
+    row = connection.execute(f"SELECT {', '.join(expressions)} FROM (SELECT *, {hashed} FROM {relation})").fetchall()[0]
     found, total = int(row[0]), row[1] or 0
     values = [row[2 + index * 5 : 7 + index * 5] for index in range(len(columns))]
     distinct = {column.name: int(numbers[1]) for column, numbers in zip(columns, values, strict=True)}
     if not small:
-        exact = _count_distinct(connection, source, [name for name, sampled in distinct.items() if sampled < ENOUGH])
+        exact = _count_distinct(connection, relation, [name for name, sampled in distinct.items() if sampled < ENOUGH])
         distinct = {name: exact.get(name, sampled * SAMPLED) for name, sampled in distinct.items()}
     return Profile(
         found,

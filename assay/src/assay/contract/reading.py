@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ibis
+from pandera.errors import SchemaInitError
+
 from assay.contract import checks, naming, rules
 from assay.contract.columns import Column, classification_of, ibis_type, sql_type
 from assay.errors import ContractError
@@ -25,13 +28,12 @@ _REFUSED_CONFIG = {
 }
 RESERVED = ("__", "_source_file", "_source_line")
 """Beginnings of the columns that the framework puts beside a row's own on their way, whatever their case."""
-CHECKS = ("schema", "rows_valid", "unique_key", "reconciles")
+CHECKS = ("schema", "rows_valid", "unique_key", "reconciles", "usual")
 """Checks that every table has; a rule about the table is a check beside them."""
 
 
 def read(model: type[DataFrameModel]) -> dict[str, Any]:
     """The fields of a `Contract`, read from `model`; raises ContractError naming file, model and field."""
-    import ibis
 
     where = checks.Where(_file(model), model.__name__)
     schema = _schema(model, where)
@@ -68,8 +70,6 @@ def _file(model: type) -> str:
 
 
 def _schema(model: type[DataFrameModel], where: checks.Where) -> Any:
-    from pandera.errors import SchemaInitError
-
     try:
         return model.to_schema()
     # Pandera turns what Ibis does not implement into an AttributeError that names something else.

@@ -13,12 +13,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import ibis
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+
 from assay.contract.checks import Where, judge
 from assay.contract.naming import code_of, description_of, is_builtin
 
 if TYPE_CHECKING:
-    import ibis
-    import ibis.expr.types as ir
     from pandera.api.checks import Check
 
 
@@ -29,7 +31,6 @@ class RowRule:
     Attributes:
         code: stable and readable, such as `quantity.ge_0`; unique in the contract.
         column: the column it is about; None for a rule about several.
-        description: for people.
         broken: true where the row breaks the rule, never null; over the contract's unbound rows.
     """
 
@@ -79,7 +80,6 @@ def of_column(
     Args:
         own_names: names of the model's own checks that stand for one column only, and so can be a code as they are.
     """
-    import ibis.expr.types as ir
 
     for check in checks:
         predicate = judge(check, rows, column, where)
@@ -99,7 +99,6 @@ def of_column(
 
 def of_rows(rows: ibis.Table, checks: list[Check], where: Where) -> Iterator[RowRule | TableRule]:
     """The rules that dataframe checks stand for."""
-    import ibis.expr.types as ir
 
     for check in checks:
         predicate = judge(check, rows, None, where)
@@ -115,8 +114,6 @@ def of_rows(rows: ibis.Table, checks: list[Check], where: Where) -> Iterator[Row
 
 def _is_any_missing(predicate: ir.BooleanValue, rows: ibis.Table) -> Any:
     """Whether one of the columns that `predicate` reads is null."""
-    import ibis
-    import ibis.expr.operations as ops
 
     names = sorted({field.name for field in predicate.op().find(ops.Field) if field.rel == rows.op()})
     return ibis.or_(*(rows[name].isnull() for name in names)) if names else False

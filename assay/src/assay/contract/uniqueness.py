@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from assay.contract.columns import masked_rows
 from assay.contract.payload import free
 from assay.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb
 
+    from assay.contract.columns import Column
+
 SAMPLE = 10
 FEW = 100_000
 """Up to so many rows their keys are grouped at once."""
-
-
-class Keyed(Protocol):
-    """What of a contract is needed to judge and to show its keys."""
-
-    @property
-    def key(self) -> tuple[str, ...]: ...
-
-    def masked_rows(self, connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Mapping[str, Any], ...]: ...
 
 
 @dataclass(frozen=True)
@@ -79,10 +73,9 @@ def find_suspects(
 def key_problems(
     connection: duckdb.DuckDBPyConnection,
     relation: str,
-    contract: Keyed,
+    columns: Iterable[Column],
+    key: tuple[str, ...],
     *,
-    where: str | None = None,
-    key: tuple[str, ...] | None = None,
     rows: int | None = None,
 ) -> KeyProblems:
     """Nulls and repeats of a key of `relation` (a name or a parenthesized query).
@@ -90,19 +83,19 @@ def key_problems(
     Rows whose key is null count as `nulls` and never as repeats.
 
     Args:
-        where: SQL that narrows the rows.
-        key: default: the contract's first key.
+        columns: the relation's, whose classes say what may be shown.
+        key: names of some of them; a key of none is sound.
         rows: how many rows there are, where that is known.
     """
-    columns = contract.key if key is None else key
-    if not columns:
+    if not key:
         return KeyProblems((), 0, 0, 0)
-    listed = ", ".join(quoted(name) for name in columns)
-    present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in columns)
-    source = f"(SELECT * FROM {relation} WHERE {where})" if where else relation
-    repeats = f"SELECT {listed}, count(*) AS __rows FROM {source} WHERE {present} GROUP BY {listed} HAVING count(*) > 1"
-    missing = f"SELECT * FROM {source} WHERE NOT ({present})"
-    suspected = find_suspects(connection, source, columns, rows=rows)
+    listed = ", ".join(quoted(name) for name in key)
+    present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in key)
+    repeats = (
+        f"SELECT {listed}, count(*) AS __rows FROM {relation} WHERE {present} GROUP BY {listed} HAVING count(*) > 1"
+    )
+    missing = f"SELECT * FROM {relation} WHERE NOT ({present})"
+    suspected = find_suspects(connection, relation, key, rows=rows)
     found_sql = repeats.replace(f" WHERE {present} ", f" WHERE {present} AND {suspected} ", 1)
     found = connection.execute(
         f"SELECT (SELECT count(*) FROM ({missing})), count(*), coalesce(sum(__rows - 1), 0) FROM ({found_sql})"
@@ -110,11 +103,11 @@ def key_problems(
     nulls, repeated, excess = (int(number) for number in found)
     if excess:
         some = f"{found_sql} ORDER BY ALL LIMIT {SAMPLE}"
-        shown = contract.masked_rows(connection, f"SELECT {listed} FROM ({some})")
+        shown = masked_rows(connection, f"SELECT {listed} FROM ({some})", columns)
         counted = connection.execute(f"SELECT __rows FROM ({some})").fetchall()
-        sample = tuple({**row, free("rows", columns): count} for row, (count,) in zip(shown, counted, strict=True))
-        return KeyProblems(columns, nulls, repeated, excess, sample, f"{repeats} ORDER BY ALL")
+        sample = tuple({**row, free("rows", key): count} for row, (count,) in zip(shown, counted, strict=True))
+        return KeyProblems(key, nulls, repeated, excess, sample, f"{repeats} ORDER BY ALL")
     if nulls:
-        shown = contract.masked_rows(connection, f"SELECT {listed} FROM ({missing}) ORDER BY ALL LIMIT {SAMPLE}")
-        return KeyProblems(columns, nulls, 0, 0, shown, missing)
-    return KeyProblems(columns, 0, 0, 0)
+        shown = masked_rows(connection, f"SELECT {listed} FROM ({missing}) ORDER BY ALL LIMIT {SAMPLE}", columns)
+        return KeyProblems(key, nulls, 0, 0, shown, missing)
+    return KeyProblems(key, 0, 0, 0)

@@ -58,9 +58,6 @@ class Case:
     """One folder of `golden/`.
 
     Attributes:
-        name: the folder's name.
-        description: what the case teaches.
-        owner: whom to ask.
         now, seed, partition: the frozen run.
         tables: the tables under test, in the file's order.
         empty: upstream tables that are given as empty.

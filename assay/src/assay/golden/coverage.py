@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import RootModel, StringConstraints
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import SourceChanged, did_you_mean
 from assay.golden.result import GoldenResult, TableResult
 from assay.golden.yaml_file import read, told

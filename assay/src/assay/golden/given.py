@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import GoldenError, did_you_mean
 from assay.golden.case import Case
 from assay.golden.inputs import Inputs
@@ -93,7 +93,7 @@ def _broken_rules(session: Session, contract: Contract, rows: str) -> str | None
 
 
 def _broken_keys(session: Session, contract: Contract, rows: str) -> str | None:
-    count = int(session.connection.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0])
+    count = session.number(f"SELECT count(*) FROM {rows}")
     for key in contract.keys:
         problems = contract.key_problems(session.connection, rows, key=key, rows=count)
         if not problems.sound:

@@ -5,6 +5,7 @@ inputs/<location>/<path>.parquet.csv     CSV that becomes a real Parquet file
 inputs/<location>/<name>.zip/<member>    a folder that becomes a zip archive
 inputs/<location>/<topic>.ndjson         one event a line, an event log of one partition
 inputs/<location>/<topic>/<n>.ndjson     the same, partition by partition
+inputs/<location>/<name>.ndjson          the rows that a `Rows` source's function would yield
 inputs/<location>/<page>                 what an HTTP source answers (see `sources/fixtures.py`)
 inputs/tables/<table>.csv or .ndjson     an upstream table
 inputs/returned/<table>.csv or .ndjson   what a table's function would return (see `given.py`)
@@ -21,12 +22,15 @@ from pathlib import Path
 
 import duckdb
 
-from assay.contract import Contract
+from assay import sources
+from assay.contract.contract import Contract
 from assay.errors import GoldenError, did_you_mean
 from assay.golden.case import Case
 from assay.golden.rows import load, read_csv
 from assay.golden.yaml_file import shown
 from assay.sources.base import Source, Sources
+from assay.sources.events import EventLog
+from assay.sources.fetched import Rows
 from assay.sql import literal
 from assay.sql import quoted as quote
 from assay.tables.graph import Graph
@@ -91,7 +95,6 @@ class FixtureSources(Sources):
     """Serves a case's inputs where the real sources would be.
 
     Args:
-        inputs: the case's inputs.
         graph: tells which source reads which file, with which columns.
         folder: an empty folder for converted files.
     """
@@ -99,6 +102,7 @@ class FixtureSources(Sources):
     def __init__(self, inputs: Inputs, graph: Graph, folder: Path) -> None:
         super().__init__({})
         self._inputs = inputs
+        self.given = inputs.case.inputs
         self._folder = folder
         self._tables = _sources(graph)
         self._converter: duckdb.DuckDBPyConnection | None = None
@@ -120,13 +124,11 @@ class FixtureSources(Sources):
         tables = _readers(self._tables.values(), name)
         files = self._inputs.case.inputs / name
         if any(table.source is not None and hasattr(table.source, "http") for table in tables):
-            from assay.sources.fixtures import FixtureTransport  # imports httpx, which few cases need
-
-            self.transport = FixtureTransport(self._inputs.case.inputs)
-            return FixtureTransport.address(name)
+            self.transport = sources.FixtureTransport(self._inputs.case.inputs)
+            return sources.FixtureTransport.address(name)
         target = self._folder / name
         target.mkdir(parents=True)
-        if any(table.source is not None and table.source.incremental for table in tables):
+        if any(isinstance(table.source, EventLog) for table in tables):
             for file in _events(files):
                 _copy_log(file, target / file.relative_to(files))
             return str(target)
@@ -226,8 +228,11 @@ def _check_files(folder: Path, tables: Iterable[TableDef]) -> None:
 
 def _patterns(source: Source | None) -> Iterator[str]:
     """The names of input files that a source would read, as patterns."""
+    if isinstance(source, Rows):
+        yield f"{source.name}.ndjson"
+        return
     path = str(getattr(source, "topic", None) or getattr(source, "path", "*")).strip("/")
-    if source is not None and source.incremental:
+    if isinstance(source, EventLog):
         yield from (f"{path}.ndjson", f"{path}/*.ndjson")
     elif hasattr(source, "http"):
         yield from (path, f"{path}.*", f"{path}/*")

@@ -10,9 +10,11 @@ from functools import cached_property
 from pathlib import Path
 
 from assay.build import BuildResult
-from assay.compare import Difference, SqlColumn, compare, describe
-from assay.contract import Contract
+from assay.compare.engine import compare
+from assay.compare.model import Difference, SqlColumn
+from assay.compare.schema import describe
 from assay.contract.classification import is_masked
+from assay.contract.contract import Contract
 from assay.errors import GoldenError
 from assay.golden import store
 from assay.golden.inputs import build_names

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.errors import GoldenError
+from assay.errors import GoldenError, on_disk
 from assay.golden.yaml_file import shown
 from assay.sql import literal, quoted
 
@@ -65,12 +65,10 @@ def project_mask(project: Project) -> Mask:
     if given is not None:
         return Mask(given.get_secret_value())
     file = project.golden / FILE
-    try:
+    with on_disk(GoldenError, "cannot be read or written", where=shown(file)):
         if not file.exists():
             _write_once(file, f"{secrets.token_hex(32)}\n")
         key = file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise GoldenError(f"cannot be read or written: {error.strerror}", where=shown(file)) from None
     if len(key) < SHORTEST:
         raise GoldenError(
             f"is no key of at least {SHORTEST} characters", where=shown(file),

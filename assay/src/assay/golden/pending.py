@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.compare import Tolerance
-from assay.errors import GoldenError
+from assay.compare.model import Tolerance
+from assay.errors import GoldenError, on_disk
 from assay.golden import store
 from assay.golden.case import Case
 from assay.golden.inputs import build_names
@@ -43,9 +44,7 @@ class Pending:
     """One pending file.
 
     Attributes:
-        name: the golden's name.
         refused: why this output may not become golden (it broke its contract); None if it may.
-        schema, rows: the new golden.
     """
 
     case: str
@@ -94,24 +93,15 @@ class PendingStore:
             "content_hash": store.content_hash(rows),
         }
         path = self.path(case, name)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with on_disk(GoldenError, "new output cannot be kept", where=shown(path), fix="Make the folder writable."):
             write_atomically(path, (json.dumps(header) + "\n" + store.rows_text(schema, rows)).encode())
-        except OSError as error:
-            raise GoldenError(
-                f"new output cannot be kept: {error.strerror}", where=shown(path), fix="Make the folder writable."
-            ) from None
         return path
 
     def drop(self, case: str, name: str) -> None:
         """Remove a pending file, if it is there; raises GoldenError where the folder cannot be written."""
         path = self.path(case, name)
-        try:
+        with on_disk(GoldenError, "cannot be removed", where=shown(path)), suppress(NotADirectoryError):
             path.unlink(missing_ok=True)
-        except NotADirectoryError:
-            return
-        except OSError as error:
-            raise GoldenError(f"cannot be removed: {error.strerror}", where=shown(path)) from None
 
     def paths(self) -> list[Path]:
         """Every pending file, by case and name."""

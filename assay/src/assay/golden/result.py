@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.compare import Difference
+from assay.compare.model import Difference
 
 Status = Literal["equal", "missing", "differs", "error"]
 _SEVERITY: dict[str, int] = {"equal": 0, "missing": 1, "differs": 2, "error": 3}
@@ -28,8 +28,6 @@ class Comparison:
         name: the golden's name: the table's, or `<table>.rejects`.
         status: "missing" where nothing was accepted yet.
         difference: None where there is nothing to compare with.
-        rows: how many rows the run gave.
-        columns: their names.
         preview: the first of them as text, where the golden is missing.
         pending: where the new output waits for a decision, if it was kept.
     """
@@ -53,7 +51,6 @@ class TableResult:
         cause: the table upstream that differs or failed first, if this one follows from it.
         expected_error: the message of the error that had to come, and did; `stopped_by`: that error's class.
         reasons: rejected rows per reason code; `failing`: names of checks that failed.
-        seconds: time to build the table.
     """
 
     case: str
@@ -113,7 +110,6 @@ class GoldenResult:
     Attributes:
         orphans: files that belong to no case and table.
         notes: errors outside the cases, such as pending files that could not be written.
-        full: whether every case ran.
     """
 
     cases: tuple[CaseResult, ...]

@@ -8,13 +8,16 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from assay.contract import Contract
-from assay.errors import GoldenError
+from assay.contract.contract import Contract
+from assay.errors import GoldenError, on_disk
 from assay.golden.case import NAMED, UNSAID
 from assay.golden.inputs import RETURNED, TABLES
 from assay.golden.rows import NULL
 from assay.golden.yaml_file import shown
 from assay.project import Project
+from assay.sources.delimited import Csv
+from assay.sources.events import EventLog
+from assay.sources.fetched import Rows
 from assay.tables.nodes import TableDef
 
 _CASE = """\
@@ -44,12 +47,10 @@ def scaffold_case(project: Project, name: str, tables: Sequence[str], *, returne
         text += "".join(_expectations(project, tables))
     files = {folder / "case.yml": text}
     files |= dict(_returned(project, folder, tables) if returned else _inputs(project, folder, tables))
-    try:
+    with on_disk(GoldenError, "cannot be written", where=shown(folder)):
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise GoldenError(f"cannot be written: {error.strerror}", where=shown(folder)) from None
     return list(files)
 
 
@@ -74,8 +75,10 @@ def _inputs(project: Project, folder: Path, tables: Sequence[str]) -> Iterable[t
     for table in tables:
         source = graph.tables[table].source
         if source is not None:
-            path = example_path(str(getattr(source, "topic", None) or getattr(source, "path", "")).strip("/"))
-            ending = ".ndjson" if source.incremental else ".csv" if path.endswith(".parquet") else ""
+            rows = isinstance(source, EventLog | Rows)
+            name = source.name if isinstance(source, Rows) else getattr(source, "topic", getattr(source, "path", ""))
+            path = example_path(str(name).strip("/"))
+            ending = ".ndjson" if rows else ".csv" if path.endswith(".parquet") else ""
             yield folder / "inputs" / source.location / f"{path}{ending}", _source_header(graph.tables[table], ending)
 
 
@@ -133,8 +136,6 @@ def _header(table: TableDef) -> str:
 
 def _source_header(table: TableDef, ending: str) -> str:
     """The header of a CSV file, as the source reads it; nothing for other files and where it has none."""
-    from assay.contract import Contract
-    from assay.sources.delimited import Csv
 
     source = table.source
     assert source is not None

@@ -18,8 +18,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field
 
-from assay.compare import SqlColumn, Tolerance
-from assay.errors import GoldenError, PipelineError
+from assay.compare.model import SqlColumn, Tolerance
+from assay.errors import GoldenError, PipelineError, on_disk
 from assay.golden.rows import CaseRows, as_text, is_deep, read_ndjson
 from assay.golden.yaml_file import Names, Strict, YamlFile, read, shown, told
 from assay.sources.strict_json import JsonError, loads
@@ -104,12 +104,9 @@ def read_golden(folder: Path, name: str, default: Schema) -> Golden | None:
 
 def write_golden(folder: Path, name: str, schema: Schema, rows: Sequence[Values]) -> None:
     """Write both files, each by a rename; raises GoldenError where the folder cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with on_disk(GoldenError, "cannot be written", where=shown(folder)):
         write_atomically(rows_path(folder, name), rows_text(schema, rows).encode())
         write_atomically(schema_path(folder, name), schema_text(schema, rows).encode())
-    except OSError as error:
-        raise GoldenError(f"cannot be written: {error.strerror}", where=shown(folder)) from None
 
 
 def rows_text(schema: Schema, rows: Iterable[Values]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assay.compare import render, visible
+from assay.compare.text import render, visible
 from assay.golden.case import is_unsaid
 from assay.golden.result import CaseResult, Comparison, GoldenResult, TableResult
 from assay.golden.store import REJECTS

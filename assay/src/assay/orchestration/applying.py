@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from assay.build import source_version
 from assay.errors import PlanError
+from assay.orchestration.execute import RunSummary, execute
 from assay.plan.kept import AGAIN, Expected, KeptPlan
 from assay.plan.published import Books, read_books
 from assay.plan.work import environment
@@ -15,19 +17,17 @@ from assay.tables.code_version import code_version
 from assay.tables.nodes import TableDef
 from assay.tables.partitions import PartitionRange
 from assay.tables.results import joined
-from assay.warehouse.connection import Options, connect
+from assay.warehouse.connection import reading
+from assay.warehouse.warehouse import committed_offsets
 
 if TYPE_CHECKING:
     from assay.build import Progress
-    from assay.orchestration.execute import RunSummary
     from assay.project import Project
     from assay.tables.results import Publication
 
-Execute = Callable[..., "RunSummary"]
-
 
 @dataclass(frozen=True)
-class Outcome:
+class NodeOutcome:
     """One node of the plan, planned against done; `problems` is empty where the result is the plan."""
 
     planned: Expected
@@ -39,7 +39,7 @@ class Outcome:
 class Applied:
     """What applying did; `exit_code` is 0 if every result is as planned, 3 if a check failed, else 1."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[NodeOutcome, ...]
     run_exit_code: int
     seconds: float
 
@@ -56,13 +56,8 @@ class Applied:
         return 3 if self.run_exit_code == 1 else 1
 
 
-def apply_plan(
-    project: Project, kept: KeptPlan, *, on_progress: Callable[[Progress], None], execute: Execute | None = None
-) -> Applied:
+def apply_plan(project: Project, kept: KeptPlan, *, on_progress: Callable[[Progress], None]) -> Applied:
     """Run the plan's nodes for real, and say whether each came out as planned.
-
-    Args:
-        execute: runs nodes; the default is the project's Dagster job in this process.
 
     Raises:
         PlanError: the plan must not or cannot be applied: it would fail, or what it was made from moved.
@@ -77,10 +72,6 @@ def apply_plan(
         raise PlanError(f"moved since the plan was made: {'; '.join(moved)}", fix=AGAIN)
     if not kept.build:
         return Applied((), 0, 0.0)
-    if execute is None:
-        from assay.orchestration.execute import execute as through_dagster
-
-        execute = through_dagster
     summaries = []
     for names, partition in _runs(kept):
         summaries.append(execute(project, names, partition=partition, on_progress=on_progress))
@@ -129,30 +120,27 @@ def _moved_sources(project: Project, kept: KeptPlan, settings: Any) -> Iterator[
             node = project.graph.nodes.get(name)
             if not isinstance(node, TableDef) or node.source is None:
                 continue  # told with the code already
-            if node.source.fingerprint(sources.resolve(node.source.location), sources.transport) != version:
+            offsets = committed_offsets(settings.warehouse, node.name, settings.lock_timeout) if node.appends else {}
+            if source_version(node, sources, offsets) != version:
                 yield f"the source of {name} ({node.source.location})"
 
 
 def _books(settings: Any) -> Books:
     if not settings.warehouse.exists():
         return Books({}, {})
-    connection = connect(settings.warehouse, Options(), lock_timeout=settings.lock_timeout, read_only=True)
-    try:
-        catalog = connection.execute("SELECT current_database()").fetchall()[0][0]
+    with reading(settings.warehouse, lock_timeout=settings.lock_timeout) as (connection, catalog):
         return read_books(connection, catalog)
-    finally:
-        connection.close()
 
 
-def _outcome(planned: Expected, summaries: Sequence[RunSummary]) -> Outcome:
+def _outcome(planned: Expected, summaries: Sequence[RunSummary]) -> NodeOutcome:
     for summary in summaries:
         if planned.name in summary.errors:
-            return Outcome(planned, None, (str(summary.errors[planned.name]),))
+            return NodeOutcome(planned, None, (str(summary.errors[planned.name]),))
     built = [each.publications[planned.name] for each in summaries if planned.name in each.publications]
     if len(built) < max(1, len(planned.partitions)):
-        return Outcome(planned, None, ("was not built",))
+        return NodeOutcome(planned, None, ("was not built",))
     done = joined(built)
-    return Outcome(planned, done.rows, tuple(_differences(planned, done)))
+    return NodeOutcome(planned, done.rows, tuple(_differences(planned, done)))
 
 
 def _differences(planned: Expected, done: Publication) -> Sequence[str]:

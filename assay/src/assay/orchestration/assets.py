@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations` here: Dagster compares the annotation of `context` by identity.
 import time
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -9,39 +10,33 @@ from typing import Any
 
 import dagster as dg
 from dagster._check import CheckError
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
+from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
-from assay import progress
+from assay import notices, progress
 from assay.build import Progress, build_node, own_partitions
-from assay.contract import Contract
 from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
-from assay.orchestration.history import together
+from assay.orchestration.freshness import freshness
 from assay.orchestration.metadata import (
     PARTITION_ROWS,
     check_results,
     definition_metadata,
     publication_metadata,
-    sentence,
 )
 from assay.orchestration.origin import code_references
 from assay.orchestration.resources import WarehouseResource, sources_resource
 from assay.project import Project
+from assay.tables.audited import blocks, check_names, describe
 from assay.tables.code_version import code_version
 from assay.tables.graph import Graph
-from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
+from assay.tables.nodes import Asset, TableDef
 from assay.tables.partitions import PartitionRange, Partitions
 from assay.tables.results import AuditFailed
-
-Node = TableDef | ExportDef
+from assay.warehouse.ops import PartitionRecord
 
 PARTITION_TAG = "pipeline/partition"
 """What a run of a job is to build, as `--partition` has it; without it a job's run builds all of every table."""
-
-TOGETHER = 500
-"""So many events are written in one transaction, which takes a second or so."""
-
-MANY = 100
-"""Dagster looks at all keys of a run for each key it is told something about; for more keys than this it is not told."""
 
 SOURCE_RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 """A source that does not answer may be back in a moment; a missing file or a failed audit will fail again.
@@ -79,18 +74,7 @@ def build_resources(project: Project) -> dict[str, Any]:
     return {"warehouse": WarehouseResource.for_project(project), "sources": sources_resource(project)}
 
 
-def check_names(node: Node, graph: Graph) -> list[str]:
-    """The checks that building `node` reports, in order."""
-    if isinstance(node, ExportDef):
-        return []
-    contract = Contract.of(node.model)
-    names = ["schema", "rows_valid", *(["unique_key"] if contract.key else []), "reconciles"]
-    names += [reference.name for reference in node.references]
-    names += [rule.code for rule in contract.table_rules]
-    return names + [invariant.name for invariant in graph.invariants_of(node.name)]
-
-
-def _accepted(node: Node, project: Project) -> dg.AssetsDefinition:
+def _accepted(node: Asset, project: Project) -> dg.AssetsDefinition:
     """The asset; raises WiringError where Dagster refuses the node's name, owner, tags or stage."""
     try:
         return _asset(node, project)
@@ -102,7 +86,7 @@ def _accepted(node: Node, project: Project) -> dg.AssetsDefinition:
         ) from error
 
 
-def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
+def _asset(node: Asset, project: Project) -> dg.AssetsDefinition:
     graph = project.graph
     partitions = node.partitions if isinstance(node, TableDef) else None
     kinds = {"duckdb", "table"} if isinstance(node, TableDef) else {"file"}
@@ -119,12 +103,13 @@ def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
         owners=[node.owner] if node.owner else None,
         tags=dict(node.tags),
         code_version=code_version(node, *graph.invariants_of(node.name)),
+        freshness_policy=freshness((node.fresh if isinstance(node, TableDef) else None) or project.fresh),
         partitions_def=dagster_partitions(partitions) if partitions else None,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
         required_resource_keys={"warehouse", "sources"},
         check_specs=[
             dg.AssetCheckSpec(
-                name, asset=node.name, blocking=_blocks(name, node, graph), description=_describe(name, node, graph)
+                name, asset=node.name, blocking=blocks(name, node, graph), description=describe(name, node, graph)
             )
             for name in check_names(node, graph)
         ],
@@ -136,14 +121,15 @@ def _asset(node: Node, project: Project) -> dg.AssetsDefinition:
 
 
 def _materialize(
-    context: dg.AssetExecutionContext, node: Node, graph: Graph, partitions: Partitions | None
+    context: dg.AssetExecutionContext, node: Asset, graph: Graph, partitions: Partitions | None
 ) -> Iterator[Any]:
     """Build the node; checks are recorded even when the step then fails."""
     warehouse: WarehouseResource = context.resources.warehouse
     progress.emit(Progress("start", node))
     try:
-        with told(node), progress.reading(context.log.warning):
+        with told(node), notices.reading(context.log.warning):
             run = warehouse.run(context.run.run_id, _asked(context.run.tags, partitions))
+            before = warehouse.session().partitions(node.name) if partitions is not None else {}
             publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())
     except AuditFailed as error:
         progress.emit(Progress("failed", node, error.publication, error))
@@ -163,14 +149,14 @@ def _materialize(
     progress.emit(Progress("done", node, publication))
     metadata = publication_metadata(node, publication)
     if isinstance(node, TableDef) and partitions is not None:
-        own = own_partitions(node, run)
-        metadata = _report_partitions(context, node, partitions, own or partitions.whole(run.now), metadata)
-    with together(context.instance):  # a backfill's keys are written before the generator goes on
-        yield dg.MaterializeResult(
-            metadata=metadata,
-            data_version=dg.DataVersion(publication.data_version),
-            check_results=list(check_results(node, publication.checks)),
-        )
+        built = own_partitions(node, run) or partitions.whole(run.now)
+        keys = partitions.keys(built) if built is not None else []
+        metadata = _report_partitions(context, node, keys, None if run.partition else before, metadata)
+    yield dg.MaterializeResult(
+        metadata=metadata,
+        data_version=dg.DataVersion(publication.data_version),
+        check_results=list(check_results(node, publication.checks)),
+    )
 
 
 def _asked(tags: Mapping[str, str], partitions: Partitions | None) -> PartitionRange | None:
@@ -192,37 +178,46 @@ def _asked(tags: Mapping[str, str], partitions: Partitions | None) -> PartitionR
 def _report_partitions(
     context: dg.AssetExecutionContext,
     table: TableDef,
-    partitions: Partitions,
-    built: PartitionRange | None,
+    keys: Sequence[str],
+    before: Mapping[str, PartitionRecord] | None,
     metadata: dict[str, Any],
 ) -> dict[str, Any]:
     """Tell Dagster which partitions were built, with their rows; returns the metadata of the materialization itself.
 
     In a backfill Dagster materializes each key with that same metadata: the schema, profile and lineage of the whole
-    build stand at the last one alone. A job reports its keys here; building a whole table those that Dagster does
-    not know of yet, as ten years of days with each run would be 3,650 events for each table.
+    build stand at the last one alone. A job reports its keys here; building a whole table those that are new or hold
+    something else, as ten years of days with each run would be 3,650 events for each table.
+
+    Args:
+        before: what the books said of the table's partitions, if all of them were built.
     """
-    if built is None:
-        return metadata
-    session = context.resources.warehouse.session()
-    keys = partitions.keys(built)
-    counted = session.connection.execute(
-        f"SELECT {partitions.key_sql()}, count(*) FROM {session.relation(table)} WHERE {partitions.within(built)} GROUP BY 1"
-    ).fetchall()
-    rows = {key: {PARTITION_ROWS: 0} for key in keys} | {key: {PARTITION_ROWS: count} for key, count in counted}
+    records = context.resources.warehouse.session().partitions(table.name)
+    rows = {key: {PARTITION_ROWS: records[key].rows} for key in keys}
+    step, asset = context.get_step_execution_context(), dg.AssetKey(table.name)
     if context.assets_def.partitions_def is None:
-        if PARTITION_ROWS not in metadata:
-            keys = sorted(set(keys) - context.instance.get_materialized_partitions(dg.AssetKey(table.name)))
-        for some in (keys[i : i + TOGETHER] for i in range(0, len(keys), TOGETHER)):
-            with together(context.instance):
-                for key in some:
-                    context.log_event(dg.AssetMaterialization(table.name, partition=key, metadata=rows[key]))
+        if before is not None:
+            known = context.instance.get_materialized_partitions(asset)
+            same = {
+                key
+                for key in known & before.keys() & rows.keys()
+                if records[key].data_version == before[key].data_version
+            }
+            rows = {key: told for key, told in rows.items() if key not in same}
+        batch = uuid.uuid4().hex
+        for number, (key, told) in enumerate(rows.items(), start=1):
+            # What `context.log_event` does, which writes each event on its own.
+            event = dg.AssetMaterialization(asset, partition=key, metadata=told)
+            DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, number == len(rows)))
         return metadata
-    if len(keys) == 1:
-        return metadata
-    for key in keys[:-1] if len(keys) <= MANY else []:
-        context.add_asset_metadata(rows[key], partition_key=key)
-    context.add_asset_metadata({**metadata, **rows[keys[-1]]}, partition_key=keys[-1])
+    if len(rows) < 2:
+        return {**metadata, **(rows[keys[0]] if keys else {})}
+    # What `context.add_asset_metadata` does, which looks at all keys of the run for each of them.
+    rows[keys[-1]] = {**metadata, **rows[keys[-1]]}
+    of_keys: dict[Any, Any] = {
+        AssetMetadataHandle(asset_key=asset, partition_key=key): told for key, told in rows.items()
+    }
+    known_so_far = step._metadata_accumulator.per_output_metadata
+    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata={**known_so_far, **of_keys})
     return {name: metadata[name] for name in ("action", "code_version")}
 
 
@@ -255,39 +250,3 @@ def dagster_partitions(partitions: Partitions) -> dg.PartitionsDefinition[str]:
     if partitions.unit == "week":
         return dg.WeeklyPartitionsDefinition(**times, day_offset=partitions.start.isoweekday() % 7)
     return (dg.MonthlyPartitionsDefinition if partitions.unit == "month" else dg.DailyPartitionsDefinition)(**times)
-
-
-def _blocks(name: str, node: Node, graph: Graph) -> bool:
-    """Whether a failure of the check keeps the table from being published, ever."""
-    declared = _declared(name, node, graph)
-    return declared is None or declared.severity == "error"
-
-
-def _declared(name: str, node: Node, graph: Graph) -> Reference | InvariantDef | None:
-    """What declares the check, where that is not the contract."""
-    references = {each.name: each for each in node.references} if isinstance(node, TableDef) else {}
-    return references.get(name) or graph.invariants.get(name)
-
-
-def _describe(name: str, node: Node, graph: Graph) -> str:
-    """What the check says, as sentences."""
-    fixed = {
-        "schema": "Columns and types are exactly the contract's.",
-        "rows_valid": "Every row keeps the contract's rules; broken rows are set aside inside the budget.",
-        "unique_key": "The contract's key is never null and never repeats.",
-        "reconciles": "No row is lost or multiplied on the way.",
-    }
-    if name in fixed:
-        return fixed[name]
-    declared = _declared(name, node, graph)
-    if declared is None:
-        assert isinstance(node, TableDef)
-        texts = {rule.code: rule.description for rule in Contract.of(node.model).table_rules}
-        return sentence(texts[name])
-    if isinstance(declared, InvariantDef):
-        said = sentence(declared.description or name.replace("_", " "))
-    else:
-        theirs = declared.to_columns if declared.to_columns not in ((), declared.columns) else ()
-        named = f" ({', '.join(theirs)} there)" if theirs else ""
-        said = f"Every {' and '.join(declared.columns)} that is not null is found in {declared.to}{named}."
-    return said if declared.severity == "error" else f"{said} Only a warning: the table is published all the same."

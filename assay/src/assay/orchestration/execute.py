@@ -12,9 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dagster as dg
+from dagster import DagsterEventType
+
 from assay.build import Progress
 from assay.errors import Interrupted, PipelineError
 from assay.interrupts import noted
+from assay.orchestration import history, origin
+from assay.orchestration.assets import PARTITION_TAG
+from assay.orchestration.history import told
+from assay.orchestration.jobs import PIPELINE
 from assay.progress import listening
 from assay.tables.results import Publication
 
@@ -56,7 +63,6 @@ def dagster_home(root: Path, *, dry: bool) -> Path:
     home = Path(os.environ.get("DAGSTER_HOME") or root / ".dagster")
     if dry:
         home = home / "dry_run"
-    from assay.orchestration.history import told
 
     with told(home):
         home.mkdir(parents=True, exist_ok=True)
@@ -80,11 +86,6 @@ def execute(
     Raises:
         PipelineError: settings are wrong, or the run failed outside of any node.
     """
-    import dagster as dg
-
-    from assay.orchestration import history, origin
-    from assay.orchestration.assets import PARTITION_TAG
-    from assay.orchestration.jobs import PIPELINE
 
     settings = project.settings()
     home = dagster_home(project.root, dry=settings.env == "dry_run")
@@ -138,7 +139,6 @@ def execute(
 
 def _was_interrupted(result: object) -> bool:
     """Whether something else than a signal of this process ended the run, such as *Terminate* in the UI."""
-    from dagster import DagsterEventType
 
     return any(event.event_type is DagsterEventType.RUN_CANCELED for event in getattr(result, "all_events", ()))
 

@@ -14,11 +14,15 @@ from typing import Any
 
 import dagster as dg
 
-from assay.compare import RowSample, visible
+from assay.compare.model import RowSample
+from assay.compare.text import visible
 from assay.errors import GoldenError
-from assay.golden.case import Case, case_folders, read_case
+from assay.golden.case import Case, case_folders, check_case, read_case, read_cases
+from assay.golden.pending import orphaned
 from assay.golden.result import CaseResult, TableResult
+from assay.golden.runner import run_case
 from assay.golden.text import headline, plain
+from assay.golden.yaml_file import shown
 from assay.orchestration.history import claim
 from assay.orchestration.metadata import text_table
 from assay.orchestration.origin import sign
@@ -103,8 +107,6 @@ def _case_checks(project: Project, case: Case) -> dg.AssetChecksDefinition:
 
         @dg.multi_asset_check(name=f"{GOLDEN}_{case.name}".replace("-", "_"), specs=specs, can_subset=True)
         def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-            from assay.golden.run import run_case
-
             claim(context.instance, context.run)
             sign(context.instance, context.run, project.root)
             wanted = {key.name for key in context.selected_asset_check_keys}
@@ -131,10 +133,6 @@ def _tree_check(project: Project) -> dg.AssetChecksDefinition:
         description="Every golden case can be read, and no golden file is left over.",
     )
     def tree() -> dg.AssetCheckResult:
-        from assay.golden.case import check_case, read_cases
-        from assay.golden.pending import orphaned
-        from assay.golden.yaml_file import shown
-
         try:
             cases = read_cases(project.golden)
             for case in cases:

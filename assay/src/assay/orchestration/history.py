@@ -1,9 +1,4 @@
-"""Dagster's history in SQLite: made by one process at a time, held open for a run, and rid of runs that died.
-
-Dagster's own event log opens a file, prepares its statements and closes the file again for every event. That is
-right for servers, which look at thousands of runs; a run of some seconds spends a fifth of its time on it. What is
-written, and when it is safe on the disk, is the same.
-"""
+"""Dagster's history in SQLite: made by one process at a time, held open for a run, and rid of runs that died."""
 
 from __future__ import annotations
 
@@ -11,11 +6,9 @@ import fcntl
 import shutil
 import sqlite3
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import yaml
@@ -25,100 +18,24 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, DagsterRunStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.runs.sqlite import sqlite_run_storage as run_storage
 from dagster._core.storage.sql import get_alembic_config
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from assay.errors import PipelineError
 from assay.orchestration import processes
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+from assay.orchestration.event_log import EventLog, HeldOpen
 
 
-class HeldOpen(SqliteEventLogStorage):
-    """Dagster's SQLite event log, whose files stay open until `dispose`."""
-
-    def __init__(self, base_dir: str, inst_data: Any = None) -> None:
-        self._engines: dict[str, Engine] = {}
-        self._tables: set[str] = set()
-        super().__init__(base_dir, inst_data)
-
-    @classmethod
-    def from_config_value(cls, inst_data: Any, config_value: Any) -> HeldOpen:
-        return cls(inst_data=inst_data, **config_value)
-
-    def run_connection(self, run_id: str | None = None) -> Any:
-        return self._held(run_id or INDEX_SHARD_NAME)
-
-    def index_connection(self) -> Any:
-        return self._held(INDEX_SHARD_NAME)
-
-    def has_table(self, table_name: str) -> bool:
-        if not self._tables:
-            with self.index_connection() as connection:
-                self._tables = set(inspect(connection).get_table_names())
-        return table_name in self._tables
-
-    def dispose(self) -> None:
-        super().dispose()
-        for engine in self._engines.values():
-            engine.dispose()
-        self._engines.clear()
-
-    @contextmanager
-    def _held(self, shard: str) -> Iterator[Connection]:
-        if shard not in self._engines:
-            with self._connect(shard):
-                pass  # makes the file with its tables, if it is new
-            self._engines[shard] = create_engine(
-                self.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-            )
-        with self._engines[shard].begin() as connection:
-            yield connection
-
-
-@contextmanager
-def together(instance: dg.DagsterInstance) -> Iterator[None]:
-    """Write the many events of the block in one transaction a file; with SQLite each alone waits for the disk.
-
-    Other writers of the history wait for the block; other threads of this process write as always.
-    """
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqliteEventLogStorage) or "index_connection" in vars(storage):
-        yield
-        return
-    held: dict[str, Connection] = {}
-    owner = threading.get_ident()
-    with ExitStack() as stack:
-
-        def joined(shard: str | None) -> Any:
-            shard = shard or INDEX_SHARD_NAME
-            if threading.get_ident() != owner:
-                return storage._connect(shard)
-            if shard not in held:
-                with storage._connect(shard):
-                    pass  # makes the file with its tables, if it is new
-                engine = create_engine(
-                    storage.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-                )
-                stack.callback(engine.dispose)
-                held[shard] = stack.enter_context(engine.begin())
-            return nullcontext(held[shard])
-
-        vars(storage).update(run_connection=joined, index_connection=lambda: joined(None))
-        stack.callback(lambda: [vars(storage).pop(name) for name in ("run_connection", "index_connection")])
-        yield
-
-
-def instance(home: Path) -> dg.DagsterInstance:
+def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
     """Dagster's instance in `home`, as its dagster.yaml has it; a history in SQLite there is held open.
 
     Runs whose process died are marked as failed. Use as a context manager.
+
+    Args:
+        bury: whether they are; else nothing is written.
 
     Raises:
         PipelineError: the history cannot be read or written.
@@ -126,12 +43,15 @@ def instance(home: Path) -> dg.DagsterInstance:
     config = home / "dagster.yaml"
     with told(home):
         configured = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.exists() else {}
+        if (configured.get("event_log_storage") or {}).get("module") == EventLog.__module__:
+            del configured["event_log_storage"]
         if configured.keys() & {"storage", "run_storage", "event_log_storage", "schedule_storage", "instance_class"}:
             made = dg.DagsterInstance.from_config(str(home))
         else:
             made = _in_sqlite(home)
         try:
-            bury_the_dead(made)
+            if bury:
+                bury_the_dead(made)
         except BaseException:
             made.dispose()
             raise
@@ -139,15 +59,7 @@ def instance(home: Path) -> dg.DagsterInstance:
 
 
 def _in_sqlite(home: Path) -> dg.DagsterInstance:
-    ref = InstanceRef.from_dir(str(home))
-    assert ref.event_storage_data is not None
-    overrides = {
-        "event_log_storage": {
-            "module": HeldOpen.__module__,
-            "class": HeldOpen.__name__,
-            "config": ref.event_storage_data.config_dict,
-        }
-    }
+    overrides = {"event_log_storage": {"module": HeldOpen.__module__, "class": HeldOpen.__name__}}
     with (home / ".lock").open("w") as lock:
         # Two processes that make the files at once both write down the version of their tables, each another one,
         # and from then on Dagster refuses every run.

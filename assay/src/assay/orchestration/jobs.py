@@ -13,8 +13,10 @@ import dagster as dg
 from assay.errors import PipelineError, WarehouseLocked, WiringError
 from assay.orchestration.assets import PARTITION_TAG, build_resources, unpartitioned
 from assay.orchestration.dry_run_job import dry_run_job
+from assay.sources.events import EventLog
 from assay.tables.nodes import Node, TableDef
 from assay.tables.partitions import PartitionRange, Unit, touched
+from assay.warehouse.warehouse import committed_offsets
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -121,9 +123,7 @@ def due(nodes: Iterable[Node], now: dtm.datetime, *, lookback: int = 0) -> Parti
 def event_log_sensors(project: Project) -> list[dg.SensorDefinition]:
     """For every table fed by an event log, a sensor that builds it and what follows when the log has lag."""
     return [
-        _lag_sensor(project, table)
-        for table in project.graph.tables.values()
-        if table.source is not None and table.source.incremental
+        _lag_sensor(project, table) for table in project.graph.tables.values() if isinstance(table.source, EventLog)
     ]
 
 
@@ -154,18 +154,8 @@ def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
 
 def unread(project: Project, table: TableDef) -> tuple[int, dict[int, int]]:
     """How many events `table` has not read yet, and the offsets it has committed."""
-    from assay.warehouse.connection import Options, connect
-    from assay.warehouse.ops import offsets as committed
-
     settings = project.settings()
-    offsets: dict[int, int] = {}
-    if settings.warehouse.exists():
-        connection = connect(settings.warehouse, Options(), lock_timeout=0, read_only=True)
-        try:
-            catalog = connection.execute("SELECT current_database()").fetchall()[0][0]
-            offsets = committed(connection, catalog, table.name)
-        finally:
-            connection.close()
+    offsets = committed_offsets(settings.warehouse, table.name, 0)
     assert table.source is not None
     with project.sources(settings) as sources:
         return table.source.lag(sources.resolve(table.source.location), offsets), offsets

@@ -7,14 +7,19 @@ from typing import Any
 
 import dagster as dg
 
-from assay.compare import visible
-from assay.contract import Contract
+from assay.compare.text import visible
+from assay.contract.contract import Contract
+from assay.sources.events import EventLog
 from assay.tables.code_version import source_location
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
 from assay.words import harmless
 
 PARTITION_ROWS = "dagster/partition_row_count"
+LEARNING = "learning"
+"""Metadata of a check that can say nothing yet."""
+NEWEST, OFFSETS = "newest", "offsets"
+"""The largest value of the column that must not be old; how far an event log is read: [next event, place] by partition."""
 ORIGINS = 4
 """So many columns that a column comes from are named."""
 WIDE = 28
@@ -23,7 +28,7 @@ WIDE = 28
 Lineage = Mapping[str, Iterable[tuple[str, str]]]
 
 
-def definition_metadata(node: TableDef | ExportDef) -> dict[str, Any]:
+def definition_metadata(node: Asset) -> dict[str, Any]:
     """What is known before any run: relation, contract, and where the code stands."""
     _, line = source_location(node)
     # Beside `code_references`, which lead into an editor or a repository: this text travels.
@@ -66,13 +71,7 @@ def _origins(column: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
     return [*found[:ORIGINS], *([f"and from {len(found) - ORIGINS} more"] if len(found) > ORIGINS else [])]
 
 
-def sentence(text: str) -> str:
-    """`text` with a capital at its beginning and a full stop at its end."""
-    first = " ".join(text.split())
-    return first[:1].upper() + first[1:] + ("" if first.endswith((".", "!", "?")) else ".")
-
-
-def publication_metadata(node: TableDef | ExportDef, publication: Publication) -> dict[str, Any]:
+def publication_metadata(node: Asset, publication: Publication) -> dict[str, Any]:
     """What one build did."""
     found: dict[str, Any] = {
         "action": publication.action,
@@ -84,8 +83,6 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
         found["bytes"] = publication.bytes
         return found
     found["dagster/row_count"] = publication.rows
-    if publication.partition is not None:
-        found[PARTITION_ROWS] = publication.staged - publication.rejected
     found["staged"] = publication.staged
     found["rejected"] = publication.rejected
     found["profile"] = _profile(node, publication)
@@ -100,6 +97,14 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
             for column, pairs in publication.lineage.items()
         }
     )
+    if node.newest is not None:
+        column = next((each for each in publication.profile if each.name == node.newest[0]), None)
+        if column is not None and column.maximum is not None:
+            found[NEWEST] = f"{column.name} {column.maximum}"
+    if publication.offsets and isinstance(node.source, EventLog):  # a watermark of rows may be a value of theirs
+        found[OFFSETS] = {
+            str(partition): [int(at), getattr(at, "place", "")] for partition, at in publication.offsets.items()
+        }
     if publication.source_version:
         found["source_version"] = publication.source_version
     if publication.bytes is not None:
@@ -107,13 +112,14 @@ def publication_metadata(node: TableDef | ExportDef, publication: Publication) -
     return found
 
 
-def check_results(node: TableDef | ExportDef, checks: Iterable[CheckResult]) -> Iterator[dg.AssetCheckResult]:
+def check_results(node: Asset, checks: Iterable[CheckResult]) -> Iterator[dg.AssetCheckResult]:
     """The checks as Dagster records them, with what a person needs to act."""
     for check in checks:
         yield dg.AssetCheckResult(
             asset_key=dg.AssetKey(node.name),
             check_name=check.name,
-            passed=check.passed,
+            # Dagster knows no third state, and what is yellow every day is overlooked: what is known is said, in words.
+            passed=check.passed or check.known is not None,
             severity=dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN,
             description=harmless(check.summary),
             metadata=_evidence(check),
@@ -122,6 +128,10 @@ def check_results(node: TableDef | ExportDef, checks: Iterable[CheckResult]) -> 
 
 def _evidence(check: CheckResult) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": harmless(check.summary), "failing": check.failing}
+    if check.known:
+        found["known"] = check.known
+    if check.learning:
+        found[LEARNING] = True
     if check.reasons:
         found["reasons"] = text_table([{"reason": code, "rows": count} for code, count in check.reasons.items()])
     if check.sample:

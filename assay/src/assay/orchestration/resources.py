@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
 
-from assay.errors import SettingsError
+from assay.errors import PipelineError, SettingsError
 from assay.orchestration.history import claim, retire
 from assay.orchestration.origin import sign
 from assay.settings import BaseSettings
@@ -53,9 +55,17 @@ class WarehouseResource(DuckDBResource):
         return None
 
     @classmethod
+    def refuse(cls, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+        """Raise where a run cannot build its tables; `for_project` provides it."""
+
+    @classmethod
     def for_project(cls, project: Project) -> WarehouseResource:
         """The resource of `project`, whose settings are read when a run sets it up."""
-        own = {"read_settings": staticmethod(project.settings), "root": staticmethod(lambda: project.root)}
+        own = {
+            "read_settings": staticmethod(project.settings),
+            "root": staticmethod(lambda: project.root),
+            "refuse": staticmethod(partial(refuse_without_partition, project)),
+        }
         bound = type("Warehouse", (cls,), {**own, "__doc__": cls.__doc__})
         resource: WarehouseResource = bound()
         return resource
@@ -64,6 +74,7 @@ class WarehouseResource(DuckDBResource):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseResource]:
         """Dagster's set-up and tear-down of one run."""
         if context.instance is not None and context.run is not None:
+            self.refuse(context.instance, context.run)
             claim(context.instance, context.run)
             if root := self.root():
                 sign(context.instance, context.run, root)
@@ -102,7 +113,6 @@ class WarehouseResource(DuckDBResource):
         """This run's clock, seed and list of publications; one object for all of its tables."""
         if self._run is None:
             self._run = Run.start(id=run_id)
-        import dataclasses
 
         run: Run = dataclasses.replace(self._run, partition=partition)
         return run
@@ -119,6 +129,30 @@ class WarehouseResource(DuckDBResource):
             yield connection
         finally:
             close(connection)
+
+
+def refuse_without_partition(project: Project, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Refuse a run for no partition of partitioned assets that read each other, before it builds the first half.
+
+    Dagster would end it when it looks for the partitions of an input. The jobs of `project_jobs` have no such assets.
+
+    Raises:
+        PipelineError: the run is one of these.
+    """
+    if run.is_partitioned or run.execution_plan_snapshot_id is None:
+        return
+    plan = instance.run_storage.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    for step in (step for step in plan.steps if step.key in plan.step_keys_to_execute):
+        outputs = [each.properties for each in step.outputs if each.properties is not None]
+        for key in (each.asset_key for each in outputs if each.is_asset_partitioned):
+            table = project.graph.tables.get(key.path[-1]) if key is not None else None
+            for upstream in table.inputs if table is not None else ():
+                if table is not None and project.graph.tables[upstream].partitions is not None:
+                    raise PipelineError(
+                        f"'{table.name}' and '{upstream}', which it reads, are partitioned, and this run is for no partition",
+                        where=f"job {run.job_name}",
+                        fix=f"In definitions.py: project_jobs(project, {run.job_name}). Or give the run a partition.",
+                    )
 
 
 def sources_resource(project: Project) -> dg.ResourceDefinition:

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from assay.compare import Difference
+from assay.compare.model import Difference
 from assay.plan.model import CheckShift, Destructive, MetricShift
 from assay.tables.nodes import removes_too_much
+from assay.tables.results import Verdict
 
 if TYPE_CHECKING:
     from assay.contract.profile import ColumnProfile
-    from assay.plan.published import Published
     from assay.tables.results import Publication
+    from assay.warehouse.ops import Record
 
 _INTEGERS = {"TINYINT": 7, "SMALLINT": 15, "INTEGER": 31, "BIGINT": 63, "HUGEINT": 127}
 _INTEGERS |= {"UTINYINT": 8, "USMALLINT": 16, "UINTEGER": 32, "UBIGINT": 64, "UHUGEINT": 128}
@@ -77,7 +78,7 @@ def _exact(type_: str) -> tuple[float, float] | None:
     return None
 
 
-def shifts(published: Published, publication: Publication) -> tuple[MetricShift, ...]:
+def shifts(published: Record, publication: Publication) -> tuple[MetricShift, ...]:
     """The columns' numbers that would move, in the table's order."""
     before = {column["name"]: _numbers(column, published.rows) for column in published.profile}
     found: list[MetricShift] = []
@@ -111,24 +112,26 @@ def _number(value: float) -> str:
     return f"{Decimal(repr(value)):,.2f}" if 1 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
-def check_shifts(published: Published | None, publication: Publication) -> tuple[CheckShift, ...]:
-    """Checks that would newly fail or newly pass; one that never ran before and passes is no news."""
-    return tuple(_check_shifts(published.checks if published else {}, publication))
+def check_shifts(published: Record | None, publication: Publication) -> tuple[CheckShift, ...]:
+    """Checks that would newly fail or newly pass; one that never ran before and is no news is none."""
+    return tuple(_check_shifts(published.verdicts if published else {}, publication))
 
 
-def _check_shifts(before: Mapping[str, bool], publication: Publication) -> Iterator[CheckShift]:
+def _check_shifts(before: Mapping[str, Verdict], publication: Publication) -> Iterator[CheckShift]:
     for check in publication.checks:
-        known = before.get(check.name)
+        then = before.get(check.name)
         # A check that blocks is told even if it failed before: it keeps the table from being published.
-        if check.passed == known and not check.blocks:
+        if check.verdict == then and not check.blocks:
             continue
-        if known is None and check.passed:
+        if then in (None, "learning") and not check.warns and not check.blocks:
+            continue
+        if check.learning:  # the next build may know
             continue
         yield CheckShift(
             name=check.name,
             severity=check.severity,
-            before="new" if known is None else "passed" if known else "failed",
-            after="passed" if check.passed else "failed",
+            before=then or "new",
+            after=check.verdict,
             summary=check.summary,
             rows=check.such_as(),
         )

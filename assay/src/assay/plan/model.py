@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from assay.compare import Difference
+from assay.compare.model import Difference
+from assay.tables.results import Verdict
+from assay.words import plural
 
 VERSION = 1
 """Of the plan's JSON form. A plan of another version is refused: it may mean something else."""
@@ -48,8 +50,8 @@ class CheckShift:
 
     name: str
     severity: Literal["error", "warn"]
-    before: Literal["passed", "failed", "new"]
-    after: Literal["passed", "failed"]
+    before: Verdict | Literal["new"]
+    after: Verdict
     summary: str
     rows: tuple[str, ...] = ()
 
@@ -203,15 +205,15 @@ class Plan:
     def footer(self) -> str:
         """The plan in one line."""
         changed, unchanged = len(self.changed), len(self.unchanged)
-        text = f"Plan: {changed} {_plural('table', changed)} {'changes' if changed == 1 else 'change'}"
+        text = f"Plan: {changed} {plural(changed, 'table')} {'changes' if changed == 1 else 'change'}"
         if self.destructive:
             text += f" ({len(self.destructive)} destructive)"
         text += f", {unchanged} unchanged"
         if self.blocking:
-            text += f", {self.blocking} {_plural('check', self.blocking)} would fail"
+            text += f", {self.blocking} {plural(self.blocking, 'check')} would fail"
         errors = sum(node.action == "fail" and not node.blocking for node in self.nodes)
         if errors:
-            text += f", {errors} {_plural('error', errors)}"
+            text += f", {errors} {plural(errors, 'error')}"
         skipped = sum(node.action == "skip" for node in self.nodes)
         return text + (f", {skipped} skipped" if skipped else "")
 
@@ -228,7 +230,3 @@ class Plan:
                 "footer": self.footer,
             },
         }
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"

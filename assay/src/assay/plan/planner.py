@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from assay.errors import PipelineError, PlanError, SourceError
 from assay.plan.model import Plan
 from assay.plan.published import orphans
-from assay.plan.work import Node, Work
-from assay.tables.nodes import MAY_SHRINK, TableDef
+from assay.plan.work import Work
+from assay.tables.nodes import MAY_SHRINK, Asset, TableDef
 from assay.tables.partitions import touched
 from assay.tables.run import Run
 from assay.warehouse.dry.scratch import folder_bytes
@@ -37,7 +37,7 @@ def make_plan(
     *,
     partition: PartitionRange | None = None,
     removed_limit: float = MAY_SHRINK,
-    on_node: Callable[[Node], None] = lambda node: None,
+    on_node: Callable[[Asset], None] = lambda node: None,
 ) -> Plan:
     """What building `names` would change; without names, everything that calls for a build.
 
@@ -83,7 +83,7 @@ def make_plan(
     )
 
 
-def _touched(considered: Sequence[Node], asked: PartitionRange, run: Run) -> list[Node]:
+def _touched(considered: Sequence[Asset], asked: PartitionRange, run: Run) -> list[Asset]:
     """Without the partitioned tables that have none of the partitions asked for."""
     try:
         names = touched(asked, considered, run.now)
@@ -92,7 +92,7 @@ def _touched(considered: Sequence[Node], asked: PartitionRange, run: Run) -> lis
     return [node for node in considered if node.name in names]
 
 
-def _readable(considered: Sequence[Node], sources: Sources) -> list[Path]:
+def _readable(considered: Sequence[Asset], sources: Sources) -> list[Path]:
     """The folders that the nodes' sources are read from; what stands at a web address is read without DuckDB."""
     found = []
     for node in considered:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from assay.compare import SqlColumn
+from assay.compare.model import SqlColumn
+from assay.sql import quoted
+from assay.tables.nodes import Asset, TableDef
+from assay.warehouse.ops import Record, newest
 
 if TYPE_CHECKING:
     import duckdb
@@ -16,39 +19,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Published:
-    """The newest successful publication of a table or file.
-
-    Attributes:
-        exists: whether the table is there; files are not looked at.
-        columns: of the table as it stands.
-    """
-
-    name: str
-    run_id: str
-    data_version: str
-    code_version: str
-    upstream_versions: Mapping[str, str]
-    source_version: str | None
-    rows: int
-    rejected: int
-    checks: Mapping[str, bool]
-    profile: tuple[Mapping[str, Any], ...]
-    exists: bool = False
-    columns: tuple[SqlColumn, ...] = field(default_factory=tuple)
-
-
-@dataclass(frozen=True)
 class Books:
-    """Everything published: by node name, and every table of a catalog by stage and name.
+    """Everything published: the newest by node name, and the columns of every table of a catalog by stage and name.
 
     Attributes:
         code: code version -> what it was made of, a digest for each function, as far as it was written down.
     """
 
-    published: Mapping[str, Published]
+    published: Mapping[str, Record]
     tables: Mapping[tuple[str, str], tuple[SqlColumn, ...]]
     code: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def of(self, node: Asset) -> Record | None:
+        """The newest publication of `node`; None where a table is not there any more, which files are not asked."""
+        is_there = not isinstance(node, TableDef) or (node.stage, node.name) in self.tables
+        return self.published.get(node.name) if is_there else None
 
     def data_version(self, name: str) -> str | None:
         """The data version of what is published as `name`."""
@@ -61,29 +46,8 @@ def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
     tables = _tables(connection, catalog)
     if ("ops", "publications") not in tables:
         return Books({}, tables)
-    rows = connection.execute(
-        f"""SELECT table_name, stage, run_id, data_version, code_version, upstream_versions,
-                   source_version, row_count, rejected, checks, profile
-            FROM "{catalog}".ops.publications WHERE action <> 'failed' ORDER BY id"""
-    ).fetchall()
-    found: dict[str, Published] = {}
-    for name, stage, run_id, data, code, upstream, source, count, rejected, checks, profile in rows:
-        columns = tables.get((stage, name))
-        found[name] = Published(
-            name=name,
-            run_id=run_id,
-            data_version=data,
-            code_version=code,
-            upstream_versions=json.loads(upstream),
-            source_version=source,
-            rows=count,
-            rejected=rejected,
-            checks={check["name"]: bool(check["passed"]) for check in json.loads(checks)},
-            profile=tuple(json.loads(profile)),
-            exists=columns is not None,
-            columns=columns or (),
-        )
-    kept = connection.execute(f'FROM "{catalog}".ops.code').fetchall() if ("ops", "code") in tables else []
+    kept = connection.execute(f"FROM {quoted(catalog)}.ops.code").fetchall() if ("ops", "code") in tables else []
+    found = newest(connection, catalog)
     return Books(found, tables, {version: json.loads(parts) for version, parts in kept})
 
 

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 from assay.plan.changed_code import what_changed
 from assay.plan.model import Reason
-from assay.plan.stale import BUILDS, ranges, stale
-from assay.tables.nodes import ExportDef, TableDef
+from assay.plan.stale import BUILDS, ranges, stale, told
+from assay.tables.nodes import Asset, TableDef
 from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:
-    from assay.plan.published import Books, Published
+    from assay.plan.published import Books
     from assay.tables.partitions import PartitionRange
+    from assay.warehouse.ops import Record
     from assay.warehouse.session import Session
 
 
 def reasons(
-    node: TableDef | ExportDef,
+    node: Asset,
     books: Books,
     *,
     session: Session,
@@ -37,15 +38,12 @@ def reasons(
     Args:
         session: the dry run's, in which the upstream that this plan would change stands as it would be.
         code: the node's code version now; `parts` is what it is made of.
-        source: its source's fingerprint now.
         changed: data versions that this plan would publish, by name.
         now: the moment of the run; says which partitions are complete.
-        partition: what was asked for.
-        requested: names that were asked for.
     """
-    published = books.published.get(node.name)
+    published = books.of(node)
     asked: tuple[PartitionRange, ...] = (partition,) if partition is not None else ()
-    if published is None or (isinstance(node, TableDef) and not published.exists):
+    if published is None:
         return (Reason("new", "never published"),), asked
     found: list[Reason] = []
     some = asked
@@ -61,7 +59,7 @@ def reasons(
             session, node, upstream, known, looked_at, code=code, said=said, source=source, changed=changed
         )
         if own is not None:
-            found.append(Reason("partition", f"{node.partitions.noun}s {own}"))
+            found.append(Reason("partition", told(node.partitions, looked_at.keys, looked_at.keys)))
         elif len(keys) < len(looked_at.keys):
             some = tuple(ranges(node.partitions, looked_at.keys, keys, BUILDS))
     else:
@@ -72,9 +70,9 @@ def reasons(
 
 
 def _whole(
-    node: TableDef | ExportDef,
+    node: Asset,
     books: Books,
-    published: Published,
+    published: Record,
     *,
     code: str,
     parts: Mapping[str, str],

@@ -10,6 +10,7 @@ from assay.plan.model import Reason, ReasonKind
 from assay.tables.partitions import PartitionRange, Partitions
 from assay.warehouse import versions
 from assay.warehouse.parts import Parts
+from assay.words import plural
 
 if TYPE_CHECKING:
     from assay.tables.nodes import TableDef
@@ -43,7 +44,7 @@ def stale(
         said: what of the code differs from those versions, in words.
         changed: names of tables that this plan would change.
     """
-    keys, noun = parts.keys, parts.partitions.noun
+    keys = parts.keys
     there = [key for key in keys if key in known]
     reasons: list[Reason] = []
     chosen: set[str] = set()
@@ -52,7 +53,7 @@ def stale(
         mine = list(which)
         if mine:
             chosen.update(mine)
-            where = f": {noun}s {told(parts.partitions, keys, mine)}" if len(mine) < len(keys) else ""
+            where = f": {told(parts.partitions, keys, mine)}" if len(mine) < len(keys) else ""
             reasons.append(Reason(kind, detail + where))
 
     made_by = {known[key].code_version for key in there}
@@ -79,16 +80,17 @@ def stale(
         )
     add(
         "partition",
-        "never built" if known else f"no versions are kept by {noun} yet",
+        "never built" if known else f"no versions are kept by {parts.partitions.noun} yet",
         (k for k in keys if k not in known),
     )
     return reasons, [key for key in keys if key in chosen]
 
 
 def told(partitions: Partitions, keys: Sequence[str], chosen: Collection[str]) -> str:
-    """The partitions in words: `2026-01-03, 2026-01-05..2026-01-07`."""
+    """The partitions in words: `days 2026-01-03, 2026-01-05..2026-01-07`."""
     found = [str(each) for each in ranges(partitions, keys, chosen)]
-    return ", ".join(found[:TOLD]) + (f" and {len(found) - TOLD} more ranges" if len(found) > TOLD else "")
+    noun = plural(len(chosen), partitions.noun)
+    return f"{noun} {', '.join(found[:TOLD])}" + (f" and {len(found) - TOLD} more ranges" if len(found) > TOLD else "")
 
 
 def ranges(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from assay.compare import render as render_difference
-from assay.compare import visible
+from assay.compare.text import render as render_difference
+from assay.compare.text import visible
 from assay.plan.model import NodePlan, Plan
 
 INDENT = "    "
@@ -24,13 +24,13 @@ def render(plan: Plan, style: Style = plain) -> str:
         if node.action != "none" and (node.changes or not node.built):
             lines += ["", *_node(node, style)]
     lines += ["", *_rest(plan, style)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _head(plan: Plan) -> Iterator[str]:
     what = ", ".join(plan.targets) if plan.targets else "everything that calls for a build"
-    days = f", days {plan.partition}" if plan.partition else ""
-    yield f"Dry run of {what}{days} in front of {plan.warehouse} ({plan.environment})"
+    only = f", only {plan.partition}," if plan.partition else ""
+    yield f"Dry run of {what}{only} in front of {plan.warehouse} ({plan.environment})"
 
 
 def _destroyed(plan: Plan, style: Style) -> Iterator[str]:
@@ -75,18 +75,22 @@ def _shifts(node: NodePlan) -> Iterator[str]:
         yield f"{INDENT}metrics {column}: {', '.join(moved)}"
 
 
+def quiet(plan: Plan) -> Iterator[tuple[str, Sequence[str]]]:
+    """Titles and names of what the plan leaves as it is."""
+    rebuilt = [node for node in plan.unchanged if node.built]
+    why = (", ".join(dict.fromkeys(reason.kind for reason in node.reasons)) for node in rebuilt)
+    names = [f"{full_name(node)} ({reasons})" for node, reasons in zip(rebuilt, why, strict=True)]
+    yield "Built again with the same result", names
+    yield "Nothing calls for a build", [full_name(node) for node in plan.unchanged if not node.built]
+    yield "Downstream of a change, not in this plan", plan.not_in_plan
+    yield (
+        "Published, but made by no code any more; a run leaves them alone, DROP TABLE in DuckDB removes one",
+        plan.orphans,
+    )
+
+
 def _rest(plan: Plan, style: Style) -> Iterator[str]:
-    rebuilt = [f"{full_name(node)} ({short_reasons(node)})" for node in plan.unchanged if node.built]
-    untouched = [full_name(node) for node in plan.unchanged if not node.built]
-    for title, names in (
-        ("Built again with the same result", rebuilt),
-        ("Nothing calls for a build", untouched),
-        ("Downstream of a change, not in this plan", plan.not_in_plan),
-        (
-            "Published, but made by no code any more; a run leaves them alone, DROP TABLE in DuckDB removes one",
-            plan.orphans,
-        ),
-    ):
+    for title, names in quiet(plan):
         if names:
             yield style(f"{title}: {', '.join(names)}", "dim")
     yield style(f"Not simulated: {'; '.join(plan.not_simulated)}", "dim")
@@ -95,11 +99,6 @@ def _rest(plan: Plan, style: Style) -> Iterator[str]:
     yield style(f"Dry run: {plan.seconds:.1f} s, {size(plan.scratch_bytes)} of scratch space", "dim")
     yield plan.proof
     yield plan.footer
-
-
-def short_reasons(node: NodePlan) -> str:
-    """Why it is built, in a word or two."""
-    return ", ".join(dict.fromkeys(reason.kind for reason in node.reasons))
 
 
 def full_name(node: NodePlan) -> str:

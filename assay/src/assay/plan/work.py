@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+import duckdb
+
 from assay import __version__
-from assay.build import build_node
-from assay.compare import Difference, compare
-from assay.contract import Contract
+from assay.build import build_node, source_version
+from assay.compare.engine import compare
+from assay.compare.model import Difference
 from assay.contract.classification import is_masked
+from assay.contract.contract import Contract
 from assay.errors import PipelineError
 from assay.plan import effects
 from assay.plan.model import Action, Fingerprints, NodePlan
@@ -19,7 +22,7 @@ from assay.plan.published import Books, read_books
 from assay.plan.reasons import reasons
 from assay.plan.stale import told
 from assay.tables.code_version import code_parts, code_version
-from assay.tables.nodes import ExportDef, TableDef
+from assay.tables.nodes import Asset, TableDef
 from assay.tables.results import AuditFailed, joined
 from assay.warehouse.parts import Parts
 from assay.warehouse.session import Session, qualified
@@ -32,12 +35,9 @@ if TYPE_CHECKING:
     from assay.tables.run import Run
     from assay.warehouse.ops import PartitionRecord
 
-Node = TableDef | ExportDef
-
 
 def environment(settings: BaseSettings) -> dict[str, str]:
     """What must be the same when a plan is applied."""
-    import duckdb
 
     env = "dev" if settings.env == "dry_run" else settings.env
     return {
@@ -68,16 +68,16 @@ class Work:
         assert self.session.real is not None
         self.books: Books = read_books(self.session.connection, self.session.real)
 
-    def add(self, node: Node) -> None:
+    def add(self, node: Asset) -> None:
         """Plan `node`, whose upstream was planned before."""
-        published = self.books.published.get(node.name)
+        published, there = self.books.published.get(node.name), self.books.of(node)
         base = NodePlan(
             name=node.name,
             stage=node.stage,
             kind="table" if isinstance(node, TableDef) else "file",
             code_version=self._code_version(node),
-            rows_before=published.rows if published and published.exists else None,
-            rows_after=published.rows if published and published.exists else None,
+            rows_before=there.rows if there else None,
+            rows_after=there.rows if there else None,
             rejects_before=published.rejected if published else 0,
             rejects_after=published.rejected if published else 0,
             data_version_before=published.data_version if published else None,
@@ -96,7 +96,7 @@ class Work:
         if planned.built and planned.data_version is not None and planned.data_version != base.data_version_before:
             self.changed[node.name] = planned.data_version
 
-    def fingerprints(self, considered: Sequence[Node]) -> Fingerprints:
+    def fingerprints(self, considered: Sequence[Asset]) -> Fingerprints:
         """What the plan was computed from."""
         read = {name for node in considered for name in self.project.graph.upstream_of(node.name)}
         return Fingerprints(
@@ -106,13 +106,13 @@ class Work:
             environment=environment(self.settings),
         )
 
-    def _code_version(self, node: Node) -> str:
+    def _code_version(self, node: Asset) -> str:
         return code_version(node, *self.project.graph.invariants_of(node.name))
 
     def _is_broken(self, name: str) -> bool:
         return name in self.nodes and self.nodes[name].action in ("fail", "skip")
 
-    def _plan(self, node: Node, base: NodePlan) -> NodePlan:
+    def _plan(self, node: Asset, base: NodePlan) -> NodePlan:
         why, some = reasons(
             node,
             self.books,
@@ -149,17 +149,17 @@ class Work:
             self.source_versions[node.name] = publication.source_version
         return self._built(node, base, publication, before)
 
-    def _fingerprint(self, node: Node) -> str | None:
+    def _fingerprint(self, node: Asset) -> str | None:
         """The source's fingerprint, where it can make a difference: a table built anyway tells it by building."""
-        published = self.books.published.get(node.name)
-        if not isinstance(node, TableDef) or node.source is None or published is None or not published.exists:
+        if not isinstance(node, TableDef) or node.source is None or self.books.of(node) is None:
             return None
-        found = node.source.fingerprint(self.sources.resolve(node.source.location), self.sources.transport)
+        offsets = self.session.offsets(node) if node.appends else {}
+        found = source_version(node, self.sources, offsets)
         self.source_versions[node.name] = found
         return found
 
     def _built(
-        self, node: Node, base: NodePlan, publication: Publication, before: Mapping[str, PartitionRecord]
+        self, node: Asset, base: NodePlan, publication: Publication, before: Mapping[str, PartitionRecord]
     ) -> NodePlan:
         published = self.books.published.get(node.name)
         standing = (node.stage, node.name) in self.books.tables if isinstance(node, TableDef) else published is not None
@@ -186,7 +186,7 @@ class Work:
             shifts=effects.shifts(published, publication) if published else (),
         )
 
-    def _changed_partitions(self, node: Node, before: Mapping[str, PartitionRecord]) -> str | None:
+    def _changed_partitions(self, node: Asset, before: Mapping[str, PartitionRecord]) -> str | None:
         """Which partitions would hold something else than today, as `before` has it."""
         if not isinstance(node, TableDef) or node.partitions is None or not before:
             return None
@@ -198,7 +198,7 @@ class Work:
             if key in after and key not in empty and after[key].data_version != before[key].data_version
         ]
         moved += [key for key in empty if key in after and after[key].rows]
-        return f"{node.partitions.noun}s {told(node.partitions, keys, moved)}" if moved else None
+        return told(node.partitions, keys, moved) if moved else None
 
     def _compare(self, table: TableDef, base: NodePlan, publication: Publication) -> Difference | None:
         """Published rows against planned rows; None where the content hashes already say that they are equal."""

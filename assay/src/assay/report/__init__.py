@@ -1,4 +1,4 @@
-"""The pages of golden runs and plans: one file each, which loads nothing and sends nothing.
+"""The pages of golden runs, plans and the catalog: one file each, which loads nothing and sends nothing.
 
-Belongs here: showing a `GoldenResult` or a `Plan`. Does not belong here: anything that decides.
+Belongs here: showing a `GoldenResult`, a `Plan` or what is known of the tables. Does not belong here: anything that decides.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dtm
 
-from assay.compare import Difference
+from assay.compare.model import Difference
 from assay.golden.result import CaseResult, GoldenResult, TableResult
 from assay.golden.store import REJECTS
 from assay.report.pages import render

@@ -9,9 +9,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from assay.compare import visible
-from assay.compare.text import key_problem, key_text, row_counts, schema_change, visible_pair
-from assay.words import harmless, rows_told
+from assay.compare.text import key_problem, key_text, row_counts, schema_change, visible, visible_pair
+from assay.words import harmless, plural, rows_told
 
 _HERE = Path(__file__).parent
 
@@ -41,7 +40,7 @@ def _environment() -> Environment:
         "schema_change": schema_change,
         "visible_pair": visible_pair,
     }
-    environment.filters |= {"visible": visible, "rows_told": rows_told, "plural": _plural}
+    environment.filters |= {"visible": visible, "rows_told": rows_told, "plural": plural}
     return environment
 
 
@@ -61,10 +60,6 @@ def marked(left: str, right: str) -> tuple[tuple[str, str, str], tuple[str, str,
 def more(total: int | None, shown: int) -> int:
     """How many are not shown."""
     return max((total or 0) - shown, 0)
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _shown(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.plan.model import NodePlan, Plan
-from assay.plan.text import cost, full_name, headline, kind, rows, short_reasons, size
+from assay.plan.text import cost, full_name, headline, kind, quiet, rows, size
 from assay.report.pages import render
 
 
@@ -14,7 +14,7 @@ def render_page(plan: Plan) -> str:
         plan=plan,
         title=plan.footer,
         nodes=[node for node in plan.nodes if node.action != "none" and (node.changes or not node.built)],
-        quiet=_quiet(plan),
+        quiet=list(quiet(plan)),
         cost=cost,
         full_name=full_name,
         headline=headline,
@@ -23,17 +23,6 @@ def render_page(plan: Plan) -> str:
         scratch=size(plan.scratch_bytes),
         shares=_shares,
     )
-
-
-def _quiet(plan: Plan) -> list[tuple[str, list[str]]]:
-    """Titles and names of what the plan leaves as it is."""
-    again = [f"{full_name(node)} ({short_reasons(node)})" for node in plan.unchanged if node.built]
-    return [
-        ("Built again with the same result", again),
-        ("Nothing calls for a build", [full_name(node) for node in plan.unchanged if not node.built]),
-        ("Downstream of a change, not in this plan", list(plan.not_in_plan)),
-        ("Published, but made by no code any more; DROP TABLE in DuckDB removes one", list(plan.orphans)),
-    ]
 
 
 def _shares(node: NodePlan) -> list[tuple[str, str, int, float]]:

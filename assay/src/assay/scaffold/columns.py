@@ -9,11 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import ibis
+import ibis.expr.operations as ops
+
 from assay.contract.classification import CLASSIFICATIONS
+from assay.contract.contract import Contract
 from assay.errors import PipelineError
+from assay.tables.lineage import column_lineage, origins
+from assay.tables.nulls import Nulls
 
 if TYPE_CHECKING:
-    import ibis
     import ibis.expr.datatypes as dt
 
     from assay.tables.nodes import TableDef
@@ -75,7 +80,6 @@ def default_expression(upstream: Sequence[TableDef]) -> str:
     Raises:
         PipelineError: a table shares no column with the first.
     """
-    from assay.contract import Contract
 
     first, *others = upstream
     names = [column.name for column in Contract.of(first.model).columns]
@@ -109,11 +113,6 @@ def of_expression(
     Raises:
         PipelineError: the code does not run, or is no table.
     """
-    import ibis.expr.operations as ops
-
-    from assay.contract import Contract
-    from assay.tables.lineage import column_lineage, origins
-    from assay.tables.nulls import Nulls
 
     contracts = {table.name: Contract.of(table.model) for table in upstream}
     rows = {name: contract.rows for name, contract in contracts.items()}
@@ -147,7 +146,6 @@ def of_expression(
 
 def evaluated(code: str, tables: Mapping[str, ibis.Table]) -> ibis.Table:
     """The expression that `code` is over tables of these names; raises PipelineError if it fails, or is no table."""
-    import ibis
 
     try:
         table = eval(code, {"ibis": ibis, "_": ibis._, **tables})  # the author's own code, as in their file

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import duckdb
+import ibis
+
 from assay.errors import PipelineError
 from assay.scaffold.columns import evaluated
+from assay.warehouse.connection import Options, reading
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -18,28 +22,19 @@ def missing_values(project: Project, code: str, upstream: Sequence[TableDef]) ->
 
     None where nothing was published, as it is now, or another process holds the warehouse: nobody waits for a draft.
     """
-    import duckdb
-    import ibis
-
-    from assay.warehouse.connection import Options, close, connect
 
     settings = project.settings()
     if not settings.warehouse.exists():
         return None
+    options = Options(threads=settings.threads)
     try:
-        connection = connect(settings.warehouse, Options(threads=settings.threads), lock_timeout=0, read_only=True)
-    except PipelineError:
-        return None
-    try:
-        backend = ibis.duckdb.from_connection(connection)
-        catalog = connection.execute("SELECT current_database()").fetchall()[0][0]
-        tables = {table.name: backend.table(table.name, database=(catalog, table.stage)) for table in upstream}
-        table = evaluated(code, tables)
-        asked = {f"n{number}": table[name].isnull().any() for number, name in enumerate(table.columns)}
-        query = ibis.to_sql(table.aggregate(rows=table.count(), **asked), dialect="duckdb")
-        rows, *found = connection.execute(str(query)).fetchall()[0]
+        with reading(settings.warehouse, options, lock_timeout=0) as (connection, catalog):
+            backend = ibis.duckdb.from_connection(connection)
+            tables = {table.name: backend.table(table.name, database=(catalog, table.stage)) for table in upstream}
+            table = evaluated(code, tables)
+            asked = {f"n{number}": table[name].isnull().any() for number, name in enumerate(table.columns)}
+            query = ibis.to_sql(table.aggregate(rows=table.count(), **asked), dialect="duckdb")
+            rows, *found = connection.execute(str(query)).fetchall()[0]
     except (duckdb.Error, PipelineError, ibis.common.exceptions.IbisError):
         return None
-    finally:
-        close(connection)
     return ({name: bool(null) for name, null in zip(table.columns, found, strict=True)}, int(rows)) if rows else None

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.build import build
 from assay.errors import PipelineError
+from assay.golden.scaffold import example_path
+from assay.sources.base import Sources
+from assay.sources.strict_json import dumps, loads
 from assay.tables.results import AuditFailed
+from assay.tables.run import Run
+from assay.warehouse.connection import Options
+from assay.warehouse.warehouse import DryRunWarehouse
 
 if TYPE_CHECKING:
     from assay.project import Project
-    from assay.sources.base import Source, Sources
+    from assay.sources.base import Source
     from assay.warehouse.session import Session
 
 
 def land_sample(project: Project, *, name: str, sample: Path, kind: str, items: str | None) -> None:
     """Build table `name` from the sample alone; raises PipelineError, saying why, unless every row of it is published."""
-    from assay.build import build
-    from assay.tables.run import Run
-    from assay.warehouse.connection import Options
-    from assay.warehouse.warehouse import DryRunWarehouse
 
     source = project.graph.tables[name].source
     assert source is not None
@@ -44,7 +48,6 @@ def land_sample(project: Project, *, name: str, sample: Path, kind: str, items: 
 
 def _why(session: Session, name: str, error: PipelineError) -> str:
     """The checks that failed, and what was wrong with the first row that could not even be read."""
-    import json
 
     if not isinstance(error, AuditFailed):
         return error.what if error.where is None else f"{error.where}: {error.what}"
@@ -60,8 +63,6 @@ def _why(session: Session, name: str, error: PipelineError) -> str:
 
 def _served(source: Source, sample: Path, kind: str, items: str | None, place: Path) -> Sources:
     """The sample where the source will look for it; for an API, as its last page."""
-    from assay.golden.scaffold import example_path
-    from assay.sources.base import Sources
 
     if kind in ("page", "api"):
         import httpx
@@ -82,7 +83,6 @@ def _served(source: Source, sample: Path, kind: str, items: str | None, place: P
 
 def _last_page(sample: Path, items: str) -> bytes:
     """The sample's page as it would be if no other followed."""
-    from assay.sources.strict_json import dumps, loads
 
     page = loads(sample.read_bytes())
     count = str(len(page[items]))

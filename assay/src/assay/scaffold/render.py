@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import ibis.expr.datatypes as dt
+
 from assay.scaffold.columns import Draft, python_string
 from assay.scaffold.unsaid import EDIT
 from assay.tables.partitions import HOUR, PartitionRange, Partitions
 
 if TYPE_CHECKING:
-    import ibis.expr.datatypes as dt
-
     from assay.tables.nodes import TableDef
 
 FRAMEWORK = __name__.rsplit(".", 2)[0]
@@ -69,7 +69,6 @@ def render(file: File) -> str:
 
 def annotation(dtype: dt.DataType) -> str:
     """The type as a contract's annotation."""
-    import ibis.expr.datatypes as dt
 
     name = type(dtype).__name__
     if isinstance(dtype, dt.Decimal):
@@ -84,7 +83,6 @@ def annotation(dtype: dt.DataType) -> str:
 
 def _as_code(dtype: dt.DataType) -> str:
     """A type as code that makes it, whatever its fields are called."""
-    import ibis.expr.datatypes as dt
 
     if isinstance(dtype, dt.Struct):
         pairs = (f"{python_string(name)}: {_as_code(kind)}" for name, kind in dtype.fields.items())

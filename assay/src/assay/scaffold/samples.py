@@ -13,15 +13,24 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import duckdb
+import ibis.expr.datatypes as dt
+import pyarrow as pa
+from ibis.backends.sql.datatypes import DuckDBType
+
+from assay.contract.columns import sql_type
 from assay.errors import PipelineError, SourceError
 from assay.scaffold.columns import Draft, python_names, python_string
+from assay.sources import Csv, HtmlTable
+from assay.sources.base import Landing
 from assay.sources.casts import strict_cast
+from assay.sources.files import plain
+from assay.sources.lines import Dialect
+from assay.sources.strict_json import JsonError, Number, dumps, loads
+from assay.sources.text import is_zip, numbered, opened, unzipped
 from assay.sql import literal, quoted
-
-if TYPE_CHECKING:
-    import duckdb
 
 _DELIMITERS = ",;\t|"
 _HEAD = 1024 * 1024
@@ -61,7 +70,6 @@ def read_sample(path: Path, kind: str, *, items: str | None = None) -> Sample:
     Raises:
         PipelineError: the sample is missing or cannot be read as `kind`.
     """
-    import duckdb
 
     if not path.is_file():
         raise PipelineError("the sample does not exist", where=str(path), fix="Give a file, or leave --sample out.")
@@ -83,10 +91,6 @@ def read_sample(path: Path, kind: str, *, items: str | None = None) -> Sample:
 
 
 def _csv(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Sample:
-    from assay.sources import Csv
-    from assay.sources.base import Landing
-    from assay.sources.text import is_zip, opened, unzipped
-
     file = unzipped(path, None, scratch, where=str(path))[0] if is_zip(path) else path
     with opened(file) as text:
         head = text.stream.read(_HEAD)
@@ -134,7 +138,6 @@ def _encoding(head: bytes, stream: Any) -> str:
 
 def _dialect(lines: Sequence[str]) -> tuple[str, list[list[str | None]]]:
     """The delimiter with which most lines have as many fields as the first, more than one; and the lines' fields."""
-    from assay.sources.lines import Dialect
 
     found = []
     for rank, delimiter in enumerate(_DELIMITERS):
@@ -186,9 +189,6 @@ def _check_names(served: Sequence[str], path: Path) -> None:
 
 def _objects(connection: duckdb.DuckDBPyConnection, path: Path, items: str | None) -> Sample:
     """The columns of JSON objects: of the lines of a file, or of the list `items` of an API's page."""
-    import pyarrow as pa
-
-    from assay.sources.strict_json import Number, dumps
 
     found = [item for item in _parsed(path, items) if isinstance(item, dict)]
     names = list(dict.fromkeys(name for item in found for name in item))
@@ -224,9 +224,6 @@ def _decimal(values: Sequence[Any]) -> dict[str, str | None]:
 
 
 def _parsed(path: Path, items: str | None) -> Iterator[Any]:
-    from assay.sources.strict_json import JsonError, loads
-    from assay.sources.text import numbered, opened
-
     if items is not None:
         page = loads(path.read_bytes())
         if not isinstance(page, dict) or not isinstance(page.get(items), list):
@@ -245,9 +242,6 @@ def _parsed(path: Path, items: str | None) -> Iterator[Any]:
 def _page(path: Path) -> Sample:
     """The columns of a page's table, all of text; their names follow from the header's texts, or are mapped."""
     import httpx
-    import ibis.expr.datatypes as dt
-
-    from assay.sources import HtmlTable
 
     answer = httpx.MockTransport(lambda _: httpx.Response(200, content=path.read_bytes()))
     header = HtmlTable("", "page").header("http://sample", answer)
@@ -262,9 +256,6 @@ def _page(path: Path) -> Sample:
 
 
 def _parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> Sample:
-    from assay.contract.columns import sql_type
-    from assay.sources.files import plain
-
     query = f"DESCRIBE SELECT * FROM read_parquet({literal(plain(path))}, hive_partitioning = false)"
     types = {row[0]: row[1] for row in connection.execute(query).fetchall()}
     drafts = _drafts(types)
@@ -280,8 +271,6 @@ def _parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> Sample:
 
 
 def _drafts(types: Mapping[str, str]) -> list[Draft]:
-    from ibis.backends.sql.datatypes import DuckDBType
-
     return [
         Draft(name, DuckDBType.from_string(kind), served=None if name == text else text)
         for name, (text, kind) in zip(python_names(types), types.items(), strict=True)

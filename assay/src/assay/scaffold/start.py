@@ -14,8 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ibis.expr.datatypes as dt
+
 from assay.contract.columns import sql_type
+from assay.contract.contract import Contract
 from assay.errors import PipelineError
+from assay.golden.scaffold import scaffold_case
 from assay.scaffold import columns
 from assay.scaffold.columns import Draft
 from assay.scaffold.given import missing_values
@@ -58,14 +62,12 @@ def new_table(
     """Write `name`'s file in `stage` and a golden case.
 
     Args:
-        upstream: tables it reads.
         expression: Ibis code over them; default: their columns, joined on those they share.
         key: columns that no two rows share; empty leaves it to the author.
 
     Raises:
         PipelineError: the name, the stage or an upstream table does not fit, or the expression fails.
     """
-    from assay.contract import Contract
 
     folder = _folder(project, name, stage)
     tables = [_upstream(project, stage, other) for other in upstream]
@@ -110,10 +112,8 @@ def new_source(
     """Write a table of the first stage that reads a source, and a golden case.
 
     Args:
-        kind: one of CONNECTORS.
         path: the file, page, resource or topic at the location.
         address: where the location is, if settings do not know it yet.
-        sample: a file to infer columns from.
         items: for an API, the field that holds the list.
     """
     stage = project.stages[0]
@@ -199,7 +199,6 @@ def _check_key(key: Sequence[str], drafts: Sequence[Draft]) -> None:
 
 def _write(project: Project, path: Path, file: File, check: Callable[[Project], None] | None = None) -> Started:
     """Write file and case; if the result does not load, or `check` raises, nothing stays."""
-    from assay.golden.scaffold import scaffold_case
 
     cases: list[Path] = []
     case = _free_case(project, file.name)
@@ -277,6 +276,4 @@ def _settings_file(project: Project) -> Path:
 
 
 def _placeholder() -> Draft:
-    import ibis.expr.datatypes as dt
-
     return Draft("id", dt.string)

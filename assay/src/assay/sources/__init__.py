@@ -17,12 +17,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from assay.sources.auth import ApiKey as ApiKey
+    from assay.sources.auth import Basic as Basic
+    from assay.sources.auth import Bearer as Bearer
+    from assay.sources.auth import ClientCredentials as ClientCredentials
     from assay.sources.base import Landed as Landed
     from assay.sources.base import Landing as Landing
     from assay.sources.base import Source as Source
     from assay.sources.base import Sources as Sources
     from assay.sources.delimited import Csv as Csv
     from assay.sources.events import EventLog as EventLog
+    from assay.sources.fetched import FetchContext as FetchContext
+    from assay.sources.fetched import Rows as Rows
     from assay.sources.fixtures import FixtureTransport as FixtureTransport
     from assay.sources.html import HtmlTable as HtmlTable
     from assay.sources.ndjson import Ndjson as Ndjson
@@ -31,8 +37,13 @@ if TYPE_CHECKING:
     from assay.sources.web import Http as Http
 
 _HOMES = {
+    "ApiKey": "auth",
+    "Basic": "auth",
+    "Bearer": "auth",
+    "ClientCredentials": "auth",
     "Csv": "delimited",
     "EventLog": "events",
+    "FetchContext": "fetched",
     "FixtureTransport": "fixtures",
     "HtmlTable": "html",
     "Http": "web",
@@ -41,6 +52,7 @@ _HOMES = {
     "Ndjson": "ndjson",
     "PagedJson": "pages",
     "Parquet": "parquet",
+    "Rows": "fetched",
     "Source": "base",
     "Sources": "base",
 }

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import duckdb
     import httpx
 
+    from assay.settings import BaseSettings
+
 
 class Offset(int):
     """The next event to read in a partition, and where the log finds it.
@@ -34,7 +36,6 @@ class Landing:
     """What the framework hands a connector for one build.
 
     Attributes:
-        table: the table being built, for messages.
         base: the resolved location: a folder, a base URL, an event log's folder or `kafka://...`.
         columns: column name -> DuckDB type, in order; what the source must serve, from the contract
             unless the source declares its own.
@@ -42,6 +43,8 @@ class Landing:
         scratch: an empty folder for this build's temporary files; removed afterwards.
         offsets: for event logs: partition -> next offset to read, as last committed; an `Offset` if it has a place.
         transport: replaces the network for HTTP sources (golden cases); None means the real one.
+        given: the folder of a golden case's inputs, which holds what a `Rows` source would yield; None means it is asked.
+        settings: the project's, for who is to be asked with a token.
     """
 
     table: str
@@ -51,6 +54,8 @@ class Landing:
     scratch: Path
     offsets: Mapping[int, int]
     transport: httpx.BaseTransport | None = None
+    given: Path | None = None
+    settings: BaseSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,10 @@ class Source(Protocol):
     def columns(self) -> Mapping[str, str] | None: ...
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
-        """The fingerprint `land` would report, without landing; for plans."""
+        """The fingerprint `land` would report, without landing; for plans.
+
+        A source with a field `auth` takes the project's `settings` as well.
+        """
         ...
 
     def lag(self, base: str, offsets: Mapping[int, int]) -> int:
@@ -123,7 +131,14 @@ class Sources:
     Args:
         locations: name -> folder path, base URL or event log address.
         transport: replaces the network for HTTP sources.
+
+    Attributes:
+        given: the folder of a golden case's inputs, where one stands for the sources.
+        settings: the project's; `Project` tells them.
     """
+
+    given: Path | None = None
+    settings: BaseSettings | None = None
 
     def __init__(self, locations: Mapping[str, str], transport: httpx.BaseTransport | None = None) -> None:
         self.locations = dict(locations)

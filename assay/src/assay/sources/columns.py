@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from assay.errors import SourceChanged
+from assay.errors import SourceChanged, near_names
 from assay.words import harmless
 
 
@@ -54,10 +53,8 @@ _LIKELY = 500
 def _renamed(name: str, missing: Sequence[str], added: Sequence[str]) -> str | None:
     if len(added) > _LIKELY:
         return None
-    near = difflib.get_close_matches(name.lower(), [other.lower() for other in added], n=1, cutoff=0.6)
-    if near:
-        return next(other for other in added if other.lower() == near[0])
-    return added[0] if len(missing) == len(added) == 1 else None
+    near = near_names(name, added, most=1)
+    return near[0] if near else added[0] if len(missing) == len(added) == 1 else None
 
 
 def _list(names: Sequence[str]) -> str:

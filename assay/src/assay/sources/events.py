@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types
 from assay.sources.eventlog import TopicReader
+from assay.sources.kafka import KafkaLog
 from assay.sources.objects import NoRow, RowReader
 from assay.sources.rows import TextRows
 from assay.sources.strict_json import JsonError, loads
@@ -21,8 +22,6 @@ from assay.sources.text import LONGEST
 
 if TYPE_CHECKING:
     import httpx
-
-    from assay.sources.kafka import KafkaLog
 
 PARTITION_COLUMN = "event_partition"
 OFFSET_COLUMN = "event_offset"
@@ -91,8 +90,6 @@ class EventLog:
 
     def _log(self, base: str) -> TopicReader | KafkaLog:
         if base.startswith("kafka://"):
-            from assay.sources.kafka import KafkaLog
-
             return KafkaLog(base, self.topic)
         return TopicReader(base, self.topic)
 

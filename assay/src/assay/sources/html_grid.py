@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import sys
 from typing import Any
 
@@ -69,7 +70,6 @@ def _table_of(row: Any) -> Any:
 
 def main() -> None:
     """Answer the one question, within the limits."""
-    import resource
 
     seconds, size = map(int, sys.argv[1:])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

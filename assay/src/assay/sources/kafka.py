@@ -40,7 +40,6 @@ class KafkaLog:
     Args:
         address: `kafka://host:port[,host:port]`, with further librdkafka settings as a query:
             `kafka://host:9093?security.protocol=ssl`.
-        topic: the topic.
         patience: seconds without an answer after which the cluster counts as silent.
     """
 

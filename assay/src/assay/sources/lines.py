@@ -87,7 +87,6 @@ class Survey:
         first: the fields of the first line, which are the columns' names if it is to have them.
         rows: how many rows there are if each line is one.
         content: how many bytes belong to values then: neither line end, nor delimiter, nor quote.
-        quotes: how many quotes there are.
         simple: whether each line may well be a row: no blank line in between, no odd control character.
         ended: whether the last line has an end.
     """

@@ -42,7 +42,7 @@ class RowReader:
         self.optional = frozenset(optional) & types.keys()
         self._in_strings = frozenset(json_in_strings)
         self._names = self.types.keys()
-        self._columns = [(name, kind, _is_nested(kind), kind.startswith("DECIMAL")) for name, kind in types.items()]
+        self._columns = [(name, kind, is_nested(kind), kind.startswith("DECIMAL")) for name, kind in types.items()]
 
     def read(self, item: Any) -> list[str | None]:
         """The item's texts in the columns' order; raises NoRow unless it has exactly those fields, of fitting types."""
@@ -96,7 +96,7 @@ class RowReader:
 _DIGITS = 100  # more than a DECIMAL has, with zeros to spare
 
 
-def _is_nested(kind: str) -> bool:
+def is_nested(kind: str) -> bool:
     return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "JSON"))
 
 

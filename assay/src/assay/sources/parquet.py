@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from assay.errors import SourceError
 from assay.sources import files
 from assay.sources.base import Landed, Landing
@@ -31,9 +33,8 @@ class Parquet(files.Files):
         manifest: a file that announces the files with their rows or bytes; see `Files`.
     """
 
-    def land(self, landing: Landing) -> Landed:
+    def read(self, landing: Landing) -> Landed:
         delivered = self.delivered(landing)
-        fingerprint = self.fingerprint(landing.base)
         expected = normal_types(landing.connection, landing.columns)
         for each in delivered:
             columns = _describe(landing.connection, each)
@@ -43,7 +44,7 @@ class Parquet(files.Files):
         names = ", ".join(quoted(name) for name in landing.columns)
         return Landed(
             sql=_in_stretches(landing, found, names) or _whole(found, names),
-            fingerprint=fingerprint,
+            fingerprint="",
             bytes=sum(file.stat().st_size for file in found),
             recheck=_recheck(delivered),
         )
@@ -106,8 +107,6 @@ def _describe(connection: Any, each: files.Delivered) -> dict[str, str]:
 
 
 def _ask(connection: Any, query: str, each: files.Delivered) -> list[tuple[Any, ...]]:
-    import duckdb
-
     try:
         found: list[tuple[Any, ...]] = connection.execute(query).fetchall()
         return found
@@ -123,8 +122,6 @@ def _recheck(delivered: Sequence[files.Delivered]) -> Callable[[], None]:
     """Reads every value of every file in a database of its own."""
 
     def check() -> None:
-        import duckdb
-
         with duckdb.connect(config={"threads": 1}) as connection:
             for each in delivered:
                 path = literal(files.plain(each.file))

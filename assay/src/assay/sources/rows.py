@@ -10,6 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
+from assay import notices
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types, strict_cast
 from assay.sql import literal, quoted
@@ -27,7 +30,6 @@ class TextRows:
     """Collects rows of text for one landing.
 
     Args:
-        landing: where the rows go.
         kind: how the reason codes begin: `html` makes `html.cast` of rows whose text is not of the column's type.
     """
 
@@ -41,6 +43,7 @@ class TextRows:
         self._rows: list[tuple[str | None, ...]] = []
         self._places: list[tuple[str, int]] = []
         self._rejected: list[tuple[str, str, int, str]] = []
+        self._read = 0
         texts = ", ".join(f"c{index} VARCHAR" for index in range(len(landing.columns)))
         connection = landing.connection
         connection.execute(f"CREATE TEMP TABLE {self.raw} ({texts}, source_file VARCHAR, source_line BIGINT)")
@@ -122,8 +125,9 @@ class TextRows:
 
     def _insert(self, table: str, columns: Sequence[Sequence[Any]]) -> None:
         """Many rows at once, column by column, all of text but `source_line`."""
-        import pyarrow as pa
 
+        self._read += len(columns[0]) if columns else 0
+        notices.phase(f"reading the source, {self._read:,} rows")
         described = self.landing.connection.execute(f"DESCRIBE {table}").fetchall()
         kinds = [pa.int64() if kind == "BIGINT" else pa.string() for _, kind, *_ in described]
         arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
@@ -139,7 +143,6 @@ def cast_rows(landing: Landing, texts: str, kind: str, cut: Sequence[tuple[str, 
     """Cast text rows into a new temporary table, keeping for each row that fails why and what it held.
 
     Args:
-        landing: whose columns the rows are.
         texts: a SELECT of columns c0, c1, ..., `source_file`, `source_line`, all columns VARCHAR but the line.
         kind: how the reason codes of rows that fail begin.
         cut: file and line of rows that fail because their line was cut off.

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 DEEPEST = 100
@@ -52,6 +53,15 @@ def dumps(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(dumps(part) for part in value) + "]"
     return json.dumps(value, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """The document with its numbers as Python has them: int, and Decimal where a point or an exponent is written."""
+    if isinstance(value, Number):
+        return int(value) if value.lstrip("-").isdecimal() else Decimal(value)
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list) else value
 
 
 def _check_depth(value: Any) -> None:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
+import pyarrow as pa
+
 from assay.errors import SourceError
 
 LONGEST = 16 * 1024 * 1024
@@ -51,7 +53,6 @@ class Text:
 
     Attributes:
         stream: its bytes, unpacked, behind any byte order mark.
-        packed: how it is compressed.
         marked: whether a mark says that it is UTF-8, or it is now, having been wider.
         recoded: whether it was wider, so that nobody else can read the file as it is.
     """
@@ -178,8 +179,6 @@ def _unpacked(raw: BinaryIO, packed: str, size: int, where: str) -> BinaryIO:
     if packed == "gzip":
         inner: Any = gzip.GzipFile(fileobj=raw, mode="rb")
     else:
-        import pyarrow as pa
-
         inner = pa.CompressedInputStream(pa.PythonFile(raw), "zstd")
     return io.BufferedReader(_Bounded(inner, _bound(size), where), _CHUNK)
 

@@ -26,7 +26,7 @@ def is_aligned(expr: ibis.Table, column: str, source: ibis.Table, partitioned_by
         partitioned_by: the partition column of `source`.
     """
     try:
-        return column in (_Walk(source.op(), partitioned_by).carried(expr.op()) or ())
+        return column in (_AlignmentWalk(source.op(), partitioned_by).carried(expr.op()) or ())
     except _Unclear:
         return False
 
@@ -35,7 +35,7 @@ class _Unclear(Exception):
     """The expression does something that cannot be followed."""
 
 
-class _Walk:
+class _AlignmentWalk:
     """Finds, for each relation, the columns that carry the source's partition value; None where it reads it not at all."""
 
     def __init__(self, source: ops.Relation, column: str) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
+from assay.contract.classification import is_masked
+from assay.contract.columns import same_type
+from assay.contract.contract import Contract
 from assay.errors import WiringError
 from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
-
-if TYPE_CHECKING:
-    from assay.contract import Contract
 
 RESERVED_STAGES = ("ops", "quarantine", "real", "temp", "system", "information_schema", "pg_catalog")
 """Schemas and catalogs of the warehouse that are not for tables."""
 RESERVED_COLUMNS = ("_source_file", "_source_line", "rowid")
-FIXED_CHECKS = ("schema", "rows_valid", "unique_key", "reconciles")
+FIXED_CHECKS = ("schema", "rows_valid", "unique_key", "reconciles", "usual")
 
 
 def check_table(table: TableDef, tables: Mapping[str, TableDef], invariants: Iterable[InvariantDef]) -> None:
@@ -40,8 +39,6 @@ def check_exports(exports: Iterable[ExportDef]) -> None:
 def _problems(
     table: TableDef, tables: Mapping[str, TableDef], invariants: Iterable[InvariantDef]
 ) -> Iterator[tuple[str, str]]:
-    from assay.contract import Contract
-
     contract = Contract.of(table.model)
     if table.stage in RESERVED_STAGES:
         yield f"the warehouse uses the schema '{table.stage}' itself", "Rename the stage's folder."
@@ -54,6 +51,15 @@ def _problems(
         if name.lower() in RESERVED_COLUMNS or name.startswith("__"):
             yield f"a column cannot be named '{name}': the framework uses it", "Rename the column."
     yield from _partition_problems(table, contract)
+    if table.newest is not None:
+        column = next((each for each in contract.columns if each.name == table.newest[0]), None)
+        if column is None or not column.sql_type.startswith(("DATE", "TIMESTAMP")):
+            yield (
+                f"newest= names '{table.newest[0]}', which is no day or moment of {contract.name}",
+                "Name a column of its contract with a DATE or TIMESTAMP.",
+            )
+        elif is_masked(column.classification):
+            yield f"newest= names '{column.name}', which is hidden", "Name a column that is public or internal."
     yield from _keep_problems(table, contract)
     for reference in table.references:
         yield from _reference_problems(reference, contract, Contract.of(tables[reference.to].model))
@@ -63,6 +69,20 @@ def _problems(
     for name, count in names.items():
         if count > 1:
             yield f"two of its checks are named '{name}'", "Rename one of them."
+    yield from _known_problems(table, invariants)
+
+
+def _known_problems(table: TableDef, invariants: Iterable[InvariantDef]) -> Iterator[tuple[str, str]]:
+    may_warn = ["rows_valid", *(each.name for each in table.references if each.severity == "warn")]
+    may_warn += [each.name for each in invariants if each.severity == "warn"]
+    for name, count in Counter(known.check for known in table.known).items():
+        if name not in may_warn:
+            yield (
+                f"known= names '{name}', which is none of its checks that only warn",
+                f"They are: {', '.join(may_warn)}.",
+            )
+        elif count > 1:
+            yield f"known= names '{name}' twice", "Leave one of them."
 
 
 def _partition_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:
@@ -95,8 +115,6 @@ def _keep_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, s
 
 
 def _reference_problems(reference: Reference, contract: Contract, target: Contract) -> Iterator[tuple[str, str]]:
-    from assay.contract.columns import same_type
-
     others = reference.to_columns or reference.columns
     own = {column.name: column for column in contract.columns}
     there = {column.name: column for column in target.columns}

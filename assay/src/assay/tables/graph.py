@@ -8,15 +8,16 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+from assay.contract.naming import wrong_argument
 from assay.errors import PipelineError, WiringError, did_you_mean
 from assay.tables.fit import check_exports, check_table
-from assay.tables.nodes import ExportDef, InvariantDef, Node, TableDef
+from assay.tables.nodes import Asset, ExportDef, InvariantDef, MetricDef, Node, TableDef
 
 N = TypeVar("N", bound=Node)
 
@@ -27,19 +28,21 @@ class Graph:
 
     Attributes:
         nodes: tables and exports by name, upstream first; among equals by name, so the order is stable.
-        invariants: by name.
+        invariants, metrics: by name.
     """
 
-    nodes: dict[str, TableDef | ExportDef]
+    nodes: dict[str, Asset]
     invariants: dict[str, InvariantDef]
+    metrics: dict[str, MetricDef] = field(default_factory=dict)
 
     @classmethod
     def of(cls, nodes: Iterable[Node]) -> Graph:
         """Validate and order `nodes`; raises WiringError naming both files where two do not fit."""
         everything = list(nodes)
-        tables = _unique(node for node in everything if isinstance(node, TableDef | ExportDef))
+        tables = _unique(node for node in everything if isinstance(node, Asset))
         invariants = _unique(node for node in everything if isinstance(node, InvariantDef))
-        for node in [*tables.values(), *invariants.values()]:
+        metrics = _unique(node for node in everything if isinstance(node, MetricDef))
+        for node in [*tables.values(), *invariants.values(), *metrics.values()]:
             _check_inputs(node, tables)
         only_tables = {name: node for name, node in tables.items() if isinstance(node, TableDef)}
         for name, table in only_tables.items():
@@ -53,7 +56,9 @@ class Graph:
             order = list(sorter.static_order())
         except CycleError as error:
             raise WiringError(f"tables depend on each other in a circle: {' -> '.join(error.args[1])}") from None
-        return cls({name: tables[name] for name in order}, dict(sorted(invariants.items())))
+        return cls(
+            {name: tables[name] for name in order}, dict(sorted(invariants.items())), dict(sorted(metrics.items()))
+        )
 
     @classmethod
     def load(cls, package: str, stages: Iterable[str]) -> Graph:
@@ -85,13 +90,17 @@ class Graph:
         """The invariants audited before `table` is published."""
         return tuple(invariant for invariant in self.invariants.values() if invariant.table == table)
 
+    def metrics_of(self, table: str) -> tuple[MetricDef, ...]:
+        """The numbers that are taken of `table` at each build."""
+        return tuple(metric for metric in self.metrics.values() if metric.table == table)
+
     def upstream_of(self, name: str) -> tuple[str, ...]:
         """Tables that must be published before `name`: its own inputs and those of its invariants."""
         own = list(self.nodes[name].upstream)
         own += [upstream for invariant in self.invariants_of(name) for upstream in invariant.upstream]
         return tuple(dict.fromkeys(own))
 
-    def get(self, name: str) -> TableDef | ExportDef:
+    def get(self, name: str) -> Asset:
         """The node called `name`; raises WiringError listing close names."""
         if name in self.nodes:
             return self.nodes[name]
@@ -118,7 +127,7 @@ class Graph:
                 wanted.add(name)
         return [name for name in self.nodes if name in wanted]
 
-    def __iter__(self) -> Iterator[TableDef | ExportDef]:
+    def __iter__(self) -> Iterator[Asset]:
         return iter(self.nodes.values())
 
 
@@ -134,8 +143,8 @@ def _unique(nodes: Iterable[N]) -> dict[str, N]:
     return {node.name: node for node in found.values()}
 
 
-def _check_inputs(node: Node, tables: dict[str, TableDef | ExportDef]) -> None:
-    for name in node.upstream if not isinstance(node, InvariantDef) else node.inputs:
+def _check_inputs(node: Node, tables: dict[str, Asset]) -> None:
+    for name in node.upstream if not isinstance(node, InvariantDef | MetricDef) else node.inputs:
         upstream = tables.get(name)
         if not isinstance(upstream, TableDef):
             others = [other for other, found in tables.items() if isinstance(found, TableDef) and other != node.name]
@@ -163,8 +172,6 @@ def _imported(name: str) -> ModuleType:
     except SyntaxError as error:
         raise WiringError(f"SyntaxError: {error.msg}", where=f"{error.filename}:{error.lineno}") from error
     except Exception as error:  # whatever the code of a table raises is told by its place
-        from assay.contract.naming import wrong_argument
-
         place = name
         package = Path(str(sys.modules[name.partition(".")[0]].__file__)).parent
         for frame in traceback.extract_tb(error.__traceback__):

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
+import sqlglot.errors
+from sqlglot import exp
+from sqlglot.lineage import lineage
 
 if TYPE_CHECKING:
     import ibis
@@ -27,10 +30,9 @@ def column_lineage(expr: ibis.Table, inputs: Mapping[str, ibis.Table]) -> dict[s
     """Output column -> sorted (table, column) pairs it is computed from; empty for constants.
 
     Args:
-        expr: what the table's function returned.
         inputs: table name -> the very expression handed to the function, whatever it is named in the database.
     """
-    walk = _Walk(inputs)
+    walk = _LineageWalk(inputs)
     root = expr.op()
     return {name: sorted(walk.column(root, name)) for name in root.schema.names}
 
@@ -81,7 +83,7 @@ def _replaces(relation: ops.FillNull, name: str) -> bool:
     return not isinstance(relation.replacements, Mapping) or name in relation.replacements
 
 
-class _Walk:
+class _LineageWalk:
     def __init__(self, inputs: Mapping[str, ibis.Table]) -> None:
         self.names = {table.op(): name for name, table in inputs.items()}
         self.inputs = {name: table.op() for name, table in inputs.items()}
@@ -171,9 +173,6 @@ def _parts(node: ops.Node) -> list[Any]:
 
 def _sql_columns(query: str, column: str, tables: Mapping[str, Iterable[str]]) -> set[Column] | None:
     """The columns of `tables` that SQL's output `column` comes from; None when the SQL cannot be followed."""
-    import sqlglot.errors
-    from sqlglot import exp
-    from sqlglot.lineage import lineage
 
     schema = {table: dict.fromkeys(columns, "unknown") for table, columns in tables.items() if table}
     try:

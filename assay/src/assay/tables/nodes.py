@@ -1,7 +1,8 @@
-"""What a pipeline is made of: tables, exports and invariants, as definitions. Plain data, checked when it is made."""
+"""What a pipeline is made of: tables, exports, invariants and metrics, as definitions. Plain data, checked when it is made."""
 
 from __future__ import annotations
 
+import datetime as dtm
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 from assay.errors import WiringError
 from assay.sql import quoted
+from assay.tables.fresh import Fresh
 from assay.tables.partitions import Partitions
 from assay.words import rows_told
 
@@ -78,6 +80,25 @@ class KeepFirst:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of a check that only warns: up to `rows` rows contradict it, and why; one row more is news.
+
+    `check` is the check's name: `rows_valid` (rejected rows inside the budget), a reference's, or an invariant's.
+    """
+
+    check: str
+    rows: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or not self.reason.strip():
+            raise WiringError(f"{self!r} says nothing", fix="Give rows of 1 or more, and the reason as a sentence.")
+
+    def __str__(self) -> str:
+        return f"known up to {rows_told(self.rows)}: {self.reason.rstrip('.')}"
+
+
+@dataclass(frozen=True)
 class Reference:
     """A foreign key: non-null `columns` must exist among `to_columns` (default: the same names) of table `to`."""
 
@@ -133,8 +154,12 @@ class TableDef(Node):
     keep: KeepFirst | None = None
     references: tuple[Reference, ...] = ()
     engine: Literal["ibis", "python"] = "ibis"
+    known: tuple[Known, ...] = ()
     may_be_empty: bool = False
     may_shrink: float = MAY_SHRINK
+    usual: Severity = "warn"
+    fresh: Fresh | None = None
+    newest: tuple[str, dtm.timedelta] | None = None
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -156,6 +181,10 @@ class ExportDef(Node):
     path: str
 
 
+Asset = TableDef | ExportDef
+"""What a run builds, by name; an invariant is a node as well, and is audited with one of these."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class InvariantDef(Node):
     """A statement that spans tables, audited before `table` (its first parameter) is published.
@@ -170,6 +199,14 @@ class InvariantDef(Node):
     @property
     def upstream(self) -> tuple[str, ...]:
         return tuple(name for name in self.inputs if name != self.table)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricDef(Node):
+    """A number of `table` (its only parameter), taken at each build, judged by its own past and kept beside it."""
+
+    table: str
+    kind: Literal["count", "share", "number"] = "number"
 
 
 def is_text(value: object) -> bool:

@@ -47,11 +47,6 @@ class PartitionRange:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def of_days(cls, first: dtm.date, last: dtm.date) -> PartitionRange:
-        """Whole days, both included."""
-        return cls(_midnight(first), _midnight(last) + DAY)
-
-    @classmethod
     def parse(cls, text: str) -> PartitionRange:
         """Read `2017-03-01`, `2017-03-01..2017-03-07`, `2017-03-01-05:00` (an hour) or `north,south` (static keys).
 

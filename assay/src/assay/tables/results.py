@@ -7,11 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from assay.compare import visible
+from assay.compare.text import visible
 from assay.errors import PipelineError
 
 if TYPE_CHECKING:
     from assay.contract.profile import ColumnProfile
+
+
+Verdict = Literal["passed", "learning", "known", "failed"]
+VERDICTS: tuple[Verdict, ...] = ("passed", "learning", "known", "failed")
+"""From good to bad."""
 
 
 @dataclass(frozen=True)
@@ -19,14 +24,16 @@ class CheckResult:
     """One check of one table, evaluated before publishing.
 
     Attributes:
-        name: `schema`, `rows_valid`, `unique_key`, `reconciles`, a reference's, table rule's or invariant's name.
-        passed: whether it held.
+        name: `schema`, `rows_valid`, `unique_key`, `reconciles`, `usual`, a reference's, table rule's or invariant's name.
         severity: "error" blocks publishing when not passed; "warn" reports.
         summary: one sentence with the numbers.
         failing: how many rows (or problems) contradict it.
+        known: why it does not hold, where the table declares that as known up to more rows than these; else None.
+        untold: whether it could not be judged, so that `failing` rows are neither good nor bad.
         reasons: failing rows per reason code, for `rows_valid`.
         sample: up to ten offending rows, personal and secret values masked.
         sample_sql: the SQL that finds all offending rows, if there is one.
+        learning: too little is known to say anything: it neither holds nor fails.
     """
 
     name: str
@@ -34,13 +41,26 @@ class CheckResult:
     severity: Literal["error", "warn"]
     summary: str
     failing: int = 0
+    known: str | None = None
+    untold: bool = False
     reasons: Mapping[str, int] = field(default_factory=dict)
     sample: tuple[Mapping[str, Any], ...] = ()
     sample_sql: str | None = None
+    learning: bool = False
 
     @property
     def blocks(self) -> bool:
         return not self.passed and self.severity == "error"
+
+    @property
+    def warns(self) -> bool:
+        """Whether it did not hold, is published all the same, and is news."""
+        return not self.passed and self.severity == "warn" and self.known is None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it held, did not, did not as it is known, or cannot be told yet."""
+        return verdict_of(self.passed, self.learning, self.known is not None)
 
     def such_as(self, limit: int = 3) -> tuple[str, ...]:
         """Some offending rows as `such as column=value, column=value`; none where the check is not about rows."""
@@ -67,6 +87,7 @@ class Publication:
         partition: the partitions that were built, if only some were; several ranges after commas.
         lineage: column -> the (table, column) pairs it is computed from.
         path: the file written, for exports.
+        offsets: how far an event log is read now, by its partitions.
     """
 
     table: str
@@ -86,10 +107,18 @@ class Publication:
     lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     bytes: int | None = None
     path: str | None = None
+    offsets: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
         return any(check.blocks for check in self.checks)
+
+
+def verdict_of(passed: bool, learning: bool, known: bool) -> Verdict:
+    """A check's verdict of what its result says."""
+    if not passed:
+        return "known" if known else "failed"
+    return "learning" if learning else "passed"
 
 
 def joined(publications: Sequence[Publication]) -> Publication:
@@ -98,7 +127,8 @@ def joined(publications: Sequence[Publication]) -> Publication:
     checks: dict[str, CheckResult] = {}
     for check in (check for each in publications for check in each.checks):
         # The verdict of all is the worst of them.
-        if checks.get(check.name) is None or checks[check.name].passed:
+        before = checks.get(check.name)
+        if before is None or VERDICTS.index(before.verdict) < VERDICTS.index(check.verdict):
             checks[check.name] = check
     return dataclasses.replace(
         last,

@@ -20,7 +20,6 @@ class Run:
     Attributes:
         id: names the run in the warehouse, the quarantine and Dagster.
         now: the run's moment, an aware datetime in UTC; frozen in golden cases.
-        seed: for everything random.
         partition: the days to build of partitioned tables; None means all of them.
         publications: what this run has published so far, in order.
     """

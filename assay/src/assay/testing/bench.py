@@ -11,11 +11,12 @@ import pyarrow as pa
 import pytest
 
 from assay.build import build_node
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.project import Project
 from assay.sources.base import Sources
 from assay.tables.results import AuditFailed, CheckResult, Publication
 from assay.tables.run import Run
+from assay.testing.wiring import fits
 from assay.warehouse.connection import Options, connect
 from assay.warehouse.session import Session
 
@@ -31,6 +32,7 @@ class Bench:
     """
 
     def __init__(self, project: Project, folder: Path) -> None:
+        fits(project)
         connection = connect(None, Options(), lock_timeout=0)
         self.session = Session(connection, output=folder / "out", scratch=folder / "scratch")
         self.sql = connection

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from assay.golden.case import read_cases
 from assay.golden.yaml_file import shown
 from assay.terminal import unstyled
+from assay.testing.wiring import fits
 
 if TYPE_CHECKING:
     from assay.golden.result import CaseResult
@@ -30,6 +31,7 @@ def golden_difference(project: Project, case: str, table: str) -> str:
     """What is wrong with one table of one case, as text; empty if nothing is. A case runs once a process."""
     from assay.golden.text import plain
 
+    fits(project)
     result = _run(project, case)
     if result.error:
         return f"golden case {case} could not run: {result.error}\n{result.traceback or ''}".rstrip()
@@ -51,13 +53,14 @@ def golden_gaps(project: Project) -> str:
     from assay.golden.coverage import coverage, gaps
     from assay.golden.result import GoldenResult
 
+    fits(project)
     result = GoldenResult(tuple(_run(project, case.name) for case in read_cases(project.golden)))
     return unstyled("\n".join(gaps(coverage(project.graph, result, project.golden))))
 
 
 @lru_cache(maxsize=256)
 def _run(project: Project, case: str) -> CaseResult:
-    from assay.golden.run import run_case
+    from assay.golden.runner import run_case
 
     (found,) = read_cases(project.golden, [case])
     return run_case(project, found)

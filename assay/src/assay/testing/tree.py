@@ -14,7 +14,7 @@ from assay.errors import PipelineError
 from assay.golden.case import read_case
 from assay.golden.pending import FOLDER, PendingStore, accept
 from assay.golden.result import GoldenResult
-from assay.golden.run import run_golden
+from assay.golden.runner import run_golden
 from assay.project import Project
 from assay.tables.graph import Graph
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from assay import progress
-from assay.errors import WarehouseError, WarehouseLocked
+import duckdb
+
+from assay import notices
+from assay.errors import WarehouseError, WarehouseLocked, on_disk
 from assay.warehouse.failures import first_line, raise_interrupt
-
-if TYPE_CHECKING:
-    import duckdb
 
 _HELD = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
@@ -60,7 +58,6 @@ def connect(
     *,
     lock_timeout: float,
     read_only: bool = False,
-    open_database: Callable[..., duckdb.DuckDBPyConnection] | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open `database` (None: in memory) in UTC, waiting up to `lock_timeout` seconds for another process.
 
@@ -68,9 +65,7 @@ def connect(
         WarehouseLocked: another process still holds the file; the message names it.
         WarehouseError: the file is no DuckDB database, is damaged, or cannot be read or created.
     """
-    import duckdb
 
-    opener = open_database or duckdb.connect
     if database is not None and not read_only:
         _make_folder(database.parent, "PIPELINE_WAREHOUSE")
     if options.temp_folder:
@@ -78,10 +73,12 @@ def connect(
 
     def attempt() -> duckdb.DuckDBPyConnection:
         name = ":memory:" if database is None else str(database)
-        connection = opener(name, read_only=read_only, config=options.config())
+        connection = duckdb.connect(name, read_only=read_only, config=options.config())
         try:
             # Dates of instants follow the session's zone: without this a laptop and a server disagree.
             connection.execute(f"SET TimeZone = '{options.time_zone}'")
+            # How far a query is can be asked for only if it is counted; it is told by the command line alone.
+            connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
         except BaseException:
             connection.close()
             raise
@@ -90,9 +87,20 @@ def connect(
     return waiting(attempt, database, lock_timeout)
 
 
+@contextmanager
+def reading(
+    database: Path, options: Options | None = None, *, lock_timeout: float
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    """A connection that may only read `database`, which exists, and its catalog's name; raises as `connect` does."""
+    connection = connect(database, options or Options(), lock_timeout=lock_timeout, read_only=True)
+    try:
+        yield connection, connection.execute("SELECT current_database()").fetchall()[0][0]
+    finally:
+        close(connection)
+
+
 def close(connection: duckdb.DuckDBPyConnection) -> None:
     """Close `connection`, ending a query that still runs: after Ctrl-C one does, and closing would wait for it."""
-    import duckdb
 
     with suppress(duckdb.Error):  # it is closed already
         connection.interrupt()
@@ -103,7 +111,6 @@ def waiting(
     attempt: Callable[[], duckdb.DuckDBPyConnection], database: Path | None, lock_timeout: float
 ) -> duckdb.DuckDBPyConnection:
     """Call `attempt` until no other process holds `database`; translate DuckDB's errors."""
-    import duckdb
 
     patience = Patience(database, lock_timeout)
     while True:
@@ -137,19 +144,17 @@ class Patience:
             )
         if waited >= self._tell:
             # Told soon, and then ever more seldom: a log of an hour's waiting has a dozen lines.
-            progress.notice(f"waiting: {self.database}: {who}; waiting for up to {self.lock_timeout:g} s")
+            notices.notice(f"waiting: {self.database}: {who}; waiting for up to {self.lock_timeout:g} s")
             self._tell *= 2
         time.sleep(min(self._pause, self.lock_timeout - waited))
         self._pause = min(self._pause * 1.5, 0.5)
 
 
 def _make_folder(folder: Path, setting: str) -> None:
-    try:
+    with on_disk(
+        WarehouseError, "the folder cannot be created", where=str(folder), fix=f"Set {setting} to another place."
+    ):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WarehouseError(
-            f"the folder cannot be created: {error.strerror}", where=str(folder), fix=f"Set {setting} to another place."
-        ) from None
 
 
 _REASONS = (

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from assay.errors import PipelineError, SourceError, WarehouseError
 from assay.warehouse.masked_text import masked
-
-if TYPE_CHECKING:
-    import duckdb
 
 _FULL = ("no space left", "file too large", "disk quota", "could not write", "failed to offload", "out of disk")
 _DAMAGED = ("corrupt database file", "could not read enough bytes", "checksum", "deserialize")
@@ -28,7 +26,6 @@ def explained(where: str, code: Callable[[], str] = str) -> Iterator[None]:
     Args:
         code: gives the text of the code at work, whose words an error may show.
     """
-    import duckdb
 
     try:
         yield
@@ -52,7 +49,6 @@ def raise_interrupt(error: Exception) -> None:
 
 def explain(error: duckdb.Error, where: str, code: str = "") -> PipelineError | None:
     """The clear form of `error`; None if it is a defect of code."""
-    import duckdb
 
     line = first_line(error)
     text = line.lower()

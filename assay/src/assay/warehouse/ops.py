@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dtm
 import json
 import math
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import WarehouseError
 from assay.sources.base import Offset
 from assay.sql import quoted
-from assay.tables.results import Publication
+from assay.tables.results import Publication, Verdict, verdict_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,6 +35,9 @@ TABLES = {
     "ops.offsets": """
         table_name VARCHAR NOT NULL, partition INTEGER NOT NULL, next_offset BIGINT NOT NULL, place VARCHAR NOT NULL,
         run_id VARCHAR NOT NULL""",
+    "ops.metrics": """
+        publication BIGINT NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, day DATE NOT NULL,
+        metric VARCHAR NOT NULL, value DOUBLE, expected DOUBLE, low DOUBLE, high DOUBLE, verdict VARCHAR NOT NULL""",
     "quarantine.rejects": """
         reject_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, partition VARCHAR,
         source_file VARCHAR, source_line BIGINT, reason_codes VARCHAR[] NOT NULL, payload VARCHAR NOT NULL,
@@ -70,6 +74,15 @@ class Record:
     source_version: str | None
     checks: tuple[Mapping[str, Any], ...]
     profile: tuple[Mapping[str, Any], ...]
+    published_at: dtm.datetime
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """Check -> what it said then."""
+        return {
+            check["name"]: verdict_of(check["passed"], bool(check.get("learning")), bool(check.get("known")))
+            for check in self.checks
+        }
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
@@ -95,7 +108,8 @@ def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
             raise WarehouseError(
                 "was written by another version of this framework",
                 where=f"{catalog}.{name}",
-                fix="Move the warehouse's file away: the next run builds a new one. CHANGELOG.md of the framework tells more.",
+                fix="Move the warehouse's file away: `pipeline run` builds it anew from the sources. The old file keeps what "
+                "only it has: what was decided of rejected rows, and events that their log no longer holds.",
             )
     return [name for name in TABLES if name not in found]
 
@@ -141,21 +155,23 @@ def keep_code(connection: duckdb.DuckDBPyConnection, catalog: str, code_version:
     )
 
 
-def last(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> Record | None:
-    """The newest publication of `table` that succeeded; None if there is none."""
-    row = connection.execute(
+def newest(connection: duckdb.DuckDBPyConnection, catalog: str, table: str | None = None) -> dict[str, Record]:
+    """The newest publication that succeeded, of `table` or of every table and export, by name."""
+    rows = connection.execute(
         f"""SELECT run_id, table_name, partition, row_count, rejected, seconds, data_version, code_version,
-                   upstream_versions, source_version, checks, profile
-            FROM {quoted(catalog)}.ops.publications WHERE table_name = ? AND action <> 'failed'
-            ORDER BY id DESC LIMIT 1""",
+                   upstream_versions, source_version, checks, profile, published_at
+            FROM {quoted(catalog)}.ops.publications WHERE id IN (
+                SELECT max(id) FROM {quoted(catalog)}.ops.publications
+                WHERE action <> 'failed' AND ($1 IS NULL OR table_name = $1) GROUP BY table_name)""",
         [table],
-    ).fetchone()
-    if row is None:
-        return None
-    known: list[Any] = list(row)
-    known[8] = json.loads(known[8])
-    known[10:] = [tuple(json.loads(text)) for text in known[10:]]
-    return Record(*known)
+    ).fetchall()
+    found: dict[str, Record] = {}
+    for row in rows:
+        known: list[Any] = list(row)
+        known[8] = json.loads(known[8])
+        known[10:12] = [tuple(json.loads(text)) for text in known[10:12]]
+        found[row[1]] = Record(*known)
+    return found
 
 
 def last_version(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> str | None:

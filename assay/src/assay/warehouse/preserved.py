@@ -17,7 +17,7 @@ from assay.sql import quoted
 from assay.words import rows_told
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.warehouse.session import Session
 
 SAMPLE = 10
@@ -28,7 +28,6 @@ class Preserved:
     """How the rows of an input compare with those that a table made of them.
 
     Attributes:
-        rows: of the input.
         arrived: of the table, rejected ones included.
         lost, multiplied: rows of the input that did not arrive; rows that arrived once too often.
         how: what was compared, in words.
@@ -74,7 +73,6 @@ def compare(
     Args:
         upstream: the input's contract.
         key: of `carried_key`; where it is empty the rows are counted.
-        rows: the input's rows.
         arrived: what the table made of them, at least the key's columns under the table's names.
     """
     ours, theirs = _listed(key), _listed(key.values())

@@ -11,7 +11,7 @@ import datetime as dtm
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assay.progress import notice
+from assay.notices import notice
 from assay.sql import quoted
 from assay.words import rows_told
 
@@ -52,5 +52,12 @@ def retire(connection: duckdb.DuckDBPyConnection, catalog: str, keep: Retention,
                     SELECT id FROM {books}
                     QUALIFY row_number() OVER (PARTITION BY table_name ORDER BY id DESC) <= $1)
                 AND id NOT IN (SELECT max(id) FROM {books} WHERE action <> 'failed' GROUP BY table_name)""",
+            [keep.publications],
+        )
+        metrics = f"{quoted(catalog)}.ops.metrics"
+        connection.execute(
+            f"""DELETE FROM {metrics} WHERE rowid NOT IN (
+                    SELECT rowid FROM {metrics}
+                    QUALIFY row_number() OVER (PARTITION BY table_name, metric ORDER BY day DESC, publication DESC) <= $1)""",
             [keep.publications],
         )

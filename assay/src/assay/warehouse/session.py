@@ -10,15 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from assay.errors import WarehouseError
+import duckdb
+import ibis
+
+from assay.errors import WarehouseError, on_disk
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
 from assay.warehouse import ops
 from assay.warehouse.failures import explained
 
 if TYPE_CHECKING:
-    import duckdb
-    import ibis
     from ibis.backends.duckdb import Backend
 
     from assay.warehouse.ops import PartitionRecord
@@ -45,8 +46,6 @@ class Session:
         real: str | None = None,
         keeps_books: bool = True,
     ) -> None:
-        import ibis
-
         self.connection = connection
         self.backend: Backend = ibis.duckdb.from_connection(connection)
         self.catalog: str = connection.execute("SELECT current_database()").fetchall()[0][0]
@@ -64,7 +63,6 @@ class Session:
 
     def catalog_of(self, table: TableDef) -> str | None:
         """The catalog in which `table` stands: this session's own first, else the real one; None if neither."""
-        import duckdb
 
         for catalog in (self.catalog,) if self.real is None else (self.catalog, self.real):
             # Asking for no row is quicker than duckdb_tables(), which describes every table there is.
@@ -95,14 +93,17 @@ class Session:
             )
         return catalog
 
+    def number(self, sql: str, parameters: Any = None) -> int:
+        """The first value that a statement gives: a count, or how many rows it wrote."""
+        return int(self.connection.execute(sql, parameters).fetchall()[0][0])
+
     def count(self, table: TableDef) -> int:
         """The number of published rows of `table`."""
-        row = self.connection.execute(f"SELECT count(*) FROM {self.relation(table)}").fetchone()
-        return int(row[0]) if row else 0
+        return self.number(f"SELECT count(*) FROM {self.relation(table)}")
 
     def last_publication(self, name: str) -> ops.Record | None:
         """The newest successful publication of a table or export, here or (dry runs) in the real warehouse."""
-        return self._from_books(lambda catalog: ops.last(self.connection, catalog, name))
+        return self._from_books(lambda catalog: ops.newest(self.connection, catalog, name).get(name))
 
     def data_version(self, name: str) -> str | None:
         """The data version of that publication; None where no books are kept."""
@@ -133,6 +134,11 @@ class Session:
             return own
         return ask(self.real)
 
+    def catalogs_with(self, book: str) -> list[str]:
+        """The catalogs that have a book of `ops`, such as `ops.metrics`: the real one first, then this session's own."""
+        real = [self.real] if self.real is not None and book not in self._missing_of_real else []
+        return [*real, self.catalog]
+
     @cached_property
     def _missing_of_real(self) -> list[str]:
         # Asked once: nobody writes the real warehouse while it is attached. An older one may lack a newer book.
@@ -155,14 +161,11 @@ class Session:
 
     def stop(self) -> None:
         """End the query that is running, if one is: after Ctrl-C DuckDB goes on computing until it is told to end."""
-        import duckdb
 
         with suppress(duckdb.Error):  # the connection is closed already
             self.connection.interrupt()
 
     def _rollback(self) -> None:
-        import duckdb
-
         self.stop()
         # After a failed commit DuckDB has already rolled back by itself, and says that there is nothing to undo.
         with suppress(duckdb.Error):
@@ -187,8 +190,6 @@ class Session:
             self.stop()
             raise
         finally:
-            import duckdb
-
             # A database that stopped after an error takes its temporary tables with it.
             with suppress(duckdb.FatalException):
                 for name in self._temporary() - before:
@@ -216,13 +217,10 @@ class Session:
             raise WarehouseError(
                 "leads out of the output folder", where=str(path), fix="Give a path inside PIPELINE_OUTPUT."
             )
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+        with on_disk(
+            WarehouseError, "cannot be written", where=str(target), fix="Free the disk or set PIPELINE_OUTPUT."
+        ):
             write_atomically(target, content)
-        except OSError as error:
-            raise WarehouseError(
-                f"cannot be written: {error.strerror}", where=str(target), fix="Free the disk or set PIPELINE_OUTPUT."
-            ) from None
         return target
 
     def close(self) -> None:
@@ -236,7 +234,8 @@ def qualified(catalog: str, schema: str, name: str) -> str:
 
 
 def write_atomically(target: Path, content: bytes) -> None:
-    """Replace `target` with `content` by a rename, after the bytes are on the disk."""
+    """Replace `target` with `content` by a rename, after the bytes are on the disk; its folder is made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from assay.sql import quoted
 from assay.tables.nodes import removes_too_much
 from assay.warehouse.session import Session
+from assay.words import plural
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.tables.nodes import TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.staging import Staged
@@ -26,7 +27,6 @@ class Replaced:
     """The published rows whose place the staged ones would take.
 
     Attributes:
-        rows: how many there are.
         emptied: partitions of them for which no row is staged -> how many they have.
         keys: how many keys would go; None where they were not compared.
     """
@@ -36,24 +36,20 @@ class Replaced:
     keys: int | None = None
 
     def problems(self, table: TableDef, published: int) -> Iterator[str]:
-        """What of it is more than the table allows, and what to write if that is right.
-
-        Args:
-            published: rows that would be there instead.
-        """
+        """What of it is more than the table allows, and what to write if that is right."""
         allowed = "if that is right: @table(may_be_empty=True)"
         if self.rows and not published:
             if not table.may_be_empty:
-                yield f"no row is left where {self.rows:,} are published ({allowed})"
+                yield f"no row is left where {_are(self.rows)} published ({allowed})"
             return
         if self.emptied and not table.may_be_empty:
             named = ", ".join(list(self.emptied)[:NAMED]) + (", ..." if len(self.emptied) > NAMED else "")
             assert table.partitions is not None
             where = named if len(self.emptied) == 1 else f"{len(self.emptied):,} {table.partitions.noun}s ({named})"
-            yield f"no row is left of {where} where {sum(self.emptied.values()):,} are published ({allowed})"
+            yield f"no row is left of {where} where {_are(sum(self.emptied.values()))} published ({allowed})"
         removed = self.rows - published
         if removes_too_much(removed, self.rows, table.may_shrink):
-            keys = "" if self.keys is None else f", {self.keys:,} {'key' if self.keys == 1 else 'keys'} with them"
+            keys = "" if self.keys is None else f", {self.keys:,} {plural(self.keys, 'key')} with them"
             share = math.ceil(100 * removed / self.rows) / 100
             yield (
                 f"{removed:,} of {self.rows:,} published rows would go ({removed / self.rows:.1%}){keys}, "
@@ -80,13 +76,13 @@ def replaced(session: Session, table: TableDef, contract: Contract, staged: Stag
             ).fetchall()
         )
         existing = f"(SELECT * FROM {before})" if parts.asked is not None else existing
-    rows = _count(session, f"SELECT count(*) FROM {existing}")
+    rows = session.number(f"SELECT count(*) FROM {existing}")
     keys = None
     if contract.key and set(contract.key) <= same and removes_too_much(rows - staged.published, rows, table.may_shrink):
         listed = ", ".join(quoted(name) for name in contract.key)
-        keys = _count(session, f"SELECT count(*) FROM {existing} ANTI JOIN {staged.relation} USING ({listed})")
+        keys = session.number(f"SELECT count(*) FROM {existing} ANTI JOIN {staged.relation} USING ({listed})")
     return Replaced(rows, emptied, keys)
 
 
-def _count(session: Session, sql: str) -> int:
-    return int(session.connection.execute(sql).fetchall()[0][0])
+def _are(count: int) -> str:
+    return f"{count:,} {'is' if count == 1 else 'are'}"

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from assay.contract.classification import is_masked
+from assay.contract.contract import Contract
 from assay.sql import quoted
+from assay.tables.lineage import column_lineage
 from assay.tables.results import CheckResult
 from assay.warehouse import verdicts
 from assay.warehouse.session import Session, qualified
@@ -16,7 +18,6 @@ from assay.warehouse.session import Session, qualified
 if TYPE_CHECKING:
     import ibis
 
-    from assay.contract import Contract
     from assay.tables.nodes import InvariantDef, TableDef
     from assay.warehouse.parts import Parts
 
@@ -66,9 +67,6 @@ def _read(session: Session, table: TableDef, built: Parts | None) -> ibis.Table:
 
 
 def _invariant(session: Session, declared: InvariantDef, inputs: Mapping[str, ibis.Table]) -> CheckResult:
-    from assay.contract import Contract
-    from assay.tables.lineage import column_lineage
-
     contradicting = declared.function(**inputs)
     classes = {
         (name, column.name): column.classification

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from assay import notices
 from assay.contract.uniqueness import find_suspects
-from assay.sql import quoted
+from assay.sql import literal, quoted
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
 
 if TYPE_CHECKING:
     import ibis
 
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.sources.base import Landed
     from assay.tables.nodes import KeepFirst, TableDef
     from assay.warehouse.parts import Parts
@@ -40,8 +41,6 @@ class Staged:
         relation: the quoted SQL name of the staging table.
         staged: rows that arrived, malformed ones included.
         reasons: rejected rows per reason code; a row that broke two rules counts under both.
-        rejected: rows set aside.
-        published: rows left.
         waiting: rows left out because their partition is not over yet; not counted as staged.
         sample: some of the rejected rows, masked.
         first_place: where the first rejected row stood in its source, as `file:line`, if known.
@@ -118,15 +117,16 @@ def stage(
     The columns are the contract's, in its order. Further ones, which a contract that is not strict allows, are
     left out: nobody described, classified or audited them.
     """
+    notices.phase("computing rows")
     names = [column.name for column in contract.columns]
     wanted = [*names, *(name for name in SOURCE_COLUMNS if name in expression.columns and name not in names)]
     if wanted != list(expression.columns):
         expression = expression.select(*wanted)
     rows = _as_declared(session, contract, session.sql(expression))
     extras = wanted[len(names) :]
-    count = _one(session, f"CREATE OR REPLACE TABLE {relation} AS {contract.labelled_sql(rows, extras)}")
+    count = session.number(f"CREATE OR REPLACE TABLE {relation} AS {contract.labelled_sql(rows, extras)}")
     if landed is not None and landed.malformed is not None:
-        count += _one(session, f"SELECT count(*) FROM ({landed.malformed})")
+        count += session.number(f"SELECT count(*) FROM ({landed.malformed})")
     return Staged(relation, count, extras=extras)
 
 
@@ -162,9 +162,10 @@ def split(
         existing: SQL of the published rows that stay; None if there are none.
         parts: what is built of a partitioned table.
     """
+    notices.phase(f"{staged.staged:,} rows, looking for broken ones")
     relation = staged.relation
     if parts is not None:
-        staged.waiting = _one(session, f"DELETE FROM {relation} WHERE {parts.waiting}")
+        staged.waiting = session.number(f"DELETE FROM {relation} WHERE {parts.waiting}")
         staged.staged -= staged.waiting
     quarantine.begin(session)
     if landed is not None and landed.malformed is not None:
@@ -186,7 +187,7 @@ def split(
         _set_aside(session, table, contract, staged, parts.code, parts.outside())
     if table.keep is not None:
         _set_repeats_aside(session, table, contract, table.keep, staged, existing)
-    staged.published = _one(session, f"SELECT count(*) FROM {relation}")
+    staged.published = session.number(f"SELECT count(*) FROM {relation}")
     if staged.rejected:
         staged.sample = quarantine.sample(session, contract)
         staged.first_place = quarantine.first_place(session)
@@ -194,6 +195,7 @@ def split(
 
 def strip(session: Session, contract: Contract, staged: Staged) -> None:
     """Leave the staging table with the contract's columns alone; nothing is copied."""
+    notices.phase(f"{staged.published:,} rows, checking them")
     for column in (*contract.mask_columns, *staged.extras):
         session.connection.execute(f"ALTER TABLE {staged.relation} DROP COLUMN {quoted(column)}")
 
@@ -217,14 +219,13 @@ def _set_malformed_aside(session: Session, table: TableDef, malformed: str, stag
 
 def _set_aside(session: Session, table: TableDef, contract: Contract, staged: Staged, code: str, among: str) -> None:
     """Reject the staged rows for which the SQL `among` holds, all for the one reason."""
-    reason = code.replace("'", "''")
     quarantine.collect(
         session,
         table,
-        f"SELECT ['{reason}'] AS reason_codes, {contract.payload_sql()} AS payload, {_place(staged.extras)} "
+        f"SELECT [{literal(code)}] AS reason_codes, {contract.payload_sql()} AS payload, {_place(staged.extras)} "
         f"FROM {staged.relation} WHERE {among}",
     )
-    count = _one(session, f"DELETE FROM {staged.relation} WHERE {among}")
+    count = session.number(f"DELETE FROM {staged.relation} WHERE {among}")
     staged.rejected += count
     _add(staged.reasons, {code: count} if count else {})
 
@@ -251,7 +252,7 @@ def _set_repeats_aside(
     if existing is not None:
         found += f" UNION SELECT {key} FROM {relation} SEMI JOIN {existing} USING ({key})"
     session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __repeated AS {found}")
-    if _one(session, "SELECT count(*) FROM __repeated"):
+    if session.number("SELECT count(*) FROM __repeated"):
         losers = _losers(table, contract, keep, relation, extras, existing)
         session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __losers AS {losers}")
         among = "rowid IN (SELECT row_id FROM __losers)"
@@ -291,8 +292,3 @@ def _losers(
 def _add(reasons: dict[str, int], counts: Mapping[str, int]) -> None:
     for code, count in counts.items():
         reasons[code] = reasons.get(code, 0) + count
-
-
-def _one(session: Session, sql: str) -> int:
-    row = session.connection.execute(sql).fetchone()
-    return int(row[0]) if row else 0

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+import ibis
+import ibis.expr.operations as ops
 
 from assay.sql import quoted
 from assay.tables.results import CheckResult
 from assay.warehouse.quarantine.keep import cut
 from assay.warehouse.session import Session
 from assay.warehouse.staging import Staged
-from assay.words import rows_told
+from assay.words import plural, rows_told
 
 if TYPE_CHECKING:
-    import ibis
-
-    from assay.contract import Contract
-    from assay.tables.nodes import InvariantDef, Reference, TableDef
+    from assay.contract.contract import Contract
+    from assay.tables.nodes import InvariantDef, Known, Reference, TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
     from assay.warehouse.shrinking import Replaced
 
 SAMPLE = 10
 """How many offending rows a check shows."""
+
+
+def acknowledged(table: TableDef, checks: Iterable[CheckResult]) -> tuple[CheckResult, ...]:
+    """The checks, in which warnings that the table declares as known are told apart from news."""
+    known = {each.check: each for each in table.known}
+    return tuple(_acknowledged(check, known[check.name]) if check.name in known else check for check in checks)
+
+
+def _acknowledged(check: CheckResult, known: Known) -> CheckResult:
+    if not check.warns or check.untold:
+        return check
+    if check.failing > known.rows:
+        return dataclasses.replace(check, summary=f"{check.summary}; more than is {known}")
+    return dataclasses.replace(check, summary=f"{check.summary}; {known}", known=known.reason)
 
 
 def schema(table: TableDef, problems: Iterable[object]) -> CheckResult:
@@ -65,7 +81,7 @@ def rows_valid(table: TableDef, staged: Staged, before: Mapping[str, int] | None
         passed=staged.rejected == 0 and not before,
         severity="warn" if tolerated else "error",
         summary=summary,
-        failing=staged.rejected,
+        failing=staged.rejected + sum((before or {}).values()),
         reasons=reasons,
         sample=tuple(staged.sample),
         sample_sql=(
@@ -101,7 +117,8 @@ def reconciles(
         good += f", {preserved.how}"
     if parts is not None:
         # What was built is what was compared; of the other partitions this says nothing.
-        good += f"; {parts.partitions.noun}s {parts.built or 'none'}: {rows_told(staged.published)}, {replaced.rows:,} before"
+        noun = plural(len(parts.keys), parts.partitions.noun)
+        good += f"; {noun} {parts.built or 'none'}: {rows_told(staged.published)}, {replaced.rows:,} before"
         if staged.waiting:
             good += f"; {rows_told(staged.waiting, 'wait')} for their {parts.partitions.noun} to be over"
     return CheckResult(
@@ -160,7 +177,6 @@ def reference(
     """Whether every non-null value of the columns exists in the referenced table.
 
     Args:
-        relation: the rows to judge.
         other: the table that must have them.
         target: what `relation` is called after publishing, for the SQL that a person runs.
     """
@@ -173,7 +189,7 @@ def reference(
         # As in SQL's own foreign keys a row without a value refers to nothing: told, for it is not judged.
         nullable = [name for name in declared.columns if contract.column(name).nullable]
         absent = " OR ".join(f"{quoted(name)} IS NULL" for name in nullable) or "false"
-        untold = int(session.connection.execute(f"SELECT count_if({absent}) FROM {relation}").fetchall()[0][0])
+        untold = session.number(f"SELECT count_if({absent}) FROM {relation}")
         said = f"; {rows_told(untold)} without a value not judged" if untold else ""
         return CheckResult(declared.name, True, declared.severity, f"every ({listed}) is in {declared.to}{said}")
     shown = contract.masked_rows(session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}")
@@ -181,11 +197,19 @@ def reference(
         declared.name,
         False,
         declared.severity,
-        f"{rows_told(rows, 'have')} {values:,} ({listed}) that {declared.to} does not have",
+        f"{rows_told(rows)}, {_values_told(declared.columns, values)}, {'has' if rows == 1 else 'have'} no match in "
+        f"{declared.to}",
         failing=rows,
         sample=_short(shown),
         sample_sql=f"SELECT DISTINCT {keys} {orphans_sql(target, declared, other)}",
     )
+
+
+def _values_told(columns: Collection[str], count: int) -> str:
+    """`1,668 household_ids`; of several columns `2 values of (campaign_id, coupon_upc)`."""
+    if len(columns) > 1:
+        return f"{count:,} {plural(count, 'value')} of ({', '.join(columns)})"
+    return f"{count:,} {plural(count, next(iter(columns)))}"
 
 
 def orphans_sql(relation: str, declared: Reference, other: str) -> str:
@@ -213,7 +237,7 @@ def table_rules(
         ).fetchall()[0][0]
         held, said = bool(value), "holds" if value else "does not hold"
         if value is None:
-            count = int(session.connection.execute(f"SELECT count(*) FROM ({session.sql(rows)})").fetchall()[0][0])
+            count = session.number(f"SELECT count(*) FROM ({session.sql(rows)})")
             held = may_be_empty and count == 0
             said = "is not judged: there is no row" if held else f"cannot be told: it is NULL over {rows_told(count)}"
             said += "" if held else " (if that is right, say so in the rule: .fill_null(True))"
@@ -235,13 +259,13 @@ def invariant(
         hidden: columns of such rows that are masked in the sample.
     """
     sql = session.sql(contradicting)
-    count = int(session.connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
+    count = session.number(f"SELECT count(*) FROM ({sql})")
     first = declared.description.splitlines()[0] if declared.description else declared.name
     said = first if count == 0 else f"{rows_told(count, 'contradict')} it: {first}"
     shown, untold = contradicting, _untold(contradicting) if count == 0 else None
     if untold is not None:
         shown, sql = untold, session.sql(untold)
-        count = int(session.connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
+        count = session.number(f"SELECT count(*) FROM ({sql})")
         if count:
             said = f"cannot be told for {rows_told(count)}, whose comparison is NULL (decide with .fill_null): {first}"
     return CheckResult(
@@ -250,6 +274,7 @@ def invariant(
         declared.severity,
         said,
         failing=count,
+        untold=untold is not None and count > 0,
         sample=_sample(session, sql, hidden(shown)) if count else (),
         sample_sql=sql if count else None,
     )
@@ -257,8 +282,6 @@ def invariant(
 
 def _untold(contradicting: ibis.Table) -> ibis.Table | None:
     """The rows for which the last filter of `contradicting` is neither true nor false; None where it has none."""
-    import ibis
-    import ibis.expr.operations as ops
 
     operation = contradicting.op()
     while isinstance(operation, ops.Project | ops.Sort):
@@ -272,7 +295,6 @@ def _untold(contradicting: ibis.Table) -> ibis.Table | None:
 
 def _never_null(value: Any) -> bool:
     """Whether an expression is seen to have a value in every row; a column may always be without."""
-    import ibis.expr.operations as ops
 
     if isinstance(value, ops.IsNull | ops.NotNull | ops.ExistsSubquery):
         return True

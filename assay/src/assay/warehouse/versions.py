@@ -15,7 +15,7 @@ from assay.warehouse import ops
 from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.tables.nodes import TableDef
     from assay.warehouse.session import Session
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dtm
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from assay.settings import BaseSettings
+from assay.sql import literal
 from assay.warehouse import ops, staging
-from assay.warehouse.connection import Options, close, connect, waiting
+from assay.warehouse.connection import Options, close, connect, reading, waiting
+from assay.warehouse.dry.guard import guarded
+from assay.warehouse.dry.proof import Witness
+from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.failures import explained
 from assay.warehouse.retention import Retention, retire
 from assay.warehouse.session import Session
+from assay.warehouse.snapshot import renew
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,47 +28,24 @@ if TYPE_CHECKING:
     from assay.warehouse.dry.proof import Proof
 
 
-class Warehouse(Protocol):
-    """Where tables live."""
-
-    def session(self) -> Any:
-        """A context manager that gives a `Session` and closes it at the end."""
-        ...
-
-
+@dataclass
 class DuckDBWarehouse:
     """The real warehouse: one DuckDB file.
 
     Args:
-        path: the file; created on first use.
-        output: the folder of exported files.
         scratch: the folder for what DuckDB spills.
-        lock_timeout: seconds to wait for another process.
         snapshot: the copy for readers, renewed after a session that changed the file; None for none.
         retention: what a session that ends well removes of the books; None for nothing.
-        open_database: opens a file as `duckdb.connect` does; Dagster's resource passes its own.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        output: Path,
-        scratch: Path,
-        options: Options | None = None,
-        lock_timeout: float = 30.0,
-        snapshot: Path | None = None,
-        retention: Retention | None = None,
-        open_database: Callable[..., duckdb.DuckDBPyConnection] | None = None,
-    ) -> None:
-        self.path = path
-        self.output = output
-        self.scratch = scratch
-        self.options = options or Options()
-        self.lock_timeout = lock_timeout
-        self.snapshot = snapshot
-        self.retention = retention
-        self._open_database = open_database
+    path: Path
+    _: KW_ONLY
+    output: Path
+    scratch: Path
+    options: Options = field(default_factory=Options)
+    lock_timeout: float = 30.0
+    snapshot: Path | None = None
+    retention: Retention | None = None
 
     @classmethod
     def of(cls, settings: BaseSettings, **arguments: Any) -> DuckDBWarehouse:
@@ -84,9 +67,8 @@ class DuckDBWarehouse:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
-        from assay.warehouse.snapshot import renew
 
-        connection = connect(self.path, self.options, lock_timeout=self.lock_timeout, open_database=self._open_database)
+        connection = connect(self.path, self.options, lock_timeout=self.lock_timeout)
         try:
             session = Session(connection, output=self.output, scratch=self.scratch)
             with explained(str(self.path)):
@@ -106,18 +88,15 @@ class DuckDBWarehouse:
 
         A file that lacks some of the books is opened as by `session`, which makes them.
         """
-        connection = connect(self.path, self.options, lock_timeout=self.lock_timeout, read_only=True)
-        try:
-            catalog: str = connection.execute("SELECT current_database()").fetchall()[0][0]
+        with reading(self.path, self.options, lock_timeout=self.lock_timeout) as (connection, catalog):
             if not ops.missing(connection, catalog):
                 yield Session(connection, output=self.output, scratch=self.scratch)
                 return
-        finally:
-            close(connection)
         with self.session() as session:
             yield session
 
 
+@dataclass
 class DryRunWarehouse:
     """A scratch database in front of the real one, which is only read.
 
@@ -135,28 +114,17 @@ class DryRunWarehouse:
         proof: what the real file was before and after the last session; None where there was no real file to watch.
     """
 
-    def __init__(
-        self,
-        real: Path | None,
-        *,
-        scratch: Path,
-        options: Options | None = None,
-        lock_timeout: float = 30.0,
-        in_memory: bool = False,
-        keeps_books: bool = True,
-        keep: bool = False,
-        readable: Iterable[Path] | None = None,
-    ) -> None:
-        self.real = real
-        self.scratch = scratch
-        self.options = options or Options()
-        self.lock_timeout = lock_timeout
-        self.in_memory = in_memory
-        self.keeps_books = keeps_books
-        self.keep = keep
-        self.readable = None if readable is None else tuple(readable)
-        self.folder: Path | None = None
-        self.proof: Proof | None = None
+    real: Path | None
+    _: KW_ONLY
+    scratch: Path
+    options: Options = field(default_factory=Options)
+    lock_timeout: float = 30.0
+    in_memory: bool = False
+    keeps_books: bool = True
+    keep: bool = False
+    readable: Sequence[Path] | None = None
+    folder: Path | None = field(default=None, init=False)
+    proof: Proof | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, settings: BaseSettings, **arguments: Any) -> DryRunWarehouse:
@@ -179,9 +147,6 @@ class DryRunWarehouse:
             WarehouseLocked: another process is writing the real file.
             WarehouseError: the real file changed in the meantime (see `assay.warehouse.dry.proof`).
         """
-        from assay.warehouse.dry.guard import guarded
-        from assay.warehouse.dry.proof import Witness
-        from assay.warehouse.dry.scratch import scratch_folder
 
         self.proof = None
         with ExitStack() as stack:
@@ -225,9 +190,23 @@ class DryRunWarehouse:
             # An empty database in the real one's place is read-only like a real one.
             real = folder / "empty.duckdb"
             connect(real, Options(), lock_timeout=0).close()
-        path = str(real).replace("'", "''")
+        path = literal(str(real))
 
         def attach() -> duckdb.DuckDBPyConnection:
-            return connection.execute(f"ATTACH '{path}' AS real (READ_ONLY)")
+            return connection.execute(f"ATTACH {path} AS real (READ_ONLY)")
 
         waiting(attach, self.real, self.lock_timeout)
+
+
+def committed_offsets(warehouse: Path, table: str, lock_timeout: float) -> dict[int, int]:
+    """The offsets of `table` in a warehouse's file that nobody has open here; none if the file or the table is gone.
+
+    Raises:
+        WarehouseLocked: another process has held the file for `lock_timeout` seconds.
+    """
+    if not warehouse.exists():
+        return {}
+    with connect(warehouse, Options(), lock_timeout=lock_timeout, read_only=True) as connection:
+        place = "SELECT database_name FROM duckdb_tables() WHERE database_name = current_database() AND table_name = ?"
+        found = connection.execute(place, [table]).fetchone()
+        return ops.offsets(connection, found[0], table) if found else {}

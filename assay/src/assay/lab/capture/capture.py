@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.contract import Contract
 from assay.contract.classification import is_masked
-from assay.errors import GoldenError
+from assay.contract.contract import Contract
+from assay.errors import GoldenError, on_disk
 from assay.golden.case import UNSAID
 from assay.golden.inputs import TABLES
 from assay.golden.rows import NULL
@@ -21,10 +21,12 @@ from assay.golden.yaml_file import shown
 from assay.lab.capture.cut import Cut
 from assay.lab.capture.pseudonyms import Pseudonyms, salted
 from assay.project import Project
+from assay.sources.fetched import Rows
+from assay.sources.objects import is_nested
 from assay.sql import quoted as quote
 from assay.tables.nodes import TableDef
 from assay.warehouse import ops
-from assay.warehouse.connection import Options, connect
+from assay.warehouse.connection import Options, reading
 
 MAX_BYTES = 256 * 1024
 _CASE = """\
@@ -40,7 +42,6 @@ class Captured:
 
     Attributes:
         chosen: rows of the table itself that were chosen; they are not written, the case computes them.
-        rows: rows written, by upstream table.
         masked: classified columns, as table.column.
     """
 
@@ -53,6 +54,8 @@ class Captured:
 
 def capture(project: Project, name: str, table_name: str, where: str, limit: int, *, max_rows: int = 200) -> Captured:
     """Cut a case out of the real warehouse: chosen rows of a table, and the upstream rows they come from.
+
+    Of a table whose source is a function the chosen rows are themselves what it would yield (`inputs/<location>/`).
 
     Args:
         where: an SQL condition over the table's columns. It is written nowhere: it may name a person.
@@ -68,10 +71,9 @@ def capture(project: Project, name: str, table_name: str, where: str, limit: int
     if not settings.warehouse.exists():
         raise GoldenError("there is no warehouse to capture from", fix="Run the pipeline first: pipeline run.")
     options = Options(settings.memory_limit, settings.threads)
-    with connect(settings.warehouse, options, lock_timeout=settings.lock_timeout, read_only=True) as connection:
+    with reading(settings.warehouse, options, lock_timeout=settings.lock_timeout) as (connection, catalog):
         # The condition is a person's text: it reads the warehouse and nothing else.
         connection.execute("SET enable_external_access = false")
-        catalog = connection.execute("SELECT current_database()").fetchall()[0][0]
         _check_published(connection, catalog, project, table)
         cut = Cut(connection, catalog, project.graph, max_rows)
         chosen = cut.choose(table, where, limit)
@@ -79,10 +81,10 @@ def capture(project: Project, name: str, table_name: str, where: str, limit: int
             raise GoldenError("no row is chosen", where=table.name, fix="Widen --where.")
         cut.follow(table)
         pseudonyms = Pseudonyms(_salt(connection, catalog, cut.taken))
-        upstream = project.graph.upstream_of(table.name)
+        upstream = (table.name,) if table.source else project.graph.upstream_of(table.name)
         files = {each: _file(project.graph.tables[each], cut, pseudonyms) for each in upstream}
     folder = project.golden / name
-    _write(folder, table.name, {each: (suffix, text) for each, (suffix, text, _) in files.items()})
+    _write(folder, table.name, [(place, text) for place, text, _ in files.values()])
     masked = tuple(f"{each}.{column}" for each in upstream for column in _masked(project.graph.tables[each]))
     return Captured(folder, chosen, {each: count for each, (_, _, count) in files.items()}, masked, tuple(cut.notes))
 
@@ -90,7 +92,7 @@ def capture(project: Project, name: str, table_name: str, where: str, limit: int
 def _checked(project: Project, name: str, table_name: str) -> TableDef:
     check_new(project, name, [table_name])
     table = project.graph.tables[table_name]
-    if table.source is not None:
+    if table.source is not None and not (isinstance(table.source, Rows) and table.source.columns is None):
         below = project.graph.downstream([table.name])[1:2]
         hint = f"Capture from what reads it: --from {below[0]}." if below else "Write its files by hand."
         raise GoldenError(f"'{table.name}' is made from a source's files, which are not kept", fix=hint)
@@ -108,20 +110,21 @@ def _check_published(connection: Any, catalog: str, project: Project, table: Tab
 
 def _salt(connection: Any, catalog: str, names: Sequence[str]) -> str:
     """Known to who has the data: the hashes of the tables' contents."""
-    records = [ops.last(connection, catalog, name) for name in sorted(names)]
-    return salted([record.data_version if record else "" for record in records])
+    return salted([ops.last_version(connection, catalog, name) or "" for name in sorted(names)])
 
 
 def _masked(table: TableDef) -> list[str]:
     return [column.name for column in Contract.of(table.model).columns if is_masked(column.classification)]
 
 
-def _file(table: TableDef, cut: Cut, pseudonyms: Pseudonyms) -> tuple[str, str, int]:
-    """Suffix, text and number of rows of a table's input file."""
+def _file(table: TableDef, cut: Cut, pseudonyms: Pseudonyms) -> tuple[Path, str, int]:
+    """The place under `inputs/`, text and number of rows of a table's input file."""
     contract = Contract.of(table.model)
     types, hidden = contract.duckdb_columns, set(_masked(table))
     order = ", ".join(quote(column) for column in contract.key or tuple(types))
-    texts = ", ".join(f"CAST({quote(column)} AS VARCHAR)" for column in types)
+    yielded = table.source if isinstance(table.source, Rows) else None
+    deep = {column for column, type_ in types.items() if yielded and is_nested(type_)}
+    texts = ", ".join(f"{f'to_json({quote(c)})' if c in deep else quote(c)}::VARCHAR" for c in types)
     cut.connection.execute("SET TimeZone = 'UTC'")
     found = cut.connection.execute(f"SELECT {texts} FROM {cut.place(table.name)} ORDER BY {order}").fetchall()
     rows = [
@@ -132,29 +135,31 @@ def _file(table: TableDef, cut: Cut, pseudonyms: Pseudonyms) -> tuple[str, str, 
     if hidden & set(contract.key or types):
         # Sorted by their real values, pseudonyms would tell the order of those.
         rows.sort(key=lambda row: [(value is None, value) for value in row])
+    place = Path(TABLES) / f"{table.name}.ndjson"
+    if yielded is not None:
+        place = Path(yielded.location) / f"{yielded.name}.ndjson"
+        rows = [[json.loads(v) if v and c in deep else v for c, v in zip(types, row, strict=True)] for row in rows]
     # CSV cannot tell such a text from null, nor Python's writer a carriage return from the end of a row.
-    if any(value == NULL or (value is not None and "\r" in value) for row in rows for value in row):
+    if yielded or any(value == NULL or (value is not None and "\r" in value) for row in rows for value in row):
         lines = (json.dumps(dict(zip(types, row, strict=True)), ensure_ascii=False) for row in rows)
-        return ".ndjson", "".join(f"{line}\n" for line in lines), len(rows)
+        return place, "".join(f"{line}\n" for line in lines), len(rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(types)
     writer.writerows([[NULL if value is None else value for value in row] for row in rows])
-    return ".csv", text.getvalue(), len(rows)
+    return place.with_suffix(".csv"), text.getvalue(), len(rows)
 
 
-def _write(folder: Path, table: str, files: dict[str, tuple[str, str]]) -> None:
-    size = sum(len(text.encode()) for _, text in files.values())
+def _write(folder: Path, table: str, files: Sequence[tuple[Path, str]]) -> None:
+    size = sum(len(text.encode()) for _, text in files)
     if size > MAX_BYTES:
         raise GoldenError(
             f"{size // 1024:,} KB of input belong to the chosen rows; a case has at most {MAX_BYTES // 1024} KB",
             fix="Choose fewer rows: narrow --where, lower --limit or --max-rows.",
         )
-    inputs = folder / "inputs" / TABLES
-    try:
-        inputs.mkdir(parents=True)
-        for name, (suffix, text) in files.items():
-            (inputs / f"{name}{suffix}").write_text(text, encoding="utf-8")
+    with on_disk(GoldenError, "cannot be written", where=shown(folder)):
+        for place, text in files:
+            file = folder / "inputs" / place
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
         (folder / "case.yml").write_text(_CASE.format(description=UNSAID, table=table), encoding="utf-8")
-    except OSError as error:
-        raise GoldenError(f"cannot be written: {error.strerror}", where=shown(folder)) from None

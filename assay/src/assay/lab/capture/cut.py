@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from assay.contract import Contract
+from assay.contract.contract import Contract
 from assay.errors import GoldenError
 from assay.sql import quoted as quote
 from assay.tables.graph import Graph

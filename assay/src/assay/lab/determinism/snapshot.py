@@ -25,7 +25,6 @@ class Snapshot:
     """The built tables of a run, upstream first.
 
     Attributes:
-        rows: published rows by table.
         rejects: reason codes and payload of rows set aside, sorted, without their places in the source.
         verdicts: what else a table says: which checks failed, or which error stopped it.
     """

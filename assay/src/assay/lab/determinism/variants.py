@@ -12,6 +12,7 @@ from typing import Any
 
 from assay.golden.case import Case
 from assay.golden.rows import compact
+from assay.sources.events import EventLog
 from assay.sources.strict_json import JsonError, loads
 from assay.tables.graph import Graph
 
@@ -51,7 +52,7 @@ def _copy(case: Case, folder: Path) -> Case:
 
 
 def _log_folders(case: Case, graph: Graph) -> list[Path]:
-    locations = {table.source.location for table in graph.tables.values() if table.source and table.source.incremental}
+    locations = {each.source.location for each in graph.tables.values() if isinstance(each.source, EventLog)}
     return [case.inputs / name for name in sorted(locations) if (case.inputs / name).is_dir()]
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import duckdb
 
-from assay.compare import Difference, SqlColumn, Tolerance, compare, describe, render
-from assay.contract import Contract
+from assay.compare.engine import compare
+from assay.compare.model import Difference, SqlColumn, Tolerance
+from assay.compare.schema import describe
+from assay.compare.text import render
 from assay.contract.classification import is_masked
+from assay.contract.contract import Contract
 from assay.golden import store
 from assay.golden.case import Case, check_case, read_cases
 from assay.golden.store import Schema
@@ -31,7 +34,6 @@ class Variation:
 
     Attributes:
         column: the column with the most changed cells; None where whole rows, rejected rows or checks vary.
-        detail: the difference as text.
         others: tables below that vary too.
     """
 

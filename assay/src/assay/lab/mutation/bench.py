@@ -33,7 +33,7 @@ Verdict = Literal["killed", "same", "differs", "stillborn"]
 
 
 @dataclass
-class Bench:
+class MutationBench:
     """A built case.
 
     Attributes:
@@ -85,14 +85,14 @@ class Bench:
 
 
 @contextmanager
-def bench(project: Project, case: Case, mutated: Mapping[str, str] | None = None) -> Iterator[Bench]:
+def bench(project: Project, case: Case, mutated: Mapping[str, str] | None = None) -> Iterator[MutationBench]:
     """Build a case in memory, with other SQL for some tables, and keep it open for the time of the block."""
     graph = project.graph
     with opened_case(graph, case) as opened:
         recorder = _Recorder(opened.session, mutated or {})
         built = opened.build(recorder.graph(opened.graph, opened.names))
         judge = Judge(project, opened, built, None)
-        yield Bench(
+        yield MutationBench(
             project,
             case,
             opened.session,
@@ -122,7 +122,7 @@ def differ(connection: Any, left: str, right: str) -> bool:
     return bool(found[0])
 
 
-def check_passes(opened: Bench) -> None:
+def check_passes(opened: MutationBench) -> None:
     """Raises GoldenError if the case fails with the code as it is: no mutant could be judged by it."""
     if opened.failing:
         name = opened.case.name

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from assay.errors import GoldenError, PipelineError, did_you_mean
 from assay.golden.case import Case, read_cases
 from assay.golden.inputs import build_names
-from assay.lab.mutation.bench import Bench, bench, check_passes, rerun
+from assay.lab.mutation.bench import MutationBench, bench, check_passes, rerun
 from assay.lab.mutation.equivalents import Equivalents, read_equivalents
 from assay.lab.mutation.operators import Mutant, mutants
 from assay.lab.mutation.search import Rows, Variations, differing_row
@@ -24,7 +24,7 @@ Status = Literal["killed", "survived", "equivalent", "stillborn"]
 
 
 @dataclass
-class Outcome:
+class MutantOutcome:
     """What became of one mutant.
 
     Attributes:
@@ -54,12 +54,12 @@ class MutationResult:
         stale: annotations that no longer hold.
     """
 
-    outcomes: list[Outcome]
+    outcomes: list[MutantOutcome]
     unmutated: dict[str, str]
     stale: list[GoldenError]
     notes: list[str]
 
-    def of(self, status: Status, table: str | None = None) -> list[Outcome]:
+    def of(self, status: Status, table: str | None = None) -> list[MutantOutcome]:
         return [o for o in self.outcomes if o.status == status and (table is None or o.mutant.table == table)]
 
     def tables(self) -> list[str]:
@@ -127,7 +127,7 @@ class _Runner:
         self.tables = tables
         self.cases = {case.name: case for case in cases}
         self.equivalents = equivalents
-        self.outcomes: dict[str, list[Outcome]] = {}
+        self.outcomes: dict[str, list[MutantOutcome]] = {}
         self.covering: dict[str, list[tuple[bool, str]]] = {}
 
     def run_case(self, case: Case) -> None:
@@ -151,16 +151,16 @@ class _Runner:
         done = {name for name, found in self.outcomes.items() if all(o.status != "survived" for o in found)}
         return any(name not in done for name in wanted)
 
-    def _mutants(self, opened: Bench, table: str) -> list[tuple[Outcome, Mutant]]:
+    def _mutants(self, opened: MutationBench, table: str) -> list[tuple[MutantOutcome, Mutant]]:
         """The outcomes of a table with the mutants of this case's SQL, which may hold another clock's date."""
         here = mutants(table, opened.sql[table])
-        known = self.outcomes.setdefault(table, [Outcome(mutant) for mutant in here])
+        known = self.outcomes.setdefault(table, [MutantOutcome(mutant) for mutant in here])
         if [o.mutant.operator for o in known] != [mutant.operator for mutant in here]:
             by_key = {mutant.key: mutant for mutant in here}
             return [(outcome, by_key[outcome.mutant.key]) for outcome in known if outcome.mutant.key in by_key]
         return list(zip(known, here, strict=True))
 
-    def _try(self, opened: Bench, outcome: Outcome, mutant: Mutant) -> None:
+    def _try(self, opened: MutationBench, outcome: MutantOutcome, mutant: Mutant) -> None:
         verdict, how = opened.try_mutant(mutant.table, mutant.sql)
         if verdict == "stillborn":
             outcome.status = "stillborn"
@@ -180,7 +180,7 @@ class _Runner:
                         outcome.status, outcome.by, outcome.how = "killed", name, how
                         break
 
-    def settle(self) -> list[Outcome]:
+    def settle(self) -> list[MutantOutcome]:
         """All outcomes in order, annotated survivors as equivalent."""
         found = [outcome for table in self.tables for outcome in self.outcomes.get(table, ())]
         for outcome in found:
@@ -200,9 +200,9 @@ class _Runner:
                 why[name] = "its SQL only selects columns"
         return why
 
-    def search(self, outcomes: Sequence[Outcome], on_progress: Callable[[str], None]) -> list[str]:
+    def search(self, outcomes: Sequence[MutantOutcome], on_progress: Callable[[str], None]) -> list[str]:
         """Look for killing rows around the inputs of the case that shows the table best, then in the warehouse."""
-        survivors: dict[str, list[Outcome]] = {}
+        survivors: dict[str, list[MutantOutcome]] = {}
         for outcome in outcomes:
             if outcome.status == "survived":
                 survivors.setdefault(outcome.mutant.table, []).append(outcome)
@@ -219,7 +219,9 @@ class _Runner:
                         self._search_around(opened, table, found, real)
             return real.notes
 
-    def _search_around(self, opened: Bench, table: str, found: Sequence[Outcome], real: _Warehouse) -> None:
+    def _search_around(
+        self, opened: MutationBench, table: str, found: Sequence[MutantOutcome], real: _Warehouse
+    ) -> None:
         here = {outcome.mutant.key: mutant for outcome, mutant in self._mutants(opened, table)}
         left = [outcome for outcome in found if outcome.rows is None]
         changed = [here.get(outcome.mutant.key, outcome.mutant) for outcome in left]

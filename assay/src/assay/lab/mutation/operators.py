@@ -25,10 +25,8 @@ class Mutant:
     """A query with one change.
 
     Attributes:
-        operator: what kind of change.
         before, after: the changed fragment, without Ibis's table aliases.
         nth: which of several changes that read the same, from 1.
-        sql: the whole query.
     """
 
     table: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from assay.compare import visible
-from assay.lab.mutation.mutate import MutationResult, Outcome
+from assay.compare.text import visible
+from assay.lab.mutation.mutate import MutantOutcome, MutationResult
 
 _WIDTH = 160
 
@@ -47,7 +47,7 @@ def as_dict(result: MutationResult, minimum: float) -> dict[str, Any]:
     }
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _outcome(outcome: MutantOutcome) -> dict[str, Any]:
     mutant = outcome.mutant
     rows = None if outcome.rows is None else [{"table": table, "row": row} for table, row in outcome.rows]
     return {
@@ -65,7 +65,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _survivor(outcome: Outcome) -> Iterator[str]:
+def _survivor(outcome: MutantOutcome) -> Iterator[str]:
     mutant = outcome.mutant
     nth = f"  nth={mutant.nth}" if mutant.nth > 1 else ""
     yield f"SURVIVED  table={mutant.table}  operator={mutant.operator}{nth}"

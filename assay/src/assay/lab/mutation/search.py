@@ -12,9 +12,9 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
-from assay.contract import Contract
 from assay.contract.classification import mask
-from assay.lab.mutation.bench import Bench, differ
+from assay.contract.contract import Contract
+from assay.lab.mutation.bench import MutationBench, differ
 from assay.lab.mutation.operators import DIALECT, Mutant
 from assay.sql import quoted as quote
 
@@ -35,7 +35,7 @@ class Variations:
     Every world keeps the contracts of its tables: a row that could not have been published kills nothing.
     """
 
-    bench: Bench
+    bench: MutationBench
     table: str
 
     def __post_init__(self) -> None:
@@ -209,7 +209,7 @@ def _neighbours(value: str, type_: str) -> Iterator[str]:
         return
 
 
-def differing_row(connection: Any, bench: Bench, mutant: Mutant, catalog: str) -> str | None:
+def differing_row(connection: Any, bench: MutationBench, mutant: Mutant, catalog: str) -> str | None:
     """A row that the original gives on the real tables and the mutant does not, or the other way; masked."""
     contract = Contract.of(bench.project.graph.tables[mutant.table].model)
     original, other = (_on_catalog(sql, catalog, bench) for sql in (bench.sql[mutant.table], mutant.sql))
@@ -234,7 +234,7 @@ def differing_row(connection: Any, bench: Bench, mutant: Mutant, catalog: str) -
     return None
 
 
-def _on_catalog(sql: str, catalog: str, bench: Bench) -> str | None:
+def _on_catalog(sql: str, catalog: str, bench: MutationBench) -> str | None:
     """The query over another catalog's tables; None where it reads what was landed for the case."""
     tree = sqlglot.parse_one(sql, dialect=DIALECT)
     for found in list(tree.find_all(exp.Table)):

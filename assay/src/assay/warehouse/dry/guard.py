@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import duckdb
+
+from assay.sql import literal
 from assay.warehouse.dry.statements import check_name, check_sql, refused
-
-if TYPE_CHECKING:
-    import duckdb
 
 _RESULTS = """arrow close description df fetch_arrow_reader fetch_arrow_table fetch_df fetch_df_chunk
     fetch_record_batch fetchall fetchdf fetchmany fetchnumpy fetchone pl rowcount tf to_arrow_reader to_arrow_table
@@ -64,8 +64,6 @@ class _Guarded:
         return call
 
     def _wrap(self, value: Any) -> Any:
-        import duckdb
-
         if value is self._inner:
             return self
         if isinstance(value, duckdb.DuckDBPyConnection):
@@ -100,7 +98,7 @@ class GuardedConnection(_Guarded):
         """
         if folders is not None:
             names = sorted({name for folder in folders for name in (str(folder.absolute()), str(folder.resolve()))})
-            texts = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
+            texts = ", ".join(map(literal, names))
             self._inner.execute(f"SET allowed_directories = [{texts}]")
             self._inner.execute("SET enable_external_access = false")
         self._inner.execute("SET lock_configuration = true")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from assay.errors import WarehouseError
+from assay.errors import WarehouseError, on_disk
 from assay.warehouse.connection import Patience, process_name
 
 BLOCK = 1 << 20
@@ -118,12 +118,8 @@ class Witness:
             self._handle = None
 
     def _states(self) -> tuple[FileState, ...]:
-        try:
+        with on_disk(WarehouseError, "cannot be read, so nothing proves that it is left alone", where=str(self.path)):
             return (self._state(), _state_of(self.path.with_name(f"{self.path.name}.wal")))
-        except OSError as error:
-            raise WarehouseError(
-                f"cannot be read, so nothing proves that it is left alone: {error.strerror}", where=str(self.path)
-            ) from None
 
     def _state(self) -> FileState:
         if self._handle is None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from assay.errors import WarehouseError
+from assay.errors import WarehouseError, on_disk
 
 PREFIX = "dry_run_"
 OWNER = "owner.lock"
@@ -23,17 +23,13 @@ def scratch_folder(parent: Path, *, keep: bool = False, prefix: str = PREFIX) ->
     Raises:
         WarehouseError: the folder cannot be made.
     """
-    try:
+    with on_disk(WarehouseError, "no temporary folder can be made", where=str(parent), fix="Set PIPELINE_SCRATCH."):
         parent.mkdir(parents=True, exist_ok=True)
         _sweep(parent, prefix)
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         # While a run lives it holds this lock; the system lets go of it however the run ends.
         owner = os.open(folder / OWNER, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(owner, fcntl.LOCK_EX)
-    except OSError as error:
-        raise WarehouseError(
-            f"no temporary folder can be made: {error.strerror}", where=str(parent), fix="Set PIPELINE_SCRATCH."
-        ) from None
     try:
         yield folder
     finally:

@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any
 
+import duckdb
+
 from assay.errors import WarehouseError
 
 _HARMLESS = {"SELECT", "TRANSACTION", "RELATION"}
@@ -58,8 +60,6 @@ def check_sql(query: Any, readonly: Collection[str]) -> Any:
 
 @lru_cache(maxsize=4096)  # a golden suite runs the same statements again and again
 def _check_text(text: str, readonly: frozenset[str]) -> None:
-    import duckdb
-
     words = _words(text)
     if (";", "IMPORT") in itertools.pairwise([";", *words]):  # DuckDB opens the files to extract what is in them
         raise refused("IMPORT DATABASE")
@@ -174,7 +174,6 @@ _TOKEN = re.compile(r'"(?:[^"]|"")*"|.+?(?=\s|--|/\*|$)', re.DOTALL)
 @lru_cache(maxsize=512)  # a golden suite builds the same tables again and again
 def _tokens(text: str) -> list[tuple[int, str]]:
     """Byte offset and word of every token: upper case unless quoted, literals as `''`, no comments."""
-    import duckdb
 
     raw = text.encode()
     tokens = duckdb.tokenize(text)

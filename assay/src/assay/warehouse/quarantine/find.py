@@ -9,25 +9,11 @@ from typing import Any
 
 from assay.errors import PipelineError
 from assay.sql import quoted
-from assay.warehouse import ops
 from assay.warehouse.quarantine.keep import place, rejects
 from assay.warehouse.session import Session
 
-_COLUMNS = (
-    "reject_id AS id",
-    'table_name AS "table"',
-    "partition",
-    "source_file",
-    "source_line",
-    "reason_codes AS reasons",
-    "status",
-    "first_seen",
-    "last_seen",
-    "run_id",
-    "set_aside",
-    "malformed",
-    "payload",
-)
+_COLUMNS = """reject_id AS id, table_name AS "table", partition, source_file, source_line, reason_codes AS reasons, status,
+    first_seen, last_seen, run_id, set_aside, malformed, payload"""
 
 
 @dataclass(frozen=True)
@@ -83,19 +69,19 @@ def find(session: Session, wanted: Wanted, *, limit: int | None = None) -> list[
 def count(session: Session, wanted: Wanted) -> tuple[int, dict[tuple[str, str], int]]:
     """How many rejects are wanted, and how many of them for each table and reason code."""
     source = f"FROM {rejects(session)} WHERE {wanted.where}"
-    total = session.connection.execute(f"SELECT count(*) {source}", wanted.parameters).fetchall()[0][0]
+    total = session.number(f"SELECT count(*) {source}", wanted.parameters)
     codes = session.connection.execute(
         f"""SELECT table_name, code, count(*) FROM (SELECT table_name, unnest(reason_codes) AS code {source})
             GROUP BY ALL ORDER BY count(*) DESC, table_name, code""",
         wanted.parameters,
     ).fetchall()
-    return int(total), {(table, code): rows for table, code, rows in codes}
+    return total, {(table, code): rows for table, code, rows in codes}
 
 
 def not_kept(session: Session, wanted: Wanted) -> dict[str, int]:
     """Tables whose last build published nothing and rejected more rows than are kept -> how many are not."""
     # A dry run has a copy of the real quarantine, and no copy of its books.
-    real = session.real if session.real and not ops.missing(session.connection, session.real) else None
+    real = session.real if session.real in session.catalogs_with("ops.publications") else None
     rows = session.connection.execute(
         f"""SELECT table_name, rejected - kept FROM (
                 SELECT table_name, max_by(run_id, id) AS run_id, max_by(action, id) AS action,
@@ -141,15 +127,12 @@ def left_out(session: Session, wanted: Wanted) -> tuple[int, int]:
 
 def _discard(session: Session, where: str, parameters: dict[str, Any]) -> int:
     with session.transaction():
-        found = session.connection.execute(f"SELECT count(*) FROM {rejects(session)} WHERE {where}", parameters)
-        number = int(found.fetchall()[0][0])
-        session.connection.execute(f"UPDATE {rejects(session)} SET status = 'discarded' WHERE {where}", parameters)
-    return number
+        return session.number(f"UPDATE {rejects(session)} SET status = 'discarded' WHERE {where}", parameters)
 
 
 def _read(session: Session, where: str, parameters: dict[str, Any], limit: str) -> list[Reject]:
     cursor = session.connection.execute(
-        f"SELECT {', '.join(_COLUMNS)} FROM {rejects(session)} {where} ORDER BY last_seen DESC, table_name, id {limit}",
+        f"SELECT {_COLUMNS} FROM {rejects(session)} {where} ORDER BY last_seen DESC, table_name, id {limit}",
         parameters,
     )
     names = [column[0] for column in cursor.description or ()]

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 from assay.contract.classification import mask
 from assay.contract.payload import free
 from assay.contract.uniqueness import find_suspects
-from assay.sql import quoted
+from assay.sql import literal, quoted
 from assay.warehouse import ops
 from assay.warehouse.parts import Parts
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
+    from assay.contract.contract import Contract
     from assay.tables.nodes import TableDef
     from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run
@@ -188,11 +188,9 @@ def _settle(session: Session, table: TableDef, parts: Parts | None) -> None:
         # Only what a failed build saw is read again: its offsets were not committed.
         evaluated = "NOT set_aside"
     elif parts is not None and parts.asked is not None:
-        structure = json.dumps({parts.partitions.column: "VARCHAR"}).replace("'", "''")
-        column = parts.partitions.column.replace("'", "''")
-        value = (
-            f"TRY_CAST(struct_extract(from_json(payload, '{structure}'), '{column}') AS {parts.partitions.sql_type})"
-        )
+        name, kind = parts.partitions.column, parts.partitions.sql_type
+        structure = literal(json.dumps({name: "VARCHAR"}))
+        value = f"TRY_CAST(struct_extract(from_json(payload, {structure}), {literal(name)}) AS {kind})"
         evaluated = parts.judged(value)
     session.connection.execute(
         f"""UPDATE {rejects(session)} SET status = 'resolved'
@@ -258,11 +256,7 @@ def place(file: str | None, line: int | None) -> str | None:
 def shown(
     payload: str, contract: Contract | None, *, reasons: Sequence[str] = (), unmask: bool = False
 ) -> dict[str, Any]:
-    """A payload for people: values of classified and unknown columns masked, long ones cut.
-
-    Args:
-        reasons: why the row was rejected.
-    """
+    """A payload for people: values of classified and unknown columns masked, long ones cut."""
     found = json.loads(payload)
     classes = classes_of(contract, reasons, found) if contract else {}
     columns = found if isinstance(found, dict) else {"payload": found}

@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from assay.contract.contract import Contract
 from assay.errors import WarehouseError
 from assay.sql import quoted
 from assay.tables.results import CheckResult, Publication
@@ -30,7 +31,6 @@ from assay.warehouse.spanning import spanning
 from assay.warehouse.staging import REPEAT
 
 if TYPE_CHECKING:
-    from assay.contract import Contract
     from assay.tables.graph import Graph
     from assay.tables.nodes import TableDef
     from assay.tables.run import Run
@@ -63,8 +63,6 @@ def replay(session: Session, graph: Graph, table: TableDef, run: Run, ids: Seque
 def _replay(
     session: Session, graph: Graph, table: TableDef, run: Run, ids: Sequence[str] | None, started: float
 ) -> Publication:
-    from assay.contract import Contract
-
     contract = Contract.of(table.model)
     existing = session.relation(table)
     _check_columns(session, table, contract)
@@ -78,12 +76,12 @@ def _replay(
     session.connection.execute(
         "CREATE OR REPLACE TEMP TABLE __passing AS FROM __candidates ANTI JOIN __why USING (__reject_id)"
     )
-    tried, passing = _count(session, "__candidates"), _count(session, "__passing")
+    tried, passing = (session.number(f"SELECT count(*) FROM {name}") for name in ("__candidates", "__passing"))
     whole = f"(SELECT {columns} FROM {existing} UNION ALL BY NAME SELECT {columns} FROM __passing)"
     checks = [_rows_valid(session, tried, passing)]
     if passing:
         checks += spanning(session, table, contract, graph.invariants_of(table.name), upstream, whole, parts)
-    publication = _publication(session, table, tried, passing, tuple(checks), started)
+    publication = _publication(session, table, tried, passing, verdicts.acknowledged(table, checks), started)
     if not publication.failed:
         _settle(session, run)
         if passing:
@@ -247,7 +245,3 @@ def _publication(
         source_version=last.source_version if last else None,
         checks=checks,
     )
-
-
-def _count(session: Session, relation: str) -> int:
-    return int(session.connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])
