@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from assay.contract.contract import Contract
 from assay.errors import ContractError
-from tests.contract.support import connect, verdicts
+from tests.contract.support import connect, label, verdicts
 
 OPERATORS = {
     "eq": operator.eq,
@@ -144,3 +144,61 @@ def test_what_no_value_can_be_compared_with_is_refused_at_load(dtype: Any, rule:
     assert "Model.x, check '" in line
     assert told in line.replace("endswith", "str_endswith")
     assert "\n" not in line
+
+
+INSTANTS = {
+    0: ["1969-12-31 23:59:59", "1970-01-01 00:00:00", "9999-12-31 23:59:59", "0001-01-01 00:00:00"],
+    3: ["1969-12-31 23:59:59.999", "2020-01-01 00:00:00", "2020-01-01 00:00:00.001"],
+    6: ["2020-01-01 00:00:00", "2020-01-01 00:00:00.000001"],
+    9: ["1677-09-22 00:00:00", "2020-01-01 00:00:00.000000001", "2262-04-11 23:47:16.8547758"],
+}
+WHEN = [
+    dtm.datetime(1, 1, 1),
+    dtm.datetime(1600, 1, 1),
+    dtm.datetime(1969, 12, 31, 23, 59, 59, 999_500),
+    dtm.datetime(2020, 1, 1),
+    dtm.datetime(2020, 1, 1, 0, 0, 0, 1),
+    dtm.datetime(2262, 4, 11, 23, 47, 16, 854_775),
+    dtm.datetime(9999, 12, 31, 23, 59, 59, 999_999),
+]
+
+
+def nanoseconds(text: str) -> int:
+    whole, _, rest = text.partition(".")
+    since = dtm.datetime.fromisoformat(whole) - dtm.datetime(1970, 1, 1)
+    return (since.days * 86_400 + since.seconds) * 10**9 + int(rest.ljust(9, "0") or 0)
+
+
+@pytest.mark.parametrize("scale", INSTANTS)
+@pytest.mark.parametrize("bound", WHEN, ids=str)
+def test_timestamps_of_every_precision_are_compared_without_loss(scale: int, bound: dtm.datetime) -> None:
+    """A bound before or after the type's range holds or does not; the engine itself would refuse to compare."""
+    at = nanoseconds(bound.isoformat(" "))
+    for name, compare in OPERATORS.items():
+        found = contract(dt.Timestamp(scale=scale), **{name: bound})
+        connection = connect()
+        kind = found.duckdb_columns["x"]
+        connection.execute(f"CREATE TABLE rows (x {kind}, _row BIGINT)")
+        for number, text in enumerate(INSTANTS[scale]):
+            connection.execute(f"INSERT INTO rows VALUES ('{text}'::{kind}, {number})")
+        label(connection, found)
+        masks = connection.execute(f"SELECT {', '.join(found.mask_columns)} FROM labelled ORDER BY _row").fetchall()
+        held = [not found.codes(mask) for mask in masks]
+        assert held == [compare(nanoseconds(text), at) for text in INSTANTS[scale]], name
+
+
+@pytest.mark.parametrize(
+    ("dtype", "rule", "message"),
+    [
+        (dt.String, {"str_contains": b"x"}, "its pattern is one of bytes"),
+        (dt.Decimal(99, 2), {"ge": 1}, "DuckDB has no type decimal"),
+        (dt.Interval("s"), {"gt": 1}, "needs numbers"),
+        (dt.Int64, {"alias": ""}, "is no name for a column"),
+        (dt.Int64, {"alias": "a\0b"}, "is no name for a column"),
+    ],
+)
+def test_what_cannot_be_in_the_database_is_refused_when_the_code_loads(
+    dtype: Any, rule: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ContractError, match=message):
+        contract(dtype, **rule)

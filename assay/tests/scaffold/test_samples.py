@@ -139,7 +139,16 @@ def test_years_above_text_are_names(load: Loaded, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["class,def", '"a""b",c\'d', '"say ""x"", y",z', '"{0}",\\N', "Straße,日本", "a b,a-b", "x'); import os #,b"],
+    [
+        "class,def",
+        '"a""b",c\'d',
+        '"say ""x"", y",z',
+        '"{0}",\\N',
+        "Straße,日本",
+        "a b,a-b",
+        "x'); import os #,b",
+        "self,cls",
+    ],
 )
 def test_a_header_may_be_called_as_it_likes(load: Loaded, tmp_path: Path, header: str) -> None:
     assert started(load, tmp_path, f"{header}\n1,x\n") == [("1", "x")]
@@ -232,6 +241,8 @@ def test_structs_of_parquet_with_blanks_in_their_fields(load: Loaded, tmp_path: 
         ("ndjson", '{"id": 1, "Id": 2}\n', "differ in case alone"),
         ("ndjson", "", "holds no object"),
         ("csv", "", "has no line"),
+        ("csv", '"a\nb",c\n1,2\n', "sample: a quote opens in the first line and does not end in it"),
+        ("csv", "id,name\r1,x\r", "sample: its lines end with a carriage return alone"),
         ("api", '{"data": [{"id": 1}], "following": 2}', "tells no end"),
         ("api", '{"rows": []}', "no object with a list 'data'"),
         ("page", "<p>nothing</p>", "expected one table 'table', found none"),

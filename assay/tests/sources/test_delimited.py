@@ -167,7 +167,10 @@ def test_a_trailing_delimiter(csv):
         ("id,name,price,colour\n", "unexpected column 'colour'"),
         ("id,title,price\n1,a,1\n", "expected column 'name', found 'title' (renamed?)"),
         ("id,name,price,price\n", "column 'price' appears more than once"),
-        ("1,nail,0.05\n", "missing column 'id', 'name', 'price'"),
+        ("1,ann@example.org,0.05\n", "its first line names none of the columns id, name, price"),
+        ("id,name,price\r\r\n", "expected column 'price', found 'price\\u000d' (renamed?)"),
+        ("id,name," + "x" * 5000, f"found '{'x' * 80}' (renamed?)"),
+        ("id,name," + ",".join(f"c{number}" for number in range(100_000)), "and 99992 more"),
         ('id,"name,price\n', "a quote opens in the first line and does not end in it"),
         ('id,"na"me,price\n', "the quotes of the first line do not fit"),
         ("id,name,pricé\n".encode("latin-1"), "the first line is not utf-8. Declare its `encoding`"),
@@ -238,11 +241,38 @@ class TestZip:
         ({"encoding": "utf-16"}, "encoding 'utf-16' is unknown or does not extend ASCII"),
         ({"encoding": "klingon"}, "encoding 'klingon' is unknown"),
         ({"delimiter": "||"}, "delimiter and quote must be one character"),
+        ({"delimiter": '"'}, "two different ones"),
+        ({"delimiter": "\n"}, "delimiter and quote must be one character"),
+        ({"trailer": "("}, r"the trailer '\(' is no regular expression"),
+        # They have a sequence of ASCII that means something else.
+        *(
+            ({"encoding": name}, "does not extend ASCII")
+            for name in ("idna", "utf-7", "hz", "iso2022_jp", "raw_unicode_escape")
+        ),
     ],
 )
 def test_an_impossible_dialect(csv, dialect, message):
     with pytest.raises(SourceError, match=message):
         csv("id,name,price\n", **dialect)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["shift_jis", "gb18030", "big5", "cp949", "koi8-r", "cp1252", "iso-8859-15", "ascii"]
+)
+def test_encodings_that_extend_ascii_are_read(csv, encoding):
+    text = {"koi8-r": "ж", "cp1252": "€", "iso-8859-15": "€", "ascii": "x", "cp949": "가"}.get(encoding, "表")
+    assert csv(f"id,name,price\n1,{text},1\n".encode(encoding), encoding=encoding).rows[0][1] == text
+
+
+def test_a_quote_beyond_ascii(csv):
+    assert csv("id,name,price\n1,äx,yä,1\n", quote="ä").rows[0][1] == "x,y"
+
+
+def test_what_the_engine_finds_wrong_names_the_file(land, tmp_path):
+    """Python takes zeros behind a gzip stream for padding, DuckDB for damage."""
+    (tmp_path / "f.csv").write_bytes(gzip.compress(b"id,name,price\n1,a,1\n") + bytes(100))
+    with pytest.raises(SourceError, match=r"f\.csv: DuckDB cannot read it: .*GZIP"):
+        land(Csv("shop", "f.csv"), tmp_path, COLUMNS)
 
 
 def test_a_line_without_an_end(csv, monkeypatch):

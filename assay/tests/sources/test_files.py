@@ -122,6 +122,6 @@ def test_damage_in_the_middle_of_a_compressed_file(tmp_path):
     (tmp_path / "f.gz").write_bytes(whole)
     with (
         pytest.raises(SourceError, match="truncated or damaged"),
-        opened(tmp_path / "f.gz", table="sold") as text,
+        opened(tmp_path / "f.gz") as text,
     ):
         text.stream.read()

@@ -141,3 +141,11 @@ def test_damage_that_shows_while_rows_are_read_is_told_when_asked(land, write, t
     file.write_bytes(content)
     with pytest.raises(SourceError, match=r"sold: .*f\.parquet: is no readable Parquet file \("):
         found.landed.recheck()
+
+
+@pytest.mark.parametrize("names", [["id", "id"], ["id", "ID"]])
+def test_columns_that_the_engine_cannot_tell_apart_are_refused(land, tmp_path, names):
+    """It would call the second one id_1, whichever that is."""
+    pq.write_table(pa.table([[1], [2]], names=names), tmp_path / "f.parquet")
+    with pytest.raises(SourceError, match=f"which DuckDB renames to {names[1]}_1"):
+        land(Parquet("shop", "f.parquet"), tmp_path, {"id": "BIGINT", f"{names[1]}_1": "BIGINT"})

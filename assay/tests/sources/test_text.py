@@ -78,7 +78,12 @@ def test_a_mark_is_believed_more_than_a_declaration(land, tmp_path):
         (lambda data: gzip.compress(gzip.compress(data)), "holds gzip inside gzip"),
         (lambda data: zipped(("xl/workbook.xml", data), ("x", data)), "is an Excel workbook"),
         (lambda data: zipped(("a", data), ("b", data)), r"is a zip archive of 2 files \(a, b\)"),
-        (lambda data: data.decode().encode("utf-16-le"), "is UTF-16 without a byte order mark"),
+        (lambda data: zipped(), "is a zip archive of 0 files"),
+        (lambda data: zipped(("a", zipped(("b", data)))), "/a: is a zip archive"),
+        *(
+            (lambda data, wide=wide: "a,漢字\n".encode(wide), f"is {wide[:6].upper()} without a byte order mark")
+            for wide in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+        ),
         (lambda data: b"\xff\xfe" + data + b"\xd8\xd8\xd8", "its byte order mark says UTF-16-LE, which it is not"),
     ],
 )
@@ -257,3 +262,11 @@ class TestLineEnds:
         assert found.reasons == [("csv.quote", 2), ("csv.quote", 5)]
         error = json.loads(found.malformed[0][3])["_error"]
         assert error == "the quote that is open at its end ends in line 5, past whole rows"
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_member_that_is_there_twice_is_none(land, tmp_path):
+    """Python would take the last one."""
+    (tmp_path / "f.zip").write_bytes(zipped(("x", b"id,name,price\n"), ("x", CSV.encode())))
+    with pytest.raises(SourceError, match="holds 2 files 'x'"):
+        land(Csv("shop", "f.zip", member="x"), tmp_path, COLUMNS)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.errors import PipelineError
+from assay.terminal import say, styled
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -49,7 +50,7 @@ def health(context: click.Context, strict: bool, as_json: bool, notify: bool, se
                 from assay.health.serve import server
 
                 listening = server(serve, lambda: alerting.look(instance, project, _now()), strict=strict)
-                click.echo(f"http://127.0.0.1:{listening.server_address[1]}/health answers 200 or 503; Ctrl-C ends it")
+                say(f"http://127.0.0.1:{listening.server_address[1]}/health answers 200 or 503; Ctrl-C ends it")
                 listening.serve_forever()
                 return
             swept = alerting.sweep(instance, project, project.settings(), _now()) if notify else None
@@ -58,19 +59,19 @@ def health(context: click.Context, strict: bool, as_json: bool, notify: bool, se
         error.exit_code = UNKNOWN
         raise
     if as_json:
-        click.echo(verdict.as_json())
+        say(verdict.as_json(), whole=True)
     else:
         for line in verdict.lines():
             word, _, rest = line.partition(" ")
-            click.echo(f"{click.style(word, fg=COLOURS[word], bold=True)} {rest}" if word in COLOURS else line)
+            say(f"{styled(word, fg=COLOURS[word], bold=True)} {rest}" if word in COLOURS else line)
     for message in swept.sent if swept else ():
-        click.echo(f"told {message.route}: {message.title}", err=True)
+        say(f"told {message.route}: {message.title}", err=True)
     for message in swept.lost if swept else ():
-        click.echo(f"not taken by the channel of {message.route}; the next call tries again: {message.title}", err=True)
+        say(f"not taken by the channel of {message.route}; the next call tries again: {message.title}", err=True)
     if swept and swept.beat is False:
-        click.echo("PIPELINE_HEARTBEAT did not answer; the next call tries again", err=True)
+        say("PIPELINE_HEARTBEAT did not answer; the next call tries again", err=True)
     if notify and project.settings().alerts is None:
-        click.echo("PIPELINE_ALERTS is not set: nobody is told", err=True)
+        say("PIPELINE_ALERTS is not set: nobody is told", err=True)
     sys.exit(verdict.exit_code(strict=strict))
 
 
@@ -96,7 +97,7 @@ def silence(project: Project, pattern: str, lasting: str | None, why: str | None
         from assay.orchestration.alerting import remember
 
         remember(instance, lambda known: replace(known, silences=(*known.silences, made)))
-    click.echo(f"silenced {pattern} {made}")
+    say(f"silenced {pattern} {made}")
 
 
 @health.command()
@@ -112,8 +113,8 @@ def unsilence(project: Project, pattern: str | None) -> None:
         known = recall(instance).silences
         if pattern is None:
             for each in known:
-                click.echo(f"{each.pattern} {each}")
-            click.echo(f"{len(known)} silenced")
+                say(f"{each.pattern} {each}")
+            say(f"{len(known)} silenced")
             return
         if all(each.pattern != pattern for each in known):
             raise PipelineError(
@@ -122,7 +123,7 @@ def unsilence(project: Project, pattern: str | None) -> None:
         remember(
             instance, lambda now: replace(now, silences=tuple(each for each in now.silences if each.pattern != pattern))
         )
-    click.echo(f"{pattern} is told of again")
+    say(f"{pattern} is told of again")
 
 
 @health.command("forget")
@@ -133,7 +134,7 @@ def forget_command(project: Project) -> None:
         from assay.orchestration.alerting import forget
 
         forget(instance)
-    click.echo("forgotten")
+    say("forgotten")
 
 
 def _now() -> dtm.datetime:

@@ -31,6 +31,10 @@ _SIDES: dict[str, tuple[str, Side]] = {
 _WIDE = Context(prec=400, Emax=10_000, Emin=-10_000)
 
 
+_NANOSECONDS = tuple(map(dtm.datetime.fromisoformat, ("1677-09-22", "2262-04-11 23:47:16.854775")))
+"""What fits into 64 bits of nanoseconds; the engine refuses to compare those with a timestamp before or after."""
+
+
 class Misfit(ValueError):
     """An argument that no value of the column can be compared with, in words."""
 
@@ -77,6 +81,8 @@ def _value(value: Any, dtype: dt.DataType, side: Side) -> Any:
         return _date(value, side)
     if dtype.is_timestamp():
         return _timestamp(value, dtype)
+    if dtype.is_interval():
+        raise Misfit("compares with a length of time, of which a month may be 28 days or 31")
     if dtype.is_string():
         return _text(value)
     if dtype.is_boolean() and not isinstance(value, bool):
@@ -164,7 +170,7 @@ def _date(value: Any, side: Side) -> dtm.date:
     return value
 
 
-def _timestamp(value: Any, dtype: Any) -> dtm.datetime:
+def _timestamp(value: Any, dtype: Any) -> Any:
     if isinstance(value, str):
         try:
             value = dtm.datetime.fromisoformat(value)
@@ -181,6 +187,8 @@ def _timestamp(value: Any, dtype: Any) -> dtm.datetime:
         raise Misfit(f"compares with {value}, which is no whole microsecond")
     if hasattr(value, "to_pydatetime"):
         value = value.to_pydatetime()
+    if dtype.scale == 9 and not _NANOSECONDS[0] <= (plain := value.replace(tzinfo=None)) <= _NANOSECONDS[1]:
+        return ibis.literal("infinity" if plain > _NANOSECONDS[1] else "-infinity").cast(dtype)
     return value
 
 

@@ -156,10 +156,12 @@ def _normalized(check: Check, where: Where) -> dict[str, Any]:
 def _pattern(pattern: str | re.Pattern[str], where: Where) -> str:
     """The pattern in one group, with its flags: Pandera prefixes `^`, which would anchor only the first alternative."""
     flags = ""
+    if isinstance(getattr(pattern, "pattern", pattern), bytes):
+        raise _refused("its pattern is one of bytes", where, "Write it as text.")
     if isinstance(pattern, re.Pattern):
         known = {re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s"}
         flags = "".join(letter for flag, letter in known.items() if pattern.flags & flag)
-        if pattern.flags & (re.VERBOSE | re.LOCALE):  # only a pattern of bytes has the second
+        if pattern.flags & re.VERBOSE:
             raise _refused("its pattern has a flag that RE2 does not know", where, "Write it without re.VERBOSE.")
         ascii_only, pattern = bool(pattern.flags & re.ASCII), pattern.pattern
     else:

@@ -74,7 +74,12 @@ def ibis_type(declared: Any, where: str) -> dt.DataType:
             where=where,
             fix="Annotate an Ibis type, such as dt.Int64, or one of assay.contract.types.",
         )
-    return ibis.dtype(native).copy(nullable=True)
+    found = ibis.dtype(native).copy(nullable=True)
+    try:
+        sql_type(found)
+    except duckdb.Error as error:
+        raise ContractError(f"DuckDB has no type {found}: {error}", where=where, fix="Give it another type.") from None
+    return found
 
 
 def classification_of(metadata: Mapping[str, Any] | None, where: str) -> str | None:

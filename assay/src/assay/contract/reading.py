@@ -101,6 +101,8 @@ def _type(name: str, column: Any, where: checks.Where) -> Any:
         raise ContractError("an optional column is not supported", where=str(where), fix="Make it nullable=True.")
     if column.default is not None:
         raise ContractError("a default is not supported", where=str(where), fix="Fill it in the table's function.")
+    if not name or "\0" in name:
+        raise ContractError("is no name for a column", where=str(where), fix="Give it one.")
     if name.lower().startswith(RESERVED):
         raise ContractError("the framework adds a column of this name itself", where=str(where), fix="Rename it.")
     return ibis_type(column.dtype, str(where))

@@ -49,7 +49,7 @@ class Verdict:
 
     def as_json(self) -> str:
         """For monitors; moments are ISO 8601 in UTC."""
-        return json.dumps(dataclasses.asdict(self), default=_plain, ensure_ascii=False, indent=2)
+        return json.dumps(dataclasses.asdict(self), default=_plain, indent=2)
 
     def lines(self) -> Iterator[str]:
         """For a terminal of 80 columns: what is wrong, worst first, and what was looked at."""

@@ -58,7 +58,7 @@ def python_name(text: str) -> str:
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", unicodedata.normalize("NFKC", text.strip()))
     name = "".join(letter if f"a{letter}".isidentifier() else " " for letter in name.lower())
     name = unicodedata.normalize("NFKC", re.sub(r"[ _]+", "_", name).strip("_"))
-    if keyword.iskeyword(name):
+    if keyword.iskeyword(name) or name == "self":  # both end a call with names, such as `select`
         return f"{name}_"
     return name if re.match(r"[a-z_]", name) else f"column_{name}"
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from ibis.backends.sql.datatypes import DuckDBType
 
 from assay.contract.columns import sql_type
-from assay.errors import PipelineError
+from assay.errors import PipelineError, SourceError
 from assay.scaffold.columns import Draft, python_names, python_string
 from assay.sources import Csv, HtmlTable
 from assay.sources.base import Landing
@@ -81,6 +81,8 @@ def read_sample(path: Path, kind: str, *, items: str | None = None) -> Sample:
             if kind == "csv":
                 return _csv(connection, path, Path(scratch))
             return _objects(connection, path, (items or "data") if kind == "api" else None)
+    except SourceError as error:  # whose place is that of a copy
+        raise PipelineError(error.what, where=str(path), fix=error.fix) from None
     except (duckdb.Error, ValueError) as error:
         raise PipelineError(
             f"the sample is no {kind}: {str(error).splitlines()[0]}", where=str(path), fix="Give another sample."
@@ -95,6 +97,10 @@ def _csv(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Sa
     # A line that the head cuts off is not looked at.
     lines = head.decode(encoding, "replace").split("\n")
     lines = [line.removesuffix("\r") for line in (lines if len(head) < _HEAD else lines[:-1]) if line.strip("\r")]
+    if lines and lines[0].count('"') % 2:
+        raise PipelineError(
+            "a quote opens in the first line and does not end in it", where=str(path), fix="Ask its owner."
+        )
     delimiter, records = _dialect(lines)
     if not records:
         raise PipelineError("the sample has no line that can be read", where=str(path), fix="Give another sample.")

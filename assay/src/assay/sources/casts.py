@@ -49,7 +49,8 @@ def strict_cast(text: str, kind: str) -> str:
     cast = f"TRY_CAST({text} AS {kind})"
     if kind in {"DOUBLE", "FLOAT"}:
         named = rf"regexp_full_match({text}, '[+-]?(?i:nan|inf|infinity)')"
-        finite = f"(regexp_full_match({text}, '{_REAL}') AND isfinite({cast}))"
+        lost = f"{cast} = 0 AND regexp_matches({text}, '^[^eE]*[1-9]')"  # too near to 0
+        finite = f"(regexp_full_match({text}, '{_REAL}') AND isfinite({cast}) AND NOT ({lost}))"
         return f"CASE WHEN {finite} OR {named} THEN {cast} END"
     if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
         return f"TRY_CAST({_json(text)} AS {kind})"

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from assay.errors import SourceChanged, near_names
+from assay.words import harmless
 
 
 def check_names(found: Sequence[str], expected: Sequence[str], *, where: str, fix: str | None = None) -> None:
     """Raise SourceChanged unless `found` holds exactly the `expected` names, in any order."""
-    repeated = sorted({name for name in found if found.count(name) > 1})
+    counts = Counter(found)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
     if repeated:
         raise SourceChanged(f"column {_list(repeated)} appears more than once", where=where, fix=fix or _ASK)
-    missing = [name for name in expected if name not in found]
-    added = [name for name in found if name not in expected]
+    known = set(expected)
+    missing = [name for name in expected if name not in counts]
+    added = [name for name in found if name not in known]
     problems = []
     for name in list(missing):
         if (near := _renamed(name, missing, added)) is not None:
-            problems.append(f"expected column '{name}', found '{near}' (renamed?)")
+            problems.append(f"expected column '{name}', found {_list([near])} (renamed?)")
             missing.remove(name)
             added.remove(near)
     if missing:
@@ -42,11 +46,17 @@ def check_types(found: Mapping[str, str], expected: Mapping[str, str], *, where:
 _ASK = "Adapt the table's contract (or the source's `columns`) if the change is meant, else ask the source's owner."
 
 
+_LIKELY = 500
+"""Of more unexpected columns than this none is taken for a renamed one."""
+
+
 def _renamed(name: str, missing: Sequence[str], added: Sequence[str]) -> str | None:
+    if len(added) > _LIKELY:
+        return None
     near = near_names(name, added, most=1)
     return near[0] if near else added[0] if len(missing) == len(added) == 1 else None
 
 
 def _list(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:8])
+    shown = ", ".join(f"'{harmless(name, keep='')[:80]}'" for name in names[:8])
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

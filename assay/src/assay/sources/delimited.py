@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from assay.errors import SourceError
+from assay.errors import SourceChanged, SourceError
 from assay.sources import files
 from assay.sources.base import Landed, Landing
 from assay.sources.columns import check_names
@@ -65,7 +65,7 @@ class Csv(Dialect, files.Files):
         """Read a file; returns how many records it has, be they rows or not."""
         expected, where = list(rows.landing.columns), each.where
         self.check(where)
-        with opened(each.file, table=rows.landing.table) as text:
+        with opened(each.file, where) as text:
             dialect = dataclasses.replace(self, encoding="utf-8") if text.marked else self
             seen = survey(text.stream, dialect, len(expected), where=where)
         if (mark := other_delimiter(seen.first, self, len(expected))) is not None:
@@ -76,6 +76,12 @@ class Csv(Dialect, files.Files):
             )
         order = list(range(len(expected)))
         if self.header:
+            if not {name.strip().casefold() for name in seen.first} & {name.casefold() for name in expected}:
+                raise SourceChanged(  # which may be a row, with values that nobody is to see
+                    f"its first line names none of the columns {', '.join(expected)}",
+                    where=where,
+                    fix="Declare the source with header=False if it has none, else adapt its `columns` or ask its owner.",
+                )
             check_names(seen.first, expected, where=where)
             order = [seen.first.index(column) for column in expected]
         elif sorted(seen.first) == sorted(expected):
@@ -88,7 +94,7 @@ class Csv(Dialect, files.Files):
             )
         count, last = seen.rows, seen.rows + self.header
         if not dialect._fast(rows, each, seen, order, text):
-            with opened(each.file, table=rows.landing.table) as text:
+            with opened(each.file, where) as text:
                 count, last = read_lines(text.stream, dialect, rows, each.name, seen.first, order, where=where)
         rows.note_end(each.name, last, ended=seen.ended or self.trailer is not None)
         return count
@@ -98,7 +104,9 @@ class Csv(Dialect, files.Files):
 
         It ignores errors, as an error would end the caller's transaction; none gets past `_conserved`.
         """
-        plain = self.encoding.lower() in {"utf-8", "utf8", "latin-1"} and not text.recoded
+        plain = (
+            self.encoding.lower() in {"utf-8", "utf8", "latin-1"} and not text.recoded and (self.quote or "").isascii()
+        )
         if not seen.simple or not plain or self.trailing_delimiter or self.trailer is not None:
             return False
         connection = rows.landing.connection
@@ -117,7 +125,7 @@ class Csv(Dialect, files.Files):
         )
         try:
             connection.execute(query)
-        except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.InternalException) as error:
+        except duckdb.Error as error:
             detail = str(error).splitlines()[0]
             raise SourceError(f"DuckDB cannot read it: {detail}", where=each.where, fix="Check the file.") from None
         if not self._conserved(rows, table, seen):

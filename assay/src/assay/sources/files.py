@@ -151,7 +151,7 @@ def _announced(manifest: Path, table: str) -> dict[Path, tuple[int | None, int |
     """By file: rows and bytes, None where the manifest does not say."""
     where = f"{table}: {manifest}"
     found: dict[Path, tuple[int | None, int | None]] = {}
-    with opened(manifest, table=table) as text:
+    with opened(manifest, where) as text:
         lines = csv.DictReader(text.stream.read(_MANIFEST).decode("utf-8", "replace").splitlines(), strict=True)
         if "file" not in (names := lines.fieldnames or ()) or not {"rows", "bytes"} & set(names):
             raise SourceError("is no manifest", where=where, fix="It has the columns file, and rows or bytes.")
@@ -203,6 +203,8 @@ def _check(file: Path, table: str | None) -> None:
         raise SourceError("permission denied", where=where, fix="Let this user read the file.") from None
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}", where=where) from None
+    except ValueError as error:  # a NUL in its name
+        raise SourceError(f"is no path: {error}", where=where) from None
     if not first:
         raise SourceError("the file is empty", where=where, fix="Ask the source's owner for the whole file.")
 

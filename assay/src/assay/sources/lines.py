@@ -12,6 +12,9 @@ from assay.errors import SourceError, SourceUnavailable
 from assay.sources.rows import TextRows
 from assay.sources.text import LONGEST, Line, numbered, too_long
 
+_ASCII = bytes(range(128)) + rb"\u0041 \x41 +AOQ- ~{VP~} " + b"\x1b$B4A\x1b(B"
+"""What encodings that only seem to extend ASCII read as something else."""
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -62,13 +65,18 @@ class Dialect:
     def check(self, where: str) -> None:
         """Raise SourceError for a dialect that cannot be."""
         try:
-            plain = "\n,".encode(self.encoding) == b"\n,"
-        except LookupError:
+            plain = _ASCII.decode(self.encoding, "surrogateescape") == _ASCII.decode("ascii")
+        except (LookupError, UnicodeError):
             plain = False
         if not plain:
             raise SourceError(f"encoding '{self.encoding}' is unknown or does not extend ASCII", where=where)
-        if len(self.delimiter) != 1 or (self.quote is not None and len(self.quote) != 1):
-            raise SourceError("delimiter and quote must be one character each", where=where)
+        marks = [self.delimiter] if self.quote is None else [self.delimiter, self.quote]
+        if any(len(mark) != 1 or mark in "\r\n\0" for mark in marks) or len(set(marks)) < len(marks):
+            raise SourceError("delimiter and quote must be one character each, two different ones", where=where)
+        try:
+            re.compile(self.trailer or "")
+        except re.error as error:
+            raise SourceError(f"the trailer {self.trailer!r} is no regular expression: {error}", where=where) from None
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Ndjson(Files):
 def _read(reader: RowReader, rows: TextRows, each: Delivered) -> int:
     """Read a file; returns how many lines with content it has."""
     first, count, last = True, 0, None
-    with opened(each.file, table=rows.landing.table) as text:
+    with opened(each.file, each.where) as text:
         for line in numbered(text.stream):
             if line.text is None:
                 raise too_long(line, each.where)

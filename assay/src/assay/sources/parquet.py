@@ -94,6 +94,13 @@ def _describe(connection: Any, each: files.Delivered) -> dict[str, str]:
             where=each.where,
             fix="Ask the source's owner for at most 38 digits, or for text.",
         )
+    own = {name for (name,) in _ask(connection, f"SELECT name FROM parquet_schema({path})", each)}
+    if renamed := [row[0] for row in described if row[0] not in own]:
+        raise SourceError(
+            f"has columns of one name, or that differ in case alone, which DuckDB renames to {', '.join(renamed)}",
+            where=each.where,
+            fix="Ask the source's owner for names that differ.",
+        )
     (count,) = _ask(connection, f"SELECT sum(num_rows) FROM parquet_file_metadata({path})", each)[0]
     each.check(int(count))
     return {row[0]: row[1] for row in described}

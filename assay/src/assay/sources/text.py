@@ -28,7 +28,7 @@ UNPACKED = 1024 * 1024 * 1024
 """A compressed file may always hold so many bytes; beyond that no more than `RATIO` times its own size."""
 RATIO = 200
 
-_PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
+_PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
 _NO_TEXT = {
     b"PAR1\x15": "a Parquet file",
     b"SQLite format 3\0": "an SQLite database",
@@ -73,9 +73,13 @@ class Line(NamedTuple):
 
 
 @contextmanager
-def opened(file: Path, *, table: str | None = None) -> Iterator[Text]:
-    """The file's text; one that is damaged, cut off, larger than it may be or no text raises SourceError when found."""
-    where = f"{table}: {file}" if table else str(file)
+def opened(file: Path, where: str | None = None) -> Iterator[Text]:
+    """The file's text; one that is damaged, cut off, larger than it may be or no text raises SourceError when found.
+
+    Args:
+        where: how messages name the file, where that is not its path.
+    """
+    where = where or str(file)
     try:
         with file.open("rb") as raw:
             packed = _kind(raw, where)
@@ -96,7 +100,7 @@ def opened(file: Path, *, table: str | None = None) -> Iterator[Text]:
 def is_zip(file: Path) -> bool:
     """Whether the file is a zip archive, by its first bytes."""
     with file.open("rb") as stream:
-        return stream.read(4) == b"PK\x03\x04"
+        return _PACKED.get(stream.read(4)) == "zip"
 
 
 def unzipped(archive: Path, member: str | None, scratch: Path, *, where: str) -> tuple[Path, str]:
@@ -114,6 +118,10 @@ def unzipped(archive: Path, member: str | None, scratch: Path, *, where: str) ->
             name = names[0] if member is None else member
             if name not in names:
                 raise SourceError(f"no member '{name}' in the archive (it holds {shown})", where=where)
+            if names.count(name) > 1:
+                raise SourceError(
+                    f"holds {names.count(name)} files '{name}'", where=where, fix="Ask its owner for one."
+                )
             info = found.getinfo(name)
             bound = _Bounded(None, _bound(info.compress_size), where)
             bound.count(info.file_size)
@@ -184,8 +192,10 @@ def _decoded(stream: BinaryIO, packed: Literal["none", "gzip", "zstd"], where: s
         if head.startswith(mark):
             stream.read(len(mark))
             return Text(io.BufferedReader(_Recoded(stream, encoding, where), _CHUNK), packed, marked=True, recoded=True)
-    if re.fullmatch(rb"([^\0]\0){8,}|(\0[^\0]){8,}", head[:16]):
-        raise SourceError("is UTF-16 without a byte order mark", where=where, fix="Ask for UTF-8, or for the mark.")
+    # No text begins with a NUL or has one behind its first character, but for what has wider characters.
+    if (unmarked := re.match(rb"(?s)(\0\0\0[^\0]|[^\0]\0\0\0)|(\0[^\0]|[^\0]\0)", head)) is not None:
+        name = "UTF-32" if unmarked[1] else "UTF-16"
+        raise SourceError(f"is {name} without a byte order mark", where=where, fix="Ask for UTF-8, or for the mark.")
     return Text(stream, packed)
 
 
