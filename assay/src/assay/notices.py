@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from assay.words import harmless
 
 if TYPE_CHECKING:
     import duckdb
 
+T = TypeVar("T")
 _readers: list[Callable[[str], None]] = []
 _tellers: list[Callable[[str], None]] = []
 _connection: list[duckdb.DuckDBPyConnection] = []
@@ -19,23 +20,23 @@ _phase = ""
 
 
 @contextmanager
-def reading(reader: Callable[[str], None]) -> Iterator[None]:
+def among(known: list[T], one: T) -> Iterator[None]:
+    """Have `one` in the list for the time of the block."""
+    known.append(one)
+    try:
+        yield
+    finally:
+        known.remove(one)
+
+
+def reading(reader: Callable[[str], None]) -> AbstractContextManager[None]:
     """Call `reader` with every notice as well, for the time of the block."""
-    _readers.append(reader)
-    try:
-        yield
-    finally:
-        _readers.remove(reader)
+    return among(_readers, reader)
 
 
-@contextmanager
-def telling(teller: Callable[[str], None]) -> Iterator[None]:
+def telling(teller: Callable[[str], None]) -> AbstractContextManager[None]:
     """Let `teller` print notices for the time of the block."""
-    _tellers.append(teller)
-    try:
-        yield
-    finally:
-        _tellers.remove(teller)
+    return among(_tellers, teller)
 
 
 def notice(text: str) -> None:
@@ -56,15 +57,10 @@ def phase(text: str) -> None:
     _phase = text
 
 
-@contextmanager
-def watched(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def watched(connection: duckdb.DuckDBPyConnection) -> AbstractContextManager[None]:
     """Let `how_far` ask `connection` for the time of the block."""
     phase("")
-    _connection.append(connection)
-    try:
-        yield
-    finally:
-        _connection.remove(connection)
+    return among(_connection, connection)
 
 
 def how_far() -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
+
+from assay.notices import among
 
 if TYPE_CHECKING:
     from assay.build import Progress
@@ -12,14 +14,9 @@ if TYPE_CHECKING:
 _listeners: list[Callable[[Progress], None]] = []
 
 
-@contextmanager
-def listening(listener: Callable[[Progress], None]) -> Iterator[None]:
+def listening(listener: Callable[[Progress], None]) -> AbstractContextManager[None]:
     """Call `listener` with every `Progress` of this process for the time of the block."""
-    _listeners.append(listener)
-    try:
-        yield
-    finally:
-        _listeners.remove(listener)
+    return among(_listeners, listener)
 
 
 def emit(progress: Progress) -> None:
