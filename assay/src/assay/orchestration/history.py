@@ -16,7 +16,6 @@ from dagster._core.instance import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.storage.dagster_run import DagsterRunStatus
-from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.runs.sqlite import sqlite_run_storage as run_storage
 from dagster._core.storage.sql import get_alembic_config
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,10 +25,13 @@ from assay.orchestration import processes
 from assay.orchestration.event_log import EventLog, HeldOpen
 
 
-def instance(home: Path) -> dg.DagsterInstance:
+def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
     """Dagster's instance in `home`, as its dagster.yaml has it; a history in SQLite there is held open.
 
     Runs whose process died are marked as failed. Use as a context manager.
+
+    Args:
+        bury: whether they are; else nothing is written.
 
     Raises:
         PipelineError: the history cannot be read or written.
@@ -44,7 +46,8 @@ def instance(home: Path) -> dg.DagsterInstance:
         else:
             made = _in_sqlite(home)
         try:
-            bury_the_dead(made)
+            if bury:
+                bury_the_dead(made)
         except BaseException:
             made.dispose()
             raise
@@ -95,23 +98,10 @@ def told(home: Path) -> Iterator[None]:
 GOING_ON = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
-def why_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
-    """What to say of `run` if the process that executes it is gone; None if it lives or nobody can tell."""
-    run_id, _, recorded = run.tags.get(processes.PROCESS, "").partition(" ")
-    here = isinstance(instance.run_storage, SqliteRunStorage)
-    if run_id != run.run_id or not processes.is_dead(recorded, here=here):
-        return None
-    host, _, _, pid, _ = recorded.split(" ")
-    return (
-        f"The process of this run, {pid} on {host}, is gone: it was killed, or the machine stopped. "
-        "Each of its tables is published whole or not at all; run again."
-    )
-
-
 def bury_the_dead(instance: dg.DagsterInstance) -> None:
     """Mark runs as failed whose process died without a word: the queue would wait for them for hours."""
     for run in instance.get_runs(dg.RunsFilter(statuses=GOING_ON)):
-        message = why_dead(instance, run)
+        message = processes.why_dead(instance, run)
         if message is None:
             continue
         if run.status is DagsterRunStatus.CANCELING:
@@ -128,7 +118,7 @@ class Launcher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        message = why_dead(self._instance, run)
+        message = processes.why_dead(self._instance, run)
         # What cannot be told counts as alive: the monitor would end everything else.
         return CheckRunHealthResult(WorkerStatus.FAILED if message else WorkerStatus.RUNNING, message)
 

@@ -61,3 +61,17 @@ def claim(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     tag = process_tag(run.run_id)
     if any(run.tags.get(name) != value for name, value in tag.items()):
         instance.add_run_tags(run.run_id, tag)
+
+
+def why_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """What to say of `run` if the process that executes it is gone; None if it lives or nobody can tell."""
+    run_id, _, recorded = run.tags.get(PROCESS, "").partition(" ")
+    # Not by its type, whose module brings SQLAlchemy: who only loads the code would wait for it.
+    here = "SqliteRunStorage" in {kind.__name__ for kind in type(instance.run_storage).__mro__}
+    if run_id != run.run_id or not is_dead(recorded, here=here):
+        return None
+    host, _, _, pid, _ = recorded.split(" ")
+    return (
+        f"The process of this run, {pid} on {host}, is gone: it was killed, or the machine stopped. "
+        "Each of its tables is published whole or not at all; run again."
+    )
