@@ -91,9 +91,9 @@ def test_dagsters_monitor_is_told_of_the_dead_and_of_nobody_else(tmp_path: Path)
             instance.add_run(run)
             return launcher.check_run_worker_health(run).status
 
-        assert health("a", {history.PROCESS: f"a {gone}"}) is WorkerStatus.FAILED
-        assert health("b", {history.PROCESS: f"a {gone}"}) is WorkerStatus.RUNNING
-        assert health("c", history.process_tag("c")) is WorkerStatus.RUNNING
+        assert health("a", {processes.PROCESS: f"a {gone}"}) is WorkerStatus.FAILED
+        assert health("b", {processes.PROCESS: f"a {gone}"}) is WorkerStatus.RUNNING
+        assert health("c", processes.process_tag("c")) is WorkerStatus.RUNNING
         assert health("d", {}) is WorkerStatus.RUNNING
         history.bury_the_dead(instance)
         assert {run.run_id: run.status.value for run in instance.get_runs()} == {

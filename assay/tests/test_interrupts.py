@@ -14,7 +14,7 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget
 
-from assay.orchestration import history
+from assay.orchestration import history, processes
 from tests.little import ROOT, Little
 
 ENDLESS = "SELECT md5(range::VARCHAR) AS m FROM range(1000000000000)"
@@ -105,5 +105,5 @@ def test_terminate_ends_a_run_that_dagster_launched(tmp_path: Path, monkeypatch:
         assert found.status is dg.DagsterRunStatus.CANCELED
         assert dg.DagsterEventType.STEP_UP_FOR_RETRY not in kinds
         assert dg.DagsterEventType.ASSET_MATERIALIZATION not in kinds
-        assert history.PROCESS in found.tags
+        assert processes.PROCESS in found.tags
     assert tables(little.warehouse) == []

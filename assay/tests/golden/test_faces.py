@@ -12,7 +12,7 @@ import pytest
 from assay.golden.case import UNSAID
 from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.golden_job import JOB, TREE, golden_definitions
-from assay.orchestration.history import process_tag
+from assay.orchestration.processes import process_tag
 from assay.testing import goldens as pytest_plugin
 from tests.golden.tree import FIVE_ORDERS, Tree
 from tests.shop.project import ORDERS

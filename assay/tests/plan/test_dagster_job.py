@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from assay.orchestration.dry_run_job import dry_run_job
-from assay.orchestration.history import process_tag
+from assay.orchestration.processes import process_tag
 from tests.plan.sample import ROWS, Sample
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 
 from assay.errors import PipelineError
-from assay.orchestration.history import claim
 from assay.orchestration.origin import sign
+from assay.orchestration.processes import claim
 from assay.plan.model import Plan
 from assay.plan.planner import make_plan
 from assay.plan.text import full_name, headline, render

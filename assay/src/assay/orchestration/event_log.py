@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import datetime as dtm
 import os
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.dagster_run import FINISHED_STATUSES, RunsFilter
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import serialize_value
-from sqlalchemy import create_engine, func, inspect, select
+from sqlalchemy import create_engine, func, inspect, select, text
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
 
 AT_ONCE = 500
 """So many events are written in one transaction, for whose length other writers wait."""
+
+
+RETIRED_AT_ONCE = 200
+"""How many runs one run retires: the first on an old history must not take minutes."""
 
 
 class EventLog(SqliteEventLogStorage):
@@ -110,6 +117,26 @@ class EventLog(SqliteEventLogStorage):
                 yield
             finally:
                 self._thread.joined = None
+
+    def retire(self, keep: int) -> None:
+        """Remove the logs of finished runs but the newest `keep`, and but those that built an asset last.
+
+        What is said of assets, their partitions and checks stays in the catalog: only a run's own page goes.
+        """
+        instance = self._instance
+        old = instance.get_run_ids(RunsFilter(statuses=FINISHED_STATUSES))[keep:]
+        if not old:
+            return
+        with self.index_connection() as connection:
+            newest = {row[0] for row in connection.execute(text("SELECT last_run_id FROM asset_keys"))}
+        for run_id in [run_id for run_id in reversed(old) if run_id not in newest][:RETIRED_AT_ONCE]:
+            instance.compute_log_manager.delete_logs(prefix=[run_id])
+            shard = Path(self.path_for_shard(run_id))
+            for file in (shard, *(shard.with_name(shard.name + ending) for ending in ("-wal", "-shm"))):
+                file.unlink(missing_ok=True)
+            shutil.rmtree(Path(instance.storage_directory()) / run_id, ignore_errors=True)
+            # Last, so that what a killed process has not removed is found again.
+            instance.run_storage.delete_run(run_id)
 
     def run_connection(self, run_id: str | None = None) -> Any:
         return self._connection(INDEX_SHARD_NAME if run_id is None else run_id)

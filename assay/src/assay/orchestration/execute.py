@@ -18,7 +18,7 @@ from dagster import DagsterEventType
 from assay.build import Progress
 from assay.errors import Interrupted, PipelineError
 from assay.interrupts import noted
-from assay.orchestration import history, origin
+from assay.orchestration import history, origin, processes
 from assay.orchestration.assets import FULL_TAG, PARTITION_TAG
 from assay.orchestration.history import told
 from assay.orchestration.jobs import PIPELINE
@@ -120,7 +120,7 @@ def execute(
             instance=instance,
             asset_selection=[dg.AssetKey(name) for name in names],
             run_id=run_id,
-            tags={**tags, **origin.terminal_tags(project.root), **history.process_tag(run_id)},
+            tags={**tags, **origin.terminal_tags(project.root), **processes.process_tag(run_id)},
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )

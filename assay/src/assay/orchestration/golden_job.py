@@ -23,9 +23,9 @@ from assay.golden.result import CaseResult, TableResult
 from assay.golden.runner import run_case
 from assay.golden.text import headline, plain
 from assay.golden.yaml_file import shown
-from assay.orchestration.history import claim
 from assay.orchestration.metadata import text_table
 from assay.orchestration.origin import sign
+from assay.orchestration.processes import claim
 from assay.project import Project
 
 Values = Mapping[str, str | None]

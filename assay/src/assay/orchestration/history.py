@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -16,12 +15,9 @@ from alembic.script import ScriptDirectory
 from dagster._core.instance import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
-from dagster._core.storage.dagster_run import FINISHED_STATUSES, DagsterRunStatus
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.storage.runs.sqlite import sqlite_run_storage as run_storage
 from dagster._core.storage.sql import get_alembic_config
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from assay.errors import PipelineError
@@ -99,78 +95,19 @@ def told(home: Path) -> Iterator[None]:
         ) from error
 
 
-PROCESS = ".dagster/pipeline_process"
-"""The tag that says which process executes a run; the UI hides what begins like this."""
 GOING_ON = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-
-
-def process_tag(run_id: str) -> dict[str, str]:
-    """The tag of a run that this process executes; empty where the system cannot tell processes apart.
-
-    It begins with the run's id: a run that is executed again inherits the tags of the first.
-    """
-    own = processes.identity()
-    return {PROCESS: f"{run_id} {own}"} if own else {}
-
-
-def claim(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Write down that this process executes `run`, so that its death is noticed."""
-    tag = process_tag(run.run_id)
-    if any(run.tags.get(name) != value for name, value in tag.items()):
-        instance.add_run_tags(run.run_id, tag)
-
-
-def why_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
-    """What to say of `run` if the process that executes it is gone; None if it lives or nobody can tell."""
-    run_id, _, recorded = run.tags.get(PROCESS, "").partition(" ")
-    here = isinstance(instance.run_storage, SqliteRunStorage)
-    if run_id != run.run_id or not processes.is_dead(recorded, here=here):
-        return None
-    host, _, _, pid, _ = recorded.split(" ")
-    return (
-        f"The process of this run, {pid} on {host}, is gone: it was killed, or the machine stopped. "
-        "Each of its tables is published whole or not at all; run again."
-    )
 
 
 def bury_the_dead(instance: dg.DagsterInstance) -> None:
     """Mark runs as failed whose process died without a word: the queue would wait for them for hours."""
     for run in instance.get_runs(dg.RunsFilter(statuses=GOING_ON)):
-        message = why_dead(instance, run)
+        message = processes.why_dead(instance, run)
         if message is None:
             continue
         if run.status is DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, message)
         else:
             instance.report_run_failed(run, message)
-
-
-AT_ONCE = 200
-"""How many runs one run retires: the first on an old history must not take minutes."""
-
-
-def retire(instance: dg.DagsterInstance, keep: int) -> None:
-    """Remove the logs of finished runs but the newest `keep`, and but those that built an asset last.
-
-    What is said of assets, their partitions and checks stays in the catalog: only a run's own page goes.
-    A history that is not in SQLite is left to its database.
-    """
-    log = instance.event_log_storage
-    if not isinstance(log, SqliteEventLogStorage):
-        return
-    old = instance.get_run_ids(dg.RunsFilter(statuses=FINISHED_STATUSES))[keep:]
-    if not old:
-        return
-    with log.index_connection() as connection:
-        newest = {row[0] for row in connection.execute(text("SELECT last_run_id FROM asset_keys"))}
-    for run_id in [run_id for run_id in reversed(old) if run_id not in newest][:AT_ONCE]:
-        instance.compute_log_manager.delete_logs(prefix=[run_id])
-        shard = Path(log.path_for_shard(run_id))
-        for file in (shard, *(shard.with_name(shard.name + ending) for ending in ("-wal", "-shm"))):
-            file.unlink(missing_ok=True)
-        shutil.rmtree(Path(instance.storage_directory()) / run_id, ignore_errors=True)
-        # Last, so that what a killed process has not removed is found again.
-        instance.run_storage.delete_run(run_id)
 
 
 class Launcher(DefaultRunLauncher):
@@ -181,7 +118,7 @@ class Launcher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        message = why_dead(self._instance, run)
+        message = processes.why_dead(self._instance, run)
         # What cannot be told counts as alive: the monitor would end everything else.
         return CheckRunHealthResult(WorkerStatus.FAILED if message else WorkerStatus.RUNNING, message)
 

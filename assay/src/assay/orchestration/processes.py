@@ -5,6 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+PROCESS = ".dagster/pipeline_process"
+"""The tag that says which process executes a run; the UI hides what begins like this."""
 
 
 def identity(pid: int | None = None) -> str | None:
@@ -38,3 +45,33 @@ def is_dead(recorded: str, *, here: bool) -> bool:
     if parts[1] != boot:
         return here and parts[0] == host  # the machine was started anew since
     return parts[2] == namespace and identity(int(parts[3])) != recorded
+
+
+def process_tag(run_id: str) -> dict[str, str]:
+    """The tag of a run that this process executes; empty where the system cannot tell processes apart.
+
+    It begins with the run's id: a run that is executed again inherits the tags of the first.
+    """
+    own = identity()
+    return {PROCESS: f"{run_id} {own}"} if own else {}
+
+
+def claim(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Write down that this process executes `run`, so that its death is noticed."""
+    tag = process_tag(run.run_id)
+    if any(run.tags.get(name) != value for name, value in tag.items()):
+        instance.add_run_tags(run.run_id, tag)
+
+
+def why_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """What to say of `run` if the process that executes it is gone; None if it lives or nobody can tell."""
+    run_id, _, recorded = run.tags.get(PROCESS, "").partition(" ")
+    # Not by its type, whose module brings SQLAlchemy: who only loads the code would wait for it.
+    here = "SqliteRunStorage" in {kind.__name__ for kind in type(instance.run_storage).__mro__}
+    if run_id != run.run_id or not is_dead(recorded, here=here):
+        return None
+    host, _, _, pid, _ = recorded.split(" ")
+    return (
+        f"The process of this run, {pid} on {host}, is gone: it was killed, or the machine stopped. "
+        "Each of its tables is published whole or not at all; run again."
+    )

@@ -14,8 +14,8 @@ from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
 
 from assay.errors import PipelineError, SettingsError
-from assay.orchestration.history import claim, retire
 from assay.orchestration.origin import sign
+from assay.orchestration.processes import claim
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
 from assay.tables.partitions import PartitionRange
@@ -82,9 +82,10 @@ class WarehouseResource(DuckDBResource):
             self._stack = stack
             try:
                 yield self
-                if context.instance is not None:
+                # Not by its type: `EventLog` brings SQLAlchemy, for which who only loads the code would wait.
+                if retire := getattr(context.instance and context.instance.event_log_storage, "retire", None):
                     with suppress(SettingsError):  # the run has said so already
-                        retire(context.instance, self.read_settings().keep_runs)
+                        retire(self.read_settings().keep_runs)
             finally:
                 self._stack = self._session = self._run = self._warehouse = None
 

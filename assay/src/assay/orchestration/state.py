@@ -14,8 +14,8 @@ from dagster._core.storage.dagster_run import DagsterRunStatus, RunRecord
 
 from assay.errors import PipelineError
 from assay.health.state import Built, Checked, Run_, RunSeen, State, Unread
-from assay.orchestration.history import why_dead
 from assay.orchestration.metadata import LEARNING, NEWEST, OFFSETS
+from assay.orchestration.processes import why_dead
 from assay.sources.base import Offset
 from assay.sources.events import EventLog
 from assay.tables.audited import check_names
