@@ -23,8 +23,9 @@ FROM ?=
 # template: more tests than a fork's, and what a fork no longer does
 # One more than the cores, for some tests wait for servers more than they compute.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-# What the quick tests run of the code, in percent; `make coverage` fails below. It only ever rises.
-FLOOR ?= 0
+# What the quick tests run of the code, in percent; `make coverage` fails below. It only ever rises: half of them run this
+# much already, so that all of them run more.
+FLOOR ?= 59
 # A browser and the whole of Dagster take a third of the processor's time: for what is to be merged, not for each change.
 MARKED := -m "not ui"
 NAME ?=
