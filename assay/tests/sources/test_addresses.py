@@ -25,6 +25,11 @@ def test_joining():
     [
         ("/data/ann@home/key=1", "/data/ann@home/key=1"),
         ("./files", "./files"),
+        ("//ann:s3cret@host/a", "..."),
+        ("s3cret@host/a", "..."),
+        ("://s3cret@", "..."),
+        ("host?s3cret", "host..."),
+        ("/data/a?s3cret", "/data/a..."),
         ("http://host:8080/a/b.html", "http://host:8080/a/b.html"),
         ("https://ann:s3cret@host:8080/a?page=12&token=s3cret", "https://host:8080/a"),
         ("http://s3cret@host/a", "http://host/a"),

@@ -27,6 +27,7 @@ from assay.tables.run import Run
 from assay.warehouse import ops
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.quarantine.replay import replay
+from tests.little import Little
 from tests.warehouse.house import Given, House, check, given
 
 PACKAGE = Path(assay.__file__).parent
@@ -217,3 +218,79 @@ def test_a_golden_with_all_of_them_is_read_as_it_was_written(key: tuple[str, ...
     relation = load(connection, CaseRows(Path("x"), tuple(NAMES), rows, (1,)), dict.fromkeys(NAMES, "BIGINT"), "__x")
     assert connection.execute(f"FROM {relation}").fetchall() == [tuple(range(len(NAMES)))]
     assert compare(connection, f"FROM {relation}", f"FROM {relation}", key=key).equal
+
+
+TABLES = '''"""All of them."""
+import ibis
+import ibis.expr.datatypes as dt
+import pandera.ibis as pa
+from pandera.typing.ibis import Table
+
+from assay import RejectBudget, public, table
+from assay.sources import Csv
+{imports}
+
+class {model}(pa.DataFrameModel):
+{fields}
+
+    class Config:
+        strict = True
+        unique = ["c_0"]
+
+
+@table({options}max_rejects=RejectBudget(rows=2))
+def {name}({parameter}) -> Table[{model}]:
+    """A row per row."""
+    return {returned}
+'''
+
+
+@pytest.mark.slow
+def test_every_command_takes_a_table_with_all_of_them(tmp_path: Path) -> None:
+    """Run, golden, plan, quarantine and replay of a CSV file whose columns have every name, and of a table made of it."""
+    little = Little(tmp_path)
+
+    def given(*rows: list[int]) -> None:
+        lines = [NAMES, *rows]
+        text = "".join(",".join(map(str, line)) + "\n" for line in lines)
+        inputs = tmp_path / "golden" / "one" / "inputs" / "files" / "data"
+        for folder in (tmp_path / "data", inputs):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "f.csv").write_text(text)
+        (inputs.parents[2] / "case.yml").write_text("description: one\ntables: [whole, copied]\n")
+
+    def table(name: str, lowest: int, *, upstream: str = "") -> None:
+        fields = [
+            f"    c_{place}: dt.Int64 = pa.Field(alias={other!r}, ge={lowest}, metadata=public)"
+            for place, other in enumerate(NAMES)
+        ]
+        parts = {
+            "imports": f"from little.extract.{upstream} import {upstream.title()}" if upstream else "",
+            "model": name.title(),
+            "fields": "\n".join(fields),
+            "options": "" if upstream else "source=Csv('files', 'data/f.csv'), ",
+            "name": name,
+            "parameter": f"{upstream}: Table[{upstream.title()}]" if upstream else "source: ibis.Table",
+            "returned": upstream or "source",
+        }
+        text = TABLES.format(**parts).replace('unique = ["c_0"]', f"unique = [{NAMES[0]!r}]")
+        (tmp_path / "little" / "extract" / f"{name}.py").write_text(text)
+
+    rows = [[100 * row + place for place in range(len(NAMES))] for row in (1, 2, 3)]
+    given(*rows, [-1] * len(NAMES))
+    table("whole", 0)
+    table("copied", 101, upstream="whole")
+    first = little.many(["run"], ["golden"], ["golden", "accept"], ["golden"], ["plan"], environment={"CI": ""})
+    assert [code for code, _, _ in first] == [0, 3, 0, 0, 0], first
+    assert first[0][1].count("1 rejected") == 2
+    given(rows[0], [number + 1 for number in rows[1]], [-1] * len(NAMES))
+    table("copied", -1, upstream="whole")
+    then = little.many(
+        ["plan", "--json"], ["golden"], ["quarantine", "list", "--json"], ["quarantine", "replay", "--table", "copied"],
+        ["golden", "determinism"], environment={"CI": ""},
+    )  # fmt: skip
+    plan, listed = json.loads(then[0][1]), json.loads(then[2][1])
+    assert [code for code, _, _ in then] == [2, 1, 0, 0, 0], then
+    assert plan["nodes"][0]["difference"]["removed"] == 2
+    assert set(listed[0]["row"]) == set(NAMES)
+    assert "copied: 1 of 1 row" in then[3][1], then[3]

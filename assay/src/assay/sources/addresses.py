@@ -17,7 +17,10 @@ def shown(address: str) -> str:
     """Scheme, host and path of the address, as far as each is surely that; a folder's path as it is."""
     address = "".join(mark if mark.isprintable() else "?" for mark in address)
     if (scheme := _SCHEME.match(address)) is None:
-        return address
+        # A folder; or an address without its scheme, with whatever is in it.
+        is_folder = not address.startswith("//") and "://" not in address and "@" not in address.partition("/")[0]
+        known = address.partition("?")[0] if is_folder else ""
+        return f"{known}{'...' if known != address else ''}"
     rest = address[scheme.end() :]
     authority = re.split(r"[/?#\\]", rest[2:], maxsplit=1)[0]
     behind = rest[2 + len(authority) :]

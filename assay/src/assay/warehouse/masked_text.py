@@ -24,7 +24,7 @@ concatenate conversion convert could date datetime day days dd decimal decode de
 different digit dimension division does empty encode error exactly exist exists expected expecting failed failure
 field file float for format found from function got greater has have hex hh hour in index infinite input instance
 instances int integer interval into invalid is it item iterable iterate json key keys keyword large least length less
-like list literal malformed many match matching max maximum may method min minus missing mm module month months more
+like list literal malformed many match matching max maximum method min minus missing mm module month months more
 most multiple multiplication must naive name named names nan negative no none not null number numeric object of offset
 on only operand operation operator or order out overflow parse pop position positional range recursion required result
 row rows s same second sequence set shape should size slice some source specification specifier ss start str string
