@@ -72,8 +72,10 @@ def guides(source: Path = ROOT) -> tuple[str, ...]:
 def vendored(wheel: Wheel, source: Path = ROOT) -> dict[str, bytes]:
     """What stands in `vendor/`: the wheel and its documents, of the same version."""
     paths = ("assay/README.md", "assay/CHANGELOG.md", *guides(source))
-    texts = {Path(path).name: kept_of((source / path).read_text(encoding="utf-8"), set()).encode() for path in paths}
-    return {wheel.name: wheel.content, **texts}
+    texts = {Path(path).name: kept_of((source / path).read_text(encoding="utf-8"), set()) for path in paths}
+    # All stand in one folder here.
+    documents = {name: text.replace("](../docs/", "](").encode() for name, text in texts.items()}
+    return {wheel.name: wheel.content, **documents}
 
 
 def pinned(metadata: str) -> str | None:
