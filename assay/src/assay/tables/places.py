@@ -7,7 +7,7 @@ from typing import Any
 import ibis
 import ibis.expr.operations as ops
 
-PLACES = ("_source_file", "_source_line")
+SOURCE_COLUMNS = ("_source_file", "_source_line")
 """Columns of a landed source that are kept for rejected rows and never published."""
 
 
@@ -20,13 +20,13 @@ def with_places(rows: ibis.Table, source: ibis.Table) -> ibis.Table:
     while isinstance(node, ops.Project | ops.Filter | ops.Sort):
         chain.append(node)
         node = node.parent
-    if node != source.op() or not set(PLACES) <= set(source.columns):
+    if node != source.op() or not set(SOURCE_COLUMNS) <= set(source.columns):
         return rows
     below: Any = node
     for each in reversed(chain):
         moved = each.copy(parent=below) if below is each.parent else each.replace({each.parent: below})
         if isinstance(moved, ops.Project):
-            missing = {name: ops.Field(below, name) for name in PLACES if name not in moved.values}
+            missing = {name: ops.Field(below, name) for name in SOURCE_COLUMNS if name not in moved.values}
             moved = ops.Project(below, {**moved.values, **missing})
         below = moved
     return below.to_expr()

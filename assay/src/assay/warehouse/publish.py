@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from assay import notices
 from assay.contract.contract import Contract
 from assay.sql import quoted
+from assay.tables.places import SOURCE_COLUMNS
 from assay.tables.results import AuditFailed, CheckResult, Publication
 from assay.warehouse import ops, preserved, shrinking, staging, usual, verdicts, versions
 from assay.warehouse.build import Build
@@ -152,7 +153,7 @@ def _refuse(session: Session, build: Build, staged: staging.Staged, outcome: Pub
 
 def _schema_problems(build: Build) -> list[str]:
     """Where the expression's columns are not the contract's."""
-    columns = {name: dtype for name, dtype in build.expression.schema().items() if name not in staging.SOURCE_COLUMNS}
+    columns = {name: dtype for name, dtype in build.expression.schema().items() if name not in SOURCE_COLUMNS}
     return [str(problem) for problem in build.contract.schema_problems(columns)]
 
 
