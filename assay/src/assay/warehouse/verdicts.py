@@ -11,6 +11,7 @@ import ibis
 import ibis.expr.operations as ops
 
 from assay.sql import quoted
+from assay.tables.nulls import Nulls
 from assay.tables.results import CheckResult
 from assay.warehouse.quarantine.keep import cut
 from assay.warehouse.session import Session
@@ -93,7 +94,14 @@ def rows_valid(table: TableDef, staged: Staged, before: Mapping[str, int] | None
 
 
 def reconciles(
-    table: TableDef, staged: Staged, preserved: Preserved | None, *, replaced: Replaced, parts: Parts | None = None
+    table: TableDef,
+    staged: Staged,
+    preserved: Preserved | None,
+    *,
+    replaced: Replaced,
+    parts: Parts | None = None,
+    after: int | None = None,
+    merged: str | None = None,
 ) -> CheckResult:
     """Whether no row was lost or multiplied, and no more of what is published would go than the table allows.
 
@@ -101,8 +109,10 @@ def reconciles(
         preserved: what became of the input that the table preserves; None if it declares none.
         replaced: the published rows that the staged ones would take the place of.
         parts: what is built of a partitioned table.
+        after: rows of the table as it would be, where these are not those staged.
+        merged: what became of the staged rows of an incremental table, in words.
     """
-    problems = list(replaced.problems(table, staged.published))
+    problems = list(replaced.problems(table, staged.published if after is None else after))
     if staged.staged != staged.published + staged.rejected:
         problems.append(
             f"{staged.staged:,} staged is not {staged.published:,} published + {staged.rejected:,} rejected"
@@ -110,10 +120,10 @@ def reconciles(
     lost = preserved.problem(str(table.preserves)) if preserved is not None else None
     if lost is not None:
         problems.append(lost)
-    if preserved is None:
-        good = f"{staged.staged:,} staged = {staged.published:,} published + {staged.rejected:,} rejected"
-    else:
-        good = f"{preserved.rows:,} of {table.preserves} = {preserved.arrived:,} published or rejected here"
+    good = merged or f"{staged.staged:,} staged = {staged.published:,} published + {staged.rejected:,} rejected"
+    if preserved is not None:
+        good = f"{merged}; " if merged else ""
+        good += f"{preserved.rows:,} of {table.preserves} = {preserved.arrived:,} published or rejected here"
         good += f", {preserved.how}"
     if parts is not None:
         # What was built is what was compared; of the other partitions this says nothing.
@@ -282,29 +292,14 @@ def invariant(
 
 def _untold(contradicting: ibis.Table) -> ibis.Table | None:
     """The rows for which the last filter of `contradicting` is neither true nor false; None where it has none."""
-
-    operation = contradicting.op()
+    operation, nulls = contradicting.op(), Nulls({})
     while isinstance(operation, ops.Project | ops.Sort):
         operation = operation.parent
-    if not isinstance(operation, ops.Filter) or all(map(_never_null, operation.predicates)):
+    if not isinstance(operation, ops.Filter) or all(nulls.value(each) is False for each in operation.predicates):
         return None
     told = ibis.and_(*(predicate.to_expr() for predicate in operation.predicates))
     # Not told.isnull(): Ibis writes a negation's as NOT (...) IS NULL, which negates the IS NULL.
     return operation.parent.to_expr().filter(told.fill_null(True) & ~told.fill_null(False))
-
-
-def _never_null(value: Any) -> bool:
-    """Whether an expression is seen to have a value in every row; a column may always be without."""
-
-    if isinstance(value, ops.IsNull | ops.NotNull | ops.ExistsSubquery):
-        return True
-    if isinstance(value, ops.Literal):
-        return value.value is not None
-    if isinstance(value, ops.Coalesce):
-        return any(map(_never_null, value.arg))
-    if isinstance(value, ops.And | ops.Or | ops.Not | ops.Comparison):
-        return all(map(_never_null, value.args))
-    return False
 
 
 def _sample(session: Session, sql: str, hidden: Collection[str]) -> tuple[Mapping[str, Any], ...]:
