@@ -27,6 +27,7 @@ from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_parts, code_version
 from assay.tables.lineage import carried_columns, column_lineage
 from assay.tables.nodes import Asset, ExportDef, TableDef
+from assay.tables.places import with_places
 from assay.tables.results import AuditFailed, Publication
 from assay.warehouse import ops, watermarks
 from assay.warehouse.builds import Build
@@ -158,6 +159,7 @@ def _build_table(
         if table.run_parameter:
             arguments[table.run_parameter] = run
         rows = stack.enter_context(_as_expression(table, table.function(**arguments), session))
+        rows = with_places(rows, arguments["source"]) if landed is not None else rows
         partition = own_partitions(table, run)
         return publish(
             session,

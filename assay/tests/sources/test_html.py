@@ -177,3 +177,41 @@ def test_much_of_a_page_is_much_to_read_and_no_attack(campaigns):
 def test_many_rows_are_not_deep(campaigns):
     rows = "<tr><td>1<td>a<p>b<br>c<td>2017-03-03" * 2000
     assert len(campaigns(table(HEAD + rows)).rows) == 2000
+
+
+def ids(found) -> list[int]:
+    return [row[0] for row in found.rows]
+
+
+def test_a_cell_that_spans_stands_in_each_of_its_places(land, server):
+    page = (
+        "<table><tr><th rowspan=2>Id<th colspan=2>Period<tr><th>From<th>To"
+        "<tr><td rowspan=2>1<td>a<td>b<tr><td colspan=2>c<tr><td rowspan=0>2<td>d<td>e<tr><td>f<td>g</table>"
+    )
+    server.serve("/t", page)
+    columns = {"id": "BIGINT", "period_from": "VARCHAR", "period_to": "VARCHAR"}
+    found = land(HtmlTable("site", "t", header_rows=2, spans=True), server.url, columns)
+    assert found.rows == [(1, "a", "b"), (1, "c", "c"), (2, "d", "e"), (2, "f", "g")]
+    assert [line for _, line in found.places] == [1, 2, 3, 4]
+    with pytest.raises(SourceError, match=r"row 0 has a cell with rowspan.*spans=True"):
+        land(HtmlTable("site", "t", header_rows=2), server.url, columns)
+
+
+def test_a_table_without_a_header_and_the_second_of_two(land, server):
+    server.serve("/t", "<table><tr><td>1</table><table><tr><td>2<tr><td>3<td>x<tr><td>y</table>")
+    found = land(HtmlTable("site", "t", nth=2, header_rows=0), server.url, {"id": "BIGINT"})
+    assert ids(found) == [2]
+    assert found.reasons == [("html.columns", 2), ("html.cast", 3)]
+    with pytest.raises(SourceError, match="expected 3 tables 'table', found 2"):
+        land(HtmlTable("site", "t", nth=3), server.url, {"id": "BIGINT"})
+
+
+def test_hidden_cells_are_no_cells(land, server):
+    server.serve("/t", "<table><tr><th hidden>Key<th>Id<tr><td style='display:none'>k<td>1</table>")
+    assert ids(land(HtmlTable("site", "t"), server.url, {"id": "BIGINT"})) == [1]
+
+
+def test_spans_without_end_are_bounded(land, server):
+    server.serve("/t", "<table><tr><th>Id" + "<tr><td colspan=999999999 rowspan=999999999>1" * 300 + "</table>")
+    with pytest.raises(SourceError, match="takes too long or too much memory"):
+        land(HtmlTable("site", "t", spans=True), server.url, {"id": "BIGINT"})

@@ -46,13 +46,17 @@ class Given:
         return 0
 
 
-def given(name: str, model: Any, source: Given, **options: Any) -> TableDef:
-    """A table `name` whose rows are `source`'s."""
+def given(
+    name: str, model: Any, source: Any, *, function: Callable[..., Any] | None = None, **options: Any
+) -> TableDef:
+    """A table `name` whose rows are `source`'s, or what `function` makes of them."""
 
-    def function(source: Any) -> Any:
+    def same(source: Any) -> Any:
         return source
 
-    return _defined(name, function, {"source": ir.Table, "return": Table[model]}, table(source=source, **options))
+    return _defined(
+        name, function or same, {"source": ir.Table, "return": Table[model]}, table(source=source, **options)
+    )
 
 
 def made(name: str, model: Any, inputs: Mapping[str, Any], function: Callable[..., Any], **options: Any) -> TableDef:

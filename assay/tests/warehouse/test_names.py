@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +252,7 @@ def test_every_command_takes_a_table_with_all_of_them(tmp_path: Path) -> None:
     little = Little(tmp_path)
 
     def given(*rows: list[int]) -> None:
-        lines = [NAMES, *rows]
+        lines: list[Sequence[object]] = [NAMES, *rows]
         text = "".join(",".join(map(str, line)) + "\n" for line in lines)
         inputs = tmp_path / "golden" / "one" / "inputs" / "files" / "data"
         for folder in (tmp_path / "data", inputs):

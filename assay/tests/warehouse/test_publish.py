@@ -649,6 +649,7 @@ def test_nothing_of_a_build_is_left_behind(house: House) -> None:
         ("partitions", "w"),
         ("publications", "w"),
         ("rejects", "w"),
+        ("watermarks", "w"),
     ]
     assert views == []
     assert not list((house.folder / "scratch").glob("landing_*"))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
 import duckdb
 
@@ -37,9 +39,16 @@ class Csv(Dialect, files.Files):
         path: the file under it, or a pattern such as `prices/*.csv.gz`.
         columns: name -> DuckDB type of every column in the file, where that is not the contract.
         delimiter, quote: one character each; a quote inside a quoted value is written twice. `quote=None`: no quoting.
-        null: the unquoted text that means null; None if no text does.
-        encoding: any that extends ASCII, such as utf-8, latin-1 or cp1252.
-        header: whether the first line names the columns.
+        null: the unquoted text that means null, or a tuple of them; None if no text does.
+        encoding: any that extends ASCII, such as utf-8, latin-1 or cp1252, and utf-16-le, utf-16-be; a byte order mark tells.
+        header: whether the first line names the columns; 2 for a header of two lines, whose texts are joined by a blank.
+        headers: header text -> column name, where they differ.
+        ignore: columns of the file that are left out, by name.
+        escape: the character before a quote inside a quoted value, such as a backslash, beside doubling it.
+        skip, skip_after: so many lines before the header, and at the end, are none. A first line `sep=;` is none either.
+        comment: how lines begin that are none, such as `#`.
+        blanks: whether blanks after a delimiter are left out.
+        line_end: `"cr"` for lines that end with a carriage return alone.
         trailing_delimiter: whether every line ends with one delimiter too many.
         trailer: a regular expression for a last line that is no row; its group `rows`, if it has one, is their number.
             A file without it, or with another number of rows, is cut and not read.
@@ -50,6 +59,8 @@ class Csv(Dialect, files.Files):
     """
 
     member: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    ignore: tuple[str, ...] = ()
     last_line_ended: bool | None = None
 
     def read(self, landing: Landing) -> Landed:
@@ -65,7 +76,8 @@ class Csv(Dialect, files.Files):
         """Read a file; returns how many records it has, be they rows or not."""
         expected, where = list(rows.landing.columns), each.where
         self.check(where)
-        with opened(each.file, where) as text:
+        opening = partial(opened, each.file, where, encoding=self.encoding, cr=self.line_end == "cr")
+        with opening() as text:
             dialect = dataclasses.replace(self, encoding="utf-8") if text.marked else self
             seen = survey(text.stream, dialect, len(expected), where=where)
         if (mark := other_delimiter(seen.first, self, len(expected))) is not None:
@@ -76,14 +88,15 @@ class Csv(Dialect, files.Files):
             )
         order = list(range(len(expected)))
         if self.header:
-            if not {name.strip().casefold() for name in seen.first} & {name.casefold() for name in expected}:
+            names = [self.headers.get(text, text) for text in seen.first]
+            if not {name.strip().casefold() for name in names} & {name.casefold() for name in expected}:
                 raise SourceChanged(  # which may be a row, with values that nobody is to see
                     f"its first line names none of the columns {', '.join(expected)}",
                     where=where,
                     fix="Declare the source with header=False if it has none, else adapt its `columns` or ask its owner.",
                 )
-            check_names(seen.first, expected, where=where)
-            order = [seen.first.index(column) for column in expected]
+            check_names([name for name in names if name not in self.ignore], expected, where=where)
+            order = [names.index(column) for column in expected]
         elif sorted(seen.first) == sorted(expected):
             raise SourceError("the first line is a header", where=where, fix="Declare the source with header=True.")
         elif len(seen.first) != len(expected) and self.trailer is None:
@@ -92,10 +105,10 @@ class Csv(Dialect, files.Files):
                 where=where,
                 fix="Declare the source's `columns`, or ask its owner.",
             )
-        count, last = seen.rows, seen.rows + self.header
+        count, last = seen.rows, seen.rows + seen.before
         if not dialect._fast(rows, each, seen, order, text):
-            with opened(each.file, where) as text:
-                count, last = read_lines(text.stream, dialect, rows, each.name, seen.first, order, where=where)
+            with opening() as text:
+                count, last = read_lines(text.stream, dialect, rows, each.name, seen, order, where=where)
         rows.note_end(each.name, last, ended=seen.ended or self.trailer is not None)
         return count
 
@@ -107,19 +120,19 @@ class Csv(Dialect, files.Files):
         plain = (
             self.encoding.lower() in {"utf-8", "utf8", "latin-1"} and not text.recoded and (self.quote or "").isascii()
         )
-        if not seen.simple or not plain or self.trailing_delimiter or self.trailer is not None:
+        if not seen.simple or not plain or not self.usual or text.packed in {"bzip2", "xz"}:
             return False
         connection = rows.landing.connection
-        columns = ", ".join(f"'f{index}': 'VARCHAR'" for index in range(len(order)))
+        width = len(seen.first) if self.header else len(order)
+        columns = ", ".join(f"'f{index}': 'VARCHAR'" for index in range(width))
         picked = ", ".join(f"f{index}" for index in order)
-        first = 2 if self.header else 1
         table = temporary_name("csv")
         query = (
-            f"CREATE TEMP TABLE {table} AS SELECT {picked} FROM read_csv({literal(files.plain(each.file))}, "
+            f"CREATE TEMP TABLE {table} AS FROM read_csv({literal(files.plain(each.file))}, "
             f"auto_detect = false, columns = {{{columns}}}, delim = {literal(self.delimiter)}, "
             f"quote = {literal(self.quote or '')}, escape = {literal(self.quote or '')}, "
-            f"header = {str(self.header).lower()}, encoding = {literal(self.encoding)}, "
-            f"nullstr = {literal(uuid.uuid4().hex if self.null is None else self.null)}, allow_quoted_nulls = false, "
+            f"header = false, skip = {seen.before}, encoding = {literal(self.encoding)}, "
+            f"nullstr = {literal(''.join(self.nulls) if self.nulls else uuid.uuid4().hex)}, allow_quoted_nulls = false, "
             f"compression = '{text.packed}', strict_mode = true, null_padding = false, ignore_errors = true, "
             "max_line_size = 16777216)"
         )
@@ -128,22 +141,21 @@ class Csv(Dialect, files.Files):
         except duckdb.Error as error:
             detail = str(error).splitlines()[0]
             raise SourceError(f"DuckDB cannot read it: {detail}", where=each.where, fix="Check the file.") from None
-        if not self._conserved(rows, table, seen):
+        if not self._conserved(rows, table, seen, width):
             connection.execute(f"DROP TABLE {table}")
             return False
-        rows.include(f"SELECT *, {literal(each.name)}, rowid + {first} FROM {table}", table)
+        rows.include(f"SELECT {picked}, {literal(each.name)}, rowid + {seen.before + 1} FROM {table}", table)
         return True
 
-    def _conserved(self, rows: TextRows, table: str, seen: Survey) -> bool:
+    def _conserved(self, rows: TextRows, table: str, seen: Survey, width: int) -> bool:
         """Whether the rows DuckDB made hold every byte of the file, in exactly one row per line, and none is the header.
 
         DuckDB takes a quote inside an unquoted value as it is, and drops an empty last field too many at the
         file's end; neither gets past this count.
         """
-        expected = list(rows.landing.columns)
-        names = [f"f{index}" for index in range(len(expected))]
+        names = [f"f{index}" for index in range(width)]
         size = "strlen" if self.encoding.lower().startswith("utf") else "length"
-        null = len((self.null or "").encode(self.encoding))
+        null = len("".join(self.nulls).encode(self.encoding))
         content = " + ".join(f"coalesce({size}({name}), {null})" for name in names)
         odd = [f"contains({name}, {literal(self.quote)})" for name in names] if self.quote and seen.quotes else []
         if self.header:

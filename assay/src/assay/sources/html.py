@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import subprocess
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assay.errors import SourceError, SourceUnavailable
 from assay.sources.addresses import join, shown
@@ -41,7 +42,10 @@ class HtmlTable(ReadWhole):
     Args:
         location: the name under which settings know the site.
         path: the page under it.
-        table: a CSS selector that matches exactly one table.
+        table: a CSS selector that matches exactly one table, or `nth` of several.
+        nth: which of the tables that match; 1 is the first.
+        header_rows: how many rows name the columns: the texts of several are joined by a blank, 0 has the contract's columns in order.
+        spans: whether the text of a cell with colspan or rowspan stands in each of its places; else such a table is refused.
         headers: header text -> column name, where the name does not follow from the text.
         columns: name -> DuckDB type, where the table does not hold the contract's columns.
         http: time-outs, attempts and limits.
@@ -55,6 +59,9 @@ class HtmlTable(ReadWhole):
     columns: Mapping[str, str] | None = field(default=None, hash=False)
     http: Http = PATIENT
     auth: Auth | None = None
+    nth: int | None = None
+    header_rows: int = 1
+    spans: bool = False
 
     def fingerprint(
         self, base: str, transport: httpx.BaseTransport | None = None, settings: BaseSettings | None = None
@@ -64,11 +71,11 @@ class HtmlTable(ReadWhole):
 
     def land(self, landing: Landing) -> Landed:
         answer, where, lines = self._read(landing.base, landing.table, landing.transport, landing.settings)
-        names = [self.headers.get(text, _name(text)) for text in lines[0]]
+        names = [self.headers.get(text, _name(text)) for text in self._header(lines)] or list(landing.columns)
         check_names(names, list(landing.columns), where=f"{where}, header of table '{self.table}'")
         order = [names.index(column) for column in landing.columns]
         rows = TextRows(landing, "html")
-        for number, cells in enumerate(lines[1:], start=1):
+        for number, cells in enumerate(lines[self.header_rows :], start=1):
             if len(cells) == len(names):
                 rows.add([cells[position] or None for position in order], self.path, number)
             else:
@@ -79,7 +86,12 @@ class HtmlTable(ReadWhole):
     def header(self, base: str, transport: httpx.BaseTransport | None = None) -> list[tuple[str, str]]:
         """The header's texts, and the column name that follows from each."""
         _, _, lines = self._read(base, None, transport)
-        return [(text, _name(text)) for text in lines[0]]
+        return [(text, _name(text)) for text in self._header(lines)]
+
+    def _header(self, lines: list[list[str]]) -> list[str]:
+        """The texts that name the columns; what reaches over several rows counts once."""
+        parts = itertools.zip_longest(*lines[: self.header_rows], fillvalue="")
+        return [" ".join(dict.fromkeys(filter(None, part))) for part in parts]
 
     def _read(
         self,
@@ -92,19 +104,19 @@ class HtmlTable(ReadWhole):
         with Fetcher(self.http, table, transport, base=base, auth=self.auth, settings=settings) as fetcher:
             answer = fetcher.get(join(base, self.path))
         where = f"{table}: {shown(answer.url)}" if table else shown(answer.url)
-        lines = _rows(_text(answer, where), self.table, where)
+        lines = _rows([_text(answer, where), self.table, self.nth, self.spans], where)
         if not lines:
             raise SourceError(f"the table '{self.table}' has no row, not even a header", where=where)
         return answer, where, lines
 
 
-def _rows(page: str, selector: str, where: str) -> list[list[str]]:
+def _rows(question: list[Any], where: str) -> list[list[str]]:
     """The texts of the page's table, read in a process that may take only so much; raises SourceError."""
-    size = len(page)
+    size = len(question[0])
     limits = [str(SECONDS + size // 2_000_000), str(MEMORY + 40 * size)]
     done = subprocess.run(
         [sys.executable, "-I", str(Path(__file__).with_name("html_grid.py")), *limits],
-        input=json.dumps([page, selector]).encode(),
+        input=json.dumps(question).encode(),
         capture_output=True,
         check=False,
     )

@@ -2,7 +2,7 @@
 
 Run as a process of its own (`python html_grid.py SECONDS BYTES < JSON`), which a page can kill and nothing else: a
 parser's time and memory grow with the square of what is left open, and no rule about the text finds every such page.
-So it imports nothing of the package. In: `[page, selector]`; out: `[error, rows]`, one of them null.
+So it imports nothing of the package. In: the arguments of `rows_of`; out: `[error, rows]`, one of them null.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Unfit(Exception):
     """What is wrong with the page, and what to do."""
 
 
-def rows_of(page: str, selector: str) -> list[list[str]]:
+def rows_of(page: str, selector: str, nth: int | None, spans: bool) -> list[list[str]]:
     """The texts of the table's own cells, row by row; raises Unfit."""
     from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
@@ -33,32 +33,60 @@ def rows_of(page: str, selector: str) -> list[list[str]]:
         found = [node for node in parsed.css(selector) if node.tag == "table"]
     except SelectolaxError:
         raise Unfit(f"'{selector}' is no CSS selector", None) from None
-    if len(found) != 1:
+    if len(found) != 1 if nth is None else len(found) < nth:
         raise Unfit(
-            f"expected one table '{selector}', found {len(found) or 'none'}",
+            f"expected {'one table' if nth is None else f'{nth} tables'} '{selector}', found {len(found) or 'none'}",
             "Look at the page; adapt the selector if it was rebuilt.",
         )
-    return _grid(found[0])
+    return _grid(found[(nth or 1) - 1], spans)
 
 
-def _grid(table: Any) -> list[list[str]]:
+def _grid(table: Any, spans: bool) -> list[list[str]]:
     for line_break in table.css("br"):
         line_break.replace_with("\n")
     lines: list[list[str]] = []
+    below: dict[int, tuple[int, str]] = {}  # by column: for how many rows more a cell reaches down, and its text
     for row in table.css("tr"):
         if _table_of(row) != table:
             raise Unfit("the table contains another table", "Select the inner one.")
         cells = [cell for cell in row.iter() if cell.tag in {"th", "td"}]
+        texts: list[str] = []
         for cell in cells:
-            for span in ("rowspan", "colspan"):
-                if (cell.attributes.get(span) or "1").strip() not in {"", "1"}:
-                    raise Unfit(
-                        f"row {len(lines)} has a cell with {span}, so cells cannot be told apart by position",
-                        "Ask the page's owner for a plain table.",
-                    )
+            _take_down(below, texts)
+            wide, deep = _span(cell, "colspan"), _span(cell, "rowspan")
+            if not spans and (wide, deep) != (1, 1):
+                name = "rowspan" if deep != 1 else "colspan"
+                raise Unfit(
+                    f"row {len(lines)} has a cell with {name}, so cells cannot be told apart by position",
+                    "Say spans=True to have its text in each of its places, or ask the page's owner for a plain table.",
+                )
+            text = _BLANK.sub(" ", cell.text()).strip(" ")
+            for _ in range(wide):
+                if deep > 1:
+                    below[len(texts)] = (deep - 1, text)
+                texts.append(text)
+        _take_down(below, texts)
         if cells:
-            lines.append([_BLANK.sub(" ", cell.text()).strip(" ") for cell in cells])
+            lines.append(texts)
     return lines
+
+
+def _take_down(below: dict[int, tuple[int, str]], texts: list[str]) -> None:
+    """Add what reaches down from the rows above to the places that come next."""
+    while (reaching := below.pop(len(texts), None)) is not None:
+        left, text = reaching
+        if left > 1:
+            below[len(texts)] = (left - 1, text)
+        texts.append(text)
+
+
+def _span(cell: Any, name: str) -> int:
+    """How many places the cell takes, within HTML's own bounds; 0 reaches down to the end."""
+    found = re.match(r"\s*(\d{1,9})", cell.attributes.get(name) or "")
+    if found is None:
+        return 1
+    number, most = int(found[1]), 1000 if name == "colspan" else 65534
+    return min(number, most) if number else (most if name == "rowspan" else 1)
 
 
 def _table_of(row: Any) -> Any:
@@ -74,10 +102,10 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    page, selector = json.load(sys.stdin.buffer)
+    question = json.load(sys.stdin.buffer)
     answer: list[Any]
     try:
-        answer = [None, rows_of(page, selector)]
+        answer = [None, rows_of(*question)]
     except Unfit as unfit:
         answer = [unfit.args, None]
     json.dump(answer, sys.stdout)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from assay.errors import SourceError, SourceUnavailable
 from assay.sources.rows import TextRows
-from assay.sources.text import LONGEST, Line, numbered, too_long
+from assay.sources.text import LONGEST, WIDE, Line, numbered, too_long
 
 _ASCII = bytes(range(128)) + rb"\u0041 \x41 +AOQ- ~{VP~} " + b"\x1b$B4A\x1b(B"
 """What encodings that only seem to extend ASCII read as something else."""
@@ -22,16 +23,37 @@ class Dialect:
 
     delimiter: str = ","
     quote: str | None = '"'
-    null: str | None = ""
+    null: str | tuple[str, ...] | None = ""
     encoding: str = "utf-8"
-    header: bool = True
+    header: bool | int = True
     trailing_delimiter: bool = False
     trailer: str | None = None
+    escape: str | None = None
+    skip: int = 0
+    skip_after: int = 0
+    comment: str | None = None
+    blanks: bool = False
+    line_end: Literal["lf", "cr"] = "lf"
+
+    @property
+    def nulls(self) -> tuple[str, ...]:
+        """The unquoted texts that mean null."""
+        return () if self.null is None else (self.null,) if isinstance(self.null, str) else self.null
+
+    @property
+    def usual(self) -> bool:
+        """Whether DuckDB may read it; else each line is looked at here."""
+        odd = (self.escape, self.skip_after, self.comment, self.blanks, len(self.nulls) > 1, int(self.header) > 1)
+        return not any((*odd, self.trailing_delimiter, self.trailer))
+
+    def is_comment(self, line: str) -> bool:
+        return self.comment is not None and line.startswith(self.comment)
 
     def split(self, record: str) -> list[str | None] | None:
         """A record's fields, None for null; no list at all if its quotes do not fit."""
         if self.quote is None or self.quote not in record:
-            fields: list[str | None] = [None if field == self.null else field for field in record.split(self.delimiter)]
+            texts = [field.lstrip(" ") if self.blanks else field for field in record.split(self.delimiter)]
+            fields: list[str | None] = [None if field in self.nulls else field for field in texts]
         else:
             found = self._split_quoted(record)
             if found is None:
@@ -43,29 +65,41 @@ class Dialect:
 
     def _split_quoted(self, record: str) -> list[str | None] | None:
         quote, delimiter = re.escape(self.quote or ""), re.escape(self.delimiter)
+        escape = re.escape(self.escape) if self.escape and self.escape != self.quote else ""
+        inner = rf"[^{quote}{escape}]+|{quote}{quote}" + (rf"|{escape}." if escape else "")
+        blank = " *" if self.blanks else ""
         pattern = re.compile(
-            rf"(?:{quote}([^{quote}]*(?:{quote}{quote}[^{quote}]*)*){quote}|([^{quote}{delimiter}]*))({delimiter}|\Z)"
+            rf"{blank}(?:{quote}((?:{inner})*+){quote}|([^{quote}{delimiter}]*))({delimiter}|\Z)", re.S
         )
         fields: list[str | None] = []
         position = 0
         while (match := pattern.match(record, position)) is not None:
             if match[1] is not None:
-                fields.append(match[1].replace((self.quote or "") * 2, self.quote or ""))
+                fields.append(self._unquoted(match[1], escape))
             else:
-                fields.append(None if match[2] == self.null else match[2])
+                fields.append(None if match[2] in self.nulls else match[2])
             position = match.end()
             if not match[3]:
                 return fields
         return None
 
+    def _unquoted(self, text: str, escape: str) -> str:
+        quote = self.quote or ""
+        if not escape:
+            return text.replace(quote * 2, quote)
+        return re.sub(rf"{escape}(.)|({re.escape(quote)}){re.escape(quote)}", lambda m: m[1] or m[2], text, flags=re.S)
+
     def is_open(self, line: str) -> bool:
         """Whether a quoted value is open behind the line that was not before it, or the other way round."""
+        if self.escape and self.escape != self.quote:
+            line = re.sub(re.escape(self.escape) + ".", "", line, flags=re.S)
         return self.quote is not None and line.count(self.quote) % 2 == 1
 
     def check(self, where: str) -> None:
         """Raise SourceError for a dialect that cannot be."""
         try:
-            plain = _ASCII.decode(self.encoding, "surrogateescape") == _ASCII.decode("ascii")
+            wide = self.encoding.lower().replace("_", "-") in WIDE
+            plain = wide or _ASCII.decode(self.encoding, "surrogateescape") == _ASCII.decode("ascii")
         except (LookupError, UnicodeError):
             plain = False
         if not plain:
@@ -73,6 +107,8 @@ class Dialect:
         marks = [self.delimiter] if self.quote is None else [self.delimiter, self.quote]
         if any(len(mark) != 1 or mark in "\r\n\0" for mark in marks) or len(set(marks)) < len(marks):
             raise SourceError("delimiter and quote must be one character each, two different ones", where=where)
+        if (self.escape is not None and len(self.escape) != 1) or self.comment == "":
+            raise SourceError("escape is one character, and comment one or more", where=where)
         try:
             re.compile(self.trailer or "")
         except re.error as error:
@@ -85,6 +121,7 @@ class Survey:
 
     Attributes:
         first: the fields of the first line, which are the columns' names if it is to have them.
+        before: how many lines stand before the first row.
         rows: how many rows there are if each line is one.
         content: how many bytes belong to values then: neither line end, nor delimiter, nor quote.
         simple: whether each line may well be a row: no blank line in between, no odd control character.
@@ -92,6 +129,7 @@ class Survey:
     """
 
     first: list[str]
+    before: int
     rows: int
     content: int
     quotes: int
@@ -101,8 +139,10 @@ class Survey:
 
 def survey(stream: BinaryIO, dialect: Dialect, width: int, *, where: str) -> Survey:
     """Read the whole file once; raises SourceError if it is damaged, or its first line is unreadable."""
-    head = stream.readline(LONGEST)
-    first = _first_line(head, dialect, where)
+    lines, before = _begun(stream, dialect, where)
+    texts = [_first_line(line, dialect, where) for line in lines]
+    first = [" ".join(filter(None, parts)) for parts in itertools.zip_longest(*texts, fillvalue="")]
+    head, width = lines[-1], len(first) if dialect.header else width
     marks = dict.fromkeys((b"\n", b"\r", b"\r\n", b"\x00"), 0)
     quote = (dialect.quote or "").encode(dialect.encoding)
     size = quotes = line = 0
@@ -119,12 +159,13 @@ def survey(stream: BinaryIO, dialect: Dialect, width: int, *, where: str) -> Sur
         end = chunk.rfind(b"\n")
         line = line + len(chunk) if end < 0 else len(chunk) - end - 1
         if line > LONGEST:
-            raise too_long(Line(marks[b"\n"] + 1 + dialect.header, None, b"", line), where)
+            raise too_long(Line(marks[b"\n"] + 1 + before, None, b"", line), where)
         tail, chunk = chunk, b""
     rows = marks[b"\n"] + (0 if tail.endswith(b"\n") else 1)
     odd = marks[b"\0"] > 0 or marks[b"\r"] != marks[b"\r\n"] or marks[b"\r"] not in (0, marks[b"\n"])
     return Survey(
         first=first,
+        before=before,
         rows=rows,
         content=size - marks[b"\n"] - marks[b"\r"] - quotes - rows * (width - 1),
         quotes=quotes,
@@ -133,12 +174,36 @@ def survey(stream: BinaryIO, dialect: Dialect, width: int, *, where: str) -> Sur
     )
 
 
+_SEPARATOR = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+
+
+def _begun(stream: BinaryIO, dialect: Dialect, where: str) -> tuple[list[bytes], int]:
+    """The lines of the header, or the first row's if there is none, and how many lines stand before the first row."""
+    head: list[bytes] = []
+    before = dialect.skip
+    for _ in range(before):
+        stream.readline(LONGEST)
+    while len(head) < (int(dialect.header) or 1):
+        line = stream.readline(LONGEST)
+        text = _decoded(line, dialect.encoding)
+        if not head and (match := _SEPARATOR.fullmatch(text)) is not None:
+            if match[1] != dialect.delimiter:
+                raise SourceError(
+                    f"says that its delimiter is {match[1]!a}", where=where, fix="Declare the source's `delimiter`."
+                )
+        elif not line or not dialect.is_comment(text):
+            head.append(line)
+            continue
+        before += 1
+    return head, before + int(dialect.header)
+
+
 def _first_line(head: bytes, dialect: Dialect, where: str) -> list[str]:
     """The first line's fields; raises SourceError saying why there are none."""
     text = _decoded(head, dialect.encoding).removesuffix("\n").removesuffix("\r")
     fix = "Declare the file's dialect in the source, or ask its owner."
     if "\r" in text and not head.endswith(b"\n"):
-        raise SourceError("its lines end with a carriage return alone", where=where, fix="Ask for line feeds.")
+        raise SourceError("its lines end with a carriage return alone", where=where, fix='Declare line_end="cr".')
     if len(head) >= LONGEST:
         raise too_long(Line(1, None, b"", len(head)), where)
     if b"\0" in head:
@@ -161,21 +226,22 @@ def other_delimiter(head: list[str], dialect: Dialect, width: int) -> str | None
 
 
 def read_lines(
-    stream: BinaryIO, dialect: Dialect, rows: TextRows, name: str, header: list[str], order: list[int], *, where: str
+    stream: BinaryIO, dialect: Dialect, rows: TextRows, name: str, seen: Survey, order: list[int], *, where: str
 ) -> tuple[int, int]:
     """Read every record into `rows`, or into its rejects; returns how many there were, and the last one's line.
 
     Args:
-        header: the columns' names in the file's order.
+        seen: what the first look told.
         order: for each column of the landing, its position in the file.
     """
-    lines = _Lines(stream, dialect.encoding, where)
-    if dialect.header:
+    lines = _Lines(stream, dialect.encoding, where, dialect.skip_after)
+    for _ in range(seen.before):
         next(lines, None)
+    width = len(seen.first) if dialect.header else len(order)
     count = number = 0
     trailer = None if dialect.trailer is None else re.compile(dialect.trailer)
     for number, line, end in lines:
-        if line == "" and len(order) > 1:
+        if (line == "" and width > 1) or dialect.is_comment(line):
             continue
         if trailer is not None and (match := trailer.fullmatch(line)) is not None and not lines.more():
             _check_trailer(match, count, where)
@@ -191,7 +257,7 @@ def read_lines(
             record = "".join(itertools.chain.from_iterable(part[1:] for part in parts)).removesuffix(parts[-1][2])
         fields = dialect.split(record)
         if fields is None or (
-            len(fields) != len(order) and any(len(dialect.split(part[1]) or ()) == len(order) for part in parts[1:])
+            len(fields) != width and any(len(dialect.split(part[1]) or ()) == width for part in parts[1:])
         ):
             # Only this line is to blame; those that an open quote swallowed are read again.
             lines.push_back(parts[1:])
@@ -200,10 +266,10 @@ def read_lines(
             rows.reject("csv.quote", name, number, {"_line": _shown(line), "_error": error})
         elif _undecodable(record):
             rows.reject("csv.encoding", name, number, {"_line": _shown(record), "_error": f"is not {dialect.encoding}"})
-        elif len(fields) != len(order):
-            error = f"expected {len(order)} fields, found {len(fields)}"
+        elif len(fields) != width:
+            error = f"expected {width} fields, found {len(fields)}"
             rows.reject("csv.columns", name, number, {"_line": _shown(record), "_error": error})
-        elif dialect.header and fields == header:
+        elif int(dialect.header) == 1 and fields == seen.first:
             rows.reject("csv.header", name, number, {"_line": record, "_error": "is the header again"})
         else:
             rows.add([fields[position] for position in order], name, number)
@@ -224,8 +290,8 @@ def _check_trailer(match: re.Match[str], count: int, where: str) -> None:
 class _Lines(Iterator[tuple[int, str, str]]):
     """Number, text and end of each line; bytes that are no text stay as lone surrogates."""
 
-    def __init__(self, stream: BinaryIO, encoding: str, where: str) -> None:
-        self._lines, self._encoding, self._where = numbered(stream), encoding, where
+    def __init__(self, stream: BinaryIO, encoding: str, where: str, drop: int = 0) -> None:
+        self._lines, self._encoding, self._where = _without_last(numbered(stream), drop), encoding, where
         self._back: list[tuple[int, str, str]] = []
 
     def __next__(self) -> tuple[int, str, str]:
@@ -246,6 +312,14 @@ class _Lines(Iterator[tuple[int, str, str]]):
                 self.push_back([line])
                 return True
         return False
+
+
+def _without_last(lines: Iterator[Line], drop: int) -> Iterator[Line]:
+    held: deque[Line] = deque()
+    for line in lines:
+        held.append(line)
+        if len(held) > drop:
+            yield held.popleft()
 
 
 def _decoded(raw: bytes, encoding: str) -> str:

@@ -6,15 +6,17 @@ mark become UTF-8; a mark is never part of the first value. What is no text is n
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
 import io
+import lzma
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
@@ -28,15 +30,20 @@ UNPACKED = 1024 * 1024 * 1024
 """A compressed file may always hold so many bytes; beyond that no more than `RATIO` times its own size."""
 RATIO = 200
 
-_PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"\xfd7zXZ\0": "xz",
+    **{b"BZh%d1AY&SY" % level: "bzip2" for level in range(1, 10)},
+}
 _NO_TEXT = {
     b"PAR1\x15": "a Parquet file",
     b"SQLite format 3\0": "an SQLite database",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook",
-    b"\xfd7zXZ\0": "compressed with xz",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"%PDF-": "a PDF",
-    **{b"BZh%d1AY&SY" % level: "compressed with bzip2" for level in range(1, 10)},
 }
 _WIDE = {
     codecs.BOM_UTF32_LE: "utf-32-le",
@@ -44,6 +51,8 @@ _WIDE = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+WIDE = frozenset(_WIDE.values())
+"""Encodings that do not extend ASCII and are read all the same."""
 _CHUNK = 128 * 1024
 
 
@@ -58,7 +67,7 @@ class Text:
     """
 
     stream: BinaryIO
-    packed: Literal["none", "gzip", "zstd"] = "none"
+    packed: Literal["none", "gzip", "zstd", "bzip2", "xz"] = "none"
     marked: bool = False
     recoded: bool = False
 
@@ -73,11 +82,13 @@ class Line(NamedTuple):
 
 
 @contextmanager
-def opened(file: Path, where: str | None = None) -> Iterator[Text]:
+def opened(file: Path, where: str | None = None, *, encoding: str = "", cr: bool = False) -> Iterator[Text]:
     """The file's text; one that is damaged, cut off, larger than it may be or no text raises SourceError when found.
 
     Args:
         where: how messages name the file, where that is not its path.
+        encoding: what the text is said to be; only a wider one than UTF-8 matters here.
+        cr: whether its lines end with a carriage return alone, which becomes a line feed.
     """
     where = where or str(file)
     try:
@@ -88,8 +99,11 @@ def opened(file: Path, where: str | None = None) -> Iterator[Text]:
             stream = raw if packed == "none" else _unpacked(raw, packed, file.stat().st_size, where)
             if packed != "none" and (inner := _kind(stream, where)) != "none":
                 raise SourceError(f"holds {inner} inside {packed}", where=where, fix="Unpack it once.")
-            yield _decoded(stream, cast(Any, packed), where)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            text = _decoded(stream, cast(Any, packed), where, encoding.lower().replace("_", "-"))
+            if cr:
+                text = replace(text, stream=io.BufferedReader(_Lined(text.stream), _CHUNK), recoded=True)
+            yield text
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise _damaged(where, error) from None
     except OSError as error:
         if error.errno is not None:
@@ -178,12 +192,18 @@ def _kind(stream: BinaryIO, where: str) -> str:
 def _unpacked(raw: BinaryIO, packed: str, size: int, where: str) -> BinaryIO:
     if packed == "gzip":
         inner: Any = gzip.GzipFile(fileobj=raw, mode="rb")
+    elif packed == "bzip2":
+        inner = bz2.BZ2File(raw)
+    elif packed == "xz":
+        inner = lzma.LZMAFile(raw)  # noqa: SIM115  closed with what it reads
     else:
         inner = pa.CompressedInputStream(pa.PythonFile(raw), "zstd")
     return io.BufferedReader(_Bounded(inner, _bound(size), where), _CHUNK)
 
 
-def _decoded(stream: BinaryIO, packed: Literal["none", "gzip", "zstd"], where: str) -> Text:
+def _decoded(
+    stream: BinaryIO, packed: Literal["none", "gzip", "zstd", "bzip2", "xz"], where: str, declared: str
+) -> Text:
     head = cast(io.BufferedReader, stream).peek(64)[:64]
     if head.startswith(codecs.BOM_UTF8):
         stream.read(3)
@@ -192,10 +212,13 @@ def _decoded(stream: BinaryIO, packed: Literal["none", "gzip", "zstd"], where: s
         if head.startswith(mark):
             stream.read(len(mark))
             return Text(io.BufferedReader(_Recoded(stream, encoding, where), _CHUNK), packed, marked=True, recoded=True)
+    if declared in WIDE:
+        wide = _Recoded(stream, declared, where, "it is declared as")
+        return Text(io.BufferedReader(wide, _CHUNK), packed, marked=True, recoded=True)
     # No text begins with a NUL or has one behind its first character, but for what has wider characters.
     if (unmarked := re.match(rb"(?s)(\0\0\0[^\0]|[^\0]\0\0\0)|(\0[^\0]|[^\0]\0)", head)) is not None:
-        name = "UTF-32" if unmarked[1] else "UTF-16"
-        raise SourceError(f"is {name} without a byte order mark", where=where, fix="Ask for UTF-8, or for the mark.")
+        name, fix = ("UTF-32", "Ask") if unmarked[1] else ("UTF-16", "Declare its `encoding`, utf-16-le or -be; or ask")
+        raise SourceError(f"is {name} without a byte order mark", where=where, fix=f"{fix} for UTF-8, or for the mark.")
     return Text(stream, packed)
 
 
@@ -247,8 +270,8 @@ class _Bounded(_Raw):
 class _Recoded(_Raw):
     """Text of a wider encoding as UTF-8."""
 
-    def __init__(self, inner: BinaryIO, encoding: str, where: str) -> None:
-        self.inner, self.where, self.encoding = inner, where, encoding
+    def __init__(self, inner: BinaryIO, encoding: str, where: str, why: str = "its byte order mark says") -> None:
+        self.inner, self.where, self.encoding, self.why = inner, where, encoding, why
         self.decoder, self.waiting, self.ended = codecs.getincrementaldecoder(encoding)(), b"", False
 
     def take(self, size: int) -> bytes:
@@ -260,7 +283,17 @@ class _Recoded(_Raw):
             except UnicodeError:
                 name = self.encoding.upper()
                 raise SourceError(
-                    f"its byte order mark says {name}, which it is not", where=self.where, fix="Fetch it again."
+                    f"{self.why} {name}, which it is not", where=self.where, fix="Fetch it again."
                 ) from None
         found, self.waiting = self.waiting[:size], self.waiting[size:]
         return found
+
+
+class _Lined(_Raw):
+    """Text whose lines end with a carriage return, with line feeds."""
+
+    def __init__(self, inner: BinaryIO) -> None:
+        self.inner = inner
+
+    def take(self, size: int) -> bytes:
+        return self.inner.read(size).replace(b"\r", b"\n")

@@ -13,6 +13,7 @@ import ibis.expr.operations as ops
 from assay import notices
 from assay.contract.uniqueness import find_suspects
 from assay.sql import literal, quoted
+from assay.tables.places import SOURCE_COLUMNS
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from assay.tables.nodes import KeepFirst, TableDef
     from assay.warehouse.parts import Parts
 
-SOURCE_COLUMNS = ("_source_file", "_source_line")
-"""Columns a connector may add: kept for rejected rows, never published."""
 PREFIX = "__staging_"
 """How the names of staging tables begin."""
 REFUSED = "__refused_"
