@@ -50,6 +50,32 @@ make_venv() {
     fi
 }
 
+# A terminal sees how far it is while a command runs; a build server's log is spared the redrawn line. What is watched
+# stays in the foreground, for a shell's background commands are deaf to Ctrl-C.
+watched() {
+    if ! [ -t 2 ] || [ -n "${CI:-}" ] || [ "${TERM:-dumb}" = dumb ]; then
+        "$@"
+        return
+    fi
+    (
+        seconds=0
+        packages=$(grep -c '^[a-zA-Z]' requirements.lock)
+        while sleep 1 && kill -0 $$ 2>/dev/null; do
+            seconds=$((seconds + 1))
+            there=$(find "$venv"/lib/python3.*/site-packages -maxdepth 1 -name '*.dist-info' 2>/dev/null | wc -l)
+            printf '\r\033[Kinstall: %d of %d packages  %d s' "$there" "$packages" "$seconds" >&2
+        done
+    ) &
+    watcher=$!
+    trap 'kill $watcher 2>/dev/null; printf "\r\033[K" >&2' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    "$@"
+    kill $watcher
+    printf '\r\033[K' >&2
+    trap - EXIT INT TERM
+}
+
 ready=yes
 python="$venv/bin/python"
 if ! "$python" -c "$supported" >/dev/null 2>&1; then
@@ -72,7 +98,7 @@ fi
 if uv --version >/dev/null 2>&1; then
     echo "install: packages of requirements.lock, with uv"
     # shellcheck disable=SC2086
-    uv pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes $framework $again \
+    watched uv pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes $framework $again \
         -r requirements.lock
     # shellcheck disable=SC2086
     uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation $own
@@ -81,7 +107,7 @@ else
     "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip >/dev/null
     [ -z "$framework" ] || "$venv/bin/python" -m pip uninstall --quiet --yes dagster-assay 2>/dev/null
     # shellcheck disable=SC2086
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    watched "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         --no-deps --require-hashes $framework -r requirements.lock
     # shellcheck disable=SC2086
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
@@ -90,4 +116,5 @@ fi
 
 # uv compiles nothing, and where PYTHONDONTWRITEBYTECODE is set nobody ever would; imports take
 # two to three times as long without.
+echo "install: compiling them, once"
 "$venv/bin/python" -m compileall -q -j 0 "$venv"/lib/python3.*/site-packages >/dev/null || true

@@ -151,8 +151,9 @@ def test_the_command_shows_addresses_without_what_opens_them() -> None:
     )
     shown = CliRunner().invoke(settings_command, obj=SimpleNamespace(settings=lambda: settings))
     assert shown.exit_code == 0, shown.output
-    assert "PIPELINE_SOURCE_SHOP_API=https://example.org/v1\n" in shown.output
-    assert "PIPELINE_SOURCE_SHOP_FILES=/f\n" in shown.output
+    assert "PIPELINE_SOURCE_SHOP_API=https://example.org/v1  (from the environment; default demo)\n" in shown.output
+    assert "PIPELINE_ENV=dev  (the default)\n" in shown.output
+    assert "PIPELINE_SOURCE_SHOP_FILES=/f  (" in shown.output
     assert "hunter2" not in shown.output
     assert "s3cret" not in shown.output
 

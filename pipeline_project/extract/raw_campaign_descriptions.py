@@ -22,7 +22,7 @@ class RawCampaignDescriptions(pa.DataFrameModel):
         unique = ["campaign_id"]
 
 
-@table(source=HtmlTable("retail_site", "campaigns.html", table="table#campaigns"))
+@table(source=HtmlTable("retail_site", "campaigns.html", table="table#campaigns"), owner="team:marketing")
 def raw_campaign_descriptions(source: ibis.Table) -> Table[RawCampaignDescriptions]:
     """Read off the page at every run: it is the only place that says when a campaign runs."""
     return source

@@ -19,7 +19,7 @@ class RawCampaigns(pa.DataFrameModel):
         strict = True
 
 
-@table(source=PagedJson("retail_api", "campaigns", size=1000))
+@table(source=PagedJson("retail_api", "campaigns", size=1000), owner="team:marketing")
 def raw_campaigns(source: ibis.Table) -> Table[RawCampaigns]:
     """Who was targeted by which campaign."""
     return source

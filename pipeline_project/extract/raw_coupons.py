@@ -20,7 +20,7 @@ class RawCoupons(pa.DataFrameModel):
         strict = True
 
 
-@table(source=PagedJson("retail_api", "coupons", size=10_000))
+@table(source=PagedJson("retail_api", "coupons", size=10_000), owner="team:marketing")
 def raw_coupons(source: ibis.Table) -> Table[RawCoupons]:
     """Which coupon is good for which product in which campaign."""
     return source

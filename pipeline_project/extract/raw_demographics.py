@@ -26,7 +26,7 @@ class RawDemographics(pa.DataFrameModel):
         unique = ["household_id"]
 
 
-@table(source=Parquet("retail_files", "demographics.parquet"))
+@table(source=Parquet("retail_files", "demographics.parquet"), owner="team:retail")
 def raw_demographics(source: ibis.Table) -> Table[RawDemographics]:
     """What 801 of the households said about themselves."""
     return source

@@ -32,7 +32,8 @@ class RawExchangeRates(pa.DataFrameModel):
         member="eurofxref-hist.csv",
         columns={"Date": "DATE"} | dict.fromkeys(_CURRENCIES.split(), "VARCHAR"),
         trailing_delimiter=True,
-    )
+    ),
+    owner="team:finance",
 )
 def raw_exchange_rates(source: ibis.Table) -> Table[RawExchangeRates]:
     """The currency this project needs out of the 41 that are published, as text."""

@@ -24,7 +24,7 @@ class RawProducts(pa.DataFrameModel):
         strict = True
 
 
-@table(source=Parquet("retail_files", "products.parquet"))
+@table(source=Parquet("retail_files", "products.parquet"), owner="team:retail")
 def raw_products(source: ibis.Table) -> Table[RawProducts]:
     """The product catalogue, untouched."""
     return source

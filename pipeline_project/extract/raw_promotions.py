@@ -22,7 +22,7 @@ class RawPromotions(pa.DataFrameModel):
         strict = True
 
 
-@table(source=Parquet("retail_files", "promotions.parquet"))
+@table(source=Parquet("retail_files", "promotions.parquet"), owner="team:retail")
 def raw_promotions(source: ibis.Table) -> Table[RawPromotions]:
     """21 million promotions, untouched."""
     return source

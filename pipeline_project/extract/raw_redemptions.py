@@ -25,7 +25,7 @@ class RawRedemptions(pa.DataFrameModel):
         unique = ["event_partition", "event_offset"]
 
 
-@table(source=EventLog("retail_events", "redemptions"))
+@table(source=EventLog("retail_events", "redemptions"), owner="team:marketing")
 def raw_redemptions(source: ibis.Table) -> Table[RawRedemptions]:
     """Coupon redemptions as the tills report them; each run appends what came since the last."""
     return source

@@ -47,7 +47,7 @@ class RawTransactions(pa.DataFrameModel):
         strict = True
 
 
-@table(source=Parquet("retail_files", "transactions.parquet"))
+@table(source=Parquet("retail_files", "transactions.parquet"), owner="team:retail")
 def raw_transactions(source: ibis.Table) -> Table[RawTransactions]:
     """Basket lines of one year from 2,469 households, untouched."""
     return source

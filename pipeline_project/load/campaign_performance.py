@@ -49,7 +49,7 @@ class CampaignPerformance(pa.DataFrameModel):
         return data.table.households_redeeming <= data.table.households_targeted
 
 
-@table()
+@table(owner="team:marketing")
 def campaign_performance(
     campaigns: Table[Campaigns],
     purchases: Table[Purchases],

@@ -45,7 +45,7 @@ Journey. Exchange rates: European Central Bank reference rates.</p></footer>
 """)
 
 
-@export("dashboard.html")
+@export("dashboard.html", owner="team:marketing")
 def dashboard(
     campaigns: Table[Campaigns],
     purchases: Table[Purchases],

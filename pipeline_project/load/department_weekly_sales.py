@@ -30,7 +30,9 @@ class DepartmentWeeklySales(pa.DataFrameModel):
         unique = ["department", "week"]
 
 
-@table(partitions=weekly("week_starts_on", start="2016-12-26", end="2017-12-25", timezone=SHOP_ZONE))
+@table(
+    partitions=weekly("week_starts_on", start="2016-12-26", end="2017-12-25", timezone=SHOP_ZONE), owner="team:retail"
+)
 def department_weekly_sales(purchases: Table[Purchases]) -> Table[DepartmentWeeklySales]:
     """What each department sold each week, and what it gave away."""
     lines = purchases.mutate(

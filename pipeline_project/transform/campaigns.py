@@ -34,7 +34,7 @@ class Campaigns(pa.DataFrameModel):
         return data.table.end_date >= data.table.start_date
 
 
-@table(preserves="raw_campaigns")
+@table(preserves="raw_campaigns", owner="team:marketing")
 def campaigns(
     raw_campaigns: Table[RawCampaigns], raw_campaign_descriptions: Table[RawCampaignDescriptions]
 ) -> Table[Campaigns]:

@@ -6,7 +6,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from assay import KeepFirst, Reference, RejectBudget, public, table
+from assay import KeepFirst, Known, Reference, RejectBudget, public, table
 from pipeline_project.extract.raw_coupons import RawCoupons
 
 
@@ -21,13 +21,17 @@ class Coupons(pa.DataFrameModel):
 
 
 @table(
-    # The API tells 4,872 rows twice, 4.2% of all.
     keep=KeepFirst(order_by=("campaign_id", "coupon_upc", "product_id")),
     max_rejects=RejectBudget(rows=10, ratio=0.05),
+    known=[
+        Known("rows_valid", 4_900, "The API tells 4,872 coupons twice."),
+        Known("product_id_in_products", 20, "Six products of coupons are missing from the list of products."),
+    ],
     references=[
         Reference(("campaign_id",), "raw_campaign_descriptions"),
         Reference(("product_id",), "products", severity="warn"),
     ],
+    owner="team:marketing",
 )
 def coupons(raw_coupons: Table[RawCoupons]) -> Table[Coupons]:
     """Which coupon is good for which product in which campaign."""

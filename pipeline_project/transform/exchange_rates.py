@@ -19,7 +19,7 @@ class ExchangeRates(pa.DataFrameModel):
         unique = ["published_on"]
 
 
-@table(preserves="raw_exchange_rates", max_rejects=RejectBudget(rows=10, ratio=0.01))
+@table(preserves="raw_exchange_rates", max_rejects=RejectBudget(rows=10, ratio=0.01), owner="team:finance")
 def exchange_rates(raw_exchange_rates: Table[RawExchangeRates]) -> Table[ExchangeRates]:
     """Dollar rates; a day published as N/A is set aside, so that the day before it counts."""
     raw = raw_exchange_rates

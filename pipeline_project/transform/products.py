@@ -30,7 +30,7 @@ class Products(pa.DataFrameModel):
         unique = ["product_id"]
 
 
-@table(preserves="raw_products")
+@table(preserves="raw_products", owner="team:retail")
 def products(raw_products: Table[RawProducts]) -> Table[Products]:
     """The product catalogue; blank texts are missing values."""
     raw = raw_products

@@ -6,7 +6,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from assay import Reference, daily, internal, personal, public, table
+from assay import Known, Reference, daily, internal, personal, public, table
 from pipeline_project.extract.raw_demographics import RawDemographics
 from pipeline_project.transform.money import COUPON_DISC, COUPON_MATCH_DISC, RETAIL_DISC, SALES_VALUE
 from pipeline_project.transform.products import Products
@@ -47,6 +47,12 @@ class Purchases(pa.DataFrameModel):
         Reference(("product_id",), "products", severity="warn"),
         Reference(("household_id",), "raw_demographics", severity="warn"),
     ],
+    known=[
+        Known("product_id_in_products", 5_000, "17 products that were sold are missing from the list of products."),
+        Known("household_id_in_raw_demographics", 650_000, "801 of 2,469 households answered the survey."),
+        Known("sales_come_with_units", 30, "29 lines have sales and no units; what was sold is not known."),
+    ],
+    owner="team:retail",
 )
 def purchases(
     transactions: Table[Transactions],

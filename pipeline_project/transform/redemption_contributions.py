@@ -27,7 +27,7 @@ class RedemptionContributions(pa.DataFrameModel):
         unique = ["campaign_id", "household_id", "feature"]
 
 
-@table(engine="python")
+@table(engine="python", owner="team:data-science")
 def redemption_contributions(
     redemption_features: Table[RedemptionFeatures], run: Run
 ) -> Table[RedemptionContributions]:

@@ -62,7 +62,7 @@ class RedemptionFeatures(pa.DataFrameModel):
         unique = ["campaign_id", "household_id"]
 
 
-@table(preserves="campaigns")
+@table(preserves="campaigns", owner="team:data-science")
 def redemption_features(
     campaigns: Table[Campaigns],
     purchases: Table[Purchases],

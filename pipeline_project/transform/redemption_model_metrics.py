@@ -30,7 +30,7 @@ class RedemptionModelMetrics(pa.DataFrameModel):
         unique = ["split", "metric"]
 
 
-@table(engine="python")
+@table(engine="python", owner="team:data-science")
 def redemption_model_metrics(redemption_scores: Table[RedemptionScores], run: Run) -> Table[RedemptionModelMetrics]:
     """Quality on what the model learned from and, what counts, on the campaigns after; empty values where undefined."""
     import pyarrow as arrow

@@ -32,7 +32,7 @@ class RedemptionScores(pa.DataFrameModel):
         unique = ["campaign_id", "household_id"]
 
 
-@table(engine="python", preserves="redemption_features")
+@table(engine="python", preserves="redemption_features", owner="team:data-science")
 def redemption_scores(redemption_features: Table[RedemptionFeatures], run: Run) -> Table[RedemptionScores]:
     """Trained out of time: learned from campaigns that had ended, tested on those that followed."""
     import pyarrow as arrow

@@ -29,6 +29,7 @@ class Redemptions(pa.DataFrameModel):
     keep=KeepFirst(order_by=("event_partition", "event_offset")),
     max_rejects=RejectBudget(rows=10, ratio=0.01),
     references=[Reference(("campaign_id", "coupon_upc"), "coupons")],
+    owner="team:marketing",
 )
 def redemptions(raw_redemptions: Table[RawRedemptions]) -> Table[Redemptions]:
     """Redemptions, each once, whatever the order and number of deliveries."""

@@ -44,6 +44,7 @@ class Transactions(pa.DataFrameModel):
 @table(
     partitions=daily("sold_on", start="2017-01-01", end="2017-12-31", timezone=SHOP_ZONE),
     preserves="raw_transactions",
+    owner="team:retail",
 )
 def transactions(raw_transactions: Table[RawTransactions]) -> Table[Transactions]:
     """Basket lines on the shops' calendar, not on UTC's, with money that adds up exactly."""

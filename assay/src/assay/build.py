@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import duckdb
 import ibis.expr.types as ir
 
+from assay import notices
 from assay.contract.contract import Contract
 from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
 from assay.mishaps import told
@@ -27,8 +28,8 @@ from assay.tables.code_version import code_parts, code_version
 from assay.tables.lineage import carried_columns, column_lineage
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
-from assay.warehouse import ops
-from assay.warehouse.build import Build
+from assay.warehouse import ops, watermarks
+from assay.warehouse.builds import Build
 from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.publish import publish
 
@@ -118,7 +119,7 @@ def build_node(node: Asset, graph: Graph, session: Session, run: Run, sources: S
     """
     started = time.perf_counter()
     try:
-        with told(node):
+        with told(node), notices.watched(session.connection):
             publication = (
                 _build_table(node, graph, session, run, sources, started)
                 if isinstance(node, TableDef)
@@ -136,6 +137,8 @@ def _build_table(
     table: TableDef, graph: Graph, session: Session, run: Run, sources: Sources, started: float
 ) -> Publication:
     contract = Contract.of(table.model)
+    code = code_version(table, *graph.invariants_of(table.name))
+    since = watermarks.since(session, table, contract, code, run)
     upstream = {name: graph.tables[name] for name in graph.upstream_of(table.name)}
     inputs = {name: session.read(graph.tables[name]) for name in table.inputs}
     with ExitStack() as stack:
@@ -145,8 +148,10 @@ def _build_table(
             folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
             folder.mkdir()
             stack.enter_context(session.temporary_tables())
+            notices.phase("reading the source")
             offsets = session.offsets(table) if table.appends else {}
-            landing = _landing(table, contract.duckdb_columns, session.connection, sources, folder, offsets)
+            value = since.value if since is not None else None
+            landing = _landing(table, contract.duckdb_columns, session.connection, sources, folder, offsets, value)
             landed = table.source.land(landing)
             stack.enter_context(_blaming_the_source(landed))
             arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)
@@ -166,7 +171,8 @@ def _build_table(
                 metrics=graph.metrics_of(table.name),
                 partition=partition,
                 landed=landed,
-                code_version=code_version(table, *graph.invariants_of(table.name)),
+                since=since,
+                code_version=code,
                 code_parts=code_parts(table, *graph.invariants_of(table.name)) if session.keeps_books else {},
                 upstream_versions=_versions(session, table.inputs),
                 aligned=_aligned(table, rows, inputs, upstream),
@@ -228,7 +234,7 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
     return publication
 
 
-def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int]) -> str:
+def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int], since: Any = None) -> str:
     """The fingerprint that landing the table's source would report, without a warehouse; for plans.
 
     Args:
@@ -236,12 +242,14 @@ def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int]
     """
     assert table.source is not None
     if not isinstance(table.source, Rows):
-        return table.source.fingerprint(sources.resolve(table.source.location), sources.transport)
+        known = {"settings": sources.settings} if hasattr(table.source, "auth") else {}
+        return table.source.fingerprint(sources.resolve(table.source.location), sources.transport, **known)
     # What a function yields is known once it has yielded.
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         columns = Contract.of(table.model).duckdb_columns
-        return table.source.land(_landing(table, columns, connection, sources, Path(folder), offsets)).fingerprint
+        landing = _landing(table, columns, connection, sources, Path(folder), offsets, since)
+        return table.source.land(landing).fingerprint
 
 
 def _landing(
@@ -251,6 +259,7 @@ def _landing(
     sources: Sources,
     folder: Path,
     offsets: Mapping[int, int],
+    since: Any,
 ) -> Landing:
     assert table.source is not None
     return Landing(
@@ -260,6 +269,7 @@ def _landing(
         connection=connection,
         scratch=folder,
         offsets=offsets,
+        since=since,
         transport=sources.transport,
         given=sources.given,
         settings=sources.settings,
@@ -269,7 +279,6 @@ def _landing(
 @contextmanager
 def _blaming_the_source(landed: Landed) -> Iterator[None]:
     """Where the engine fails while the source is still being read, and the source fails alone too, it is to blame."""
-
     try:
         yield
     except (duckdb.Error, WarehouseError, SourceError) as error:

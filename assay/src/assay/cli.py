@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from assay.commands.group import Group
 from assay.errors import Interrupted, PipelineError
 from assay.interrupts import noted
 from assay.terminal import say, styled
@@ -22,6 +23,7 @@ COMMANDS = {
     "run": ("assay.commands.run_commands:run", "Build tables and publish what passes its audit."),
     "tables": ("assay.commands.run_commands:tables", "List the tables, what a row of each is, and what they read."),
     "settings": ("assay.commands.run_commands:settings", "List every setting, its value and where it comes from."),
+    "open": ("assay.commands.run_commands:open_", "Open what the pipeline made for readers in the browser."),
     "quarantine": (
         "assay.commands.quarantine_commands:quarantine",
         "List, show, replay or discard rejected rows.",
@@ -47,7 +49,7 @@ def imported(where: str) -> Any:
     return getattr(import_module(module), name)
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose subcommands are imported when they are called."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
@@ -71,9 +73,8 @@ class LazyGroup(click.Group):
                 # Click's own exit code for Ctrl-C is 1, which here means that data broke a rule.
                 raise Interrupted("interrupted", arrived.number or signal.SIGINT) from None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in self.lazy.items()])
+    def summaries(self, ctx: click.Context) -> list[tuple[str, str]]:
+        return [(name, summary) for name, (_, summary) in self.lazy.items()]
 
 
 def command_line(

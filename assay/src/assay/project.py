@@ -44,6 +44,12 @@ class Project:
 
         def told(settings: BaseSettings) -> Sources:
             """The sources, which know the settings: connectors find secrets there."""
+            from assay.sources.files import Files
+            from assay.sources.remote import check_location
+
+            for node in self.graph.tables.values():
+                if isinstance(node.source, Files) and (base := settings.locations.get(node.source.location)):
+                    check_location(node.source.location, base, settings.prefix)
             opened = opening(settings)
             opened.settings = settings
             return opened

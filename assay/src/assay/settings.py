@@ -20,6 +20,7 @@ class BaseSettings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
     prefix: ClassVar[str] = "PIPELINE_"
     default_locations: ClassVar[Mapping[str, str]] = {}
+    _given: frozenset[str] = pydantic.PrivateAttr(frozenset())
 
     env: Literal["dev", "prod", "dry_run"] = pydantic.Field(
         "dev", description="Which environment runs: dev, prod, or dry_run (nothing real is written)."
@@ -90,6 +91,11 @@ class BaseSettings(pydantic.BaseModel):
     )
 
     @property
+    def given(self) -> frozenset[str]:
+        """The variables that were set; the others have their defaults."""
+        return self._given
+
+    @property
     def locations(self) -> dict[str, str]:
         """Every location with its address: the defaults, overridden by the environment."""
         return {**self.default_locations, **self.sources}
@@ -158,6 +164,7 @@ class BaseSettings(pydantic.BaseModel):
             name: str(root / address) if address.startswith(("./", "../")) else address
             for name, address in settings.locations.items()
         }
+        settings._given = frozenset(known) & frozenset(environ)
         return settings.model_copy(update={**absolute, "sources": locations})
 
 

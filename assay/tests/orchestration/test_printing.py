@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 import pytest
-from rich.console import Console
 
 from assay import internal, personal, public
 from assay.build import Progress
 from assay.commands.run_commands import SHOWN, ProgressPrinter
 from assay.tables.nodes import TableDef
+from assay.terminal import live
 from tests.warehouse.house import Given, House, given, publication, values
 
 
@@ -35,17 +34,22 @@ def house(tmp_path: Path) -> Iterator[House]:
     house.leave()
 
 
-def said(house: House, *rows: str) -> str:
+def printed(capsys: pytest.CaptureFixture[str], progress: Progress) -> str:
+    with live() as screen:
+        ProgressPrinter(screen, [progress.node])(progress)
+    return capsys.readouterr().out
+
+
+def said(house: House, capsys: pytest.CaptureFixture[str], *rows: str) -> str:
     node: TableDef = given("a", Delivery, Given(values("number BIGINT, farmer VARCHAR, fruit VARCHAR", *rows)))
     result = house.build(node)
-    console = Console(file=io.StringIO(), width=200, soft_wrap=True)
-    ProgressPrinter(console, 1)(Progress("failed", node, publication(result, "a"), result.errors["a"]))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    return printed(capsys, Progress("failed", node, publication(result, "a"), result.errors["a"]))
 
 
-def test_the_values_that_broke_a_rule_are_shown_and_personal_ones_are_not(house: House) -> None:
-    text = said(house, "1, 'ann', 'mango'", "2, 'bob', 'pear'")
+def test_the_values_that_broke_a_rule_are_shown_and_personal_ones_are_not(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = said(house, capsys, "1, 'ann', 'mango'", "2, 'bob', 'pear'")
     assert "rows_valid: 1 of 2 rows rejected, above the budget of 0 rows: fruit.isin 1" in text
     assert "such as reasons=fruit.isin, number=1, farmer=***, fruit=mango\n" in text
     assert "ann" not in text
@@ -60,16 +64,15 @@ def test_the_values_that_broke_a_rule_are_shown_and_personal_ones_are_not(house:
         ("2026-03-01,2026-03-03,2026-03-05", " s  only 2026-03-01 and 2 more\n"),
     ],
 )
-def test_a_line_says_which_partitions_were_built(house: House, partition: str | None, told: str) -> None:
+def test_a_line_says_which_partitions_were_built(
+    house: House, partition: str | None, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     node: TableDef = given("a", Delivery, Given(values("number BIGINT, farmer VARCHAR, fruit VARCHAR")))
     built = dataclasses.replace(publication(house.build(node), "a"), partition=partition)
-    console = Console(file=io.StringIO(), width=200, soft_wrap=True)
-    ProgressPrinter(console, 1)(Progress("done", node, built))
-    assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue().endswith(told)
+    assert printed(capsys, Progress("done", node, built)).endswith(told)
 
 
-def test_only_some_rows_are_shown(house: House) -> None:
-    text = said(house, *(f"{number}, 'ann', 'pear'" for number in range(9) for _ in range(2)))
+def test_only_some_rows_are_shown(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(house, capsys, *(f"{number}, 'ann', 'pear'" for number in range(9) for _ in range(2)))
     assert text.count("such as number=") == SHOWN
     assert "unique_key finds its rows with: SELECT" in text

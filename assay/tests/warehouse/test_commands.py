@@ -117,7 +117,7 @@ def test_list_narrows(built: House) -> None:
     assert "v.ge_0" not in output(built, "list", "--reason", "name.not_null")
     assert output(built, "list", "--status", "discarded") == "no rejected rows that are discarded\n"
     assert "p.csv:5" in output(built, "list", "--table", "a", "--status", "all")
-    assert "3 rows; the newest 1 are shown" in output(built, "list", "--limit", "1")
+    assert "3 rows; the newest 1 follow" in output(built, "list", "--limit", "1")
 
 
 def test_list_as_json_masks(built: House) -> None:

@@ -15,7 +15,7 @@ import duckdb
 import ibis
 import pytest
 
-from assay import progress
+from assay import notices
 from assay.errors import CodeError, WarehouseError, WarehouseLocked
 from assay.warehouse.connection import Options, connect
 from assay.warehouse.warehouse import DuckDBWarehouse
@@ -284,10 +284,10 @@ def test_who_is_waited_for_is_told_while_waiting(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    with held(tmp_path / "w.duckdb") as process, progress.reading(told.append):
+    with held(tmp_path / "w.duckdb") as process, notices.reading(told.append):
         stdin = process.stdin
         assert stdin is not None
-        with progress.reading(lambda _: stdin.close()):
+        with notices.reading(lambda _: stdin.close()):
             connect(tmp_path / "w.duckdb", Options(), lock_timeout=600).close()
     assert len(told) >= 1
     assert told[0].startswith(f"waiting: {tmp_path / 'w.duckdb'}: process {process.pid} (")

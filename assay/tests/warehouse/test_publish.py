@@ -467,7 +467,7 @@ def test_references(house: House, severity) -> None:
     result = house.build(up, a)
     found = check(result, "a", "v_in_up")
     assert (found.passed, found.blocks, found.failing) == (False, severity == "error", 3)
-    assert found.summary == "3 rows have 2 (v) that up does not have"
+    assert found.summary == "3 rows, 2 vs, have no match in up"
     assert [row["v"] for row in found.sample] == [5, 6]
     assert len(house.table(a)) == (2 if severity == "error" else 4)
     assert found.sample_sql is not None

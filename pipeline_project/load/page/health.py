@@ -17,9 +17,11 @@ def checked(run: Run) -> str:
         return "from tables that earlier runs published."
     if any(check.blocks for check in found):
         return "in a run in which a check stopped a table; what was published of it before still stands here."
-    warned = sum(not check.passed for check in found)
+    warned, known = sum(check.warns for check in found), sum(check.verdict == "known" for check in found)
+    told = [check for check in found if not check.learning]
     if not warned:
-        return f"from tables that passed all {count(len(found))} checks of this run."
+        but = f' but <a href="#health">{count(known)}, which say what is known</a>' if known else ""
+        return f"from tables that passed all {count(len(told))} checks of this run{but}."
     which = "one that only warns" if warned == 1 else f"{count(warned)} that only warn"
     return f'from tables that passed all checks but <a href="#health">{which}</a>.'
 
@@ -40,29 +42,31 @@ def health_section(run: Run) -> str:
 
 def _publications(found: Sequence[Publication]) -> str:
     longest = max((item.seconds for item in found), default=0.0) or 1.0
-    lines, warnings = [], []
+    lines: list[str] = []
+    told: dict[str, list[str]] = {"Worth knowing": [], "Known": []}
     for item in found:
         failed = [check for check in item.checks if not check.passed]
-        state = "fail" if item.failed else "warn" if failed else "pass"
-        label = f"{len(item.checks) - len(failed)} of {len(item.checks)}"
+        state = "fail" if item.failed else "warn" if any(check.warns for check in failed) else "pass"
+        told_of = sum(not check.learning for check in item.checks)
+        label = f"{told_of - len(failed)} of {told_of}"
         lines.append(
             f'<tr><th scope="row">{breakable(item.table)}</th><td class="optional">{escape(item.stage)}</td>'
             f'<td class="n">{count(item.rows)}</td><td class="n optional">{count(item.rejected)}</td>'
             f'<td><span class="badge {state}">{label}</span></td><td class="n">{item.seconds:.2f} s</td>'
             f'<td class="optional" style="width:18%"><span class="bar" style="width:{item.seconds / longest:.1%}"></span></td></tr>'
         )
-        warnings += [
-            f"<li><strong>{escape(item.table)}</strong>, <code>{escape(check.name)}</code>: {escape(check.summary)}</li>"
-            for check in failed
-        ]
+        for check in failed:
+            told["Known" if check.known else "Worth knowing"].append(
+                f"<li><strong>{escape(item.table)}</strong>, <code>{escape(check.name)}</code>: {escape(check.summary)}</li>"
+            )
     head = (
         '<th scope="col">Table</th><th scope="col" class="optional">Stage</th><th scope="col" class="n">Rows</th>'
         '<th scope="col" class="n optional">Rejected</th><th scope="col">Checks</th><th scope="col" class="n">Time</th>'
         '<td class="optional"></td>'
     )
-    told = f'<h3>Worth knowing</h3><ul class="found">{"".join(warnings)}</ul>' if warnings else ""
+    lists = [f'<h3>{head}</h3><ul class="found">{"".join(items)}</ul>' for head, items in told.items() if items]
     return (
-        f'{told}<div class="scroll" tabindex="0" role="region" aria-label="Tables of this run"><table>'
+        f'{"".join(lists)}<div class="scroll" tabindex="0" role="region" aria-label="Tables of this run"><table>'
         f"<caption>What was published, in order</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assay.terminal import say, say_json
+from assay.terminal import live, say, say_json
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -30,7 +30,9 @@ def coverage(project: Project, every: bool, as_json: bool, workers: int | None) 
     from assay.golden.runner import run_golden
     from assay.golden.workers import processors
 
-    result = run_golden(project, workers=workers or processors())
+    with live() as screen:
+        screen.doing("running the cases")
+        result = run_golden(project, workers=workers or processors())
     found = judge(project.graph, result, project.golden)
     if as_json:
         say_json(found.as_dict())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from assay.errors import PipelineError
+from assay.terminal import Live, live, say
 
 if TYPE_CHECKING:
     from assay.golden.coverage import Coverage
@@ -37,32 +36,28 @@ def docs(project: Project, out: Path | None, cases: bool, workers: int | None) -
     from assay.report.catalog_page import page
     from assay.warehouse.session import write_atomically
 
-    made = catalog(project, _shown(project, workers) if cases else None)
+    with live() as screen:
+        screen.doing("reading the code")
+        made = catalog(project, _shown(project, workers, screen) if cases else None)
     target = out or project.root / "build" / "docs.html"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, page(made).encode())
     except OSError as error:
         raise PipelineError(f"cannot be written: {error.strerror}", where=str(target)) from None
-    click.echo(made.numbers)
-    click.echo(made.proofs)
-    click.echo(f"docs  {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
+    say(made.numbers)
+    say(made.proofs)
+    say(f"docs  {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
 
 
-def _shown(project: Project, workers: int | None) -> Coverage | None:
+def _shown(project: Project, workers: int | None, screen: Live) -> Coverage | None:
     from assay.golden.coverage import coverage
     from assay.golden.runner import run_golden
     from assay.golden.workers import processors
 
     if not project.golden.is_dir():
         return None
-    done = itertools.count(1)
-
-    def told(_: object) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\r\x1b[K  golden case {next(done)}", nl=False, err=True)
-
-    result = run_golden(project, on_case=told, workers=workers or processors())
-    if sys.stderr.isatty():
-        click.echo("\r\x1b[K", nl=False, err=True)
+    done: list[object] = []
+    screen.doing("running the golden cases", lambda: f"{len(done)} done")
+    result = run_golden(project, on_case=done.append, workers=workers or processors())
     return coverage(project.graph, result, project.golden)

@@ -10,16 +10,18 @@ import click
 
 from assay.commands import lab_commands as beyond
 from assay.commands.coverage_command import coverage
+from assay.commands.group import Group
 from assay.errors import GoldenError, on_disk
-from assay.terminal import say, say_json, styled
+from assay.terminal import live, say, say_json, styled
 from assay.words import rows_told
 
 if TYPE_CHECKING:
     from assay.golden.pending import PendingStore
+    from assay.golden.result import CaseResult
     from assay.project import Project
 
 
-class GoldenGroup(click.Group):
+class GoldenGroup(Group):
     """A group that runs cases when its first argument is no subcommand."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -79,20 +81,28 @@ def run(
     ci: bool,
 ) -> None:
     """Run all cases, or those named."""
-    from assay.golden import text
-    from assay.golden.pending import PendingStore
-    from assay.golden.runner import run_golden
-    from assay.golden.workers import processors
+    with live() as screen:
+        screen.doing("loading the tables")
+        from assay.golden import text
+        from assay.golden.pending import PendingStore
+        from assay.golden.runner import run_golden
+        from assay.golden.workers import processors
 
-    keep = PendingStore(pending_dir) if pending_dir else None if ci else _store(project)
-    live = (lambda case: None) if as_json else (lambda case: say(text.case_line(case)))
-    result = run_golden(project, selection, keep=keep, on_case=live, workers=workers or processors())
+        keep = PendingStore(pending_dir) if pending_dir else None if ci else _store(project)
+        done: list[str] = []
+
+        def on_case(case: CaseResult) -> None:
+            if not as_json:
+                screen.say(text.case_line(case))
+            done.append(case.name)
+
+        _ = project.graph
+        screen.doing("running the cases", lambda: f"{len(done)} done")
+        result = run_golden(project, selection, keep=keep, on_case=on_case, workers=workers or processors())
     if as_json:
         say_json(result.as_dict())
     else:
-        for line in text.details(result, every=every):
-            say(line)
-        for line in text.summary(result):
+        for line in [*text.details(result, every=every), *text.summary(result)]:
             say(line)
     if html:
         from assay.report.golden_page import page

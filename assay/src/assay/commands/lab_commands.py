@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assay.terminal import say, say_json
+from assay.terminal import live, say, say_json
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def mutate(project: Project, selection: tuple[str, ...], minimum: float, search:
     from assay.lab.mutation import report
     from assay.lab.mutation.mutate import mutate as run
 
-    result = run(project, selection, search=search, on_progress=_progress(as_json))
+    with live() as screen:
+        result = run(project, selection, search=search, on_progress=screen.doing)
     if as_json:
         say_json(report.as_dict(result, minimum / 100))
     else:
@@ -66,7 +67,9 @@ def determinism(project: Project, selection: tuple[str, ...], as_json: bool) -> 
             if found.others:
                 say(f"    varies below it too: {', '.join(found.others)}")
 
-    results = run(project, selection, on_case=(lambda checked: None) if as_json else tell)
+    with live() as screen:
+        screen.doing("running the cases again and again")
+        results = run(project, selection, on_case=(lambda checked: None) if as_json else tell)
     varying = sum(1 for checked in results if checked.variations)
     if as_json:
         say_json({"version": 1, "cases": [dataclasses.asdict(each) for each in results]})
@@ -112,10 +115,3 @@ def capture(project: Project, case: str, table: str, where: str, limit: int, max
         say(line)
     say(f"Say in case.yml what it teaches, then: pipeline golden review {case}")
     sys.exit(2 if result.status == "error" else 0)
-
-
-def _progress(quiet: bool):  # type: ignore[no-untyped-def]
-    """Tells a person at a terminal what is being done."""
-    if quiet or not sys.stderr.isatty():
-        return lambda text: None
-    return lambda text: say(f"  {text}", err=True)

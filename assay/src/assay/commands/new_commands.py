@@ -32,7 +32,7 @@ def new_table(
 
     \b
     pipeline new-table basket_sizes --stage transform --from transactions \\
-        --expression 'transactions.group_by("basket_id").agg(products=_.product_id.nunique())'
+        --expression 'transactions.group_by("basket_id").agg(lines=_.count())'
     """
     from assay.scaffold import start
 
@@ -56,7 +56,8 @@ def new_source(project: Project, /, name: str, **given: Any) -> None:
     No row of the sample is kept; the golden case gets made-up ones from you.
 
     \b
-    pipeline new-source raw_orders --kind csv --location shop_files --path orders.csv --sample orders.csv
+    pipeline new-source raw_orders --kind csv --location shop_files \\
+        --path orders.csv --sample orders.csv
     """
     from assay.scaffold import start
 
@@ -71,10 +72,6 @@ def _tell(project: Project, started: Started) -> None:
     say("\nStill yours to decide:")
     for line in started.missing:
         say(f"  {line}")
-    readme = project.root / "README.md"
-    shows_settings = readme.exists() and "| `PIPELINE_SOURCE_" in readme.read_text(encoding="utf-8")
-    if shows_settings and any(path.name == "settings.py" for path in started.changed):
-        say("  README.md: the new setting's row in its table; `make check` shows how it reads")
     say(f"\nNext:  fill in the rows of golden/{started.case}/inputs")
     steps = {
         f"pipeline golden {started.case}": "the rows that come out",

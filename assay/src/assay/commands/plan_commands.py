@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assay import notices
 from assay.errors import PipelineError, PlanError, on_disk
 from assay.tables.nodes import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
-from assay.terminal import console, rewrite, say, styled
+from assay.terminal import live, say, styled
 
 if TYPE_CHECKING:
     from assay.orchestration.applying import Applied
@@ -54,7 +55,8 @@ def plan(
 
     Exit codes: 0 nothing changes, 2 changes, 1 error, 3 a blocking check would fail.
     """
-    with _exit_code_1():
+    with _exit_code_1(), live() as screen:
+        screen.doing("loading the tables")
         from assay.plan.kept import to_json
         from assay.plan.planner import make_plan
 
@@ -65,16 +67,15 @@ def plan(
             chosen,
             partition=partition,
             removed_limit=removed_limit,
-            on_node=lambda node: _progress(f"{node.stage}.{node.name}"),
+            on_node=lambda node: screen.doing(f"planning {node.stage}.{node.name}", notices.how_far),
         )
-        _progress("")
         if out is not None:
             _write(out, to_json(made))
         if html is not None:
             from assay.report.plan_page import render_page
 
             _write(html, render_page(made))
-    say(to_json(made) if as_json else _text(made), nl=False)
+    say(to_json(made) if as_json else f"{_text(made)}\n", nl=False, whole=as_json)
     if out is not None and not as_json:
         say(f"Kept: pipeline apply {out}")
     sys.exit(made.exit_code)
@@ -88,7 +89,8 @@ def apply(project: Project, file: Path) -> None:
 
     Exit codes: 0 the result is the plan, 1 refused or another result, 3 a blocking check failed.
     """
-    with _exit_code_1():
+    with _exit_code_1(), live() as screen:
+        screen.doing("starting Dagster")
         from assay.commands.run_commands import ProgressPrinter
         from assay.orchestration.applying import apply_plan
         from assay.plan.kept import read_plan
@@ -96,7 +98,8 @@ def apply(project: Project, file: Path) -> None:
         kept = read_plan(file)
         if kept.build:
             say(f"Applying the plan of {kept.created_at}. {kept.footer}")
-        printer = ProgressPrinter(console(markup=True), len(kept.build))
+        nodes = project.graph.nodes
+        printer = ProgressPrinter(screen, [nodes[node.name] for node in kept.build if node.name in nodes])
         applied = apply_plan(project, kept, on_progress=printer)
     _report(applied)
     sys.exit(applied.exit_code)
@@ -144,17 +147,11 @@ def _write(path: Path, text: str) -> None:
         write_atomically(path, text.encode())
 
 
-def _progress(name: str) -> None:
-    if sys.stderr.isatty():
-        rewrite(f"  planning {name}" if name else "")
-
-
 @contextlib.contextmanager
 def _exit_code_1() -> Iterator[None]:
     """A foreseen error leaves with 1: 2 says that the plan has changes."""
     try:
         yield
     except PipelineError as error:
-        _progress("")
         say(f"{styled('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(1)

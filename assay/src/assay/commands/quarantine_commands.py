@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from assay.commands.group import Group
+from assay.compare.text import visible
 from assay.errors import PipelineError
-from assay.terminal import console, say, say_json
+from assay.terminal import say, say_json
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 STATUSES = ("open", "resolved", "replayed", "discarded")
 
 
-@click.group()
+@click.group(cls=Group)
 def quarantine() -> None:
     """Rejected rows: look at them, replay them through the current contract, or discard them.
 
@@ -52,7 +54,7 @@ def list_(project: Project, table: str | None, reason: str | None, status: str, 
     if as_json:
         say_json([_plain(project, reject) for reject in found])
     else:
-        _print_list(found, total, codes, status)
+        _print_list(project, found, total, codes, status)
         for name, count in lacking.items():
             say(f"{name}: its last build published nothing; {count:,} more of its rejected rows are not kept")
 
@@ -63,24 +65,17 @@ def list_(project: Project, table: str | None, reason: str | None, status: str, 
 @click.pass_obj
 def show(project: Project, reject_id: str, unmask: bool) -> None:
     """Show one rejected row; the first characters of its id are enough."""
-    from rich.table import Table as Grid
-
-    from assay.compare.text import visible
     from assay.warehouse.quarantine import find as books
 
     with _session(project, reading=True) as session:
         reject = books.one(session, reject_id)
-    grid = Grid(box=None, padding=(0, 2, 0, 0), show_header=False)
-    grid.add_column(style="dim")
-    grid.add_column(overflow="fold")
-    for name, value in _plain(project, reject, unmask=unmask).items():
-        if name == "row":
-            grid.add_row("", "")
-            for column, text in value.items():
-                grid.add_row(column, visible(text))
-        else:
-            grid.add_row(name, ", ".join(value) if isinstance(value, list) else "NULL" if value is None else value)
-    console().print(grid)
+    about = _plain(project, reject, unmask=unmask)
+    row = about.pop("row")
+    for fields in (about, row):
+        width = max(map(len, fields), default=0)
+        for name, value in fields.items():
+            say(f"{name:<{width}}  {', '.join(value) if isinstance(value, list) else _visible(value)}")
+        say()
 
 
 @quarantine.command()
@@ -214,26 +209,38 @@ def _plain(project: Project, reject: Reject, *, unmask: bool = False) -> dict[st
     }
 
 
-def _print_list(found: Sequence[Reject], total: int, codes: Mapping[tuple[str, str], int], status: str) -> None:
-    from rich.table import Table as Grid
-
-    # A line a row, however long: names cut into pieces can neither be read nor searched for.
-    out = console(width=500)
+def _print_list(
+    project: Project, found: Sequence[Reject], total: int, codes: Mapping[tuple[str, str], int], status: str
+) -> None:
+    """How many there are of what, then a line for each: its id and key, what broke, and where it stood."""
     if not found:
         say("no rejected rows" if status == "all" else f"no rejected rows that are {status}")
         return
-    grid = Grid(box=None, padding=(0, 2, 0, 0))
-    for column in ("id", "table", "reasons", "source", "status", "last seen"):
-        grid.add_column(column, no_wrap=True)
-    for reject in found:
-        seen = reject.last_seen.strftime("%Y-%m-%d %H:%M")
-        grid.add_row(reject.id[:12], reject.table, ", ".join(reject.reasons), reject.place, reject.status, seen)
-    out.print(grid)
-    say()
+    width = max(len(table) for table, _ in codes)
     for (table, code), rows in codes.items():
-        say(f"{rows:>9,}  {table}  {code}")
-    if len(found) < total:
-        say(f"{total:,} rows; the newest {len(found):,} are shown, --limit 0 shows all")
+        say(f"{rows:>9,}  {table:<{width}}  {code}")
+    shown = f"; the newest {len(found):,} follow, --limit 0 shows all" if len(found) < total else ""
+    say(f"{rows_told(total)}{shown}")
+    say()
+    for reject in found:
+        about = [reject.table, ", ".join(reject.reasons), _key(project, reject), reject.place]
+        about += [reject.status] if status == "all" else []
+        seen = reject.last_seen.strftime("%Y-%m-%d %H:%M")
+        say(f"{reject.id[:12]}  {'  '.join(filter(None, about))}  {seen}")
+
+
+def _key(project: Project, reject: Reject) -> str:
+    """The row's key, `order_id=4711`; empty where its table has none."""
+    from assay.contract.contract import Contract
+
+    table = project.graph.tables.get(reject.table)
+    key = Contract.of(table.model).key if table is not None else ()
+    row = _plain(project, reject)["row"]
+    return ", ".join(f"{name}={_visible(row[name])}" for name in key if name in row)
+
+
+def _visible(value: object) -> str:
+    return visible(None if value is None else str(value))
 
 
 def _dry(project: Project) -> str:

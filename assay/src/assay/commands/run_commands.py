@@ -1,4 +1,4 @@
-"""`pipeline run`, `tables` and `settings`."""
+"""`pipeline run`, `tables`, `settings` and `open`."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import datetime as dtm
 import shutil
 import sys
 import traceback
+import webbrowser
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from assay.tables.nodes import ExportDef, TableDef
+from assay import notices
+from assay.errors import PipelineError
+from assay.tables.nodes import ExportDef, Node, TableDef
 from assay.tables.partitions import PartitionRange, touched
-from assay.terminal import console, say
+from assay.terminal import Live, columns, live, say, styled
 from assay.words import rows_told
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from assay.build import Progress
     from assay.orchestration.execute import RunSummary
     from assay.project import Project
-    from assay.tables.results import CheckResult
+    from assay.tables.results import CheckResult, Publication
 
 
 @click.command()
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--upstream/--no-upstream", default=False, help="Also build everything the tables depend on.")
 @click.option("--downstream/--no-downstream", default=False, help="Also build everything that depends on them.")
 @click.option("--partition", "partition_text", metavar="DAY|START..END", help="Only these days of partitioned tables.")
+@click.option("--full", is_flag=True, help="Incremental tables take all rows, not only those since their watermark.")
 @click.option(
     "--traceback", "with_traceback", is_flag=True, help="Show the whole traceback of errors, values included."
 )
@@ -40,30 +44,35 @@ def run(
     upstream: bool,
     downstream: bool,
     partition_text: str | None,
+    full: bool,
     with_traceback: bool,
 ) -> None:
     """Build tables and publish what passes its audit; without TABLE, all of them.
 
     Exit codes: 0 done, 1 data broke a rule, 2 error, 130 Ctrl-C, 143 SIGTERM.
     """
-    from assay.orchestration.execute import execute
-
     partition = PartitionRange.parse(partition_text) if partition_text else None
-    graph = project.graph
-    chosen = [graph.get(name).name for name in names] or list(graph.nodes)
-    if upstream:
-        chosen = graph.closure(chosen)
-    if downstream:
-        chosen = graph.downstream(chosen)
-    if partition is not None:
-        chosen = touched(partition, (graph.get(name) for name in chosen), dtm.datetime.now(dtm.UTC))
-    out = console(markup=True)
-    printer = ProgressPrinter(out, len(chosen))
-    summary = execute(project, chosen, partition=partition, on_progress=printer)
+    with live() as screen:
+        screen.doing("loading the tables")
+        graph = project.graph
+        chosen = [graph.get(name).name for name in names] or list(graph.nodes)
+        if upstream:
+            chosen = graph.closure(chosen)
+        if downstream:
+            chosen = graph.downstream(chosen)
+        if partition is not None:
+            chosen = touched(partition, (graph.get(name) for name in chosen), dtm.datetime.now(dtm.UTC))
+        first = not project.settings().warehouse.exists()
+        screen.doing("starting Dagster")
+        from assay.orchestration.execute import execute
+
+        printer = ProgressPrinter(screen, [graph.get(name) for name in chosen])
+        summary = execute(project, chosen, partition=partition, full=full, on_progress=printer)
     if with_traceback:
         for error in summary.errors.values():
             say("".join(traceback.format_exception(error)), err=True)
-    print_summary(out, project, summary)
+    for line in summary_lines(project, summary, first=first):
+        say(line)
     if summary.interrupted is not None:
         raise summary.interrupted
     sys.exit(summary.exit_code)
@@ -71,90 +80,127 @@ def run(
 
 SHOWN = 3
 """How many offending rows of a check the command line shows."""
+COUNTED = 51
+"""How many columns the place, the counts and the time of a line take; what is left is for the name."""
 
 
 class ProgressPrinter:
-    """One line a node: place, name, all its rows, rejects, seconds, and what was built where that is not all of it."""
+    """One line a node: place, name, all its rows, seconds, rejects, and what was built where that is not all of it.
 
-    def __init__(self, console: Console, total: int) -> None:
-        self.console = console
-        self.total = total
+    Between them the live line says what is built now. Names are unique, so where the terminal is narrow the stage, which
+    many share, is left out.
+    """
+
+    def __init__(self, screen: Live, nodes: Sequence[Node]) -> None:
+        self.screen, self.total = screen, len(nodes)
         self.numbers: dict[str, int] = {}
+        width = columns(sys.stdout)
+        longest = max((len(f"{node.stage}.{node.name}") for node in nodes), default=0)
+        self.staged = width is None or longest <= width - COUNTED
+        self.width = longest if self.staged else max(len(node.name) for node in nodes)
 
-    def __call__(self, progress: Progress) -> None:
-        if progress.kind == "start":
-            if self.console.is_terminal:
-                self.console.print(f"  ...  {progress.node.stage}.{progress.node.name}", end="\r", style="dim")
+    def __call__(self, told: Progress) -> None:
+        node, found = told.node, told.publication
+        name = f"{node.stage}.{node.name}" if self.staged else node.name
+        again = told.kind != "start" and node.name in self.numbers  # a source is tried again
+        number = self.numbers.get(node.name, len(self.numbers) + 1)
+        place = f"{number:>{len(str(self.total))}}/{self.total}"
+        if told.kind == "start":
+            notices.phase("")
+            self.screen.doing(f"{place}  {name}", notices.how_far)
             return
-        again = progress.node.name in self.numbers  # a source is tried again
-        number = self.numbers.setdefault(progress.node.name, len(self.numbers) + 1)
-        place = f"{number:>3}/{self.total}"
-        name = f"{progress.node.stage}.{progress.node.name}"
-        found = progress.publication
-        if progress.kind == "failed":
-            self.console.print(f"{place}  [red]FAILED[/red]  {name}{' again' if again else ''}")
-            self.console.print(f"         {progress.error}", markup=False)
-            for check in found.checks if found is not None else ():
-                if check.blocks and check.sample_sql:
-                    self._print_rows(check)
-        elif isinstance(progress.node, ExportDef) and found is not None:
-            self.console.print(
-                f"{place}  {name:<38} {(found.bytes or 0) / 1024:>11,.0f} KB {'':<20} {found.seconds:6.2f} s"
-            )
-        elif found is not None:
-            rejected = f"{found.rejected:,} rejected" if found.rejected else ""
-            first, *others = (found.partition or "").split(",")
-            built = f"  only {first}{f' and {len(others)} more' if others else ''}" if first else ""
-            counted = f"{found.rows:>11,} rows  {rejected:<18} {found.seconds:6.2f} s"
-            self.console.print(f"{place}  {name:<38} {counted}{built}", markup=False)
-
-    def _print_rows(self, check: CheckResult) -> None:
-        for row in check.such_as(SHOWN):
-            self.console.print(f"         {row}", markup=False)
-        self.console.print(f"         {check.name} finds its rows with: {check.sample_sql}", markup=False)
+        self.screen.doing("writing Dagster's history")
+        self.numbers[node.name] = number
+        if told.kind == "failed":
+            self.screen.say(f"{place}  {styled('FAILED', fg='red', bold=True)}  {name}{' again' if again else ''}")
+            for line in [str(told.error), *_rows_lines(found)]:
+                self.screen.say(f"{'':>{len(place)}}  {line}")
+            return
+        if found is None:
+            return
+        if isinstance(node, ExportDef):
+            counted = f"{(found.bytes or 0) / 1024:>10,.0f} KB  "
+        else:
+            counted = f"{found.rows:>10,} {'row ' if found.rows == 1 else 'rows'}"
+        rejected = f"  {found.rejected:,} rejected" if found.rejected else ""
+        first, *others = (found.partition or "").split(",")
+        built = f"  only {first}{f' and {len(others)} more' if others else ''}" if first else ""
+        if found.changes:
+            loaded = [f"{rows:,} {what}" for what, rows in found.changes.items() if rows and what != "unchanged"]
+            built += f"  {', '.join(loaded) or 'nothing new'}"
+        self.screen.say(f"{place}  {name:<{self.width}}  {counted} {found.seconds:7.1f} s{rejected}{built}")
 
 
-def print_summary(console: Console, project: Project, summary: RunSummary) -> None:
-    """The tables with their checks, where things are, and what to try next."""
-    from rich.markup import escape
+def _rows_lines(found: Publication | None) -> Iterator[str]:
+    for check in found.checks if found is not None else ():
+        if check.blocks and check.sample_sql:
+            yield from check.such_as(SHOWN)
+            yield f"{check.name} finds its rows with: {check.sample_sql}"
 
+
+def summary_lines(project: Project, summary: RunSummary, *, first: bool = False) -> Iterator[str]:
+    """What is worth knowing of the checks, what was not built and why, where things are, and what to try next.
+
+    Args:
+        first: whether there was no warehouse before; only then the reader needs to be told what to try.
+    """
     settings = project.settings()
-    checks = [check for found in summary.publications.values() for check in found.checks]
-    warned = [
-        (name, check)
-        for name, found in summary.publications.items()
-        for check in found.checks
-        if not check.passed and check.severity == "warn"
-    ]
-    if warned:
-        console.print("\nPublished, and worth knowing:")
-        width = max(len(f"{name}.{check.name}") for name, check in warned)
-        for name, check in warned:
-            label = f"{name}.{check.name}"
-            console.print(f"  [yellow]{label:<{width}}[/yellow]  {escape(check.summary)}")
-    learning = sum(check.learning for check in checks)
-    passed = sum(check.passed for check in checks) - learning
     published = [found for found in summary.publications.values() if not found.failed]
-    rejected = sum(found.rejected for found in summary.publications.values())
-    console.print()
-    console.print(
-        f"{len(published)} published, {len(summary.errors)} failed, {len(summary.skipped)} skipped "
-        f"in {summary.seconds:.1f} s; {passed} of {len(checks)} checks passed, {len(warned)} warned"
-        f"{f', {learning} learning' if learning else ''}; "
-        f"{rows_told(rejected)} rejected"
-    )
+    yield from _warnings(published)
+    for name, cause in skipped(project, summary).items():
+        yield f"skipped  {name}: {cause}"
+    yield ""
+    yield _counts(summary, published)
     if settings.env == "dry_run":
-        console.print("dry run: nothing real was written")
+        yield "dry run: nothing real was written"
     else:
-        console.print(f"warehouse  {_short(project, settings.warehouse)}")
+        yield f"warehouse  {_short(project, settings.warehouse)}"
         for found in published:
             if found.path:
-                console.print(f"{found.table:<10} {_short(project, found.path)}")
-    if not summary.errors:
+                yield f"{found.table:<9}  {Path(found.path).absolute().as_uri()}"
+    if first and summary.exit_code == 0 and settings.env != "dry_run":
         command = _own_command()
-        console.print(f"\nNext:  {'make dev':<28} the lineage and the checks in Dagster's UI")
-        console.print(f"       {f'{command} golden':<28} expected input, expected output, on the real code")
-        console.print(f"       {f'{command} plan':<28} what a run would change, without writing")
+        yield ""
+        yield f"Next:  {'make open':<{len(command) + 9}}what was made, in the browser"
+        yield f"       {'make dev':<{len(command) + 9}}the lineage and the checks in Dagster's UI"
+        yield f"       {command} golden  expected input, expected output, on the real code"
+        yield f"       {command} plan    what a run would change, without writing"
+
+
+def _warnings(published: Sequence[Publication]) -> Iterator[str]:
+    news = [(found, check) for found in published for check in found.checks if check.warns]
+    if news:
+        yield ""
+        yield "Published, and worth knowing:"
+    width = max((len(found.table) for found, _ in news), default=0)
+    for found, check in news:
+        yield f"  {styled(f'{found.table:<{width}}', fg='yellow')}  {check.summary}"
+
+
+def skipped(project: Project, summary: RunSummary) -> dict[str, str]:
+    """Why each node that was to be built was not."""
+    graph = project.graph
+    found = {}
+    for name in summary.skipped:
+        above = graph.closure([name])
+        failed = next((other for other in above if other in summary.errors), None)
+        full = f"{graph.get(name).stage}.{name}"
+        found[full] = f"{failed} failed" if failed else "the run ended before it"
+    return found
+
+
+def _counts(summary: RunSummary, published: Sequence[Publication]) -> str:
+    checks: list[CheckResult] = [check for found in summary.publications.values() for check in found.checks]
+    verdicts, warned = Counter(check.verdict for check in checks), sum(check.warns for check in checks)
+    failed, blocked = len(summary.errors), sum(check.blocks for check in checks)
+    told = styled(f"{failed} failed", fg="red", bold=True) if failed else "0 failed"
+    parts = [f"{len(published)} published", told, f"{len(summary.skipped)} skipped"]
+    judged = [f"{verdicts['passed']} of {len(checks) - verdicts['learning']} checks passed"]
+    judged += [f"{verdicts[word]} {word}" for word in ("known", "learning") if verdicts[word]]
+    judged += [styled(f"{warned} warned", fg="yellow")] if warned else []
+    judged += [styled(f"{blocked} failed", fg="red")] if blocked else []
+    rejected = sum(found.rejected for found in summary.publications.values())
+    return f"{', '.join(parts)} in {summary.seconds:.1f} s; {', '.join(judged)}; {rows_told(rejected)} rejected"
 
 
 def _own_command() -> str:
@@ -180,12 +226,17 @@ def tables(project: Project) -> None:
         say(f"    {node.grain}")
         if node.upstream:
             say(f"    reads {', '.join(node.upstream)}")
+        for known in node.known if isinstance(node, TableDef) else ():
+            say(f"    {known.check}: {known}")
 
 
 @click.command()
 @click.pass_obj
 def settings(project: Project) -> None:
-    """List every setting with its value, default and meaning; addresses are shown without user and password."""
+    """List every setting: its value, where it comes from, and what it is for.
+
+    Addresses are shown without user and password.
+    """
     from assay.sources.addresses import shown
 
     current = project.settings()
@@ -195,5 +246,22 @@ def settings(project: Project) -> None:
         if name.startswith("source_"):
             value = current.locations.get(name.removeprefix("source_"))
             value = value and shown(value)
-        say(f"{variable}={'' if value is None else value}")
-        say(f"    {description} Default: {default or 'none'}.")
+        origin = f"from the environment; default {default or 'none'}" if variable in current.given else "the default"
+        say(f"{variable}={'' if value is None else value}  ({origin})")
+        say(f"    {description}")
+
+
+@click.command("open")
+@click.argument("names", nargs=-1, metavar="[FILE]...")
+@click.pass_obj
+def open_(project: Project, names: tuple[str, ...]) -> None:
+    """Open what the pipeline made for readers, such as a dashboard, in the browser; without FILE, all of it."""
+    nodes = [project.graph.get(name) for name in names] or list(project.graph)
+    files = {node.name: project.settings().output / node.path for node in nodes if isinstance(node, ExportDef)}
+    if not files:
+        raise PipelineError("no file is made here", fix="`pipeline tables` lists files as `name -> path`.")
+    if missing := [str(path) for path in files.values() if not path.exists()]:
+        raise PipelineError("does not exist yet", where=missing[0], fix="Run: pipeline run.")
+    for path in files.values():
+        address = path.absolute().as_uri()
+        say(f"{address}{'' if webbrowser.open(address) else '  (no browser was found)'}")

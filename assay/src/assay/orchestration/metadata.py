@@ -83,6 +83,7 @@ def publication_metadata(node: Asset, publication: Publication) -> dict[str, Any
         found["bytes"] = publication.bytes
         return found
     found["dagster/row_count"] = publication.rows
+    found |= publication.changes
     found["staged"] = publication.staged
     found["rejected"] = publication.rejected
     found["profile"] = _profile(node, publication)
@@ -118,7 +119,8 @@ def check_results(node: Asset, checks: Iterable[CheckResult]) -> Iterator[dg.Ass
         yield dg.AssetCheckResult(
             asset_key=dg.AssetKey(node.name),
             check_name=check.name,
-            passed=check.passed,
+            # Dagster knows no third state, and what is yellow every day is overlooked: what is known is said, in words.
+            passed=check.passed or check.known is not None,
             severity=dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN,
             description=harmless(check.summary),
             metadata=_evidence(check),
@@ -127,6 +129,8 @@ def check_results(node: Asset, checks: Iterable[CheckResult]) -> Iterator[dg.Ass
 
 def _evidence(check: CheckResult) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": harmless(check.summary), "failing": check.failing}
+    if check.known:
+        found["known"] = check.known
     if check.learning:
         found[LEARNING] = True
     if check.reasons:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assay.compare.model import Difference
 from assay.plan.model import CheckShift, Destructive, MetricShift
 from assay.tables.nodes import removes_too_much
+from assay.tables.results import Verdict
 
 if TYPE_CHECKING:
     from assay.contract.profile import ColumnProfile
@@ -112,23 +113,25 @@ def _number(value: float) -> str:
 
 
 def check_shifts(published: Record | None, publication: Publication) -> tuple[CheckShift, ...]:
-    """Checks that would newly fail or newly pass; one that never ran before and passes is no news."""
-    return tuple(_check_shifts(published.passed if published else {}, publication))
+    """Checks that would newly fail or newly pass; one that never ran before and is no news is none."""
+    return tuple(_check_shifts(published.verdicts if published else {}, publication))
 
 
-def _check_shifts(before: Mapping[str, bool], publication: Publication) -> Iterator[CheckShift]:
+def _check_shifts(before: Mapping[str, Verdict], publication: Publication) -> Iterator[CheckShift]:
     for check in publication.checks:
-        known = before.get(check.name)
+        then = before.get(check.name)
         # A check that blocks is told even if it failed before: it keeps the table from being published.
-        if check.passed == known and not check.blocks:
+        if check.verdict == then and not check.blocks:
             continue
-        if known is None and check.passed:
+        if then in (None, "learning") and not check.warns and not check.blocks:
+            continue
+        if check.learning:  # the next build may know
             continue
         yield CheckShift(
             name=check.name,
             severity=check.severity,
-            before="new" if known is None else "passed" if known else "failed",
-            after="passed" if check.passed else "failed",
+            before=then or "new",
+            after=check.verdict,
             summary=check.summary,
             rows=check.such_as(),
         )

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assay.compare.model import Difference
+from assay.tables.results import Verdict
 from assay.words import plural
 
 VERSION = 1
 """Of the plan's JSON form. A plan of another version is refused: it may mean something else."""
 
 ReasonKind = Literal["new", "code", "upstream", "source", "partition", "requested"]
-Action = Literal["create", "replace", "partition", "append", "none", "skip", "fail"]
+Action = Literal["create", "replace", "partition", "append", "merge", "none", "skip", "fail"]
+BUILT = ("create", "replace", "partition", "append", "merge")
+"""The actions that build a table and get through."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class CheckShift:
 
     name: str
     severity: Literal["error", "warn"]
-    before: Literal["passed", "failed", "new"]
-    after: Literal["passed", "failed"]
+    before: Verdict | Literal["new"]
+    after: Verdict
     summary: str
     rows: tuple[str, ...] = ()
 
@@ -70,6 +73,7 @@ class NodePlan:
         reasons: why it is built; empty for `none`.
         partition: the partitions that are built, where only some are; several ranges after commas.
         changed_partitions: those that would hold something else than today, in words.
+        loaded: of an incremental build its rows `inserted`, `updated`, `deleted` and `unchanged`.
         rows_before, rows_after: published rows; None where there is no table.
         difference: published rows against planned rows; None where they were not compared (see `changes`).
         rejects_before, rejects_after: rows set aside by the last build and by this one.
@@ -84,6 +88,7 @@ class NodePlan:
     reasons: tuple[Reason, ...] = ()
     partition: str | None = None
     changed_partitions: str | None = None
+    loaded: Mapping[str, int] = field(default_factory=dict)
     destructive: tuple[Destructive, ...] = ()
     difference: Difference | None = None
     rows_before: int | None = None
@@ -102,7 +107,7 @@ class NodePlan:
     @property
     def built(self) -> bool:
         """Whether the run builds it and gets through."""
-        return self.action in ("create", "replace", "partition", "append")
+        return self.action in BUILT
 
     @property
     def changes(self) -> bool:

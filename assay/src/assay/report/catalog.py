@@ -23,6 +23,7 @@ from assay.sql import quoted
 from assay.tables.audited import FIXED, blocks, check_names, describe
 from assay.tables.code_version import code_version, source_location
 from assay.tables.nodes import Asset, ExportDef, InvariantDef, TableDef
+from assay.tables.results import Verdict
 from assay.warehouse.connection import reading
 from assay.warehouse.ops import Record
 from assay.warehouse.staging import REPEAT
@@ -49,14 +50,14 @@ class Statement:
         name: a rule's code or a check's name.
         says: it in words.
         shown: by which cases, or why by none; None where nobody asks, or no case was run.
-        passed: the verdict of the newest build; None where there is none.
+        verdict: of the newest build; None where there is none.
     """
 
     name: str
     says: str
     blocks: bool = True
     shown: Demand | None = None
-    passed: bool | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ def _checks(
         elif name == "reconciles" and table.preserves:
             says = f"No row of {table.preserves} is lost or multiplied on the way."
         shown = found.get(name) or (found.get(REPEAT) if name == "unique_key" else None)
-        yield Statement(name, says, blocks(name, table, graph), shown, last.passed.get(name) if last else None)
+        yield Statement(name, says, blocks(name, table, graph), shown, last.verdicts.get(name) if last else None)
 
 
 def _declared(node: TableDef | ExportDef) -> Iterator[tuple[str, str]]:
@@ -257,7 +258,7 @@ def source_text(source: Source) -> str:
             continue
         if each.default_factory is not dataclasses.MISSING and value == each.default_factory():
             continue
-        text = repr(value)
+        text = getattr(value, "__name__", None) or repr(value)  # a function by its name
         if len(text) > WIDE:
             text = f"{len(value)} of them" if isinstance(value, Mapping) else f"{text[: WIDE - 1]}…"
         named = each.default is not dataclasses.MISSING or each.kw_only

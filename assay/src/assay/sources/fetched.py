@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import PipelineError, SourceError, SourceUnavailable
 from assay.settings import BaseSettings, secret
 from assay.sources.addresses import shown
+from assay.sources.auth import Auth
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types
 from assay.sources.strict_json import JsonError, loads
@@ -35,9 +36,9 @@ class FetchContext:
     """What a fetching function is given.
 
     Attributes:
-        since: the greatest value of the cursor that was published, as int, Decimal, str, date or datetime (with a zone
+        since: the greatest value of the cursor that was published (of an incremental table less its lookback), as int, Decimal, str, date or datetime (with a zone
             if the column has one): yield the rows from it on, those equal to it included. None at first, and where
-            the source has no cursor.
+            neither the source nor the table has a cursor.
         address: where the location is, as the settings have it.
         http: fetches from there with retries and limits; addresses are joined to the location's.
         settings: the project's.
@@ -50,7 +51,6 @@ class FetchContext:
 
     def secret(self, name: str) -> str:
         """The secret of the settings' field `name`; raises SettingsError if it is not set."""
-
         return secret(self.settings, name)
 
 
@@ -82,6 +82,7 @@ class Rows:
         optional: columns that a row may leave out; they are null then.
         json_in_strings: JSON columns whose strings hold the document; elsewhere a string is a JSON string.
         limits: time-outs, attempts and limits of `context.http`; the attempts are also those of the function.
+        auth: credentials of `context.http`, such as `Bearer("shop_token")`; sent to the location's server alone.
     """
 
     fetch: Fetch
@@ -92,6 +93,7 @@ class Rows:
     optional: tuple[str, ...] = ()
     json_in_strings: tuple[str, ...] = ()
     limits: Http = PATIENT
+    auth: Auth | None = None
 
     @property
     def incremental(self) -> bool:
@@ -110,8 +112,15 @@ class Rows:
         where = f"{landing.table}: {self.name} of {shown(landing.base)}"
         types = normal_types(landing.connection, landing.columns)
         mark = None if self.cursor is None else Watermark.committed(self.cursor, types, landing.offsets, where)
-        with Fetcher(self.limits, landing.table, landing.transport, base=landing.base) as http:
-            context = FetchContext(None if mark is None else mark.since, landing.base, http, landing.settings)
+        with Fetcher(
+            self.limits,
+            landing.table,
+            landing.transport,
+            base=landing.base,
+            auth=self.auth,
+            settings=landing.settings,
+        ) as http:
+            context = FetchContext(landing.since if mark is None else mark.since, landing.base, http, landing.settings)
             landed = self._given(landing, types, where) or self._collected(landing, types, context, where)
             landed = dataclasses.replace(landed, bytes=http.bytes or None)
         names = ", ".join(map(quoted, types))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from assay import notices
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types, strict_cast
 from assay.sql import literal, quoted
@@ -42,6 +43,7 @@ class TextRows:
         self._rows: list[tuple[str | None, ...]] = []
         self._places: list[tuple[str, int]] = []
         self._rejected: list[tuple[str, str, int, str]] = []
+        self._read = 0
         texts = ", ".join(f"c{index} VARCHAR" for index in range(len(landing.columns)))
         connection = landing.connection
         connection.execute(f"CREATE TEMP TABLE {self.raw} ({texts}, source_file VARCHAR, source_line BIGINT)")
@@ -123,7 +125,8 @@ class TextRows:
 
     def _insert(self, table: str, columns: Sequence[Sequence[Any]]) -> None:
         """Many rows at once, column by column, all of text but `source_line`."""
-
+        self._read += len(columns[0]) if columns else 0
+        notices.phase(f"reading the source, {self._read:,} rows")
         described = self.landing.connection.execute(f"DESCRIBE {table}").fetchall()
         kinds = [pa.int64() if kind == "BIGINT" else pa.string() for _, kind, *_ in described]
         arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]

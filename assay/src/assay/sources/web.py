@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import ssl
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from assay.errors import SourceError, SourceUnavailable
 from assay.sources.addresses import join, shown, split
+from assay.sources.auth import Auth, Keys
 from assay.sources.strict_json import JsonError, loads, plain
 
 if TYPE_CHECKING:
     import httpx
+
+    from assay.settings import BaseSettings
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -35,6 +39,7 @@ class Http:
         attempts: how often a request is tried when it times out, or is answered 408, 425, 429 or 5xx.
         wait: first pause between attempts; doubles each time, plus as much again at random.
         longest_wait: cap of a pause, also of one that `Retry-After` asks for.
+        pause: least time between two requests, where the source's owner asks for it.
         response_bytes, total_bytes: limits of one answer, unpacked, and of all answers of one landing.
     """
 
@@ -44,6 +49,7 @@ class Http:
     attempts: int = 5
     wait: float = 0.5
     longest_wait: float = 30.0
+    pause: float = 0.0
     response_bytes: int = 64 * 1024 * 1024
     total_bytes: int = 2 * 1024 * 1024 * 1024
 
@@ -54,11 +60,12 @@ PATIENT = Http()
 
 @dataclass(frozen=True)
 class Answer:
-    """A successful response: its body, the address that gave it, and its declared character set."""
+    """A successful response: its body, the address that gave it, its declared character set, and what `Link` calls next."""
 
     body: bytes
     url: str
     charset: str | None
+    next: str | None = None
 
     def json(self) -> Any:
         """The body as JSON, read strictly, numbers with a point as Decimal; raises SourceUnavailable if it is none."""
@@ -86,13 +93,25 @@ class Fetcher:
     Args:
         table: named in messages; None where whoever tells them names it already.
         transport: replaces the network.
-        base: what addresses without a host are joined to.
+        base: the location: addresses without a host are joined to it, and credentials go to its server alone.
+        auth: credentials; not asked for where there is no network.
+        headers: added to every request to the location's server.
     """
 
     def __init__(
-        self, http: Http, table: str | None, transport: httpx.BaseTransport | None = None, *, base: str = ""
+        self,
+        http: Http,
+        table: str | None,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        base: str = "",
+        auth: Auth | None = None,
+        headers: Mapping[str, str] | None = None,
+        settings: BaseSettings | None = None,
     ) -> None:
         self.http, self.table, self.part, self.bytes, self.base = http, table, "", 0, base
+        self._keys = Keys(auth if transport is None else None, settings, base, headers or {})
+        self._last = 0.0
         self._transport = transport
         self._clients: dict[str, httpx.Client] = {}
         self._sockets: list[socket.socket] = []
@@ -108,6 +127,23 @@ class Fetcher:
 
     def get(self, url: str) -> Answer:
         """The document at `url`; raises SourceError once the attempts are used up, at once where waiting is useless."""
+        return self._ask(url)
+
+    def post(self, url: str, body: Any) -> Answer:
+        """What the address answers to `body`, sent as JSON; raises as `get`, and is repeated as it is."""
+        return self._ask(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+    def save(self, url: str, file: BinaryIO) -> None:
+        """Write the document at `url` into `file`, as large as all answers together may be."""
+        self._ask(url, file=file)
+
+    def _ask(
+        self,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        file: BinaryIO | None = None,
+    ) -> Answer:
         import stamina
 
         url = join(self.base, url) if self.base and "://" not in url.partition("?")[0] else url
@@ -121,7 +157,7 @@ class Fetcher:
                 wait_jitter=self.http.wait,
             ):
                 with attempt:
-                    return self._once(url)
+                    return self._once(url, body, headers or {}, file)
         except _Passing as error:
             raise SourceUnavailable(
                 f"{error} ({self.http.attempts} attempts)",
@@ -156,16 +192,21 @@ class Fetcher:
             return False
         return True if error.retry_after is None else min(error.retry_after, self.http.longest_wait)
 
-    def _once(self, url: str) -> Answer:
+    def _once(self, url: str, form: bytes | None, own: Mapping[str, str], file: BinaryIO | None) -> Answer:
         import httpx
 
-        client = self._client(split(url).scheme)
+        client, headers = self._client(split(url).scheme), dict(own)
+        address = self._keys.add(url, headers, lambda place, form, more: self._ask(place, form, more).body)
+        time.sleep(max(0.0, self._last + self.http.pause - time.monotonic()))
+        self._last = time.monotonic()
+        more: dict[str, Any] = {"content": form, "headers": headers, "extensions": {"trace": self._note}}
         with self._deadline() as cut:
             try:
-                with client.stream("GET", url, extensions={"trace": self._note}) as response:
-                    self._check(response, url)
-                    body = self._body(response, url, cut)
-                    return Answer(body, url, response.charset_encoding)
+                with client.stream("GET" if form is None else "POST", address, **more) as response:
+                    self._check(response, url, headers)
+                    self._keys.renewed &= "Authorization" in own  # which the request for the new token has
+                    body = self._body(response, url, cut, file)
+                    return Answer(body, url, response.charset_encoding, response.links.get("next", {}).get("url"))
             except httpx.TimeoutException:
                 raise _Passing("no answer in time") from None
             except httpx.InvalidURL:
@@ -207,8 +248,13 @@ class Fetcher:
             self._sockets = [known for known in self._sockets if known.fileno() >= 0]
             self._sockets.append(info["return_value"].get_extra_info("socket"))
 
-    def _check(self, response: httpx.Response, url: str) -> None:
+    def _check(self, response: httpx.Response, url: str, sent: Mapping[str, str]) -> None:
         status = response.status_code
+        if status in (401, 403) and (self._keys.is_ours(url) or "Authorization" in sent):
+            if status == 401 and self._keys.renew():
+                raise _Passing("HTTP 401", 0.0)
+            what, fix = self._keys.refused(status)
+            raise SourceError(f"HTTP {status}: {what}", where=self.where(url), fix=fix)
         if status in PASSING:
             raise _Passing(f"HTTP {status}", _seconds(response.headers.get("Retry-After")))
         if response.is_redirect:
@@ -218,7 +264,7 @@ class Fetcher:
         if status != 200:
             raise SourceError(f"HTTP {status}", where=self.where(url), fix="Check the address and the path.")
 
-    def _body(self, response: httpx.Response, url: str, cut: threading.Event) -> bytes:
+    def _body(self, response: httpx.Response, url: str, cut: threading.Event, file: BinaryIO | None) -> bytes:
         coding = response.headers.get("Content-Encoding", "").strip().lower()
         if coding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
             raise SourceError(f"its content coding {coding[:40]!a} was not asked for", where=self.where(url))
@@ -226,12 +272,18 @@ class Fetcher:
         raw = [response.content] if response.is_stream_consumed else response.iter_raw()
         packed = coding not in {"", "identity"} and not response.is_stream_consumed
         parts, size, came = [], 0, 0
-        for arrived, part in _unpacked(raw, packed, self.http.response_bytes + 1):
-            parts.append(part)
+        largest = self.http.response_bytes if file is None else self.http.total_bytes
+        if file is not None:
+            file.truncate(file.seek(0))  # of an attempt before
+        for arrived, part in _unpacked(raw, packed, min(largest, 2**26) + 1):
+            if file is None:
+                parts.append(part)
+            else:
+                file.write(part)
             size, came = size + len(part), came + arrived
             most = max(size, came)
-            if most > self.http.response_bytes or self.bytes + most > self.http.total_bytes:
-                limit = "response_bytes" if most > self.http.response_bytes else "total_bytes"
+            if most > largest or self.bytes + most > self.http.total_bytes:
+                limit = "response_bytes" if file is None and most > largest else "total_bytes"
                 raise SourceError(
                     f"the answer is larger than {getattr(self.http, limit)} bytes",
                     where=self.where(url),

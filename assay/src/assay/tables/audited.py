@@ -38,7 +38,12 @@ def blocks(name: str, node: Asset, graph: Graph) -> bool:
 
 
 def describe(name: str, node: Asset, graph: Graph) -> str:
-    """What the check says, as sentences."""
+    """What the check says and what is known of it, as sentences."""
+    known = node.known if isinstance(node, TableDef) else ()
+    return " ".join([_says(name, node, graph), *(sentence(str(each)) for each in known if each.check == name)])
+
+
+def _says(name: str, node: Asset, graph: Graph) -> str:
     if name in FIXED:
         return FIXED[name] + ("" if blocks(name, node, graph) else f" {WARNS}")
     declared = _declared(name, node, graph)

@@ -19,11 +19,13 @@ from pandera.typing.ibis import Table
 
 from assay.errors import WiringError
 from assay.tables.fresh import Fresh
+from assay.tables.loads import Incremental
 from assay.tables.nodes import (
     MAY_SHRINK,
     ExportDef,
     InvariantDef,
     KeepFirst,
+    Known,
     MetricDef,
     Model,
     Reference,
@@ -51,10 +53,12 @@ def table(
     *,
     source: Source | None = None,
     partitions: Partitions | None = None,
+    load: Incremental | None = None,
     preserves: str | None = None,
     max_rejects: RejectBudget | None = None,
     keep: KeepFirst | None = None,
     references: tuple[Reference, ...] | list[Reference] = (),
+    known: tuple[Known, ...] | list[Known] = (),
     engine: Literal["ibis", "python"] = "ibis",
     may_be_empty: bool = False,
     may_shrink: float | None = None,
@@ -73,10 +77,13 @@ def table(
     Args:
         source: where the rows come from (extract tables).
         partitions: hourly, daily, weekly, monthly or static; a partition run replaces exactly its own rows.
+        load: `Incremental`, where each build takes what is new since the watermark; else it takes all rows.
         preserves: an input none of whose rows may be lost or multiplied.
         max_rejects: how many broken rows may be set aside before nothing is published; default none.
         keep: which of the rows repeating the unique key stays; without it a repeat fails the audit.
         references: foreign keys.
+        known: warnings of its checks that are facts of the data, each with a reason and up to how many rows: they are no
+            news.
         engine: "ibis" for a lazy expression, "python" for a function that computes rows (a model).
         may_be_empty: whether no rows at all, of the table or of a partition, may replace published ones; else that
             fails the audit.
@@ -134,10 +141,12 @@ def table(
             source=source,
             source_parameter=signature.source_parameter,
             partitions=partitions,
+            load=load,
             preserves=preserves,
             max_rejects=max_rejects or RejectBudget(),
             keep=keep,
             references=tuple(references),
+            known=tuple(known),
             engine=engine,
             may_be_empty=may_be_empty,
             may_shrink=may_shrink if may_shrink is not None else 1.0 if may_be_empty else MAY_SHRINK,

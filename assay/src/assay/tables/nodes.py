@@ -12,6 +12,7 @@ from typing import Any, Literal
 from assay.errors import WiringError
 from assay.sql import quoted
 from assay.tables.fresh import Fresh
+from assay.tables.loads import Incremental
 from assay.tables.partitions import Partitions
 from assay.words import rows_told
 
@@ -80,6 +81,25 @@ class KeepFirst:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of a check that only warns: up to `rows` rows contradict it, and why; one row more is news.
+
+    `check` is the check's name: `rows_valid` (rejected rows inside the budget), a reference's, or an invariant's.
+    """
+
+    check: str
+    rows: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or not self.reason.strip():
+            raise WiringError(f"{self!r} says nothing", fix="Give rows of 1 or more, and the reason as a sentence.")
+
+    def __str__(self) -> str:
+        return f"known up to {rows_told(self.rows)}: {self.reason.rstrip('.')}"
+
+
+@dataclass(frozen=True)
 class Reference:
     """A foreign key: non-null `columns` must exist among `to_columns` (default: the same names) of table `to`."""
 
@@ -130,11 +150,13 @@ class TableDef(Node):
     source: Source | None = None
     source_parameter: str | None = None
     partitions: Partitions | None = None
+    load: Incremental | None = None
     preserves: str | None = None
     max_rejects: RejectBudget = RejectBudget()
     keep: KeepFirst | None = None
     references: tuple[Reference, ...] = ()
     engine: Literal["ibis", "python"] = "ibis"
+    known: tuple[Known, ...] = ()
     may_be_empty: bool = False
     may_shrink: float = MAY_SHRINK
     usual: Severity = "warn"

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from assay.contract.profile import ColumnProfile
 
 
+Verdict = Literal["passed", "learning", "known", "failed"]
+VERDICTS: tuple[Verdict, ...] = ("passed", "learning", "known", "failed")
+"""From good to bad."""
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """One check of one table, evaluated before publishing.
@@ -23,6 +28,8 @@ class CheckResult:
         severity: "error" blocks publishing when not passed; "warn" reports.
         summary: one sentence with the numbers.
         failing: how many rows (or problems) contradict it.
+        known: why it does not hold, where the table declares that as known up to more rows than these; else None.
+        untold: whether it could not be judged, so that `failing` rows are neither good nor bad.
         reasons: failing rows per reason code, for `rows_valid`.
         sample: up to ten offending rows, personal and secret values masked.
         sample_sql: the SQL that finds all offending rows, if there is one.
@@ -34,6 +41,8 @@ class CheckResult:
     severity: Literal["error", "warn"]
     summary: str
     failing: int = 0
+    known: str | None = None
+    untold: bool = False
     reasons: Mapping[str, int] = field(default_factory=dict)
     sample: tuple[Mapping[str, Any], ...] = ()
     sample_sql: str | None = None
@@ -42,6 +51,16 @@ class CheckResult:
     @property
     def blocks(self) -> bool:
         return not self.passed and self.severity == "error"
+
+    @property
+    def warns(self) -> bool:
+        """Whether it did not hold, is published all the same, and is news."""
+        return not self.passed and self.severity == "warn" and self.known is None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it held, did not, did not as it is known, or cannot be told yet."""
+        return verdict_of(self.passed, self.learning, self.known is not None)
 
     def such_as(self, limit: int = 3) -> tuple[str, ...]:
         """Some offending rows as `such as column=value, column=value`; none where the check is not about rows."""
@@ -58,7 +77,7 @@ class Publication:
     """What happened to one table (or export) in one run.
 
     Attributes:
-        action: "replace", "partition", "append", "none" (nothing new), or "failed".
+        action: "replace", "partition", "append", "merge", "none" (nothing new), or "failed".
         rows: rows in the table (all of it) after the publication.
         staged, rejected: rows of this build; `rows added = staged - rejected`.
         data_version: content hash of what was published in this build.
@@ -66,6 +85,7 @@ class Publication:
         upstream_versions: data version of every upstream read, by table name.
         source_version: fingerprint of the source read, if any.
         partition: the partitions that were built, if only some were; several ranges after commas.
+        changes: of an incremental build the rows `inserted`, `updated`, `deleted` and `unchanged`.
         lineage: column -> the (table, column) pairs it is computed from.
         path: the file written, for exports.
         offsets: how far an event log is read now, by its partitions.
@@ -85,6 +105,7 @@ class Publication:
     upstream_versions: Mapping[str, str] = field(default_factory=dict)
     source_version: str | None = None
     partition: str | None = None
+    changes: Mapping[str, int] = field(default_factory=dict)
     lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     bytes: int | None = None
     path: str | None = None
@@ -95,13 +116,21 @@ class Publication:
         return any(check.blocks for check in self.checks)
 
 
+def verdict_of(passed: bool, learning: bool, known: bool) -> Verdict:
+    """A check's verdict of what its result says."""
+    if not passed:
+        return "known" if known else "failed"
+    return "learning" if learning else "passed"
+
+
 def joined(publications: Sequence[Publication]) -> Publication:
     """Builds of several ranges of one table's partitions as one: the newest, with the rows and time of all of them."""
     *_, last = publications
     checks: dict[str, CheckResult] = {}
     for check in (check for each in publications for check in each.checks):
         # The verdict of all is the worst of them.
-        if checks.get(check.name) is None or checks[check.name].passed:
+        before = checks.get(check.name)
+        if before is None or VERDICTS.index(before.verdict) < VERDICTS.index(check.verdict):
             checks[check.name] = check
     return dataclasses.replace(
         last,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from assay import progress
+from assay import notices
 from assay.errors import WarehouseError, WarehouseLocked, on_disk
 from assay.warehouse.failures import first_line, raise_interrupt
 
@@ -65,7 +65,6 @@ def connect(
         WarehouseLocked: another process still holds the file; the message names it.
         WarehouseError: the file is no DuckDB database, is damaged, or cannot be read or created.
     """
-
     if database is not None and not read_only:
         _make_folder(database.parent, "PIPELINE_WAREHOUSE")
     if options.temp_folder:
@@ -77,6 +76,8 @@ def connect(
         try:
             # Dates of instants follow the session's zone: without this a laptop and a server disagree.
             connection.execute(f"SET TimeZone = '{options.time_zone}'")
+            # How far a query is can be asked for only if it is counted; it is told by the command line alone.
+            connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
         except BaseException:
             connection.close()
             raise
@@ -99,7 +100,6 @@ def reading(
 
 def close(connection: duckdb.DuckDBPyConnection) -> None:
     """Close `connection`, ending a query that still runs: after Ctrl-C one does, and closing would wait for it."""
-
     with suppress(duckdb.Error):  # it is closed already
         connection.interrupt()
     connection.close()
@@ -109,7 +109,6 @@ def waiting(
     attempt: Callable[[], duckdb.DuckDBPyConnection], database: Path | None, lock_timeout: float
 ) -> duckdb.DuckDBPyConnection:
     """Call `attempt` until no other process holds `database`; translate DuckDB's errors."""
-
     patience = Patience(database, lock_timeout)
     while True:
         try:
@@ -142,7 +141,7 @@ class Patience:
             )
         if waited >= self._tell:
             # Told soon, and then ever more seldom: a log of an hour's waiting has a dozen lines.
-            progress.notice(f"waiting: {self.database}: {who}; waiting for up to {self.lock_timeout:g} s")
+            notices.notice(f"waiting: {self.database}: {who}; waiting for up to {self.lock_timeout:g} s")
             self._tell *= 2
         time.sleep(min(self._pause, self.lock_timeout - waited))
         self._pause = min(self._pause * 1.5, 0.5)

@@ -11,7 +11,7 @@ import datetime as dtm
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assay.progress import notice
+from assay.notices import notice
 from assay.sql import quoted
 from assay.words import rows_told
 

@@ -12,7 +12,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from assay import progress
+from assay import notices
 from assay.errors import WarehouseLocked
 from assay.warehouse.dry.proof import hold_for_reading
 
@@ -36,7 +36,7 @@ def renew(snapshot: Path, warehouse: Path) -> None:
     except WarehouseLocked:
         return  # the run that holds it renews the copy when it ends
     except OSError as error:
-        progress.notice(f"snapshot not renewed: {snapshot}: {error.strerror}; readers keep the one before")
+        notices.notice(f"snapshot not renewed: {snapshot}: {error.strerror}; readers keep the one before")
 
 
 def _replace(snapshot: Path, source: int) -> None:

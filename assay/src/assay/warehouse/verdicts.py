@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import ibis
 import ibis.expr.operations as ops
 
 from assay.sql import quoted
+from assay.tables.nulls import Nulls
 from assay.tables.results import CheckResult
 from assay.warehouse.quarantine.keep import cut
 from assay.warehouse.session import Session
@@ -18,13 +20,27 @@ from assay.words import plural, rows_told
 
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
-    from assay.tables.nodes import InvariantDef, Reference, TableDef
+    from assay.tables.nodes import InvariantDef, Known, Reference, TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
     from assay.warehouse.shrinking import Replaced
 
 SAMPLE = 10
 """How many offending rows a check shows."""
+
+
+def acknowledged(table: TableDef, checks: Iterable[CheckResult]) -> tuple[CheckResult, ...]:
+    """The checks, in which warnings that the table declares as known are told apart from news."""
+    known = {each.check: each for each in table.known}
+    return tuple(_acknowledged(check, known[check.name]) if check.name in known else check for check in checks)
+
+
+def _acknowledged(check: CheckResult, known: Known) -> CheckResult:
+    if not check.warns or check.untold:
+        return check
+    if check.failing > known.rows:
+        return dataclasses.replace(check, summary=f"{check.summary}; more than is {known}")
+    return dataclasses.replace(check, summary=f"{check.summary}; {known}", known=known.reason)
 
 
 def schema(table: TableDef, problems: Iterable[object]) -> CheckResult:
@@ -66,7 +82,7 @@ def rows_valid(table: TableDef, staged: Staged, before: Mapping[str, int] | None
         passed=staged.rejected == 0 and not before,
         severity="warn" if tolerated else "error",
         summary=summary,
-        failing=staged.rejected,
+        failing=staged.rejected + sum((before or {}).values()),
         reasons=reasons,
         sample=tuple(staged.sample),
         sample_sql=(
@@ -78,7 +94,14 @@ def rows_valid(table: TableDef, staged: Staged, before: Mapping[str, int] | None
 
 
 def reconciles(
-    table: TableDef, staged: Staged, preserved: Preserved | None, *, replaced: Replaced, parts: Parts | None = None
+    table: TableDef,
+    staged: Staged,
+    preserved: Preserved | None,
+    *,
+    replaced: Replaced,
+    parts: Parts | None = None,
+    after: int | None = None,
+    merged: str | None = None,
 ) -> CheckResult:
     """Whether no row was lost or multiplied, and no more of what is published would go than the table allows.
 
@@ -86,8 +109,10 @@ def reconciles(
         preserved: what became of the input that the table preserves; None if it declares none.
         replaced: the published rows that the staged ones would take the place of.
         parts: what is built of a partitioned table.
+        after: rows of the table as it would be, where these are not those staged.
+        merged: what became of the staged rows of an incremental table, in words.
     """
-    problems = list(replaced.problems(table, staged.published))
+    problems = list(replaced.problems(table, staged.published if after is None else after))
     if staged.staged != staged.published + staged.rejected:
         problems.append(
             f"{staged.staged:,} staged is not {staged.published:,} published + {staged.rejected:,} rejected"
@@ -95,10 +120,10 @@ def reconciles(
     lost = preserved.problem(str(table.preserves)) if preserved is not None else None
     if lost is not None:
         problems.append(lost)
-    if preserved is None:
-        good = f"{staged.staged:,} staged = {staged.published:,} published + {staged.rejected:,} rejected"
-    else:
-        good = f"{preserved.rows:,} of {table.preserves} = {preserved.arrived:,} published or rejected here"
+    good = merged or f"{staged.staged:,} staged = {staged.published:,} published + {staged.rejected:,} rejected"
+    if preserved is not None:
+        good = f"{merged}; " if merged else ""
+        good += f"{preserved.rows:,} of {table.preserves} = {preserved.arrived:,} published or rejected here"
         good += f", {preserved.how}"
     if parts is not None:
         # What was built is what was compared; of the other partitions this says nothing.
@@ -182,11 +207,19 @@ def reference(
         declared.name,
         False,
         declared.severity,
-        f"{rows_told(rows, 'have')} {values:,} ({listed}) that {declared.to} does not have",
+        f"{rows_told(rows)}, {_values_told(declared.columns, values)}, {'has' if rows == 1 else 'have'} no match in "
+        f"{declared.to}",
         failing=rows,
         sample=_short(shown),
         sample_sql=f"SELECT DISTINCT {keys} {orphans_sql(target, declared, other)}",
     )
+
+
+def _values_told(columns: Collection[str], count: int) -> str:
+    """`1,668 household_ids`; of several columns `2 values of (campaign_id, coupon_upc)`."""
+    if len(columns) > 1:
+        return f"{count:,} {plural(count, 'value')} of ({', '.join(columns)})"
+    return f"{count:,} {plural(count, next(iter(columns)))}"
 
 
 def orphans_sql(relation: str, declared: Reference, other: str) -> str:
@@ -251,6 +284,7 @@ def invariant(
         declared.severity,
         said,
         failing=count,
+        untold=untold is not None and count > 0,
         sample=_sample(session, sql, hidden(shown)) if count else (),
         sample_sql=sql if count else None,
     )
@@ -258,29 +292,14 @@ def invariant(
 
 def _untold(contradicting: ibis.Table) -> ibis.Table | None:
     """The rows for which the last filter of `contradicting` is neither true nor false; None where it has none."""
-
-    operation = contradicting.op()
+    operation, nulls = contradicting.op(), Nulls({})
     while isinstance(operation, ops.Project | ops.Sort):
         operation = operation.parent
-    if not isinstance(operation, ops.Filter) or all(map(_never_null, operation.predicates)):
+    if not isinstance(operation, ops.Filter) or all(nulls.value(each) is False for each in operation.predicates):
         return None
     told = ibis.and_(*(predicate.to_expr() for predicate in operation.predicates))
     # Not told.isnull(): Ibis writes a negation's as NOT (...) IS NULL, which negates the IS NULL.
     return operation.parent.to_expr().filter(told.fill_null(True) & ~told.fill_null(False))
-
-
-def _never_null(value: Any) -> bool:
-    """Whether an expression is seen to have a value in every row; a column may always be without."""
-
-    if isinstance(value, ops.IsNull | ops.NotNull | ops.ExistsSubquery):
-        return True
-    if isinstance(value, ops.Literal):
-        return value.value is not None
-    if isinstance(value, ops.Coalesce):
-        return any(map(_never_null, value.arg))
-    if isinstance(value, ops.And | ops.Or | ops.Not | ops.Comparison):
-        return all(map(_never_null, value.args))
-    return False
 
 
 def _sample(session: Session, sql: str, hidden: Collection[str]) -> tuple[Mapping[str, Any], ...]:
