@@ -171,9 +171,10 @@ def _parse(group: click.Group, name: str, arguments: list[str]) -> str | None:
         while isinstance(command, click.Group):
             # The group parses for itself: one of ours runs its default subcommand when none is named.
             context = command.make_context(name, list(arguments))
-            found, command_found, arguments = command.resolve_command(
-                context, [*context._protected_args, *context.args]
-            )
+            left = [*context._protected_args, *context.args]
+            if not left and command.invoke_without_command:
+                return None
+            found, command_found, arguments = command.resolve_command(context, left)
             if command_found is None:
                 return f"{name} has no subcommand {found}"
             command, name = command_found, f"{name} {found}"
