@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -24,6 +25,7 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from assay.health.alerts import Memory
 from assay.orchestration import alerting, history
+from assay.orchestration.origin import repository
 from tests.health.test_alerts import Channel
 from tests.little import Little
 
@@ -146,14 +148,25 @@ def project(little: Little) -> Iterator[object]:
         del sys.modules[name]
 
 
-def test_a_run_in_the_queue_and_a_failed_one_are_read_from_the_instance(little: Little, project: object) -> None:
+def test_a_run_in_the_queue_and_a_failed_one_are_read_from_the_instance(little: Little, project: Any) -> None:
     now = dtm.datetime.now(dtm.UTC)
     with history.instance(_home(little)) as instance:
-        instance.run_storage.add_run(dg.DagsterRun("pipeline", run_id="q" * 36, status=DagsterRunStatus.QUEUED))
+        instance.run_storage.add_run(_queued(project))
         assert alerting.look(instance, project, now).status == "learning"
         later = alerting.look(instance, project, now + dtm.timedelta(minutes=6))
         assert [each.key for each in later.findings] == ["queued:" + "q" * 36]
         assert later.exit_code() == 2
+
+
+def _queued(project: Any) -> dg.DagsterRun:
+    place = repository(project).get_job_origin("pipeline")
+    return dg.DagsterRun(
+        "pipeline",
+        run_id="q" * 36,
+        status=DagsterRunStatus.QUEUED,
+        remote_job_origin=place,
+        job_code_origin=None,
+    )
 
 
 def _home(little: Little) -> Path:
@@ -231,7 +244,7 @@ def test_the_heartbeat_is_asked_after_each_sweep(little: Little) -> None:
 
 
 def test_the_sensor_tells_where_alerts_are_set_and_is_off_where_not(
-    little: Little, project: object, channel: Channel, monkeypatch: pytest.MonkeyPatch
+    little: Little, project: Any, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIPELINE_ALERTS", raising=False)
     (off,) = alerting.health_sensors(project)
@@ -240,8 +253,7 @@ def test_the_sensor_tells_where_alerts_are_set_and_is_off_where_not(
     (sensor,) = alerting.health_sensors(project)
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     with history.instance(_home(little)) as instance:
-        run = dg.DagsterRun("pipeline", run_id="q" * 36, status=DagsterRunStatus.QUEUED)
-        instance.run_storage.add_run(run)
+        instance.run_storage.add_run(_queued(project))
         said = sensor(dg.build_sensor_context(instance=instance))
         assert isinstance(said, dg.SkipReason)
         assert said.skip_message == "learning: 0 messages sent"

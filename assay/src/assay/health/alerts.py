@@ -156,8 +156,9 @@ def messages(
         if key not in still:
             route = before.route if before.route in known else ALL
             lines, _, resolved = wanted.setdefault(route, ([], {}, []))
-            titles.setdefault(route, []).append(f"RESOLVED {before.headline.partition(' ')[2]}")
-            lines += [f"RESOLVED  {before.headline}", ""]
+            over = before.headline.partition(" ")[2]
+            titles.setdefault(route, []).append(f"RESOLVED {over}")
+            lines += [f"RESOLVED  {over}", ""]
             resolved.append(key)
     found = []
     for route, (lines, fired, resolved) in wanted.items():

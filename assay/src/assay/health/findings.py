@@ -173,10 +173,15 @@ def _failed(graph: Graph, state: State) -> Iterator[Finding]:
 
 
 def _red(graph: Graph, state: State) -> Iterator[Finding]:
+    """Red checks, those of one table as one finding: broken rows are often too few ones as well."""
+    red: dict[str, list[Checked]] = {}
     for check in state.checked:
-        node = graph.nodes.get(check.table)
-        if node is None or check.passed:
-            continue
+        if check.table in graph.nodes and not check.passed:
+            # What only warns is each a matter of its own.
+            group = check.table if check.severity == "error" else f"{check.table}.{check.name}"
+            red.setdefault(group, []).append(check)
+    for check, *others in red.values():
+        node = graph.nodes[check.table]
         yield Finding(
             f"check:{check.table}.{check.name}",
             check.severity == "error",
@@ -187,6 +192,7 @@ def _red(graph: Graph, state: State) -> Iterator[Finding]:
             check.summary,
             _what_to_do(check),
             _owner(graph, node, check),
+            also=tuple(f"{each.name} is red" for each in others),
         )
 
 

@@ -108,7 +108,8 @@ def _checked(instance: dg.DagsterInstance, project: Project) -> Iterator[Checked
     ]
     storage = instance.event_log_storage
     judged = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
-    for key, record in storage.get_latest_asset_check_execution_by_key(keys).items():
+    latest = storage.get_latest_asset_check_execution_by_key(keys)
+    for key, record in ((key, latest[key]) for key in keys if key in latest):
         if record.status not in judged:
             before = storage.get_asset_check_execution_history(key, limit=1, status=judged)
             if not before:
