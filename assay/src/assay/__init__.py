@@ -17,7 +17,9 @@ _HOMES = {
     "table": "tables.declare",
     "export": "tables.declare",
     "invariant": "tables.declare",
+    "History": "tables.loads",
     "Incremental": "tables.loads",
+    "as_of": "tables.loads",
     "KeepFirst": "tables.nodes",
     "Known": "tables.nodes",
     "Reference": "tables.nodes",
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
     from assay.tables.declare import export as export
     from assay.tables.declare import invariant as invariant
     from assay.tables.declare import table as table
+    from assay.tables.loads import History as History
     from assay.tables.loads import Incremental as Incremental
+    from assay.tables.loads import as_of as as_of
     from assay.tables.nodes import KeepFirst as KeepFirst
     from assay.tables.nodes import Known as Known
     from assay.tables.nodes import Reference as Reference

@@ -13,6 +13,7 @@ import ibis.expr.operations as ops
 from assay import notices
 from assay.contract.uniqueness import find_suspects
 from assay.sql import literal, quoted
+from assay.tables.loads import Incremental
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
 
@@ -144,7 +145,7 @@ def stage(
 
 def beside(table: TableDef) -> tuple[str, ...]:
     """Columns that a function's rows may have and the table does not."""
-    marker = table.load.deleted if table.load is not None else None
+    marker = table.load.deleted if isinstance(table.load, Incremental) else None
     return SOURCE_COLUMNS if marker is None else (*SOURCE_COLUMNS, marker)
 
 
@@ -188,7 +189,7 @@ def split(
     quarantine.begin(session)
     if landed is not None and landed.malformed is not None:
         _set_malformed_aside(session, table, landed.malformed, staged)
-    if table.load is not None and table.load.deleted is not None:
+    if isinstance(table.load, Incremental) and table.load.deleted is not None:
         # What is said of a key that is gone is nobody's row any more: it needs no more than its key.
         present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in (*contract.key, table.load.cursor))
         sound = ", ".join(f"{name} = 0" for name in contract.mask_columns)
