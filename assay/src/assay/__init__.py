@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 _HOMES = {
+    "Fresh": "tables.fresh",
     "table": "tables.declare",
     "export": "tables.declare",
     "invariant": "tables.declare",
     "History": "tables.loads",
     "Incremental": "tables.loads",
     "as_of": "tables.loads",
+    "metric": "tables.declare",
     "KeepFirst": "tables.nodes",
     "Known": "tables.nodes",
     "Reference": "tables.nodes",
@@ -44,7 +46,9 @@ if TYPE_CHECKING:
     from assay.contract.classification import secret as secret
     from assay.tables.declare import export as export
     from assay.tables.declare import invariant as invariant
+    from assay.tables.declare import metric as metric
     from assay.tables.declare import table as table
+    from assay.tables.fresh import Fresh as Fresh
     from assay.tables.loads import History as History
     from assay.tables.loads import Incremental as Incremental
     from assay.tables.loads import as_of as as_of

@@ -32,7 +32,7 @@ from assay.tables.loads import History
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
 from assay.warehouse import ops, watermarks
-from assay.warehouse.builds import Build
+from assay.warehouse.build import Build
 from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.publish import publish
 
@@ -170,6 +170,7 @@ def _build_table(
                 run=run,
                 upstream=upstream,
                 invariants=graph.invariants_of(table.name),
+                metrics=graph.metrics_of(table.name),
                 partition=partition,
                 landed=landed,
                 since=since,

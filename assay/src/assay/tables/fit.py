@@ -6,6 +6,7 @@ import datetime as dtm
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from assay.contract.classification import is_masked
 from assay.contract.columns import same_type
 from assay.contract.contract import Contract
 from assay.errors import WiringError
@@ -15,7 +16,7 @@ from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
 RESERVED_STAGES = ("ops", "quarantine", "real", "temp", "system", "information_schema", "pg_catalog")
 """Schemas and catalogs of the warehouse that are not for tables."""
 RESERVED_COLUMNS = ("_source_file", "_source_line", "rowid")
-FIXED_CHECKS = ("schema", "rows_valid", "unique_key", "reconciles")
+FIXED_CHECKS = ("schema", "rows_valid", "unique_key", "reconciles", "usual")
 
 
 def check_table(table: TableDef, tables: Mapping[str, TableDef], invariants: Iterable[InvariantDef]) -> None:
@@ -52,11 +53,17 @@ def _problems(
         if name.lower() in RESERVED_COLUMNS or name.startswith("__"):
             yield f"a column cannot be named '{name}': the framework uses it", "Rename the column."
     yield from _partition_problems(table, contract)
+    if table.newest is not None:
+        column = next((each for each in contract.columns if each.name == table.newest[0]), None)
+        if column is None or not column.sql_type.startswith(("DATE", "TIMESTAMP")):
+            yield (
+                f"newest= names '{table.newest[0]}', which is no day or moment of {contract.name}",
+                "Name a column of its contract with a DATE or TIMESTAMP.",
+            )
+        elif is_masked(column.classification):
+            yield f"newest= names '{column.name}', which is hidden", "Name a column that is public or internal."
     yield from _keep_problems(table, contract)
-    if table.load is not None:
-        load = table.load
-        problems = _load_problems if isinstance(load, Incremental) else _history_problems
-        yield from problems(table, load, contract)  # type: ignore[arg-type]  # the one of its kind
+    yield from _load_problems(table, contract)
     for reference in table.references:
         yield from _reference_problems(reference, contract, Contract.of(tables[reference.to].model))
     names = Counter([*FIXED_CHECKS, *(reference.name for reference in table.references)])
@@ -110,7 +117,14 @@ def _keep_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, s
             yield f"keep= orders by '{name}', which is no column of {contract.name}", "Name columns of the contract."
 
 
-def _load_problems(table: TableDef, load: Incremental, contract: Contract) -> Iterator[tuple[str, str]]:
+def _load_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:
+    if isinstance(table.load, Incremental):
+        yield from _incremental_problems(table, table.load, contract)
+    elif table.load is not None:
+        yield from _history_problems(table, table.load, contract)
+
+
+def _incremental_problems(table: TableDef, load: Incremental, contract: Contract) -> Iterator[tuple[str, str]]:
     column = {each.name: each for each in contract.columns}.get(load.cursor)
     if table.partitions is not None:
         yield "partitions= and load= do not go together", "Keep one: a partition's build replaces its own rows."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from assay.sql import literal, quoted
 from assay.tables.results import CheckResult
-from assay.warehouse.builds import REPLACED, Build
+from assay.warehouse.build import REPLACED, Build
 from assay.warehouse.merging import Merged, count, same
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified

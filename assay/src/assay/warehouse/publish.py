@@ -22,8 +22,19 @@ from assay.contract.contract import Contract
 from assay.sql import quoted
 from assay.tables.loads import History
 from assay.tables.results import AuditFailed, CheckResult, Publication
-from assay.warehouse import histories, merging, ops, preserved, shrinking, staging, verdicts, versions, watermarks
-from assay.warehouse.builds import Build
+from assay.warehouse import (
+    histories,
+    merging,
+    ops,
+    preserved,
+    shrinking,
+    staging,
+    usual,
+    verdicts,
+    versions,
+    watermarks,
+)
+from assay.warehouse.build import Build
 from assay.warehouse.failures import explained
 from assay.warehouse.merging import Merged
 from assay.warehouse.preserved import Preserved
@@ -88,6 +99,7 @@ def _publish(session: Session, build: Build) -> Publication:
         with session.transaction():
             sort = histories.arrange if isinstance(table.load, History) else merging.arrange
             merged = sort(session, build, staged) if table.load is not None else None
+            staged.after = merged.after if merged is not None else None
         with session.transaction():
             return _audited(session, build, staged, schema_check, merged)
 
@@ -98,8 +110,10 @@ def _audited(
     """The transaction that publishes, or that records why not."""
     table, contract, relation = build.table, build.contract, staged.relation
     staging.strip(session, contract, staged)
-    checks = verdicts.acknowledged(table, (schema_check, *_audit(session, build, staged, merged)))
-    outcome = _outcome(build, staged, checks)
+    checks = [schema_check, *_audit(session, build, staged, merged)]
+    judged = usual.judge(session, build, staged, build.whole(session, relation)) if session.keeps_books else None
+    checks += [judged.check] if judged else []
+    outcome = _outcome(build, staged, verdicts.acknowledged(table, checks))
     if merged is not None:
         outcome = dataclasses.replace(outcome, changes=merged.changes if build.since is not None else {})
     if outcome.failed:
@@ -113,6 +127,7 @@ def _audited(
     quarantine.keep(session, table, build.run, build.partition, published=True, again=again)
     if table.appends and build.landed is not None and build.landed.offsets is not None:
         ops.commit_offsets(session.connection, session.catalog, table.name, build.landed.offsets, build.run)
+        outcome = dataclasses.replace(outcome, offsets=build.landed.offsets)
     if merged is not None:
         watermarks.commit(session, build, merged.watermark)
     if session.keeps_books:
@@ -131,7 +146,10 @@ def _audited(
     else:
         outcome = dataclasses.replace(outcome, rows=session.count(table))
     session.connection.execute(f"DROP TABLE IF EXISTS {relation}")
-    return _record(session, build, dataclasses.replace(outcome, action=action))
+    published = _record(session, build, dataclasses.replace(outcome, action=action))
+    if judged is not None:
+        usual.keep(session, table.name, judged.noted, build.run)
+    return published
 
 
 def _told(outcome: Publication, kept: int) -> Publication:

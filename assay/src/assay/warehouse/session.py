@@ -134,6 +134,11 @@ class Session:
             return own
         return ask(self.real)
 
+    def catalogs_with(self, book: str) -> list[str]:
+        """The catalogs that have a book of `ops`, such as `ops.metrics`: the real one first, then this session's own."""
+        real = [self.real] if self.real is not None and book not in self._missing_of_real else []
+        return [*real, self.catalog]
+
     @cached_property
     def _missing_of_real(self) -> list[str]:
         # Asked once: nobody writes the real warehouse while it is attached. An older one may lack a newer book.

@@ -43,6 +43,7 @@ class Staged:
         relation: the quoted SQL name of the staging table.
         staged: rows that arrived, malformed ones included.
         reasons: rejected rows per reason code; a row that broke two rules counts under both.
+        after: rows of the table after publishing, where others stay beside these.
         waiting: rows left out because their partition is not over yet; not counted as staged.
         sample: some of the rejected rows, masked.
         first_place: where the first rejected row stood in its source, as `file:line`, if known.
@@ -54,6 +55,7 @@ class Staged:
     staged: int = 0
     rejected: int = 0
     published: int = 0
+    after: int | None = None
     waiting: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     sample: Sequence[Mapping[str, Any]] = ()

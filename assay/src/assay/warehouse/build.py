@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from assay.contract.contract import Contract
     from assay.sources.base import Landed
-    from assay.tables.nodes import InvariantDef, TableDef
+    from assay.tables.nodes import InvariantDef, MetricDef, TableDef
     from assay.tables.partitions import PartitionRange
     from assay.tables.run import Run
     from assay.warehouse.session import Session
@@ -62,6 +62,7 @@ class Build:
     run: Run
     upstream: Mapping[str, TableDef]
     invariants: tuple[InvariantDef, ...] = ()
+    metrics: tuple[MetricDef, ...] = ()
     partition: PartitionRange | None = None
     since: Since | None = None
     landed: Landed | None = None
