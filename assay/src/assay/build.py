@@ -5,7 +5,6 @@ Golden runs and plans call `build`; a Dagster asset's body calls `build_node`: o
 
 from __future__ import annotations
 
-import datetime as dtm
 import hashlib
 import tempfile
 import time
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
-import ibis
 import ibis.expr.types as ir
 
 from assay import notices
@@ -31,12 +29,14 @@ from assay.tables.lineage import carried_columns, column_lineage
 from assay.tables.loads import History
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
-from assay.warehouse import ops, watermarks
+from assay.warehouse import histories, ops, watermarks
 from assay.warehouse.build import Build
 from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.publish import publish
 
 if TYPE_CHECKING:
+    import ibis
+
     from assay.sources.base import Landed, Sources
     from assay.tables.graph import Graph
     from assay.tables.partitions import PartitionRange
@@ -159,7 +159,7 @@ def _build_table(
             arguments[table.run_parameter] = run
         rows = stack.enter_context(_as_expression(table, table.function(**arguments), session))
         if isinstance(table.load, History):
-            rows = _dated(table, table.load, rows, contract, run)
+            rows = histories.dated(table, table.load, rows, contract, run)
         partition = own_partitions(table, run)
         return publish(
             session,
@@ -302,22 +302,6 @@ def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractCont
         where=str(table.file),
         fix='Return an expression, or declare @table(engine="python").',
     )
-
-
-def _dated(table: TableDef, load: History, rows: ibis.Table, contract: Contract, run: Run) -> ibis.Table:
-    """Rows as they are now as versions that begin, at the run's moment or when the rows say, and do not end."""
-    given = {load.valid_from, load.valid_to} & set(rows.columns)
-    if given or (load.at is not None and load.at not in rows.columns):
-        told = f"gives '{min(given)}' itself" if given else f"has no column '{load.at}', which tells since when"
-        raise WiringError(f"'{table.name}' {told}", where=str(table.file), fix="Return the rows as they are now.")
-    kind = contract.schema[load.valid_from]
-    # Timestamps without a zone are in UTC here.
-    now = run.now if kind.timezone else run.now.astimezone(dtm.UTC).replace(tzinfo=None)
-    start = rows[load.at] if load.at is not None else ibis.literal(now, kind)
-    dated = rows.mutate(**{load.valid_from: start, load.valid_to: ibis.null(contract.schema[load.valid_to])})
-    left_out = {load.at} - set(contract.duckdb_columns)
-    ordered = [name for name in contract.duckdb_columns if name in dated.columns]
-    return dated.select(*ordered, *(name for name in dated.columns if name not in {*ordered, *left_out}))
 
 
 def _versions(session: Session, names: Iterable[str]) -> dict[str, str]:

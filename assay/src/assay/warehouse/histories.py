@@ -6,8 +6,12 @@ The staging table is left with the versions to write: those that open, and the p
 
 from __future__ import annotations
 
+import datetime as dtm
 from typing import TYPE_CHECKING
 
+import ibis
+
+from assay.errors import WiringError
 from assay.sql import literal, quoted
 from assay.tables.results import CheckResult
 from assay.warehouse.build import REPLACED, Build
@@ -17,7 +21,30 @@ from assay.warehouse.session import Session, qualified
 from assay.warehouse.verdicts import key_summary
 
 if TYPE_CHECKING:
+    from assay.contract.contract import Contract
+    from assay.tables.nodes import TableDef
+    from assay.tables.run import Run
     from assay.warehouse.staging import Staged
+
+
+def dated(table: TableDef, load: History, rows: ibis.Table, contract: Contract, run: Run) -> ibis.Table:
+    """Rows as they are now as versions that begin, at the run's moment or when the rows say, and do not end.
+
+    Raises:
+        WiringError: the rows have these columns already, or not the one that says.
+    """
+    given = {load.valid_from, load.valid_to} & set(rows.columns)
+    if given or (load.at is not None and load.at not in rows.columns):
+        told = f"gives '{min(given)}' itself" if given else f"has no column '{load.at}', which tells since when"
+        raise WiringError(f"'{table.name}' {told}", where=str(table.file), fix="Return the rows as they are now.")
+    kind = contract.schema[load.valid_from]
+    # Timestamps without a zone are in UTC here.
+    now = run.now if kind.timezone else run.now.astimezone(dtm.UTC).replace(tzinfo=None)
+    start = rows[load.at] if load.at is not None else ibis.literal(now, kind)
+    dated = rows.mutate(**{load.valid_from: start, load.valid_to: ibis.null(contract.schema[load.valid_to])})
+    left_out = {load.at} - set(contract.duckdb_columns)
+    ordered = [name for name in contract.duckdb_columns if name in dated.columns]
+    return dated.select(*ordered, *(name for name in dated.columns if name not in {*ordered, *left_out}))
 
 
 def arrange(session: Session, build: Build, staged: Staged) -> Merged:
