@@ -22,6 +22,7 @@ from assay.warehouse.verdicts import key_summary
 
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
+    from assay.tables.loads import History
     from assay.tables.nodes import TableDef
     from assay.tables.run import Run
     from assay.warehouse.staging import Staged
