@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay import notices
+from assay.commands.selecting import chosen
 from assay.errors import PipelineError
 from assay.tables.nodes import ExportDef, Node, TableDef
 from assay.tables.partitions import PartitionRange, touched
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[TABLE]...")
+@click.argument("words", nargs=-1, metavar="[TABLE]...")
 @click.option("--upstream/--no-upstream", default=False, help="Also build everything the tables depend on.")
 @click.option("--downstream/--no-downstream", default=False, help="Also build everything that depends on them.")
 @click.option("--partition", "partition_text", metavar="DAY|START..END", help="Only these days of partitioned tables.")
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def run(
     project: Project,
-    names: tuple[str, ...],
+    words: tuple[str, ...],
     upstream: bool,
     downstream: bool,
     partition_text: str | None,
@@ -49,25 +50,24 @@ def run(
 ) -> None:
     """Build tables and publish what passes its audit; without TABLE, all of them.
 
+    TABLE is a name or a pattern, tag:NAME, owner:NAME, stage:NAME or state:failed|new; with + before it all upstream of it
+    is chosen as well, with + behind it all downstream.
+
     Exit codes: 0 done, 1 data broke a rule, 2 error, 130 Ctrl-C, 143 SIGTERM.
     """
     partition = PartitionRange.parse(partition_text) if partition_text else None
     with live() as screen:
         screen.doing("loading the tables")
         graph = project.graph
-        chosen = [graph.get(name).name for name in names] or list(graph.nodes)
-        if upstream:
-            chosen = graph.closure(chosen)
-        if downstream:
-            chosen = graph.downstream(chosen)
+        names = chosen(project, words, upstream, downstream) or list(graph.nodes)
         if partition is not None:
-            chosen = touched(partition, (graph.get(name) for name in chosen), dtm.datetime.now(dtm.UTC))
+            names = touched(partition, (graph.get(name) for name in names), dtm.datetime.now(dtm.UTC))
         first = not project.settings().warehouse.exists()
         screen.doing("starting Dagster")
         from assay.orchestration.execute import execute
 
-        printer = ProgressPrinter(screen, [graph.get(name) for name in chosen])
-        summary = execute(project, chosen, partition=partition, full=full, on_progress=printer)
+        printer = ProgressPrinter(screen, [graph.get(name) for name in names])
+        summary = execute(project, names, partition=partition, full=full, on_progress=printer)
     if with_traceback:
         for error in summary.errors.values():
             say("".join(traceback.format_exception(error)), err=True)
