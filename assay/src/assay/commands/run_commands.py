@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dtm
+import os
 import shutil
 import sys
 import traceback
@@ -17,6 +18,7 @@ import click
 from assay import notices
 from assay.commands.selecting import chosen
 from assay.errors import PipelineError
+from assay.settings import BaseSettings, is_shown
 from assay.tables.nodes import ExportDef, Node, TableDef
 from assay.tables.partitions import PartitionRange, touched
 from assay.terminal import Live, columns, live, say, styled
@@ -231,13 +233,20 @@ def tables(project: Project) -> None:
 
 
 @click.command()
+@click.option(
+    "--env", type=click.Choice(["dev", "prod", "dry_run"]), help="Of this environment; default: PIPELINE_ENV."
+)
 @click.pass_obj
-def settings(project: Project) -> None:
+def settings(project: Project, env: str | None) -> None:
     """List every setting: its value, where it comes from, and what it is for.
 
-    Addresses are shown without user and password.
+    Addresses are shown without user and password, and a project's own settings as *** unless they say that they are
+    public. A variable with an environment's name behind it, such as PIPELINE_WAREHOUSE__PROD, counts there alone.
     """
     from assay.sources.addresses import shown
+
+    if env is not None:
+        os.environ[f"{BaseSettings.prefix}ENV"] = env
 
     current = project.settings()
     for variable, (default, description) in type(current).variables().items():
@@ -246,6 +255,8 @@ def settings(project: Project) -> None:
         if name.startswith("source_"):
             value = current.locations.get(name.removeprefix("source_"))
             value = value and shown(value)
+        elif value is not None and not is_shown(type(current), name):
+            value = "***"
         origin = f"from the environment; default {default or 'none'}" if variable in current.given else "the default"
         say(f"{variable}={'' if value is None else value}  ({origin})")
         say(f"    {description}")
