@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from assay.tables.selection import select
-
 if TYPE_CHECKING:
     from assay.project import Project
 
 
 def chosen(project: Project, words: Sequence[str], upstream: bool, downstream: bool) -> list[str]:
     """The names that `words` choose, none where there are none; raises WiringError where one chooses nothing."""
+    from assay.tables.selection import select  # loads the tables' engine
+
     graph = project.graph
     names = select(graph, words, lambda: _states(project))
     names = graph.closure(names) if upstream else names
