@@ -30,7 +30,7 @@ from assay.tables.loads import History
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
 from assay.warehouse import histories, ops, watermarks
-from assay.warehouse.build import Build
+from assay.warehouse.builds import Build
 from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.publish import publish
 
@@ -281,7 +281,6 @@ def _landing(
 @contextmanager
 def _blaming_the_source(landed: Landed) -> Iterator[None]:
     """Where the engine fails while the source is still being read, and the source fails alone too, it is to blame."""
-
     try:
         yield
     except (duckdb.Error, WarehouseError, SourceError) as error:

@@ -91,7 +91,7 @@ def test_after_a_kill_at_any_statement_all_is_old_or_all_is_new(kills: list[dict
 
 def test_a_full_disk_is_one_clear_line_and_the_old_version_stays(tmp_path: Path) -> None:
     old, *found = said(started("full", tmp_path))
-    assert [each["more"] for each in found if each["said"]["error"]] == [0, 1 << 20]
+    assert [each["more"] for each in found if each["said"]["error"]] == [0, 1 << 18]
     for each in found:
         assert not each["died"]
         assert each["then"]["rows"][0][0] == "40000"

@@ -197,7 +197,7 @@ def full(base: Path) -> None:
     _, old = forked(lambda: prepared("replace", pristine))
     print(json.dumps({"old": old}))
     size = (pristine / "w.duckdb").stat().st_size
-    for more in (0, 1 << 20, 1 << 25):
+    for more in (0, 1 << 18, 1 << 25):
         house = fresh(folder, pristine)
 
         def work(house: House = house, limit: int = size + more) -> dict[str, Any]:

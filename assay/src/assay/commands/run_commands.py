@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import traceback
-import webbrowser
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -267,6 +266,8 @@ def settings(project: Project, env: str | None) -> None:
 @click.pass_obj
 def open_(project: Project, names: tuple[str, ...]) -> None:
     """Open what the pipeline made for readers, such as a dashboard, in the browser; without FILE, all of it."""
+    import webbrowser
+
     nodes = [project.graph.get(name) for name in names] or list(project.graph)
     files = {node.name: project.settings().output / node.path for node in nodes if isinstance(node, ExportDef)}
     if not files:

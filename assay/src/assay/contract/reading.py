@@ -34,7 +34,6 @@ CHECKS = ("schema", "rows_valid", "unique_key", "reconciles", "usual")
 
 def read(model: type[DataFrameModel]) -> dict[str, Any]:
     """The fields of a `Contract`, read from `model`; raises ContractError naming file, model and field."""
-
     where = checks.Where(_file(model), model.__name__)
     schema = _schema(model, where)
     _refuse_config(schema, where)

@@ -98,7 +98,6 @@ class Csv(Dialect, files.Files):
 
         It ignores errors, as an error would end the caller's transaction; none gets past `_conserved`.
         """
-
         plain = self.encoding.lower() in {"utf-8", "utf8", "latin-1"} and not text.recoded
         if not seen.simple or not plain or self.trailing_delimiter or self.trailer is not None:
             return False

@@ -53,15 +53,7 @@ def _problems(
         if name.lower() in RESERVED_COLUMNS or name.startswith("__"):
             yield f"a column cannot be named '{name}': the framework uses it", "Rename the column."
     yield from _partition_problems(table, contract)
-    if table.newest is not None:
-        column = next((each for each in contract.columns if each.name == table.newest[0]), None)
-        if column is None or not column.sql_type.startswith(("DATE", "TIMESTAMP")):
-            yield (
-                f"newest= names '{table.newest[0]}', which is no day or moment of {contract.name}",
-                "Name a column of its contract with a DATE or TIMESTAMP.",
-            )
-        elif is_masked(column.classification):
-            yield f"newest= names '{column.name}', which is hidden", "Name a column that is public or internal."
+    yield from _newest_problems(table, contract)
     yield from _keep_problems(table, contract)
     yield from _load_problems(table, contract)
     for reference in table.references:
@@ -104,6 +96,19 @@ def _partition_problems(table: TableDef, contract: Contract) -> Iterator[tuple[s
             f"its partition column '{name}' is {kind}",
             f"Make it a {wanted} that is not null: a row without one belongs to no {table.partitions.noun}.",
         )
+
+
+def _newest_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:
+    if table.newest is None:
+        return
+    column = next((each for each in contract.columns if each.name == table.newest[0]), None)
+    if column is None or not column.sql_type.startswith(("DATE", "TIMESTAMP")):
+        yield (
+            f"newest= names '{table.newest[0]}', which is no day or moment of {contract.name}",
+            "Name a column of its contract with a DATE or TIMESTAMP.",
+        )
+    elif is_masked(column.classification):
+        yield f"newest= names '{column.name}', which is hidden", "Name a column that is public or internal."
 
 
 def _keep_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -108,13 +108,13 @@ class Graph:
             f"no table named '{name}'", fix=did_you_mean(name, self.nodes, "`pipeline tables` lists them.")
         )
 
-    def closure(self, targets: Iterable[str]) -> list[str]:
-        """`targets` and everything upstream of them, in topological order."""
+    def closure(self, targets: Iterable[str], *, given: Collection[str] = ()) -> list[str]:
+        """`targets` and everything upstream of them, in topological order, up to what is `given`."""
         wanted: set[str] = set()
         stack = [self.get(name).name for name in targets]
         while stack:
             name = stack.pop()
-            if name not in wanted:
+            if name not in wanted and name not in given:
                 wanted.add(name)
                 stack.extend(self.upstream_of(name))
         return [name for name in self.nodes if name in wanted]
@@ -172,11 +172,10 @@ def _imported(name: str) -> ModuleType:
     except SyntaxError as error:
         raise WiringError(f"SyntaxError: {error.msg}", where=f"{error.filename}:{error.lineno}") from error
     except Exception as error:  # whatever the code of a table raises is told by its place
-        place = name
         package = Path(str(sys.modules[name.partition(".")[0]].__file__)).parent
-        for frame in traceback.extract_tb(error.__traceback__):
-            file = Path(frame.filename)
-            if file.is_relative_to(package):
-                place = f"{file}:{frame.lineno}"
+        own = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(package)
+        ]
+        place = f"{own[-1].filename}:{own[-1].lineno}" if own else name
         what = wrong_argument(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise WiringError(what, where=place) from error

@@ -14,7 +14,7 @@ import ibis
 from assay.errors import WiringError
 from assay.sql import literal, quoted
 from assay.tables.results import CheckResult
-from assay.warehouse.build import REPLACED, Build
+from assay.warehouse.builds import REPLACED, Build
 from assay.warehouse.merging import Merged, count, same
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified

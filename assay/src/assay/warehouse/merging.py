@@ -15,7 +15,7 @@ from assay.contract.profile import ColumnProfile, Profile, digest, updated
 from assay.sql import quoted
 from assay.tables.results import CheckResult
 from assay.warehouse import verdicts, watermarks
-from assay.warehouse.build import REPLACED, Build
+from assay.warehouse.builds import REPLACED, Build
 from assay.warehouse.session import Session, qualified
 from assay.words import rows_told
 

@@ -34,7 +34,7 @@ from assay.warehouse import (
     versions,
     watermarks,
 )
-from assay.warehouse.build import Build
+from assay.warehouse.builds import Build
 from assay.warehouse.failures import explained
 from assay.warehouse.merging import Merged
 from assay.warehouse.preserved import Preserved
@@ -299,7 +299,6 @@ def _broken_before(session: Session, build: Build) -> Mapping[str, int]:
 
 def _preserved(session: Session, build: Build, staged: staging.Staged) -> Preserved | None:
     """What became of the input that the table preserves, over all partitions; None if it declares none."""
-
     table = build.table
     if not table.preserves:
         return None

@@ -63,7 +63,6 @@ class Session:
 
     def catalog_of(self, table: TableDef) -> str | None:
         """The catalog in which `table` stands: this session's own first, else the real one; None if neither."""
-
         for catalog in (self.catalog,) if self.real is None else (self.catalog, self.real):
             # Asking for no row is quicker than duckdb_tables(), which describes every table there is.
             with suppress(duckdb.CatalogException):
@@ -161,7 +160,6 @@ class Session:
 
     def stop(self) -> None:
         """End the query that is running, if one is: after Ctrl-C DuckDB goes on computing until it is told to end."""
-
         with suppress(duckdb.Error):  # the connection is closed already
             self.connection.interrupt()
 

@@ -17,7 +17,7 @@ from assay.warehouse.parts import Parts
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
     from assay.tables.nodes import TableDef
-    from assay.warehouse.build import Build
+    from assay.warehouse.builds import Build
     from assay.warehouse.session import Session
 
 SAME = "same:"

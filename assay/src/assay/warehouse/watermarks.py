@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from assay.sql import literal, quoted
 from assay.tables.loads import CLOCKS, History, Incremental
 from assay.warehouse import ops
-from assay.warehouse.build import Build, Since
+from assay.warehouse.builds import Build, Since
 
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
