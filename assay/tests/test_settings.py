@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,9 +10,10 @@ from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from assay.commands.run_commands import settings as settings_command
+from assay.contract.classification import public
 from assay.errors import SettingsError
 from assay.settings import BaseSettings
 
@@ -162,3 +164,45 @@ def test_a_secret_is_never_told() -> None:
     settings = read(PIPELINE_MASK_KEY="a key of the project")
     assert "a key" not in f"{settings!r} {settings} {settings.model_dump()}"
     assert refused(PIPELINE_MASK_KEY="too short").startswith("PIPELINE_MASK_KEY: its value is not valid: ")
+
+
+class Custom(Settings):
+    shop_user: str | None = Field(None, description="Who asks the shop.")
+    shop_pages: int = Field(5, description="How many pages are asked for.", json_schema_extra=public)
+
+
+def test_a_variable_of_one_environment_counts_there_before_the_one_for_all() -> None:
+    variables = {
+        "PIPELINE_WAREHOUSE": "all.duckdb",
+        "PIPELINE_WAREHOUSE__PROD": "/srv/prod.duckdb",
+        "PIPELINE_SOURCE_SHOP_FILES__PROD": "/srv/shop",
+        "PIPELINE_THREADS__DEV": "1",
+    }
+    dev, prod = read(**variables), read(**variables, PIPELINE_ENV="prod")
+    assert (dev.warehouse, dev.locations["shop_files"], dev.threads) == (ROOT / "all.duckdb", "demo", 1)
+    assert (prod.warehouse, prod.locations["shop_files"], prod.threads) == (Path("/srv/prod.duckdb"), "/srv/shop", None)
+    assert "PIPELINE_WAREHOUSE" in prod.given
+
+
+def test_a_wrong_variable_of_another_environment_is_told_as_well() -> None:
+    assert "unknown setting" in refused(PIPELINE_WAREHOSE__PROD="x")
+    assert "unknown setting" in refused(PIPELINE_WAREHOUSE__STAGING="x")
+    assert "unknown setting" in refused(PIPELINE_ENV__PROD="dev")
+    assert "is set, but empty" in refused(PIPELINE_WAREHOUSE__PROD=" ")
+
+
+def test_a_project_s_own_setting_is_shown_where_it_says_that_it_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_SHOP_USER", "ann@example.org")
+    monkeypatch.setenv("PIPELINE_OUTPUT__PROD", "/srv/out")
+    monkeypatch.setenv("PIPELINE_ENV", "dev")
+    project = SimpleNamespace(settings=lambda: Custom.read(dict(os.environ), root=ROOT))
+    printed = CliRunner().invoke(settings_command, ["--env", "prod"], obj=project).output
+    assert "ann@example.org" not in printed
+    assert "PIPELINE_SHOP_USER=***" in printed
+    assert "PIPELINE_SHOP_PAGES=5" in printed
+    assert "PIPELINE_ENV=prod" in printed
+    assert "PIPELINE_OUTPUT=/srv/out" in printed
+    with pytest.raises(SettingsError, match="its value is not valid"):
+        type("Strict", (Custom,), {"__annotations__": {"shop_user": int}}).read(
+            {"PIPELINE_SHOP_USER": "ann"}, root=ROOT
+        )

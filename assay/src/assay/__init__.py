@@ -18,8 +18,10 @@ _HOMES = {
     "table": "tables.declare",
     "export": "tables.declare",
     "invariant": "tables.declare",
-    "metric": "tables.declare",
+    "History": "tables.loads",
     "Incremental": "tables.loads",
+    "as_of": "tables.loads",
+    "metric": "tables.declare",
     "KeepFirst": "tables.nodes",
     "Known": "tables.nodes",
     "Reference": "tables.nodes",
@@ -47,7 +49,9 @@ if TYPE_CHECKING:
     from assay.tables.declare import metric as metric
     from assay.tables.declare import table as table
     from assay.tables.fresh import Fresh as Fresh
+    from assay.tables.loads import History as History
     from assay.tables.loads import Incremental as Incremental
+    from assay.tables.loads import as_of as as_of
     from assay.tables.nodes import KeepFirst as KeepFirst
     from assay.tables.nodes import Known as Known
     from assay.tables.nodes import Reference as Reference

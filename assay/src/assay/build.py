@@ -26,16 +26,16 @@ from assay.sources.fetched import Rows
 from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_parts, code_version
 from assay.tables.lineage import carried_columns, column_lineage
+from assay.tables.loads import History
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.places import with_places
 from assay.tables.results import AuditFailed, Publication
-from assay.warehouse import ops, watermarks
+from assay.warehouse import histories, ops, watermarks
 from assay.warehouse.builds import Build
 from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.publish import publish
 
 if TYPE_CHECKING:
-    import duckdb
     import ibis
 
     from assay.sources.base import Landed, Sources
@@ -159,7 +159,10 @@ def _build_table(
         if table.run_parameter:
             arguments[table.run_parameter] = run
         rows = stack.enter_context(_as_expression(table, table.function(**arguments), session))
-        rows = with_places(rows, arguments["source"]) if landed is not None else rows
+        if isinstance(table.load, History):
+            rows = histories.dated(table, table.load, rows, contract, run)
+        elif landed is not None:
+            rows = with_places(rows, arguments["source"])
         partition = own_partitions(table, run)
         return publish(
             session,

@@ -13,6 +13,9 @@ import pydantic
 
 from assay.errors import SettingsError, did_you_mean
 
+SUFFIXES = ("__DEV", "__PROD", "__DRY_RUN")
+"""What may stand behind a variable that counts in one environment alone."""
+
 
 class BaseSettings(pydantic.BaseModel):
     """The framework's settings. Each field is the variable `PIPELINE_<FIELD>`; its description documents it."""
@@ -124,20 +127,30 @@ class BaseSettings(pydantic.BaseModel):
     def read(cls, environ: Mapping[str, str], *, root: Path) -> Self:
         """Settings from variables; relative paths count from `root`.
 
+        A variable with an environment's name behind it, such as PIPELINE_WAREHOUSE__PROD, counts in that environment,
+        before the one without.
+
         Raises:
             SettingsError: a variable with the prefix is unknown or malformed; one line, naming it.
         """
         values: dict[str, object] = {}
         sources: dict[str, str] = {}
         known = cls.variables()
-        for variable, text in environ.items():
-            if not variable.startswith(cls.prefix):
+        own = f"__{environ.get(f'{cls.prefix}ENV', 'dev').upper()}"
+        given: dict[str, str] = {}
+        # Those with a suffix come last, and stay.
+        for written, text in sorted(environ.items(), key=lambda item: item[0].endswith(own)):
+            if not written.startswith(cls.prefix):
                 continue
-            if variable not in known:
+            variable = written.removesuffix(next((end for end in SUFFIXES if written.endswith(end)), ""))
+            if variable not in known or (variable != written and variable == f"{cls.prefix}ENV"):
                 fix = did_you_mean(variable, known, "`pipeline settings` lists all variables.", most=1)
-                raise SettingsError("unknown setting", where=variable, fix=fix)
+                raise SettingsError("unknown setting", where=written, fix=fix)
             if not text.strip():
-                raise SettingsError("is set, but empty", where=variable, fix="Unset it, or give it a value.")
+                raise SettingsError("is set, but empty", where=written, fix="Unset it, or give it a value.")
+            if variable == written or written.endswith(own):
+                given[variable] = text
+        for variable, text in given.items():
             name = variable.removeprefix(cls.prefix).lower()
             if name.startswith("source_"):
                 sources[name.removeprefix("source_")] = text
@@ -149,9 +162,9 @@ class BaseSettings(pydantic.BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0])
             variable = f"{cls.prefix}{name.upper()}"
-            given = "its value" if is_secret(cls, name) else f"'{values.get(name)}'"
+            told = f"'{values.get(name)}'" if is_shown(cls, name) else "its value"
             raise SettingsError(
-                f"{given} is not valid: {first['msg']}",
+                f"{told} is not valid: {first['msg']}",
                 where=variable,
                 fix=known[variable][1],
             ) from None
@@ -164,8 +177,17 @@ class BaseSettings(pydantic.BaseModel):
             name: str(root / address) if address.startswith(("./", "../")) else address
             for name, address in settings.locations.items()
         }
-        settings._given = frozenset(known) & frozenset(environ)
+        settings._given = frozenset(given)
         return settings.model_copy(update={**absolute, "sources": locations})
+
+
+def is_shown(settings: type[BaseSettings], name: str) -> bool:
+    """Whether the field's value may be shown: the framework's own, and a project's that says `json_schema_extra=public`."""
+    field = settings.model_fields.get(name)
+    if field is None or is_secret(settings, name):
+        return False
+    extra = field.json_schema_extra
+    return name in BaseSettings.model_fields or (isinstance(extra, dict) and extra.get("classification") == "public")
 
 
 def is_secret(settings: type[BaseSettings], name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay import notices
+from assay.commands.selecting import chosen
 from assay.errors import PipelineError, PlanError, on_disk
 from assay.tables.nodes import MAY_SHRINK
 from assay.tables.partitions import PartitionRange
@@ -25,7 +26,7 @@ COLOURS = {"danger": "red", "fail": "red", "change": "yellow", "create": "green"
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[TABLE]...")
+@click.argument("words", nargs=-1, metavar="[TABLE]...")
 @click.option("--upstream/--no-upstream", default=False, help="Also plan everything the tables depend on.")
 @click.option("--downstream/--no-downstream", default=False, help="Also plan everything that depends on them.")
 @click.option("--partition", "partition_text", metavar="DAY|START..END", help="Only these days of partitioned tables.")
@@ -42,7 +43,7 @@ COLOURS = {"danger": "red", "fail": "red", "change": "yellow", "create": "green"
 @click.pass_obj
 def plan(
     project: Project,
-    names: tuple[str, ...],
+    words: tuple[str, ...],
     upstream: bool,
     downstream: bool,
     partition_text: str | None,
@@ -53,6 +54,9 @@ def plan(
 ) -> None:
     """Show what a run would change, without writing; without TABLE, everything that calls for a build.
 
+    TABLE is a name or a pattern, tag:NAME, owner:NAME, stage:NAME or state:failed|new; with + before it all upstream of it
+    is chosen as well, with + behind it all downstream.
+
     Exit codes: 0 nothing changes, 2 changes, 1 error, 3 a blocking check would fail.
     """
     with _exit_code_1(), live() as screen:
@@ -61,10 +65,10 @@ def plan(
         from assay.plan.planner import make_plan
 
         partition = PartitionRange.parse(partition_text) if partition_text else None
-        chosen = _chosen(project, names, upstream, downstream)
+        names = chosen(project, words, upstream, downstream)
         made = make_plan(
             project,
-            chosen,
+            names,
             partition=partition,
             removed_limit=removed_limit,
             on_node=lambda node: screen.doing(f"planning {node.stage}.{node.name}", notices.how_far),
@@ -103,15 +107,6 @@ def apply(project: Project, file: Path) -> None:
         applied = apply_plan(project, kept, on_progress=printer)
     _report(applied)
     sys.exit(applied.exit_code)
-
-
-def _chosen(project: Project, names: tuple[str, ...], upstream: bool, downstream: bool) -> list[str]:
-    chosen = list(names)
-    if chosen and upstream:
-        chosen = project.graph.closure(chosen)
-    if chosen and downstream:
-        chosen = project.graph.downstream(chosen)
-    return chosen
 
 
 def _text(made: Plan) -> str:

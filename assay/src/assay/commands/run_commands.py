@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dtm
+import os
 import shutil
 import sys
 import traceback
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING
 import click
 
 from assay import notices
+from assay.commands.selecting import chosen
 from assay.errors import PipelineError
+from assay.settings import BaseSettings, is_shown
 from assay.tables.nodes import ExportDef, Node, TableDef
 from assay.tables.partitions import PartitionRange, touched
 from assay.terminal import Live, columns, live, say, styled
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[TABLE]...")
+@click.argument("words", nargs=-1, metavar="[TABLE]...")
 @click.option("--upstream/--no-upstream", default=False, help="Also build everything the tables depend on.")
 @click.option("--downstream/--no-downstream", default=False, help="Also build everything that depends on them.")
 @click.option("--partition", "partition_text", metavar="DAY|START..END", help="Only these days of partitioned tables.")
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def run(
     project: Project,
-    names: tuple[str, ...],
+    words: tuple[str, ...],
     upstream: bool,
     downstream: bool,
     partition_text: str | None,
@@ -48,25 +51,24 @@ def run(
 ) -> None:
     """Build tables and publish what passes its audit; without TABLE, all of them.
 
+    TABLE is a name or a pattern, tag:NAME, owner:NAME, stage:NAME or state:failed|new; with + before it all upstream of it
+    is chosen as well, with + behind it all downstream.
+
     Exit codes: 0 done, 1 data broke a rule, 2 error, 130 Ctrl-C, 143 SIGTERM.
     """
     partition = PartitionRange.parse(partition_text) if partition_text else None
     with live() as screen:
         screen.doing("loading the tables")
         graph = project.graph
-        chosen = [graph.get(name).name for name in names] or list(graph.nodes)
-        if upstream:
-            chosen = graph.closure(chosen)
-        if downstream:
-            chosen = graph.downstream(chosen)
+        names = chosen(project, words, upstream, downstream) or list(graph.nodes)
         if partition is not None:
-            chosen = touched(partition, (graph.get(name) for name in chosen), dtm.datetime.now(dtm.UTC))
+            names = touched(partition, (graph.get(name) for name in names), dtm.datetime.now(dtm.UTC))
         first = not project.settings().warehouse.exists()
         screen.doing("starting Dagster")
         from assay.orchestration.execute import execute
 
-        printer = ProgressPrinter(screen, [graph.get(name) for name in chosen])
-        summary = execute(project, chosen, partition=partition, full=full, on_progress=printer)
+        printer = ProgressPrinter(screen, [graph.get(name) for name in names])
+        summary = execute(project, names, partition=partition, full=full, on_progress=printer)
     if with_traceback:
         for error in summary.errors.values():
             say("".join(traceback.format_exception(error)), err=True)
@@ -230,13 +232,20 @@ def tables(project: Project) -> None:
 
 
 @click.command()
+@click.option(
+    "--env", type=click.Choice(["dev", "prod", "dry_run"]), help="Of this environment; default: PIPELINE_ENV."
+)
 @click.pass_obj
-def settings(project: Project) -> None:
+def settings(project: Project, env: str | None) -> None:
     """List every setting: its value, where it comes from, and what it is for.
 
-    Addresses are shown without user and password.
+    Addresses are shown without user and password, and a project's own settings as *** unless they say that they are
+    public. A variable with an environment's name behind it, such as PIPELINE_WAREHOUSE__PROD, counts there alone.
     """
     from assay.sources.addresses import shown
+
+    if env is not None:
+        os.environ[f"{BaseSettings.prefix}ENV"] = env
 
     current = project.settings()
     for variable, (default, description) in type(current).variables().items():
@@ -245,6 +254,8 @@ def settings(project: Project) -> None:
         if name.startswith("source_"):
             value = current.locations.get(name.removeprefix("source_"))
             value = value and shown(value)
+        elif value is not None and not is_shown(type(current), name):
+            value = "***"
         origin = f"from the environment; default {default or 'none'}" if variable in current.given else "the default"
         say(f"{variable}={'' if value is None else value}  ({origin})")
         say(f"    {description}")

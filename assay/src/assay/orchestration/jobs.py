@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dtm
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from assay.orchestration.dry_run_job import dry_run_job
 from assay.sources.events import EventLog
 from assay.tables.nodes import Node, TableDef
 from assay.tables.partitions import PartitionRange, Unit, touched
+from assay.tables.selection import select
 from assay.warehouse.warehouse import committed_offsets
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def project_jobs(project: Project, *own: UnresolvedAssetJobDefinition) -> list[d
     return [*resolved, dry_run_job(project)]
 
 
-def daily_schedule(project: Project, *, hour: int, timezone: str, lookback: int = 0) -> dg.ScheduleDefinition:
+def daily_schedule(
+    project: Project, *, hour: int, timezone: str, lookback: int = 0, name: str = "daily", only: Sequence[str] = ()
+) -> dg.ScheduleDefinition:
     """Runs the pipeline every day at `hour` of `timezone`, for the partitions that are newly complete.
 
     Each table's own zone says which these are. Where no table is partitioned by time, or all their partitions have
@@ -75,11 +78,14 @@ def daily_schedule(project: Project, *, hour: int, timezone: str, lookback: int 
 
     Args:
         lookback: how many partitions before the newest are built again, for rows that come late; in days for hours.
+        name: of the schedule, where a project has several.
+        only: words that choose what it builds, such as `("tag:finance+",)` or `("stage:extract",)`; see `selection`.
     """
     graph = project.graph
+    chosen = [graph.nodes[each] for each in select(graph, only)] or list(graph)
 
     @dg.schedule(
-        name="daily",
+        name=name,
         cron_schedule=f"0 {hour} * * *",
         job_name=PIPELINE,
         execution_timezone=timezone,
@@ -88,12 +94,11 @@ def daily_schedule(project: Project, *, hour: int, timezone: str, lookback: int 
     def daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         now = context.scheduled_execution_time
         key = now.astimezone(ZoneInfo(timezone)).date().isoformat()
-        asked = due(graph, now, lookback=lookback)
-        if asked is None:
-            return dg.RunRequest(run_key=key)
-        names = touched(asked, graph, now)
-        chosen = [dg.AssetKey(name) for name in names] if len(names) < len(graph.nodes) else None
-        return dg.RunRequest(run_key=key, tags={PARTITION_TAG: str(asked)}, asset_selection=chosen)
+        asked = due(chosen, now, lookback=lookback)
+        names = [node.name for node in chosen] if asked is None else touched(asked, chosen, now)
+        keys = [dg.AssetKey(each) for each in names] if len(names) < len(graph.nodes) else None
+        tags = {} if asked is None else {PARTITION_TAG: str(asked)}
+        return dg.RunRequest(run_key=key, tags=tags, asset_selection=keys)
 
     return daily
 

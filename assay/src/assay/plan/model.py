@@ -73,7 +73,7 @@ class NodePlan:
         reasons: why it is built; empty for `none`.
         partition: the partitions that are built, where only some are; several ranges after commas.
         changed_partitions: those that would hold something else than today, in words.
-        loaded: of an incremental build its rows `inserted`, `updated`, `deleted` and `unchanged`.
+        loaded: of an incremental build or a history its rows `inserted`, `updated`, `deleted` and `unchanged`.
         rows_before, rows_after: published rows; None where there is no table.
         difference: published rows against planned rows; None where they were not compared (see `changes`).
         rejects_before, rejects_after: rows set aside by the last build and by this one.

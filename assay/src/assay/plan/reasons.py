@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from assay.plan.changed_code import what_changed
 from assay.plan.model import Reason
 from assay.plan.stale import BUILDS, ranges, stale, told
+from assay.tables.loads import Incremental
 from assay.tables.nodes import Asset, TableDef
 from assay.warehouse.parts import Parts
 
@@ -81,7 +82,9 @@ def _whole(
 ) -> Iterator[Reason]:
     if published.code_version != code:
         whole = (
-            "; all rows are taken, not only new ones" if isinstance(node, TableDef) and node.load is not None else ""
+            "; all rows are taken, not only new ones"
+            if isinstance(node, TableDef) and isinstance(node.load, Incremental)
+            else ""
         )
         yield Reason("code", what_changed([books.code.get(published.code_version)], parts) + whole)
     for name in node.inputs:

@@ -148,8 +148,8 @@ def rows(node: NodePlan) -> str:
 
 
 def loaded(node: NodePlan) -> str:
-    """What an incremental build makes of the rows since the watermark."""
-    return ", ".join(f"{count:,} {name}" for name, count in node.loaded.items()) + " since the watermark"
+    """What an incremental build makes of the rows that it takes."""
+    return ", ".join(f"{count:,} {name}" for name, count in node.loaded.items())
 
 
 def cost(node: NodePlan) -> str:

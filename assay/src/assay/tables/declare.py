@@ -19,7 +19,7 @@ from pandera.typing.ibis import Table
 
 from assay.errors import WiringError
 from assay.tables.fresh import Fresh
-from assay.tables.loads import Incremental
+from assay.tables.loads import History, Incremental
 from assay.tables.nodes import (
     MAY_SHRINK,
     ExportDef,
@@ -53,7 +53,7 @@ def table(
     *,
     source: Source | None = None,
     partitions: Partitions | None = None,
-    load: Incremental | None = None,
+    load: Incremental | History | None = None,
     preserves: str | None = None,
     max_rejects: RejectBudget | None = None,
     keep: KeepFirst | None = None,
@@ -77,7 +77,8 @@ def table(
     Args:
         source: where the rows come from (extract tables).
         partitions: hourly, daily, weekly, monthly or static; a partition run replaces exactly its own rows.
-        load: `Incremental`, where each build takes what is new since the watermark; else it takes all rows.
+        load: `Incremental`, where each build takes what is new since the watermark, or `History`, where it keeps versions;
+            else it takes all rows and replaces the table.
         preserves: an input none of whose rows may be lost or multiplied.
         max_rejects: how many broken rows may be set aside before nothing is published; default none.
         keep: which of the rows repeating the unique key stays; without it a repeat fails the audit.
@@ -119,6 +120,8 @@ def table(
                 where=where,
                 fix="Use hourly, daily, weekly, monthly or static: a partition is the rows of one value of one column.",
             )
+        if load is not None and not isinstance(load, Incremental | History):
+            raise WiringError(f"load= is {load!r}", where=where, fix="Give Incremental(cursor=...) or History().")
         if preserves is not None and preserves not in signature.inputs:
             raise WiringError(
                 f"preserves='{preserves}' is none of its inputs ({', '.join(signature.inputs) or 'none'})",

@@ -10,7 +10,7 @@ from assay.contract.classification import is_masked
 from assay.contract.columns import same_type
 from assay.contract.contract import Contract
 from assay.errors import WiringError
-from assay.tables.loads import CLOCKS, NUMBERS, Incremental
+from assay.tables.loads import CLOCKS, NUMBERS, History, Incremental
 from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
 
 RESERVED_STAGES = ("ops", "quarantine", "real", "temp", "system", "information_schema", "pg_catalog")
@@ -55,8 +55,7 @@ def _problems(
     yield from _partition_problems(table, contract)
     yield from _newest_problems(table, contract)
     yield from _keep_problems(table, contract)
-    if table.load is not None:
-        yield from _load_problems(table, table.load, contract)
+    yield from _load_problems(table, contract)
     for reference in table.references:
         yield from _reference_problems(reference, contract, Contract.of(tables[reference.to].model))
     names = Counter([*FIXED_CHECKS, *(reference.name for reference in table.references)])
@@ -123,7 +122,14 @@ def _keep_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, s
             yield f"keep= orders by '{name}', which is no column of {contract.name}", "Name columns of the contract."
 
 
-def _load_problems(table: TableDef, load: Incremental, contract: Contract) -> Iterator[tuple[str, str]]:
+def _load_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:
+    if isinstance(table.load, Incremental):
+        yield from _incremental_problems(table, table.load, contract)
+    elif table.load is not None:
+        yield from _history_problems(table, table.load, contract)
+
+
+def _incremental_problems(table: TableDef, load: Incremental, contract: Contract) -> Iterator[tuple[str, str]]:
     column = {each.name: each for each in contract.columns}.get(load.cursor)
     if table.partitions is not None:
         yield "partitions= and load= do not go together", "Keep one: a partition's build replaces its own rows."
@@ -149,6 +155,26 @@ def _load_problems(table: TableDef, load: Incremental, contract: Contract) -> It
         for name in contract.key:
             if types.get(name) != contract.duckdb_columns[name]:
                 yield f"'{load.keys}' has no {contract.duckdb_columns[name]} '{name}'", "Give it the key's columns."
+
+
+def _history_problems(table: TableDef, load: History, contract: Contract) -> Iterator[tuple[str, str]]:
+    start, end = (contract.duckdb_columns.get(name) for name in (load.valid_from, load.valid_to))
+    if table.partitions is not None or table.appends:
+        yield "a history is neither partitioned nor read from an event log", "Let a table of its own keep the history."
+    if start is None or start != end or not start.startswith("TIMESTAMP"):
+        told = f"'{load.valid_from}' ({start or 'missing'}) and '{load.valid_to}' ({end or 'missing'})"
+        yield f"its times are {told}", "Declare both as the same kind of timestamp, the second nullable."
+    elif not contract.column(load.valid_to).nullable or contract.column(load.valid_from).nullable:
+        yield f"a version that holds has no '{load.valid_to}'", f"Make it nullable, and '{load.valid_from}' not."
+    if load.valid_from not in contract.key or not load.names(contract.key):
+        yield "its key does not tell the versions of a row apart", f"Declare unique = [..., '{load.valid_from}']."
+    for name in (*load.compare, *load.names(contract.key)):
+        if name not in contract.duckdb_columns or (name in load.compare and name in contract.key):
+            yield f"compare= names '{name}', which is no column beside the key", "Name columns of the contract."
+        elif name in contract.key and contract.column(name).nullable:
+            yield f"its key column '{name}' may be null, and null equals nothing", "Make it not nullable."
+    if table.keep is not None:
+        yield "keep= and a history do not go together", "Let the function return each key once."
 
 
 def _reference_problems(reference: Reference, contract: Contract, target: Contract) -> Iterator[tuple[str, str]]:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import datetime as dtm
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assay.errors import WiringError
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
 CLOCKS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 """Types of cursors that tell a time."""
@@ -44,3 +49,45 @@ class Incremental:
         span = back.total_seconds() if isinstance(back, dtm.timedelta) else back
         if isinstance(back, bool) or (span is not None and span < 0):
             raise WiringError(f"lookback={back!r} does not look back", fix="Give a positive timedelta or number.")
+
+
+@dataclass(frozen=True)
+class History:
+    """Every version of a row, with the time from which and to which it held (a slowly changing dimension of type 2).
+
+    The contract has the columns `valid_from` and `valid_to`, both TIMESTAMP or both TIMESTAMPTZ, the second nullable: a
+    version that still holds has none. Its key is that of the rows and `valid_from`. The function returns the rows as they
+    are now, without these two. A key that is new opens a version; one whose compared columns changed closes its version
+    and opens another; one that is gone closes its version. A history goes on whatever changes: `--full` and changed code
+    do not begin it anew.
+
+    Args:
+        valid_from, valid_to: the columns' names; a version holds from the first on, and not at the second any more.
+        compare: the columns whose change makes a version; None for all. What is not compared stays as it was then.
+        at: a column of the function's rows that tells since when a row is as it is; None for the run's moment.
+        complete: whether the function's rows are all there are, so that a missing key is gone.
+    """
+
+    valid_from: str = "valid_from"
+    valid_to: str = "valid_to"
+    compare: Sequence[str] = ()
+    at: str | None = None
+    complete: bool = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.compare, str):
+            raise WiringError(f"{self}: columns are given as a tuple", fix=f"Write compare=('{self.compare}',).")
+
+    def names(self, key: Sequence[str]) -> tuple[str, ...]:
+        """The key of the rows, of which a version is one."""
+        return tuple(name for name in key if name != self.valid_from)
+
+
+def as_of(history: ir.Table, at: object, *, valid_from: str = "valid_from", valid_to: str = "valid_to") -> ir.Table:
+    """The versions of a history table that held at a moment: at most one of each key.
+
+    Args:
+        at: a datetime, or an Ibis value such as a column of a table that `history` was joined with.
+    """
+    start, end = history[valid_from], history[valid_to]
+    return history.filter((start <= at) & (end.isnull() | (end > at)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dtm
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assay.sql import quoted
+from assay.tables.loads import History, Incremental
 from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:
@@ -87,26 +89,48 @@ class Build:
         return Parts.of(self.table, self.partition, self.run.now)
 
     @property
+    def cursor(self) -> str | None:
+        """The column whose largest value is the watermark; None where the table has none."""
+        return self.table.load.cursor if isinstance(self.table.load, Incremental) else None
+
+    @property
+    def incremental(self) -> Incremental:
+        """How the table takes what is new, where it does."""
+        assert isinstance(self.table.load, Incremental)
+        return self.table.load
+
+    @property
+    def history(self) -> History:
+        """How the table keeps versions, where it does."""
+        assert isinstance(self.table.load, History)
+        return self.table.load
+
+    def moment(self, kind: str) -> str:
+        """The run's moment as the text of a value of that DuckDB type."""
+        zoned = kind == "TIMESTAMP WITH TIME ZONE"
+        return (self.run.now if zoned else self.run.now.astimezone(dtm.UTC).replace(tzinfo=None)).isoformat()
+
+    @property
     def taken(self) -> tuple[str, ...]:
         """SQL: the rows it takes, apart from each other; a row that cannot be placed is taken too, and judged.
 
         Empty where it takes all. Two plain conditions: of a file's or a table's rows DuckDB then reads the parts that
         may hold such rows, and with an OR between them every part.
         """
-        if self.since is not None and self.table.load is not None:
-            cursor = quoted(self.table.load.cursor)
+        if self.since is not None and self.cursor:
+            cursor = quoted(self.cursor)
             return f"{cursor} >= {self.since.start}", f"{cursor} IS NULL"
         return (self.parts.judged(),) if self.parts is not None and self.parts.asked is not None else ()
 
     def seen_again(self, session: Session) -> str | None:
         """SQL over rejects: those that an incremental build takes again, or whose key is published with a larger cursor."""
-        if self.since is None or self.table.load is None:
+        if self.since is None or not self.cursor:
             return None
         texts = zip(self.contract.columns, self.contract.from_payload_sql("payload"), strict=True)
         value = {column.name: f"TRY({sql.removesuffix(f' AS {quoted(column.name)}')})" for column, sql in texts}
-        cursor = value[self.table.load.cursor]
+        cursor = value[self.cursor]
         later = [f"t.{quoted(name)} = {value[name]}" for name in self.contract.key]
-        later.append(f"t.{quoted(self.table.load.cursor)} > {cursor}")
+        later.append(f"t.{quoted(self.cursor)} > {cursor}")
         taken = f"{cursor} >= {self.since.start} OR {cursor} IS NULL"
         if not self.contract.key:
             return f"({taken})"

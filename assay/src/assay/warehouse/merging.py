@@ -63,27 +63,26 @@ class Merged:
 
     def told(self, build: Build, staged: Staged) -> str:
         """All of it in words."""
-        assert build.table.load is not None
         if build.since is None:
             said = f"{staged.staged:,} staged = {self.after:,} published + {staged.rejected:,} rejected"
         else:
-            counts = [f"{count:,} {name}" for name, count in self.changes.items()] if self.sound else ["not merged"]
-            said = f"{staged.staged:,} staged since {build.table.load.cursor} {build.since.value}: {', '.join(counts)}"
+            counts = [f"{rows:,} {name}" for name, rows in self.changes.items()] if self.sound else ["not merged"]
+            since = f" since {build.cursor} {build.since.value}" if build.cursor else ""
+            said = f"{staged.staged:,} staged{since}: {', '.join(counts)}"
             said += f", {staged.rejected:,} rejected" if staged.rejected else ""
         for name, words in (("gone", "of keys that are gone"), ("older", "older than what is published, which stays")):
-            if count := self.counts.get(name, 0):
-                said += f"; {rows_told(count)} {words}"
+            if rows := self.counts.get(name, 0):
+                said += f"; {rows_told(rows)} {words}"
         if self.ahead:
             said += f"; {rows_told(self.ahead)} ahead of this clock, which does not move the watermark"
-        if build.since is not None and not staged.published:
+        if build.since is not None and build.cursor and not staged.published:
             said += "; no row at the watermark or above it, where the last build saw some"
         return said
 
 
 def arrange(session: Session, build: Build, staged: Staged) -> Merged:
     """Sort the staged rows against the published ones; in a build of all rows only those of keys that are gone go."""
-    load, contract, relation = build.table.load, build.contract, staged.relation
-    assert load is not None
+    load, contract, relation = build.incremental, build.contract, staged.relation
     watermark, ahead = watermarks.highest(session, contract, load.cursor, relation, build.run)
     key = None
     if contract.key:
@@ -93,12 +92,12 @@ def arrange(session: Session, build: Build, staged: Staged) -> Merged:
     listed = f"{session.relation(build.upstream[load.keys])} AS k" if load.keys else ""
     counts: dict[str, int] = {}
     if listed:
-        unlisted = f"SELECT s.rowid FROM {relation} AS s ANTI JOIN {listed} ON {_same(contract.key, 's', 'k')}"
-        counts["gone"] = _count(session, f"DELETE FROM {relation} WHERE rowid IN ({unlisted})")
+        unlisted = f"SELECT s.rowid FROM {relation} AS s ANTI JOIN {listed} ON {same(contract.key, 's', 'k')}"
+        counts["gone"] = count(session, f"DELETE FROM {relation} WHERE rowid IN ({unlisted})")
     before = 0 if build.since is None else session.count(build.table)
     session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __sorted AS {_sorted(session, build, relation)}")
-    for what, count in session.connection.execute("SELECT what, count(*) FROM __sorted GROUP BY 1").fetchall():
-        counts[what] = counts.get(what, 0) + count
+    for what, rows in session.connection.execute("SELECT what, count(*) FROM __sorted GROUP BY 1").fetchall():
+        counts[what] = counts.get(what, 0) + rows
     if sound:
         written = "SELECT staged_row FROM __sorted WHERE what NOT IN ('inserted', 'updated')"
         session.connection.execute(f"DELETE FROM {relation} WHERE rowid IN ({written})")
@@ -110,13 +109,13 @@ def arrange(session: Session, build: Build, staged: Staged) -> Merged:
     elif listed:
         going += (
             f" UNION SELECT e.rowid, {_columns(contract, 'e')} FROM {session.relation(build.table)} AS e "
-            f"ANTI JOIN {listed} ON {_same(contract.key, 'e', 'k')}"
+            f"ANTI JOIN {listed} ON {same(contract.key, 'e', 'k')}"
         )
     session.connection.execute(f"CREATE OR REPLACE TEMP TABLE {REPLACED} AS {going}")
     session.connection.execute("DROP TABLE __sorted; DROP TABLE IF EXISTS temp.main.__met")
     if not sound:
         return Merged(before, before, {}, watermark, ahead, key)
-    gone = _count(session, f"SELECT count(*) FROM {REPLACED}")
+    gone = count(session, f"SELECT count(*) FROM {REPLACED}")
     counts["unlisted"] = gone - counts.get("updated", 0) - counts.get("deleted", 0)
     after = before - gone + counts.get("inserted", 0) + counts.get("updated", 0)
     return Merged(before, after, counts, watermark, ahead, key)
@@ -128,11 +127,10 @@ def beside(session: Session, build: Build, merged: Merged, relation: str, target
     So only a key of theirs that arrived again can repeat; of a merge's own key that is nothing to look for.
     """
     assert merged.key is not None
-    contract = build.contract
-    assert build.table.load is not None
-    for key in contract.keys[1 if build.table.load.merge else 0 :] if merged.key.passed else ():
+    contract, first = build.contract, 0 if build.cursor and not build.incremental.merge else 1
+    for key in contract.keys[first:] if merged.key.passed else ():
         listed = ", ".join(map(quoted, key))
-        if _count(session, f"SELECT count(*) FROM {relation} SEMI JOIN {build.kept_sql(session)} USING ({listed})"):
+        if count(session, f"SELECT count(*) FROM {relation} SEMI JOIN {build.kept_sql(session)} USING ({listed})"):
             return verdicts.unique_key(session, contract, build.whole(session, relation), target=target)
     return merged.key
 
@@ -163,8 +161,7 @@ def write(session: Session, relation: str, target: str) -> None:
 
 def _sorted(session: Session, build: Build, relation: str) -> str:
     """SQL: `staged_row`, `what` it is, and in a merge the published row that it meets: `row_id`, `there`."""
-    load, contract = build.table.load, build.contract
-    assert load is not None
+    load, contract = build.incremental, build.contract
     gone, cursor = f"coalesce(s.{quoted(load.deleted)}, false)" if load.deleted else "false", quoted(load.cursor)
     if build.since is None:
         return f"SELECT rowid AS staged_row, if({gone}, 'gone', 'inserted') AS what FROM {relation} AS s"
@@ -172,13 +169,13 @@ def _sorted(session: Session, build: Build, relation: str) -> str:
     there = ", ".join(f"{quoted(name)} := e.{quoted(name)}" for name in columns)
     if load.merge:
         # Apart from those that meet one: DuckDB would hash all published rows for the few that do not.
-        same = _same(columns, "s", "e", "IS NOT DISTINCT FROM")
+        equal = same(columns, "s", "e", "IS NOT DISTINCT FROM")
         session.connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE __met AS
                 SELECT s.rowid AS staged_row, e.rowid AS row_id, struct_pack({there}) AS there,
                     CASE WHEN s.{cursor} < e.{cursor} THEN 'older' WHEN {gone} THEN 'deleted'
-                         WHEN {same} THEN 'unchanged' ELSE 'updated' END AS what
-                FROM {relation} AS s JOIN {existing} AS e ON {_same(contract.key, "s", "e")}"""
+                         WHEN {equal} THEN 'unchanged' ELSE 'updated' END AS what
+                FROM {relation} AS s JOIN {existing} AS e ON {same(contract.key, "s", "e")}"""
         )
         return f"""FROM __met UNION ALL BY NAME SELECT rowid AS staged_row, if({gone}, 'gone', 'inserted') AS what
             FROM {relation} AS s WHERE rowid NOT IN (SELECT staged_row FROM __met)"""
@@ -186,10 +183,11 @@ def _sorted(session: Session, build: Build, relation: str) -> str:
     return f"""SELECT s.staged_row, if(s.place <= coalesce(e.rows, 0), 'unchanged', 'inserted') AS what
         FROM (SELECT rowid AS staged_row, row_number() OVER (PARTITION BY {listed}) AS place, {listed} FROM {relation}) AS s
         LEFT JOIN (SELECT {listed}, count(*) AS rows FROM {existing} WHERE {cursor} >= {build.since.start} GROUP BY ALL) AS e
-        ON {_same(columns, "s", "e", "IS NOT DISTINCT FROM")}"""
+        ON {same(columns, "s", "e", "IS NOT DISTINCT FROM")}"""
 
 
-def _same(names: Iterable[str], left: str, right: str, equal: str = "=") -> str:
+def same(names: Iterable[str], left: str, right: str, equal: str = "=") -> str:
+    """SQL: whether two relations have the same in some columns."""
     return " AND ".join(f"{left}.{quoted(name)} {equal} {right}.{quoted(name)}" for name in names)
 
 
@@ -197,5 +195,6 @@ def _columns(contract: Contract, of: str) -> str:
     return ", ".join(f"{of}.{quoted(name)}" for name in contract.duckdb_columns)
 
 
-def _count(session: Session, sql: str) -> int:
+def count(session: Session, sql: str) -> int:
+    """The number that a query gives, or of the rows that a statement changes."""
     return int(session.connection.execute(sql).fetchall()[0][0])

@@ -20,8 +20,20 @@ from typing import TYPE_CHECKING
 from assay import notices
 from assay.contract.contract import Contract
 from assay.sql import quoted
+from assay.tables.loads import History
 from assay.tables.results import AuditFailed, CheckResult, Publication
-from assay.warehouse import merging, ops, preserved, shrinking, staging, usual, verdicts, versions, watermarks
+from assay.warehouse import (
+    histories,
+    merging,
+    ops,
+    preserved,
+    shrinking,
+    staging,
+    usual,
+    verdicts,
+    versions,
+    watermarks,
+)
 from assay.warehouse.builds import Build
 from assay.warehouse.failures import explained
 from assay.warehouse.merging import Merged
@@ -85,7 +97,9 @@ def _publish(session: Session, build: Build) -> Publication:
         if staged.rejected:
             quarantine.identify(session)
         with session.transaction():
-            merged = merging.arrange(session, build, staged) if table.load is not None else None
+            sort = histories.arrange if isinstance(table.load, History) else merging.arrange
+            merged = sort(session, build, staged) if table.load is not None else None
+            staged.after = merged.after if merged is not None else None
         with session.transaction():
             return _audited(session, build, staged, schema_check, merged)
 
@@ -97,7 +111,7 @@ def _audited(
     table, contract, relation = build.table, build.contract, staged.relation
     staging.strip(session, contract, staged)
     checks = [schema_check, *_audit(session, build, staged, merged)]
-    judged = usual.judge(session, build, staged, build.whole(session, staged.relation)) if session.keeps_books else None
+    judged = usual.judge(session, build, staged, build.whole(session, relation)) if session.keeps_books else None
     checks += [judged.check] if judged else []
     outcome = _outcome(build, staged, verdicts.acknowledged(table, checks))
     if merged is not None:
@@ -172,7 +186,7 @@ def _schema_problems(build: Build) -> list[str]:
     found = build.expression.schema()
     allowed = set(staging.beside(build.table)) - set(build.contract.duckdb_columns)
     problems = build.contract.schema_problems({name: dtype for name, dtype in found.items() if name not in allowed})
-    marker = build.table.load.deleted if build.table.load is not None else None
+    marker = build.incremental.deleted if build.cursor else None
     if marker is not None and (marker not in found or not found[marker].is_boolean()):
         told = f"is {found[marker]}, not boolean" if marker in found else "is missing"
         return [*map(str, problems), f"'{marker}', which says what is deleted, {told}"]
@@ -189,8 +203,12 @@ def _published_problems(session: Session, build: Build) -> list[str]:
         return []
     wanted = build.contract.duckdb_columns
     changed = [name for name in {**published, **wanted} if published.get(name) != wanted.get(name)]
-    full = " --full" if build.since is not None else ""
-    way = "ALTER it by hand" if build.table.appends else f"build all of it: pipeline run {build.table.name}{full}"
+    full, by_hand = " --full" if build.since is not None else "", build.table.appends or not build.cursor
+    way = (
+        "ALTER it by hand"
+        if by_hand and build.partition is None
+        else f"build all of it: pipeline run {build.table.name}{full}"
+    )
     return [f"the published table has other columns ({', '.join(changed)}); {way}"]
 
 
@@ -260,6 +278,8 @@ def _audit(session: Session, build: Build, staged: staging.Staged, merged: Merge
         itself = reference.to == table.name
         other = whole if itself else session.relation(build.upstream[reference.to])
         judged = whole if itself and build.since is not None else staged.relation  # what is deleted may be referred to
+        if isinstance(table.load, History):  # what was is not judged by what is
+            judged = f"(SELECT * FROM {staged.relation} WHERE {quoted(table.load.valid_to)} IS NULL)"
         checks.append(verdicts.reference(session, contract, judged, reference, other, target=target))
     return checks + spanning(session, table, contract, build.invariants, build.upstream, whole, build.parts)
 
@@ -316,6 +336,6 @@ def _swap(session: Session, build: Build, relation: str) -> str:
         if not table.appends:
             session.connection.execute(f"DELETE FROM {target} WHERE {build.in_partition}")
         session.connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM {relation}")
-    if build.since is not None and table.load is not None and table.load.merge:
+    if build.since is not None and (not build.cursor or build.incremental.merge):
         return "merge"
     return "append" if build.adds else "partition"

@@ -13,6 +13,7 @@ import ibis.expr.operations as ops
 from assay import notices
 from assay.contract.uniqueness import find_suspects
 from assay.sql import literal, quoted
+from assay.tables.loads import Incremental
 from assay.tables.places import SOURCE_COLUMNS
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
@@ -41,6 +42,7 @@ class Staged:
         relation: the quoted SQL name of the staging table.
         staged: rows that arrived, malformed ones included.
         reasons: rejected rows per reason code; a row that broke two rules counts under both.
+        after: rows of the table after publishing, where others stay beside these.
         waiting: rows left out because their partition is not over yet; not counted as staged.
         sample: some of the rejected rows, masked.
         first_place: where the first rejected row stood in its source, as `file:line`, if known.
@@ -52,6 +54,7 @@ class Staged:
     staged: int = 0
     rejected: int = 0
     published: int = 0
+    after: int | None = None
     waiting: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     sample: Sequence[Mapping[str, Any]] = ()
@@ -143,7 +146,7 @@ def stage(
 
 def beside(table: TableDef) -> tuple[str, ...]:
     """Columns that a function's rows may have and the table does not."""
-    marker = table.load.deleted if table.load is not None else None
+    marker = table.load.deleted if isinstance(table.load, Incremental) else None
     return SOURCE_COLUMNS if marker is None else (*SOURCE_COLUMNS, marker)
 
 
@@ -187,7 +190,7 @@ def split(
     quarantine.begin(session)
     if landed is not None and landed.malformed is not None:
         _set_malformed_aside(session, table, landed.malformed, staged)
-    if table.load is not None and table.load.deleted is not None:
+    if isinstance(table.load, Incremental) and table.load.deleted is not None:
         # What is said of a key that is gone is nobody's row any more: it needs no more than its key.
         present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in (*contract.key, table.load.cursor))
         sound = ", ".join(f"{name} = 0" for name in contract.mask_columns)

@@ -135,7 +135,8 @@ def _of_rows(session: Session, build: Build, staged: Staged, whole: str) -> Iter
     else:
         days, counted = [today], {today: (staged.published,)}
     if daily or (not table.appends and parts is None):
-        yield Metric("rows", "count", [Value(day, float(counted.get(day, [0])[0])) for day in days], daily)
+        rows = [float(counted.get(day, [0])[0]) for day in days] if staged.after is None else [float(staged.after)]
+        yield Metric("rows", "count", [Value(day, count) for day, count in zip(days, rows, strict=True)], daily)
     for place, name in enumerate(nullable, start=1):
         shares = [
             Value(day, (row[0] - row[place]) / row[0], row[0]) for day in days if (row := counted.get(day)) and row[0]

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from assay.sql import literal, quoted
-from assay.tables.loads import CLOCKS
+from assay.tables.loads import CLOCKS, History, Incremental
 from assay.warehouse import ops
 from assay.warehouse.builds import Build, Since
 
@@ -23,12 +23,19 @@ if TYPE_CHECKING:
 
 
 def since(session: Session, table: TableDef, contract: Contract, code_version: str, run: Run) -> Since | None:
-    """From where `table` goes on; None where it takes all rows: new, changed code, or a full run."""
-    found = None if run.full or table.load is None or not session.exists(table) else _last(session, table.name)
-    if found is None or table.load is None or (session.keeps_books and found[1] != code_version):
+    """From where `table` goes on; None where it takes all rows: new, changed code, or a full run.
+
+    A history always goes on: its source does not have what it was.
+    """
+    if table.load is None or not session.exists(table):
         return None
-    watermark, _, content = found
-    kind = contract.duckdb_columns[table.load.cursor]
+    found = session.from_books(partial(ops.watermark, session.connection, table=table.name), "ops.watermarks")
+    content = int(found[2]) if found and found[2] else None
+    if isinstance(table.load, History):
+        return Since(found[0] if found else "", "", None, content)
+    if run.full or found is None or (session.keeps_books and found[1] != code_version):
+        return None
+    watermark, kind = found[0], contract.duckdb_columns[table.load.cursor]
     start, back = f"CAST({literal(watermark)} AS {kind})", table.load.lookback
     if isinstance(back, dtm.timedelta):
         start = f"CAST({start} - to_microseconds({back // dtm.timedelta(microseconds=1)}) AS {kind})"
@@ -36,7 +43,7 @@ def since(session: Session, table: TableDef, contract: Contract, code_version: s
         lowest = f"CAST({start} AS HUGEINT) - {back}"
         start = f"CAST(greatest({lowest}, {0 if kind.startswith('U') else -(1 << 63)}) AS {kind})"
     value = session.connection.execute(f"SELECT {start}").fetchall()[0][0]
-    return Since(watermark, start, value, int(content) if content else None)
+    return Since(watermark, start, value, content)
 
 
 def highest(session: Session, contract: Contract, cursor: str, relation: str, run: Run) -> tuple[str | None, int]:
@@ -61,8 +68,10 @@ def commit(session: Session, build: Build, arrived: str | None) -> None:
     Args:
         arrived: of the rows that arrived; None where no row counts.
     """
-    assert build.table.load is not None
-    kind = build.contract.duckdb_columns[build.table.load.cursor]
+    if not build.cursor:
+        _write(session, build.table.name, literal(arrived) if arrived else None, build.code_version, build.run)
+        return
+    kind = build.contract.duckdb_columns[build.cursor]
     before = build.since.watermark if build.since is not None else None
     known = [f"CAST({literal(each)} AS {kind})" for each in (arrived, before) if each is not None]
     _write(session, build.table.name, f"greatest({', '.join(known)})" if known else None, build.code_version, build.run)
@@ -70,7 +79,8 @@ def commit(session: Session, build: Build, arrived: str | None) -> None:
 
 def begin(session: Session, table: TableDef, contract: Contract, run: Run) -> None:
     """Write down the watermark of rows that were put there by hand, as a golden case does."""
-    assert table.load is not None
+    if not isinstance(table.load, Incremental):
+        return
     found, _ = highest(session, contract, table.load.cursor, session.relation(table), run)
     _write(session, table.name, literal(found) if found is not None else None, "", run)
 
@@ -88,7 +98,3 @@ def note_content(session: Session, table: TableDef, content: int) -> None:
     """Write down the sum of the published rows' hashes beside the watermark: the next build goes on from it."""
     book = f"{quoted(session.catalog)}.ops.watermarks"
     session.connection.execute(f"UPDATE {book} SET content = ? WHERE table_name = ?", [str(content), table.name])
-
-
-def _last(session: Session, name: str) -> tuple[str, str, str | None] | None:
-    return session.from_books(partial(ops.watermark, session.connection, table=name), "ops.watermarks")
