@@ -236,7 +236,8 @@ def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int]
     """
     assert table.source is not None
     if not isinstance(table.source, Rows):
-        return table.source.fingerprint(sources.resolve(table.source.location), sources.transport)
+        known = {"settings": sources.settings} if hasattr(table.source, "auth") else {}
+        return table.source.fingerprint(sources.resolve(table.source.location), sources.transport, **known)
     # What a function yields is known once it has yielded.
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as connection:
         connection.execute("SET TimeZone = 'UTC'")

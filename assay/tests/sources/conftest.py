@@ -74,6 +74,7 @@ class Server:
     answers: dict[str, Any] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
 
     def serve(self, path: str, *turns: Any) -> None:
@@ -87,9 +88,16 @@ def server() -> Iterator[Server]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            served.requests.append(self.path)
+            self.answer(self.path)
+
+        def do_POST(self) -> None:
+            served.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.answer(f"POST {self.path}")
+
+        def answer(self, path: str) -> None:
+            served.requests.append(path)
             served.headers.append(dict(self.headers))
-            turns = served.answers.get(self.path, [(404, {}, b"")])
+            turns = served.answers.get(path, [(404, {}, b"")])
             turn = turns.pop(0) if len(turns) > 1 else turns[0]
             if callable(turn):
                 turn(self)

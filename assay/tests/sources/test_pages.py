@@ -6,6 +6,8 @@ from decimal import Decimal
 import pytest
 
 from assay.errors import SourceError, SourceUnavailable
+from assay.sources.auth import Bearer
+from assay.sources.fixtures import FixtureTransport
 from assay.sources.pages import PagedJson
 from assay.sources.web import Http
 
@@ -207,3 +209,78 @@ def test_a_key_in_the_location_goes_along(land, server):
 def test_a_number_of_thousands_of_digits_is_no_count(coupons):
     with pytest.raises(SourceError, match="its 'total' is no count"):
         coupons(f'{{"data": [], "total": {"9" * 5000}}}')
+
+
+def ids(found) -> list[int]:
+    return [row[0] for row in found.rows]
+
+
+def items(*numbers: int) -> str:
+    return json.dumps([{"id": number, "price": f"{number}.10"} for number in numbers])
+
+
+def test_pages_by_offset(land, server):
+    source = PagedJson("api", "a", page_param="offset", first_page=0, size_param="limit", size=2, counts="items")
+    server.serve("/a?offset=0&limit=2", page([1, 2], total=3))
+    server.serve("/a?offset=2&limit=2", page([3], total=3))
+    assert ids(land(source, server.url, COLUMNS)) == [1, 2, 3]
+
+
+def test_bare_arrays_until_one_is_empty(land, server):
+    source = PagedJson("api", "a", items="", until_empty=True)
+    server.serve("/a?page=1", items(1, 2))
+    server.serve("/a?page=2", items(3))
+    server.serve("/a?page=3", "[]")
+    assert ids(land(source, server.url, COLUMNS)) == [1, 2, 3]
+    server.serve("/a?page=3", items(3))
+    with pytest.raises(SourceError, match="page 3 repeats page 2"):
+        land(source, server.url, COLUMNS)
+    server.serve("/a?page=1", '{"data": []}')
+    with pytest.raises(SourceError, match="is no list"):
+        land(source, server.url, COLUMNS)
+    server.serve("/a?page=1", items(1))
+    with pytest.raises(SourceError, match=r"tells no end.*link=True or until_empty=True"):
+        land(PagedJson("api", "a", items=""), server.url, COLUMNS)
+
+
+def test_the_header_link_names_the_next_page(land, server):
+    source = PagedJson("api", "a", items="", page_param=None, link=True, http=SHORT)
+    server.serve("/a", (200, {"Link": '</a?after=2>; rel="next", </a>; rel="first"'}, items(1, 2)))
+    server.serve("/a?after=2", (200, {"Link": '</a>; rel="first"'}, items(3)))
+    assert ids(land(source, server.url, COLUMNS)) == [1, 2, 3]
+    server.serve("/a?after=2", (200, {"Link": '</a>; rel="next"'}, items(3)))
+    with pytest.raises(SourceError, match="page 2 leads back to a page already read"):
+        land(source, server.url, COLUMNS)
+    server.serve("/a", (200, {"Link": '<http://evil.example/a>; rel="next"'}, items(1)))
+    with pytest.raises(SourceError, match="leads to another server"):
+        land(source, server.url, COLUMNS)
+
+
+@pytest.mark.parametrize("cursor", ["same", "same/other"])
+def test_a_cursor_that_stands_still_ends(land, server, cursor):
+    source = PagedJson("api", "a", page_param="cursor", first_page=None, next="meta.next")
+    for path, number in (("/a", 1), ("/a?cursor=same", 2), ("/a?cursor=same%2Fother", 2)):
+        server.serve(path, f'{{"data": [{{"id": {number}, "price": 1}}], "meta": {{"next": "{cursor}"}}}}')
+    with pytest.raises(SourceError, match="page 2 leads back to a page already read"):
+        land(source, server.url, COLUMNS)
+
+
+def test_requests_keep_their_distance(land, server, monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr("assay.sources.web.time.sleep", pauses.append)
+    for number in (1, 2, 3):
+        server.serve(f"/a?page={number}", page([number], pages=3))
+    land(PagedJson("api", "a", http=Http(pause=7200)), server.url, COLUMNS)
+    assert [pause > 3600 for pause in pauses] == [False, True, True]
+
+
+def test_a_golden_case_serves_what_is_posted_and_headers(land, tmp_path):
+    (tmp_path / "api" / "a").mkdir(parents=True)
+    (tmp_path / "api" / "a" / "state=open&page=1.json").write_text(page([1], next=2))
+    (tmp_path / "api" / "a" / "page=2.json").write_text(page([2], next=None))
+    (tmp_path / "api" / "b.http").write_text(f'Link: <?page=2>; rel="next"\n\n{items(1)}')
+    (tmp_path / "api" / "b").mkdir()
+    (tmp_path / "api" / "b" / "page=2.json").write_text(items(2))
+    served = {"base": FixtureTransport.address("api"), "columns": COLUMNS, "transport": FixtureTransport(tmp_path)}
+    assert ids(land(PagedJson("api", "a", post={"state": "open"}, auth=Bearer("token")), **served)) == [1, 2]
+    assert ids(land(PagedJson("api", "b", items="", page_param=None, link=True), **served)) == [1, 2]

@@ -258,7 +258,7 @@ def source_text(source: Source) -> str:
             continue
         if each.default_factory is not dataclasses.MISSING and value == each.default_factory():
             continue
-        text = repr(value)
+        text = getattr(value, "__name__", None) or repr(value)  # a function by its name
         if len(text) > WIDE:
             text = f"{len(value)} of them" if isinstance(value, Mapping) else f"{text[: WIDE - 1]}…"
         named = each.default is not dataclasses.MISSING or each.kw_only

@@ -17,6 +17,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from assay.sources.auth import ApiKey as ApiKey
+    from assay.sources.auth import Basic as Basic
+    from assay.sources.auth import Bearer as Bearer
+    from assay.sources.auth import ClientCredentials as ClientCredentials
     from assay.sources.base import Landed as Landed
     from assay.sources.base import Landing as Landing
     from assay.sources.base import Source as Source
@@ -33,6 +37,10 @@ if TYPE_CHECKING:
     from assay.sources.web import Http as Http
 
 _HOMES = {
+    "ApiKey": "auth",
+    "Basic": "auth",
+    "Bearer": "auth",
+    "ClientCredentials": "auth",
     "Csv": "delimited",
     "EventLog": "events",
     "FetchContext": "fetched",

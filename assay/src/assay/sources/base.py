@@ -100,7 +100,10 @@ class Source(Protocol):
     def columns(self) -> Mapping[str, str] | None: ...
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
-        """The fingerprint `land` would report, without landing; for plans."""
+        """The fingerprint `land` would report, without landing; for plans.
+
+        A source with a field `auth` takes the project's `settings` as well.
+        """
         ...
 
     def lag(self, base: str, offsets: Mapping[int, int]) -> int:

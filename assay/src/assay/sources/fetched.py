@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import PipelineError, SourceError, SourceUnavailable
 from assay.settings import BaseSettings, secret
 from assay.sources.addresses import shown
+from assay.sources.auth import Auth
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types
 from assay.sources.strict_json import JsonError, loads
@@ -82,6 +83,7 @@ class Rows:
         optional: columns that a row may leave out; they are null then.
         json_in_strings: JSON columns whose strings hold the document; elsewhere a string is a JSON string.
         limits: time-outs, attempts and limits of `context.http`; the attempts are also those of the function.
+        auth: credentials of `context.http`, such as `Bearer("shop_token")`; sent to the location's server alone.
     """
 
     fetch: Fetch
@@ -92,6 +94,7 @@ class Rows:
     optional: tuple[str, ...] = ()
     json_in_strings: tuple[str, ...] = ()
     limits: Http = PATIENT
+    auth: Auth | None = None
 
     @property
     def incremental(self) -> bool:
@@ -110,7 +113,14 @@ class Rows:
         where = f"{landing.table}: {self.name} of {shown(landing.base)}"
         types = normal_types(landing.connection, landing.columns)
         mark = None if self.cursor is None else Watermark.committed(self.cursor, types, landing.offsets, where)
-        with Fetcher(self.limits, landing.table, landing.transport, base=landing.base) as http:
+        with Fetcher(
+            self.limits,
+            landing.table,
+            landing.transport,
+            base=landing.base,
+            auth=self.auth,
+            settings=landing.settings,
+        ) as http:
             context = FetchContext(None if mark is None else mark.since, landing.base, http, landing.settings)
             landed = self._given(landing, types, where) or self._collected(landing, types, context, where)
             landed = dataclasses.replace(landed, bytes=http.bytes or None)

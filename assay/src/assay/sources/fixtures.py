@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
 _ORIGIN = "http://fixture"
 _TYPES = {".json": "application/json", ".html": "text/html; charset=utf-8"}
 
+_ENDINGS = (".json", ".html", ".http")
+
 
 class FixtureTransport(httpx.BaseTransport):
     """Answers `http://fixture/<location>/<path>` from files of `folder`.
 
     A request for `/retail_api/coupons?page=2&size=500` is answered with the first file there is of
     `retail_api/coupons/page=2&size=500.json`, `retail_api/coupons/page=2.json`, `retail_api/coupons/size=500.json`
-    (each also as `.html`), `retail_api/coupons`, `retail_api/coupons.json` and `retail_api/coupons.html`; else 404.
+    (each also as `.html`), `retail_api/coupons`, `retail_api/coupons.json` and `retail_api/coupons.html`; else 404. What is
+    posted as a JSON object counts as parameters. A file `.http` begins with headers and an empty line.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,19 +36,28 @@ class FixtureTransport(httpx.BaseTransport):
         return f"{_ORIGIN}/{location}"
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        for name in _candidates(request.url):
+        for name in _candidates(request):
             file = (self.folder / name).resolve()
             if file.is_relative_to(self.folder) and file.is_file():
-                headers = {"Content-Type": _TYPES.get(file.suffix, "application/octet-stream")}
-                return httpx.Response(200, headers=headers, content=file.read_bytes(), request=request)
+                headers, content = (
+                    {"Content-Type": _TYPES.get(file.suffix, "application/octet-stream")},
+                    file.read_bytes(),
+                )
+                if file.suffix == ".http":
+                    head, _, content = content.partition(b"\n\n")
+                    headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
+                return httpx.Response(200, headers=headers, content=content, request=request)
         return httpx.Response(404, request=request)
 
 
-def _candidates(url: httpx.URL) -> Iterator[str]:
-    path = unquote(url.path).strip("/")
-    query = url.query.decode()
-    for part in dict.fromkeys([query, *query.split("&")]):
+def _candidates(request: httpx.Request) -> Iterator[str]:
+    path, query = unquote(request.url.path).strip("/"), request.url.query.decode()
+    parts = [query, *query.split("&")]
+    if request.content:
+        posted = {name: value for name, value in json.loads(request.content).items() if isinstance(value, str | int)}
+        parts += ["&".join(f"{name}={value}" for name, value in posted.items())]
+        parts += [f"{name}={value}" for name, value in posted.items()]
+    for part in dict.fromkeys(parts):
         if part:
-            yield f"{path}/{part}.json"
-            yield f"{path}/{part}.html"
-    yield from (path, f"{path}.json", f"{path}.html")
+            yield from (f"{path}/{part}{ending}" for ending in _ENDINGS)
+    yield from (path, *(f"{path}{ending}" for ending in _ENDINGS))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from assay.errors import SourceError, SourceUnavailable
 from assay.sources.addresses import join, shown
+from assay.sources.auth import Auth
 from assay.sources.base import Landed, Landing, ReadWhole
 from assay.sources.charsets import web_codec
 from assay.sources.columns import check_names
@@ -22,6 +23,8 @@ from assay.sources.web import PATIENT, Answer, Fetcher, Http
 
 if TYPE_CHECKING:
     import httpx
+
+    from assay.settings import BaseSettings
 
 SECONDS, MEMORY = 5, 256 * 1024 * 1024
 """What a small page may take to be read; a large one in proportion more."""
@@ -42,6 +45,7 @@ class HtmlTable(ReadWhole):
         headers: header text -> column name, where the name does not follow from the text.
         columns: name -> DuckDB type, where the table does not hold the contract's columns.
         http: time-outs, attempts and limits.
+        auth: credentials, such as `Basic("site_user", "site_password")`.
     """
 
     location: str
@@ -50,13 +54,16 @@ class HtmlTable(ReadWhole):
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     columns: Mapping[str, str] | None = field(default=None, hash=False)
     http: Http = PATIENT
+    auth: Auth | None = None
 
-    def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
-        with Fetcher(self.http, None, transport) as fetcher:
+    def fingerprint(
+        self, base: str, transport: httpx.BaseTransport | None = None, settings: BaseSettings | None = None
+    ) -> str:
+        with Fetcher(self.http, None, transport, base=base, auth=self.auth, settings=settings) as fetcher:
             return _digest(fetcher.get(join(base, self.path)))
 
     def land(self, landing: Landing) -> Landed:
-        answer, where, lines = self._read(landing.base, landing.table, landing.transport)
+        answer, where, lines = self._read(landing.base, landing.table, landing.transport, landing.settings)
         names = [self.headers.get(text, _name(text)) for text in lines[0]]
         check_names(names, list(landing.columns), where=f"{where}, header of table '{self.table}'")
         order = [names.index(column) for column in landing.columns]
@@ -75,10 +82,14 @@ class HtmlTable(ReadWhole):
         return [(text, _name(text)) for text in lines[0]]
 
     def _read(
-        self, base: str, table: str | None, transport: httpx.BaseTransport | None
+        self,
+        base: str,
+        table: str | None,
+        transport: httpx.BaseTransport | None,
+        settings: BaseSettings | None = None,
     ) -> tuple[Answer, str, list[list[str]]]:
         """The page, how messages name it, and the texts of its table."""
-        with Fetcher(self.http, table, transport) as fetcher:
+        with Fetcher(self.http, table, transport, base=base, auth=self.auth, settings=settings) as fetcher:
             answer = fetcher.get(join(base, self.path))
         where = f"{table}: {shown(answer.url)}" if table else shown(answer.url)
         lines = _rows(_text(answer, where), self.table, where)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import ssl
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -16,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import SourceError, SourceUnavailable
 from assay.sources.addresses import join, shown, split
+from assay.sources.auth import Auth, Keys
 from assay.sources.strict_json import JsonError, loads, plain
 
 if TYPE_CHECKING:
     import httpx
+
+    from assay.settings import BaseSettings
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -35,6 +39,7 @@ class Http:
         attempts: how often a request is tried when it times out, or is answered 408, 425, 429 or 5xx.
         wait: first pause between attempts; doubles each time, plus as much again at random.
         longest_wait: cap of a pause, also of one that `Retry-After` asks for.
+        pause: least time between two requests, where the source's owner asks for it.
         response_bytes, total_bytes: limits of one answer, unpacked, and of all answers of one landing.
     """
 
@@ -44,6 +49,7 @@ class Http:
     attempts: int = 5
     wait: float = 0.5
     longest_wait: float = 30.0
+    pause: float = 0.0
     response_bytes: int = 64 * 1024 * 1024
     total_bytes: int = 2 * 1024 * 1024 * 1024
 
@@ -54,11 +60,12 @@ PATIENT = Http()
 
 @dataclass(frozen=True)
 class Answer:
-    """A successful response: its body, the address that gave it, and its declared character set."""
+    """A successful response: its body, the address that gave it, its declared character set, and what `Link` calls next."""
 
     body: bytes
     url: str
     charset: str | None
+    next: str | None = None
 
     def json(self) -> Any:
         """The body as JSON, read strictly, numbers with a point as Decimal; raises SourceUnavailable if it is none."""
@@ -86,13 +93,25 @@ class Fetcher:
     Args:
         table: named in messages; None where whoever tells them names it already.
         transport: replaces the network.
-        base: what addresses without a host are joined to.
+        base: the location: addresses without a host are joined to it, and credentials go to its server alone.
+        auth: credentials; not asked for where there is no network.
+        headers: added to every request to the location's server.
     """
 
     def __init__(
-        self, http: Http, table: str | None, transport: httpx.BaseTransport | None = None, *, base: str = ""
+        self,
+        http: Http,
+        table: str | None,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        base: str = "",
+        auth: Auth | None = None,
+        headers: Mapping[str, str] | None = None,
+        settings: BaseSettings | None = None,
     ) -> None:
         self.http, self.table, self.part, self.bytes, self.base = http, table, "", 0, base
+        self._keys = Keys(auth if transport is None else None, settings, base, headers or {})
+        self._last = 0.0
         self._transport = transport
         self._clients: dict[str, httpx.Client] = {}
         self._sockets: list[socket.socket] = []
@@ -108,6 +127,13 @@ class Fetcher:
 
     def get(self, url: str) -> Answer:
         """The document at `url`; raises SourceError once the attempts are used up, at once where waiting is useless."""
+        return self._ask(url)
+
+    def post(self, url: str, body: Any) -> Answer:
+        """What the address answers to `body`, sent as JSON; raises as `get`, and is repeated as it is."""
+        return self._ask(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+    def _ask(self, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
         import stamina
 
         url = join(self.base, url) if self.base and "://" not in url.partition("?")[0] else url
@@ -121,7 +147,7 @@ class Fetcher:
                 wait_jitter=self.http.wait,
             ):
                 with attempt:
-                    return self._once(url)
+                    return self._once(url, body, headers or {})
         except _Passing as error:
             raise SourceUnavailable(
                 f"{error} ({self.http.attempts} attempts)",
@@ -156,16 +182,21 @@ class Fetcher:
             return False
         return True if error.retry_after is None else min(error.retry_after, self.http.longest_wait)
 
-    def _once(self, url: str) -> Answer:
+    def _once(self, url: str, form: bytes | None, own: Mapping[str, str]) -> Answer:
         import httpx
 
-        client = self._client(split(url).scheme)
+        client, headers = self._client(split(url).scheme), dict(own)
+        address = self._keys.add(url, headers, lambda place, form, more: self._ask(place, form, more).body)
+        time.sleep(max(0.0, self._last + self.http.pause - time.monotonic()))
+        self._last = time.monotonic()
+        more: dict[str, Any] = {"content": form, "headers": headers, "extensions": {"trace": self._note}}
         with self._deadline() as cut:
             try:
-                with client.stream("GET", url, extensions={"trace": self._note}) as response:
-                    self._check(response, url)
+                with client.stream("GET" if form is None else "POST", address, **more) as response:
+                    self._check(response, url, headers)
+                    self._keys.renewed &= "Authorization" in own  # which the request for the new token has
                     body = self._body(response, url, cut)
-                    return Answer(body, url, response.charset_encoding)
+                    return Answer(body, url, response.charset_encoding, response.links.get("next", {}).get("url"))
             except httpx.TimeoutException:
                 raise _Passing("no answer in time") from None
             except httpx.InvalidURL:
@@ -207,8 +238,13 @@ class Fetcher:
             self._sockets = [known for known in self._sockets if known.fileno() >= 0]
             self._sockets.append(info["return_value"].get_extra_info("socket"))
 
-    def _check(self, response: httpx.Response, url: str) -> None:
+    def _check(self, response: httpx.Response, url: str, sent: Mapping[str, str]) -> None:
         status = response.status_code
+        if status in (401, 403) and (self._keys.is_ours(url) or "Authorization" in sent):
+            if status == 401 and self._keys.renew():
+                raise _Passing("HTTP 401", 0.0)
+            what, fix = self._keys.refused(status)
+            raise SourceError(f"HTTP {status}: {what}", where=self.where(url), fix=fix)
         if status in PASSING:
             raise _Passing(f"HTTP {status}", _seconds(response.headers.get("Retry-After")))
         if response.is_redirect:
