@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -128,7 +128,7 @@ def _evidence(check: CheckResult) -> dict[str, Any]:
 
 def _profile(node: TableDef, publication: Publication) -> dg.TableMetadataValue:
     """The profile; of what identifies things a mean would say nothing."""
-    ids = {*Contract.of(node.model).key, *(name for each in node.references for name in each.columns)}
+    ids = Contract.of(node.model).identifiers(node)
     rows = [
         {
             "column": column.name,
@@ -136,17 +136,13 @@ def _profile(node: TableDef, publication: Publication) -> dg.TableMetadataValue:
             "distinct": "" if column.distinct is None else f"{column.distinct:,}",
             "min": _short(column.minimum),
             "max": _short(column.maximum),
-            "mean": "" if column.mean is None or _is_id(column.name, ids) else f"{column.mean:,.5g}",
+            "mean": "" if column.mean is None or column.name in ids else f"{column.mean:,.5g}",
         }
         for column in publication.profile
     ]
     if not any(row["mean"] for row in rows):
         rows = [{name: value for name, value in row.items() if name != "mean"} for row in rows]
     return text_table(rows)
-
-
-def _is_id(name: str, ids: Collection[str]) -> bool:
-    return name in ids or name == "id" or name.endswith("_id")
 
 
 def _short(text: str | None) -> str:

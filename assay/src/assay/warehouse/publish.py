@@ -60,7 +60,6 @@ class Build:
     partition: PartitionRange | None = None
     landed: Landed | None = None
     code_version: str = ""
-    code_parts: Mapping[str, str] = field(default_factory=dict)
     upstream_versions: Mapping[str, str] = field(default_factory=dict)
     aligned: frozenset[str] = frozenset()
     lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
@@ -246,7 +245,7 @@ def _record(session: Session, build: Build, publication: Publication) -> Publica
     if session.keeps_books:
         ops.record(session.connection, session.catalog, timed, build.run)
         if not timed.failed:
-            ops.keep_code(session.connection, session.catalog, build.code_version, build.code_parts)
+            versions.keep_code(session, build.code_version, build.table, *build.invariants)
     return timed
 
 
