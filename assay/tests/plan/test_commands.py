@@ -88,7 +88,7 @@ def test_many_changes_are_a_line_each_then_three_rows_each(built: Sample) -> Non
     overview, _, rest = text.partition("\n\n")[2].partition("\n\n")
     lines = overview.splitlines()
     assert len(lines) > 1
-    assert all(line[:2] in ("~ ", "! ") and " rows" in line or ".html" in line or "load." in line for line in lines)
+    assert all((line[:2] in ("~ ", "! ") and " rows" in line) or ".html" in line or "load." in line for line in lines)
     assert any("4 -> 4 rows  ~4  source" in line for line in lines), overview
     assert "… 1 more changed" in rest
     assert "metrics" not in text
