@@ -34,7 +34,7 @@ TO ?=
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: run open test dev check lint format types layers coverage golden docs bench lock install fork upgrade clean clean-all help
+.PHONY: run open test dev check lint format types layers coverage golden docs site bench lock install fork upgrade clean clean-all help
 
 run: $(READY) ## Install, and run the whole pipeline on the real example data
 	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY)
@@ -89,6 +89,11 @@ golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
 docs: $(READY) ## A page about every table, build/docs.html (ARGS="--no-golden" is quicker)
 	@"$(PYTHON)" -m $(PACKAGE) docs $(ARGS)
 
+# template: its documents
+site: $(if $(READY),.venv/site/.installed) ## The documents and the framework's reference as a site, build/site/
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH="$(CURDIR)/.venv/site" "$(PYTHON)" -m mkdocs build --strict -f docs/site/mkdocs.yml
+	@echo "site  build/site/index.html"
+
 # template: the benchmarks measure the example
 bench: $(READY) ## Measure; writes benchmarks/README.md
 	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY) benchmarks
@@ -98,6 +103,8 @@ lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest v
 	uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --no-header \
 	    --all-extras --group dev $(if $(ASSAY),--no-emit-package dagster-assay,--find-links vendor) \
 	    $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+	[ ! -d docs/site ] || uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	    $(if $(UPGRADE),--upgrade) -c requirements.lock --group docs -o docs/site/requirements.lock
 
 install: $(READY) ## Only set up .venv
 
@@ -123,4 +130,11 @@ help: ## This list
 
 .venv/.installed: requirements.lock pyproject.toml scripts/install.sh $(wildcard assay/pyproject.toml vendor/*.whl)
 	@sh scripts/install.sh .venv
+	@touch $@
+
+# template: beside the environment, which stays what requirements.lock says
+.venv/site/.installed: docs/site/requirements.lock $(READY)
+	@rm -rf .venv/site
+	@if uv --version >/dev/null 2>&1; then uv pip install --quiet --python .venv/bin/python --target .venv/site --no-deps --require-hashes -r $<; \
+	    else .venv/bin/python -m pip install --quiet --disable-pip-version-check --target .venv/site --no-deps --require-hashes -r $<; fi
 	@touch $@

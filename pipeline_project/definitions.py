@@ -10,6 +10,7 @@ from assay.definitions import (
     daily_schedule,
     event_log_sensors,
     golden_definitions,
+    health_sensors,
     project_jobs,
 )
 from pipeline_project.project import project
@@ -20,7 +21,7 @@ defs = dg.Definitions.merge(
         resources=build_resources(project),
         jobs=project_jobs(project),
         schedules=[daily_schedule(project, hour=6, timezone="America/New_York")],
-        sensors=event_log_sensors(project),
+        sensors=[*event_log_sensors(project), *health_sensors(project)],
         # DuckDB has one writer: steps side by side in processes would only wait for each other.
         executor=dg.in_process_executor,
     ),

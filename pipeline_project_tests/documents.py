@@ -3,21 +3,33 @@
 How a document says what is done with its commands: a ```console block holds lines that begin with `$ `, each
 followed by what it prints. `<!-- run -->` on the line above the fence executes them, in order, in a copy of the
 repository that the document's other executed blocks share, and compares what is printed; `<!-- run: 1 -->` says
-that the last one leaves with 1. Without it, the commands are only checked: the target, subcommand and options exist.
+that the last one leaves with 1. Without it, the commands are only checked: the target, subcommand and options exist; so
+are those that stand in a sentence. `<!-- from pipeline_project/a.py -->` above a block of code: it is quoted from there.
 """
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
+import os
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
+from pipeline_project_tests import repository
+from pipeline_project_tests.repository import ROOT
+
 FENCE = re.compile(
-    r"^(?:<!-- (?P<run>run)(?:: (?P<code>\d+))? -->\n)?```(?P<language>\w*)\n(?P<body>.*?)^```$", re.M | re.S
+    r"^(?:<!-- (?:(?P<run>run)(?:: (?P<code>\d+))?|from (?P<origin>\S+)) -->\n)?```(?P<language>\w*)\n(?P<body>.*?)^```$",
+    re.M | re.S,
 )
 GENERATED = ("data", "build", ".venv", ".dagster", "golden/.pending", ".env", "dist")
 OTHER_PROGRAMS = {"git", "cd", "cat", "sed", "uv", "export", "rm", "cp", "mkdir", "echo", "python", "docker"}
@@ -41,7 +53,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; `exit_code` is what its last command leaves with, if it is executed."""
+    """A fenced block; `exit_code` is what its last command leaves with, if it is executed; `origin`: quoted from there."""
 
     document: Path
     line: int
@@ -49,6 +61,7 @@ class Block:
     body: str
     executed: bool
     exit_code: int
+    origin: str | None = None
 
     @property
     def commands(self) -> list[Command]:
@@ -72,9 +85,34 @@ def blocks(document: Path) -> list[Block]:
             found["body"],
             found["run"] is not None,
             int(found["code"] or 0),
+            found["origin"],
         )
         for found in FENCE.finditer(text)
     ]
+
+
+def spoken_of(document: Path) -> list[Command]:
+    """The commands that stand in sentences and tables, where what they are given may be left out."""
+    text = FENCE.sub("", document.read_text(encoding="utf-8"))
+    spans = re.findall(r"`((?:pipeline|make) [^`\n]+)`", text)
+    return [Command(span.partition(" | ")[0], ()) for span in spans]
+
+
+def misused_names(code: str) -> Iterator[str]:
+    """What the code imports from the framework and is not there, and arguments that what it calls does not take."""
+    tree = ast.parse(code)
+    known: dict[str, Any] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "assay":
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                known[alias.asname or alias.name] = getattr(module, alias.name, None)
+                if not hasattr(module, alias.name):
+                    yield f"{node.module}.{alias.name}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and callable(known.get(node.func.id)):
+            takes = inspect.signature(known[node.func.id]).parameters
+            yield from (f"{node.func.id}({each.arg}=)" for each in node.keywords if each.arg not in takes)
 
 
 def missing_paths(document: Path, root: Path) -> Iterator[str]:
@@ -165,3 +203,29 @@ def lines_not_printed(shown: tuple[str, ...], printed: str) -> list[str]:
         if not any(pattern.fullmatch(each) for each in remaining):
             return [line]
     return []
+
+
+def executed(document: Path) -> list[Command]:
+    """The commands of a document that are executed, in order."""
+    return [command for block in blocks(document) if block.executed for command in block.commands]
+
+
+def copied(folder: Path) -> Path:
+    """The repository in `folder`, where its code may be changed."""
+    for path in repository.files():
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """A reader's: this environment's programs, and the copy's code."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "PYTEST_"))}
+    kept.pop("CI", None)  # with CI=true no golden is ever written
+    return {
+        **kept,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join([str(folder), str(folder / "assay" / "src")]),
+        "MAKEFLAGS": f"PYTHON={sys.executable}",
+    }

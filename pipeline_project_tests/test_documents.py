@@ -63,6 +63,19 @@ def test_a_command_that_does_not_exist_is_seen(line: str, problem: str | None) -
     assert re.split(r" \(?Did you mean", found or "")[0] == (problem or "")
 
 
+def test_a_command_in_a_sentence_and_a_quoted_file_are_read(tmp_path: Path) -> None:
+    text = "`make runn` and `pipeline run TABLE`, not `pipeline`\n\n<!-- from src/a.py -->\n```python\nx = 1\n```\n"
+    (tmp_path / "a.md").write_text(text)
+    assert [command.line for command in documents.spoken_of(tmp_path / "a.md")] == ["make runn", "pipeline run TABLE"]
+    (block,) = documents.blocks(tmp_path / "a.md")
+    assert (block.origin, block.executed) == ("src/a.py", False)
+
+
+def test_names_that_the_framework_does_not_have_are_seen() -> None:
+    code = "from assay import daily, tabel\nfrom assay.sources import Csv as C\nC('a', 'b', delimiter=';', sep=',')\n"
+    assert list(documents.misused_names(code)) == ["assay.tabel", "C(sep=)"]
+
+
 def test_a_path_that_does_not_exist_is_seen(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "a.py").touch()

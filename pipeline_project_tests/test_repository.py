@@ -20,7 +20,8 @@ from pipeline_project.project import project
 from pipeline_project_tests import repository
 from pipeline_project_tests.repository import ROOT
 
-LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LOCKS = [ROOT / "requirements.lock", ROOT / "docs" / "site" / "requirements.lock"]
+LOCK = "".join(lock.read_text(encoding="utf-8") for lock in LOCKS)
 PINS = {
     canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)", LOCK, re.M)
 }

@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from checkout import ROOT, Refused, changed_files, dashed, files_of, package_of, rename_file, tidy, told
 from lock import pins_of, without
 from marks import kept_of
-from wheel import GUIDE, build, vendored, with_wheel
+from wheel import build, guides, vendored, with_wheel
 
 STAGES = ("extract", "transform", "load", "checks")
 SHARED = (
@@ -51,9 +51,8 @@ EXAMPLE = (
     "golden",
     *(f"{{package}}_tests/{name}" for name in ("bench.py", "example", "repository.py", *STAGES)),
 )
-FRAMEWORK = ("assay", GUIDE)
-MARKED = (".gitattributes", "Makefile", "pyproject.toml", GUIDE)
-"""Files of which a fork keeps some lines: marks.py says which."""
+MARKED = (".gitattributes", "Makefile", "pyproject.toml")
+"""Files of which a fork keeps some lines, as of the guides: marks.py says which."""
 EVERY, SMALL = Path("scripts/fork/every"), Path("scripts/fork/small")
 """What a fork has instead of the template's: each of them, and one without the example."""
 DROP_SAMPLE = """\
@@ -89,7 +88,11 @@ def write_fork(root: Path, name: str, kept: set[str], source: Path = ROOT) -> bo
     """Write the whole fork into the empty folder `root`; False where Ruff, which tidies it, is not installed."""
     wheel = None if "framework" in kept else build(source)
     package = package_of(source)
-    chosen = [*SHARED, *(EXAMPLE if "example" in kept else ()), *(FRAMEWORK if "framework" in kept else ())]
+    chosen = [
+        *SHARED,
+        *(EXAMPLE if "example" in kept else ()),
+        *(("assay", *guides(source)) if "framework" in kept else ()),
+    ]
     copy(source, root, [path.format(package=package) for path in chosen])
     for overlay in (EVERY, *(() if "example" in kept else (SMALL,))):
         shutil.copytree(source / overlay, root, dirs_exist_ok=True)
@@ -157,11 +160,11 @@ def mask_goldens(folder: Path) -> None:
 
 def edit_files(root: Path, kept: set[str], source: Path) -> None:
     """Leave of shared files what a fork needs: targets, settings of tools, requirements, steps of the workflow."""
-    for file in [root / name for name in MARKED if (root / name).exists()]:
+    for file in [root / name for name in (*MARKED, *guides(source)) if (root / name).exists()]:
         file.write_text(kept_of(file.read_text(encoding="utf-8"), kept), encoding="utf-8")
     readme = root / "README.md"
     parts = {*kept, *(() if "example" in kept else ("sample",)), *(() if "framework" in kept else ("vendor",))}
-    readme.write_text(filled(readme.read_text(encoding="utf-8"), parts, source), encoding="utf-8")
+    readme.write_text(filled(readme.read_text(encoding="utf-8"), parts), encoding="utf-8")
     edit_makefile(root / "Makefile", kept)
     lock = root / "requirements.lock"
     dropped = requirements(source) - requirements(root)
@@ -177,15 +180,8 @@ def edit_files(root: Path, kept: set[str], source: Path) -> None:
     metadata.write_text(re.sub(r"^description = .*$", line, text, count=1, flags=re.M), encoding="utf-8")
 
 
-def filled(readme: str, kept: set[str], source: Path) -> str:
-    """A fork's README: of its marked parts those of `kept`, and `<!-- as in README.md: ... -->` by that section."""
-    theirs = (source / "README.md").read_text(encoding="utf-8")
-
-    def section(found: re.Match[str]) -> str:
-        _, _, rest = theirs.partition(f"\n## {found[1]}\n\n")
-        return rest.partition("\n## ")[0].strip() + "\n"
-
-    readme = re.sub(r"^<!-- as in README\.md: (.*) -->\n", section, readme, flags=re.M)
+def filled(readme: str, kept: set[str]) -> str:
+    """A fork's README, of its marked parts those of `kept`."""
     part = re.compile(r"^<!-- (\w+) -->\n(.*?)^<!-- end -->\n", re.M | re.S)
     return part.sub(lambda found: found[2] if found[1] in kept else "", readme)
 

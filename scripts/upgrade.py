@@ -19,7 +19,7 @@ from checkout import ROOT, Refused, changed_files, dashed, files_of, package_of,
 from lock import pins_of
 from marks import kept_of
 from takeover import take_over
-from wheel import GUIDE, build, pinned, vendored, version_of, with_pin, with_wheel
+from wheel import build, guides, pinned, vendored, version_of, with_pin, with_wheel
 
 
 def upgrade(target: Path, source: Path = ROOT) -> str:
@@ -79,7 +79,7 @@ def replace_wheel(target: Path, package: str, source: Path, metadata: str) -> li
 
 def replace_source(target: Path, package: str, source: Path, metadata: str) -> list[str]:
     """Put the newer `assay/` in the place of the older one, which is whole until then."""
-    refuse_changes(target, "assay", GUIDE, "pyproject.toml")
+    refuse_changes(target, "assay", *guides(source), "pyproject.toml")
     fresh, kept = target / ".assay.new", {"example"} if (target / package / "example").is_dir() else set()
     shutil.rmtree(fresh, ignore_errors=True)
     for file in files_of(source):
@@ -91,14 +91,12 @@ def replace_source(target: Path, package: str, source: Path, metadata: str) -> l
     (fresh / "assay").rename(target / "assay")
     fresh.rmdir()
     tidy(target / "assay")
-    guide = kept_of((source / GUIDE).read_text(encoding="utf-8"), kept)
+    texts = {name: kept_of((source / name).read_text(encoding="utf-8"), kept) for name in guides(source)}
     write(
-        {
-            target / GUIDE: rename(guide, package_of(source), package).encode(),
-            target / "pyproject.toml": with_pin(metadata, version_of(source)).encode(),
-        }
+        {target / name: rename(text, package_of(source), package).encode() for name, text in texts.items()}
+        | {target / "pyproject.toml": with_pin(metadata, version_of(source)).encode()}
     )
-    return [f"  assay/, {GUIDE}, pyproject.toml; look at `git diff` for what of yours it undoes"]
+    return ["  assay/, docs/, pyproject.toml; look at `git diff` for what of yours it undoes"]
 
 
 def write(files: dict[Path, bytes]) -> None:

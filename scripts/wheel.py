@@ -17,14 +17,8 @@ from marks import kept_of
 
 DISTRIBUTION = "dagster-assay"
 PIN = re.compile(rf'^(\s*"{DISTRIBUTION}(?:\[[^]]*\])?==)([\w.]+)"', re.M)
-GUIDE = "docs/golden.md"
-DOCUMENTS = {
-    "README.md": "assay/README.md",
-    "CHANGELOG.md": "assay/CHANGELOG.md",
-    "golden.md": GUIDE,
-    "sources.md": "docs/sources.md",
-}
-"""Beside the wheel: what a project's people read, of the same version."""
+OWN = ("docs/decisions.md",)
+"""Beside what stands in `docs/template/`, the page in `docs/` that is about the template and not the framework."""
 EPOCH = "1580601600"
 """The date of every file in the wheel, so that the same code is the same bytes: Hatchling's own default."""
 
@@ -70,11 +64,15 @@ def version_of(source: Path) -> str:
     return found[1]
 
 
+def guides(source: Path = ROOT) -> tuple[str, ...]:
+    """The pages about the framework, which a project's people read."""
+    return tuple(name for file in sorted(source.glob("docs/*.md")) if (name := f"docs/{file.name}") not in OWN)
+
+
 def vendored(wheel: Wheel, source: Path = ROOT) -> dict[str, bytes]:
-    """What stands in `vendor/`: the wheel and its documents."""
-    texts = {
-        name: kept_of((source / path).read_text(encoding="utf-8"), set()).encode() for name, path in DOCUMENTS.items()
-    }
+    """What stands in `vendor/`: the wheel and its documents, of the same version."""
+    paths = ("assay/README.md", "assay/CHANGELOG.md", *guides(source))
+    texts = {Path(path).name: kept_of((source / path).read_text(encoding="utf-8"), set()).encode() for path in paths}
     return {wheel.name: wheel.content, **texts}
 
 

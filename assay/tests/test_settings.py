@@ -61,6 +61,8 @@ def test_every_variable_is_documented_and_understood() -> None:
         "PIPELINE_KEEP_OPEN_REJECTS": "40",
         "PIPELINE_KEEP_PUBLICATIONS": "20",
         "PIPELINE_MASK_KEY": "a key of the project",
+        "PIPELINE_ALERTS": "json://example.org",
+        "PIPELINE_HEARTBEAT": "https://example.org/beat",
         "PIPELINE_SOURCE_SHOP_FILES": "/files",
         "PIPELINE_SOURCE_SHOP_API": "https://example.org",
     }
@@ -84,6 +86,8 @@ def test_every_variable_is_documented_and_understood() -> None:
         "keep_open_rejects": 40,
         "keep_publications": 20,
         "mask_key": SecretStr("a key of the project"),
+        "alerts": SecretStr("json://example.org"),
+        "heartbeat": SecretStr("https://example.org/beat"),
         "sources": {"shop_files": "/files", "shop_api": "https://example.org"},
     }
 

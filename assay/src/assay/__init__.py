@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 _HOMES = {
+    "Fresh": "tables.fresh",
     "table": "tables.declare",
     "export": "tables.declare",
     "invariant": "tables.declare",
+    "metric": "tables.declare",
     "KeepFirst": "tables.nodes",
     "Known": "tables.nodes",
     "Reference": "tables.nodes",
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
     from assay.contract.classification import secret as secret
     from assay.tables.declare import export as export
     from assay.tables.declare import invariant as invariant
+    from assay.tables.declare import metric as metric
     from assay.tables.declare import table as table
+    from assay.tables.fresh import Fresh as Fresh
     from assay.tables.nodes import KeepFirst as KeepFirst
     from assay.tables.nodes import Known as Known
     from assay.tables.nodes import Reference as Reference

@@ -29,8 +29,9 @@ from assay.tables.lineage import carried_columns, column_lineage
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
 from assay.warehouse import ops, versions
+from assay.warehouse.build import Build
 from assay.warehouse.dry.scratch import scratch_folder
-from assay.warehouse.publish import Build, publish
+from assay.warehouse.publish import publish
 
 if TYPE_CHECKING:
     import duckdb
@@ -164,6 +165,7 @@ def _build_table(
                 run=run,
                 upstream=upstream,
                 invariants=graph.invariants_of(table.name),
+                metrics=graph.metrics_of(table.name),
                 partition=partition,
                 landed=landed,
                 code_version=code_version(table, *graph.invariants_of(table.name)),
@@ -269,7 +271,6 @@ def _landing(
 @contextmanager
 def _blaming_the_source(landed: Landed) -> Iterator[None]:
     """Where the engine fails while the source is still being read, and the source fails alone too, it is to blame."""
-
     try:
         yield
     except (duckdb.Error, WarehouseError, SourceError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from assay.orchestration.alerting import health_sensors
 from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.golden_job import golden_definitions
 from assay.orchestration.jobs import daily_schedule, event_log_sensors, project_jobs
@@ -12,5 +13,6 @@ __all__ = [
     "daily_schedule",
     "event_log_sensors",
     "golden_definitions",
+    "health_sensors",
     "project_jobs",
 ]

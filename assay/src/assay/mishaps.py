@@ -73,7 +73,6 @@ def _code(node: Node, *files: str) -> str:
 
 def _about_sql(error: Exception) -> bool:
     """Whether the engine complains of the SQL itself, before it has seen a row."""
-
     return isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException)
 
 

@@ -15,6 +15,7 @@ from assay.sources.base import Sources
 if TYPE_CHECKING:
     import dagster as dg
 
+    from assay.tables.fresh import Fresh
     from assay.tables.graph import Graph
 
 
@@ -28,6 +29,7 @@ class Project:
         root: the folder with `pyproject.toml` and `golden/`.
         settings: reads the environment; raises SettingsError.
         sources: opens the sources for a run.
+        fresh: by when every table and export must be built anew that does not say it itself; None for no time.
     """
 
     package: str
@@ -35,12 +37,19 @@ class Project:
     root: Path
     settings: Callable[[], BaseSettings]
     sources: Callable[[BaseSettings], Sources]
+    fresh: Fresh | None = None
 
     def __post_init__(self) -> None:
         opening = self.sources
 
         def told(settings: BaseSettings) -> Sources:
             """The sources, which know the settings: connectors find secrets there."""
+            from assay.sources.files import Files
+            from assay.sources.remote import check_location
+
+            for node in self.graph.tables.values():
+                if isinstance(node.source, Files) and (base := settings.locations.get(node.source.location)):
+                    check_location(node.source.location, base, settings.prefix)
             opened = opening(settings)
             opened.settings = settings
             return opened

@@ -77,6 +77,14 @@ class BaseSettings(pydantic.BaseModel):
         min_length=16,
         description="The key under which golden files hold personal and secret values; default: golden/.mask_key.",
     )
+    alerts: pydantic.SecretStr | None = pydantic.Field(
+        None,
+        description="Who is told what is wrong: addresses of Apprise, owner=address for an owner's, or a file of them.",
+    )
+    heartbeat: pydantic.SecretStr | None = pydantic.Field(
+        None,
+        description="An address that is asked after each look at the pipeline's health, and notices when that ends.",
+    )
     sources: Mapping[str, str] = pydantic.Field(
         default_factory=dict,
         description="Locations by name, each set by PIPELINE_SOURCE_<LOCATION>; ./ and ../ count from the project.",

@@ -42,7 +42,7 @@ COLUMNS: dict[str, tuple[Any, list[Any]]] = {
         [Decimal("-9999999999.99"), Decimal("0.10"), Decimal("0.00"), Decimal("9999999999.99")],
     ),
     "millionths": (dt.Decimal(18, 6), [Decimal("0.000001"), Decimal("0.000400"), Decimal("0.000401"), Decimal("-1")]),
-    "wide": (dt.Decimal(38, 0), [Decimal(10) ** 37, Decimal(10) ** 20, Decimal(0), Decimal(2**63)]),
+    "wide": (dt.Decimal(38, 0), [Decimal(10**37), Decimal(10**20), Decimal(0), Decimal(2**63)]),
     "double": (dt.Float64, [-1.5, 0.0, 0.1, 2.0**53, 2.0**53 + 2, 1e300]),
 }
 

@@ -183,7 +183,7 @@ def test_a_check_that_only_warns_is_not_called_blocking_and_says_so(tmp_path: Pa
         assert check.description is not None
         assert check.description.endswith(".")
         assert check.blocking == ("Only a warning" not in check.description)
-    assert {check.name for check in checks if not check.blocking} == {warned.name, *invariants}
+    assert {check.name for check in checks if not check.blocking} == {warned.name, "usual", *invariants}
     (said,) = [check.description for check in checks if check.name == warned.name]
     assert said == (
         "Every day that is not null is found in orders (ordered_on there). "

@@ -128,6 +128,11 @@ def test_a_storage_that_the_team_chose_is_left_alone(
     assert kind is (SqliteEventLogStorage if "elsewhere" in storage else HeldOpen)
 
 
+def test_the_storage_is_that_of_a_dagster_whose_insides_were_looked_at() -> None:
+    """`HeldOpen` and `together` stand on Dagster's private storage: look at it again before a new minor is allowed."""
+    assert dg.__version__.startswith("1.13.")
+
+
 def test_events_written_together_are_all_there_or_none_is(tmp_path: Path) -> None:
     def report(instance: dg.DagsterInstance, *keys: str) -> None:
         for key in keys:

@@ -141,7 +141,7 @@ def test_an_exemption_is_a_reason_on_the_table(make: Make) -> None:
 
 def test_a_module_that_nobody_uses(make: Make) -> None:
     project = make(orders=ORDERS.replace("@table()\n", ""), helpers="X = 1\n")
-    unused = "defines no table, export or invariant, and nothing imports it"
+    unused = "defines no table, export, invariant or metric, and nothing imports it"
     assert problems(project) == [f"transform/helpers.py: {unused}", f"transform/orders.py: {unused}"]
 
 

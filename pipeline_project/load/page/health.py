@@ -18,9 +18,10 @@ def checked(run: Run) -> str:
     if any(check.blocks for check in found):
         return "in a run in which a check stopped a table; what was published of it before still stands here."
     warned, known = sum(check.warns for check in found), sum(check.verdict == "known" for check in found)
+    told = [check for check in found if not check.learning]
     if not warned:
         but = f' but <a href="#health">{count(known)}, which say what is known</a>' if known else ""
-        return f"from tables that passed all {count(len(found))} checks of this run{but}."
+        return f"from tables that passed all {count(len(told))} checks of this run{but}."
     which = "one that only warns" if warned == 1 else f"{count(warned)} that only warn"
     return f'from tables that passed all checks but <a href="#health">{which}</a>.'
 
@@ -46,7 +47,8 @@ def _publications(found: Sequence[Publication]) -> str:
     for item in found:
         failed = [check for check in item.checks if not check.passed]
         state = "fail" if item.failed else "warn" if any(check.warns for check in failed) else "pass"
-        label = f"{len(item.checks) - len(failed)} of {len(item.checks)}"
+        told_of = sum(not check.learning for check in item.checks)
+        label = f"{told_of - len(failed)} of {told_of}"
         lines.append(
             f'<tr><th scope="row">{breakable(item.table)}</th><td class="optional">{escape(item.stage)}</td>'
             f'<td class="n">{count(item.rows)}</td><td class="n optional">{count(item.rejected)}</td>'

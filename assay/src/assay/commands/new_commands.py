@@ -72,10 +72,6 @@ def _tell(project: Project, started: Started) -> None:
     say("\nStill yours to decide:")
     for line in started.missing:
         say(f"  {line}")
-    readme = project.root / "README.md"
-    shows_settings = readme.exists() and "| `PIPELINE_SOURCE_" in readme.read_text(encoding="utf-8")
-    if shows_settings and any(path.name == "settings.py" for path in started.changed):
-        say("  README.md: the new setting's row in its table; `make check` shows how it reads")
     say(f"\nNext:  fill in the rows of golden/{started.case}/inputs")
     steps = {
         f"pipeline golden {started.case}": "the rows that come out",

@@ -7,6 +7,7 @@ import shutil
 import sys
 import traceback
 import webbrowser
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -185,12 +186,12 @@ def skipped(project: Project, summary: RunSummary) -> dict[str, str]:
 
 def _counts(summary: RunSummary, published: Sequence[Publication]) -> str:
     checks: list[CheckResult] = [check for found in summary.publications.values() for check in found.checks]
-    passed, warned = sum(check.passed for check in checks), sum(check.warns for check in checks)
+    verdicts, warned = Counter(check.verdict for check in checks), sum(check.warns for check in checks)
     failed, blocked = len(summary.errors), sum(check.blocks for check in checks)
     told = styled(f"{failed} failed", fg="red", bold=True) if failed else "0 failed"
     parts = [f"{len(published)} published", told, f"{len(summary.skipped)} skipped"]
-    judged = [f"{passed} of {len(checks)} checks passed"]
-    judged += [f"{known} known"] if (known := sum(check.verdict == "known" for check in checks)) else []
+    judged = [f"{verdicts['passed']} of {len(checks) - verdicts['learning']} checks passed"]
+    judged += [f"{verdicts[word]} {word}" for word in ("known", "learning") if verdicts[word]]
     judged += [styled(f"{warned} warned", fg="yellow")] if warned else []
     judged += [styled(f"{blocked} failed", fg="red")] if blocked else []
     rejected = sum(found.rejected for found in summary.publications.values())

@@ -64,7 +64,6 @@ def fitted(name: str, arguments: Mapping[str, Any], dtype: dt.DataType) -> dict[
 
 def _value(value: Any, dtype: dt.DataType, side: Side) -> Any:
     """A literal to compare the column with; `exact` where a value between two of the type equals none."""
-
     if dtype.is_numeric():
         number = _number(value)
         near = _near(number, dtype, side)
@@ -87,7 +86,6 @@ def _value(value: Any, dtype: dt.DataType, side: Side) -> Any:
 
 def _member(value: Any, dtype: dt.DataType) -> Any:
     """The value as a literal of the type; None where the type has no such value."""
-
     if not dtype.is_numeric():
         if dtype.is_date() and isinstance(value, dtm.datetime) and value.time() != dtm.time():
             _date(value, "floor")

@@ -62,7 +62,6 @@ def judge(check: Check, rows: ibis.Table, column: str | None, where: Where) -> i
     Raises:
         ContractError: the check cannot be one expression inside the database.
     """
-
     named = where.at(f"{column}, check '{check.name}'" if column else f"check '{check.name}'")
     _refuse_options(check, named)
     arguments = {**check._check_kwargs, **_normalized(check, named)}
@@ -156,7 +155,6 @@ def _normalized(check: Check, where: Where) -> dict[str, Any]:
 
 def _pattern(pattern: str | re.Pattern[str], where: Where) -> str:
     """The pattern in one group, with its flags: Pandera prefixes `^`, which would anchor only the first alternative."""
-
     flags = ""
     if isinstance(pattern, re.Pattern):
         known = {re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s"}
@@ -183,7 +181,6 @@ def _pattern(pattern: str | re.Pattern[str], where: Where) -> str:
 
 def _predicates(result: Any, where: Where) -> list[Any]:
     """The boolean expressions in what a check function may return: a table, a dict, a column, a scalar."""
-
     if isinstance(result, ir.Table):
         operation = result.op()
         if not isinstance(operation, ops.Project):

@@ -62,13 +62,11 @@ class SchemaProblem:
 @cache
 def sql_type(dtype: dt.DataType) -> str:
     """The DuckDB type that `dtype` stands for, as DESCRIBE writes it."""
-
     return str(duckdb.sqltype(DuckDBType.to_string(dtype)))
 
 
 def ibis_type(declared: Any, where: str) -> dt.DataType:
     """The Ibis type inside a Pandera column's dtype; raises ContractError if there is no exact one."""
-
     native = getattr(declared, "type", None)
     if not isinstance(native, dt.DataType):
         raise ContractError(

@@ -130,7 +130,6 @@ class Contract:
         Raises:
             ContractError: a column of the contract is missing or has another type.
         """
-
         problems = [
             problem for problem in self.schema_problems(expression.schema()) if problem.kind in ("missing", "type")
         ]

@@ -39,7 +39,6 @@ def wrong_argument(error: Exception) -> str | None:
 
 def is_builtin(check: Check) -> bool:
     """Whether the check is one of Pandera's own, such as `ge` and `isin`."""
-
     return isinstance(check._check_fn, Dispatcher)
 
 

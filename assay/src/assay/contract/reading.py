@@ -28,13 +28,12 @@ _REFUSED_CONFIG = {
 }
 RESERVED = ("__", "_source_file", "_source_line")
 """Beginnings of the columns that the framework puts beside a row's own on their way, whatever their case."""
-CHECKS = ("schema", "rows_valid", "unique_key", "reconciles")
+CHECKS = ("schema", "rows_valid", "unique_key", "reconciles", "usual")
 """Checks that every table has; a rule about the table is a check beside them."""
 
 
 def read(model: type[DataFrameModel]) -> dict[str, Any]:
     """The fields of a `Contract`, read from `model`; raises ContractError naming file, model and field."""
-
     where = checks.Where(_file(model), model.__name__)
     schema = _schema(model, where)
     _refuse_config(schema, where)

@@ -80,7 +80,6 @@ def of_column(
     Args:
         own_names: names of the model's own checks that stand for one column only, and so can be a code as they are.
     """
-
     for check in checks:
         predicate = judge(check, rows, column, where)
         code = code_of(check, column, own_name=check.name in own_names)
@@ -99,7 +98,6 @@ def of_column(
 
 def of_rows(rows: ibis.Table, checks: list[Check], where: Where) -> Iterator[RowRule | TableRule]:
     """The rules that dataframe checks stand for."""
-
     for check in checks:
         predicate = judge(check, rows, None, where)
         code, text = code_of(check, None, own_name=True), description_of(check, None)
@@ -114,6 +112,5 @@ def of_rows(rows: ibis.Table, checks: list[Check], where: Where) -> Iterator[Row
 
 def _is_any_missing(predicate: ir.BooleanValue, rows: ibis.Table) -> Any:
     """Whether one of the columns that `predicate` reads is null."""
-
     names = sorted({field.name for field in predicate.op().find(ops.Field) if field.rel == rows.op()})
     return ibis.or_(*(rows[name].isnull() for name in names)) if names else False

@@ -90,11 +90,8 @@ class Coverage:
             "uncounted": list(self.uncounted),
             "demands": [
                 {
-                    "table": demand.table,
-                    "name": demand.name,
-                    "kind": demand.kind,
+                    **{name: value for name, value in vars(demand).items() if name != "exempt"},
                     "status": demand.status,
-                    "cases": list(demand.cases),
                     "reason": demand.exempt,
                 }
                 for demand in self.demands

@@ -80,15 +80,7 @@ def find_inputs(case: Case, graph: Graph) -> Inputs:
 
 def build_names(case: Case, graph: Graph, subjects: Iterable[str], inputs: Inputs | None = None) -> list[str]:
     """The tables to build for some subjects, in order: everything upstream of them that is not given."""
-    given = (inputs or find_inputs(case, graph)).given
-    wanted: set[str] = set()
-    stack = list(subjects)
-    while stack:
-        name = stack.pop()
-        if name not in wanted and name not in given:
-            wanted.add(name)
-            stack.extend(graph.upstream_of(name))
-    return [name for name in graph.nodes if name in wanted]
+    return graph.closure(subjects, given=(inputs or find_inputs(case, graph)).given)
 
 
 class FixtureSources(Sources):

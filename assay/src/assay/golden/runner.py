@@ -7,7 +7,6 @@ import time
 import traceback as tracebacks
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 from assay.errors import GoldenError, PipelineError
 from assay.golden.case import Case, check_case, read_cases, selected_tables
@@ -72,8 +71,8 @@ def run_case(
         result = _run_case(project, case, wanted, keep)
     except PipelineError as error:
         result = dataclasses.replace(base, error=str(error))
-    except Exception as error:  # noqa: BLE001 - a table's own code may raise anything; it is told, with its traceback
-        text = f"{type(error).__name__}: {error}{_place(error, project)}"
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, with its traceback
+        text = f"{type(error).__name__}: {error}"
         result = dataclasses.replace(base, error=text, traceback="".join(tracebacks.format_exception(error)))
     return dataclasses.replace(result, seconds=time.perf_counter() - started)
 
@@ -112,11 +111,3 @@ def _with_causes(tables: list[TableResult], graph: Graph) -> list[TableResult]:
         follows = cause is not None and table.cause is None and table.status in ("differs", "error")
         found.append(dataclasses.replace(table, cause=cause) if follows else table)
     return found
-
-
-def _place(error: Exception, project: Project) -> str:
-    """The last line of the project's own stages that the exception passed through."""
-    frames = tracebacks.extract_tb(error.__traceback__)
-    stages = [str(Path("/") / project.package / stage) + "/" for stage in project.stages]
-    own = [frame for frame in frames if any(stage in frame.filename for stage in stages)]
-    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""

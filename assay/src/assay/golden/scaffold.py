@@ -136,7 +136,6 @@ def _header(table: TableDef) -> str:
 
 def _source_header(table: TableDef, ending: str) -> str:
     """The header of a CSV file, as the source reads it; nothing for other files and where it has none."""
-
     source = table.source
     assert source is not None
     names = source.columns or Contract.of(table.model).duckdb_columns

@@ -17,6 +17,7 @@ from assay import notices, progress
 from assay.build import Progress, build_node, own_partitions
 from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
+from assay.orchestration.freshness import freshness
 from assay.orchestration.metadata import (
     PARTITION_ROWS,
     check_results,
@@ -102,6 +103,7 @@ def _asset(node: Asset, project: Project) -> dg.AssetsDefinition:
         owners=[node.owner] if node.owner else None,
         tags=dict(node.tags),
         code_version=code_version(node, *graph.invariants_of(node.name)),
+        freshness_policy=freshness((node.fresh if isinstance(node, TableDef) else None) or project.fresh),
         partitions_def=dagster_partitions(partitions) if partitions else None,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
         required_resource_keys={"warehouse", "sources"},

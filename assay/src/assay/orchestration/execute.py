@@ -86,7 +86,6 @@ def execute(
     Raises:
         PipelineError: settings are wrong, or the run failed outside of any node.
     """
-
     settings = project.settings()
     home = dagster_home(project.root, dry=settings.env == "dry_run")
     started = time.perf_counter()
@@ -139,7 +138,6 @@ def execute(
 
 def _was_interrupted(result: object) -> bool:
     """Whether something else than a signal of this process ended the run, such as *Terminate* in the UI."""
-
     return any(event.event_type is DagsterEventType.RUN_CANCELED for event in getattr(result, "all_events", ()))
 
 

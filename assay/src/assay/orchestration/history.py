@@ -29,10 +29,13 @@ from assay.orchestration import processes
 from assay.orchestration.event_log import EventLog, HeldOpen
 
 
-def instance(home: Path) -> dg.DagsterInstance:
+def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
     """Dagster's instance in `home`, as its dagster.yaml has it; a history in SQLite there is held open.
 
     Runs whose process died are marked as failed. Use as a context manager.
+
+    Args:
+        bury: whether they are; else nothing is written.
 
     Raises:
         PipelineError: the history cannot be read or written.
@@ -47,7 +50,8 @@ def instance(home: Path) -> dg.DagsterInstance:
         else:
             made = _in_sqlite(home)
         try:
-            bury_the_dead(made)
+            if bury:
+                bury_the_dead(made)
         except BaseException:
             made.dispose()
             raise

@@ -9,12 +9,17 @@ import dagster as dg
 
 from assay.compare.text import visible
 from assay.contract.contract import Contract
+from assay.sources.events import EventLog
 from assay.tables.code_version import source_location
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
 from assay.words import harmless
 
 PARTITION_ROWS = "dagster/partition_row_count"
+LEARNING = "learning"
+"""Metadata of a check that can say nothing yet."""
+NEWEST, OFFSETS = "newest", "offsets"
+"""The largest value of the column that must not be old; how far an event log is read: [next event, place] by partition."""
 ORIGINS = 4
 """So many columns that a column comes from are named."""
 WIDE = 28
@@ -92,6 +97,14 @@ def publication_metadata(node: Asset, publication: Publication) -> dict[str, Any
             for column, pairs in publication.lineage.items()
         }
     )
+    if node.newest is not None:
+        column = next((each for each in publication.profile if each.name == node.newest[0]), None)
+        if column is not None and column.maximum is not None:
+            found[NEWEST] = f"{column.name} {column.maximum}"
+    if publication.offsets and isinstance(node.source, EventLog):  # a watermark of rows may be a value of theirs
+        found[OFFSETS] = {
+            str(partition): [int(at), getattr(at, "place", "")] for partition, at in publication.offsets.items()
+        }
     if publication.source_version:
         found["source_version"] = publication.source_version
     if publication.bytes is not None:
@@ -117,6 +130,8 @@ def _evidence(check: CheckResult) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": harmless(check.summary), "failing": check.failing}
     if check.known:
         found["known"] = check.known
+    if check.learning:
+        found[LEARNING] = True
     if check.reasons:
         found["reasons"] = text_table([{"reason": code, "rows": count} for code, count in check.reasons.items()])
     if check.sample:

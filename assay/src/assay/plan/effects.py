@@ -125,7 +125,9 @@ def _check_shifts(before: Mapping[str, Verdict], publication: Publication) -> It
         # A check that blocks is told even if it failed before: it keeps the table from being published.
         if check.verdict == then and not check.blocks:
             continue
-        if then is None and not check.warns and not check.blocks:
+        if then in (None, "learning") and not check.warns and not check.blocks:
+            continue
+        if check.learning:  # the next build may know
             continue
         yield CheckShift(
             name=check.name,

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 def environment(settings: BaseSettings) -> dict[str, str]:
     """What must be the same when a plan is applied."""
-
     env = "dev" if settings.env == "dry_run" else settings.env
     return {
         "env": env,

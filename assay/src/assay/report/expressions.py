@@ -30,7 +30,6 @@ class Expression:
 
 def expressions(graph: Graph) -> dict[str, Expression]:
     """By name, every table that is an expression; those computed in Python or only with rows are left out."""
-
     backend = ibis.duckdb.connect()
     try:
         return dict(_expressions(graph, backend))

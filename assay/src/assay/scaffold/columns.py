@@ -80,7 +80,6 @@ def default_expression(upstream: Sequence[TableDef]) -> str:
     Raises:
         PipelineError: a table shares no column with the first.
     """
-
     first, *others = upstream
     names = [column.name for column in Contract.of(first.model).columns]
     code, kept = first.name, list(names)
@@ -113,7 +112,6 @@ def of_expression(
     Raises:
         PipelineError: the code does not run, or is no table.
     """
-
     contracts = {table.name: Contract.of(table.model) for table in upstream}
     rows = {name: contract.rows for name, contract in contracts.items()}
     table = evaluated(code, rows)
@@ -146,7 +144,6 @@ def of_expression(
 
 def evaluated(code: str, tables: Mapping[str, ibis.Table]) -> ibis.Table:
     """The expression that `code` is over tables of these names; raises PipelineError if it fails, or is no table."""
-
     try:
         table = eval(code, {"ibis": ibis, "_": ibis._, **tables})  # the author's own code, as in their file
     except Exception as error:  # noqa: BLE001  whatever their code raises is about their code

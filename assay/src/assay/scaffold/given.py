@@ -22,7 +22,6 @@ def missing_values(project: Project, code: str, upstream: Sequence[TableDef]) ->
 
     None where nothing was published, as it is now, or another process holds the warehouse: nobody waits for a draft.
     """
-
     settings = project.settings()
     if not settings.warehouse.exists():
         return None

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 def land_sample(project: Project, *, name: str, sample: Path, kind: str, items: str | None) -> None:
     """Build table `name` from the sample alone; raises PipelineError, saying why, unless every row of it is published."""
-
     source = project.graph.tables[name].source
     assert source is not None
     with tempfile.TemporaryDirectory(prefix="sample_") as folder:
@@ -48,7 +47,6 @@ def land_sample(project: Project, *, name: str, sample: Path, kind: str, items: 
 
 def _why(session: Session, name: str, error: PipelineError) -> str:
     """The checks that failed, and what was wrong with the first row that could not even be read."""
-
     if not isinstance(error, AuditFailed):
         return error.what if error.where is None else f"{error.where}: {error.what}"
     failed = "; ".join(f"{check.name}: {check.summary}" for check in error.checks if check.blocks)
@@ -63,7 +61,6 @@ def _why(session: Session, name: str, error: PipelineError) -> str:
 
 def _served(source: Source, sample: Path, kind: str, items: str | None, place: Path) -> Sources:
     """The sample where the source will look for it; for an API, as its last page."""
-
     if kind in ("page", "api"):
         import httpx
 
@@ -83,7 +80,6 @@ def _served(source: Source, sample: Path, kind: str, items: str | None, place: P
 
 def _last_page(sample: Path, items: str) -> bytes:
     """The sample's page as it would be if no other followed."""
-
     page = loads(sample.read_bytes())
     count = str(len(page[items]))
     ends = {"next": "null", "pages": "1", "total": count}

@@ -69,7 +69,6 @@ def render(file: File) -> str:
 
 def annotation(dtype: dt.DataType) -> str:
     """The type as a contract's annotation."""
-
     name = type(dtype).__name__
     if isinstance(dtype, dt.Decimal):
         return f"dt.Decimal({dtype.precision}, {dtype.scale})"
@@ -83,7 +82,6 @@ def annotation(dtype: dt.DataType) -> str:
 
 def _as_code(dtype: dt.DataType) -> str:
     """A type as code that makes it, whatever its fields are called."""
-
     if isinstance(dtype, dt.Struct):
         pairs = (f"{python_string(name)}: {_as_code(kind)}" for name, kind in dtype.fields.items())
         return f"dt.Struct({{{', '.join(pairs)}}})"

@@ -70,7 +70,6 @@ def read_sample(path: Path, kind: str, *, items: str | None = None) -> Sample:
     Raises:
         PipelineError: the sample is missing or cannot be read as `kind`.
     """
-
     if not path.is_file():
         raise PipelineError("the sample does not exist", where=str(path), fix="Give a file, or leave --sample out.")
     try:
@@ -132,7 +131,6 @@ def _encoding(head: bytes, stream: Any) -> str:
 
 def _dialect(lines: Sequence[str]) -> tuple[str, list[list[str | None]]]:
     """The delimiter with which most lines have as many fields as the first, more than one; and the lines' fields."""
-
     found = []
     for rank, delimiter in enumerate(_DELIMITERS):
         records = [fields for fields in map(Dialect(delimiter=delimiter).split, lines) if fields is not None]
@@ -183,7 +181,6 @@ def _check_names(served: Sequence[str], path: Path) -> None:
 
 def _objects(connection: duckdb.DuckDBPyConnection, path: Path, items: str | None) -> Sample:
     """The columns of JSON objects: of the lines of a file, or of the list `items` of an API's page."""
-
     found = [item for item in _parsed(path, items) if isinstance(item, dict)]
     names = list(dict.fromkeys(name for item in found for name in item))
     if not names:

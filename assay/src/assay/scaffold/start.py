@@ -68,7 +68,6 @@ def new_table(
     Raises:
         PipelineError: the name, the stage or an upstream table does not fit, or the expression fails.
     """
-
     folder = _folder(project, name, stage)
     tables = [_upstream(project, stage, other) for other in upstream]
     if not tables:
@@ -199,7 +198,6 @@ def _check_key(key: Sequence[str], drafts: Sequence[Draft]) -> None:
 
 def _write(project: Project, path: Path, file: File, check: Callable[[Project], None] | None = None) -> Started:
     """Write file and case; if the result does not load, or `check` raises, nothing stays."""
-
     cases: list[Path] = []
     case = _free_case(project, file.name)
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from assay.contract.classification import CLASSIFICATIONS
 from assay.contract.contract import Contract
 from assay.golden.case import is_unsaid
-from assay.tables.nodes import Asset, InvariantDef, Node, TableDef
+from assay.tables.nodes import Asset, InvariantDef, MetricDef, Node, TableDef
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -29,7 +29,7 @@ def problems(project: Project) -> list[str]:
     """Everything missing in the project's stages, as `file: what`, in the order of the stages."""
     folders = [project.root / project.package / stage for stage in project.stages]
     found = list(unregistered(project.graph, folders))
-    for node in [*project.graph, *project.graph.invariants.values()]:
+    for node in [*project.graph, *project.graph.invariants.values(), *project.graph.metrics.values()]:
         found += said_about(node)
     for folder in folders:
         found += marked(folder)
@@ -43,18 +43,18 @@ def unregistered(graph: Graph, folders: list[Path]) -> Iterator[str]:
     files = [file for folder in folders for file in sorted(folder.glob("*.py")) if file.name != "__init__.py"]
     beside = [file for folder in folders[:1] for file in sorted(folder.parent.glob("*.py"))]
     nested = [file for folder in folders for file in sorted(folder.glob("*/**/*.py"))]
-    defined = {node.file.resolve() for node in [*graph, *graph.invariants.values()]}
+    defined = {node.file.resolve() for node in [*graph, *graph.invariants.values(), *graph.metrics.values()]}
     imported = {name for file in [*files, *beside, *nested] for name in _named_modules(file)}
     for file in files:
         module = f"{file.parent.name}.{file.stem}"
         if file.resolve() not in defined and not any(name.endswith(module) for name in imported):
-            yield f"{_place(file)}: defines no table, export or invariant, and nothing imports it"
+            yield f"{_place(file)}: defines no table, export, invariant or metric, and nothing imports it"
 
 
 def said_about(node: Node) -> Iterator[str]:
     """What the file of `node` leaves unsaid: its grain, its description, its columns' meaning and class."""
     place = _place(node.file)
-    if not re.match(r"One \w+", node.grain) and not isinstance(node, InvariantDef):
+    if not re.match(r"One \w+", node.grain) and not isinstance(node, InvariantDef | MetricDef):
         yield f"{place}: the first line does not state the grain, as in 'One row per order.'"
     if not node.description:
         yield f"{place}: {node.name}() has no docstring; it is the table's description in the UI"

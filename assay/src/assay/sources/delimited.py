@@ -52,15 +52,14 @@ class Csv(Dialect, files.Files):
     member: str | None = None
     last_line_ended: bool | None = None
 
-    def land(self, landing: Landing) -> Landed:
+    def read(self, landing: Landing) -> Landed:
         delivered = self.delivered(landing)
-        fingerprint = self.fingerprint(landing.base)
         rows = TextRows(landing, "csv")
         for each in delivered:
             each = each.unpacked(landing, self.member)
             each.check(self._read(rows, each))
         size = sum(each.file.stat().st_size for each in delivered)
-        return rows.landed(fingerprint, bytes=size, last_line_ended=self.last_line_ended)
+        return rows.landed("", bytes=size, last_line_ended=self.last_line_ended)
 
     def _read(self, rows: TextRows, each: files.Delivered) -> int:
         """Read a file; returns how many records it has, be they rows or not."""
@@ -99,7 +98,6 @@ class Csv(Dialect, files.Files):
 
         It ignores errors, as an error would end the caller's transaction; none gets past `_conserved`.
         """
-
         plain = self.encoding.lower() in {"utf-8", "utf8", "latin-1"} and not text.recoded
         if not seen.simple or not plain or self.trailing_delimiter or self.trailer is not None:
             return False

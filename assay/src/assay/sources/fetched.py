@@ -51,7 +51,6 @@ class FetchContext:
 
     def secret(self, name: str) -> str:
         """The secret of the settings' field `name`; raises SettingsError if it is not set."""
-
         return secret(self.settings, name)
 
 

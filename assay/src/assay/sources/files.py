@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import fnmatch
 import hashlib
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from assay.errors import SourceError, SourceUnavailable
-from assay.sources.base import Landing, ReadWhole
+from assay.sources.auth import Auth
+from assay.sources.base import Landed, Landing, ReadWhole
+from assay.sources.remote import Remote, scheme
 from assay.sources.text import is_zip, opened, unzipped
+from assay.sources.web import Http
 
 if TYPE_CHECKING:
     import httpx
 
+    from assay.settings import BaseSettings
+
 SMALL = 32 * 1024 * 1024
 """Files up to this many bytes are fingerprinted by content, larger ones by size and modification time."""
 _MANIFEST = 16 * 1024 * 1024
+DOWNLOAD = Http(deadline=3600.0, total_bytes=64 * 1024**3)
+"""How patient a source of files is with a store or a web server."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +38,56 @@ class Files(ReadWhole):
 
     A `manifest` is a CSV file under the location with the column `file`, named from the manifest's folder, and `rows`
     or `bytes` or both. What it announces of the source's files must be there, all of it and no more.
+
+    The location is a folder, or the address of an object store (`s3://`, `gs://`, `az://`; the extra `stores`) or of a web server
+    (`https://`): from there the files are copied for the time of the build, within `limits`, with the credentials `auth`.
     """
 
     location: str
     path: str
     columns: Mapping[str, str] | None = field(default=None, hash=False)
     manifest: str | None = field(default=None, kw_only=True)
+    limits: Http = field(default=DOWNLOAD, kw_only=True)
+    auth: Auth | None = field(default=None, kw_only=True)
 
-    def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
+    def fingerprint(
+        self, base: str, transport: httpx.BaseTransport | None = None, settings: BaseSettings | None = None
+    ) -> str:
+        if scheme(base):
+            with TemporaryDirectory() as folder:
+                return self._remote(base, None, settings, transport).mark(self._paths, Path(folder))
         return fingerprint(base, self.find(base))
+
+    def land(self, landing: Landing) -> Landed:
+        if not scheme(landing.base):
+            self.find(landing.base, landing.table)  # which names the table where it fails
+            mark = self.fingerprint(landing.base)
+            return dataclasses.replace(self.read(landing), fingerprint=mark)
+        remote = self._remote(landing.base, landing.table, landing.settings, landing.transport)
+        copy = landing.scratch / "copy"
+        copy.mkdir()
+        mark = remote.copy(self._paths, copy)
+        with remote.naming(copy):
+            landed = self.read(dataclasses.replace(landing, base=str(copy)))
+        recheck = remote.naming(copy)(landed.recheck) if landed.recheck else None
+        return dataclasses.replace(landed, fingerprint=mark, recheck=recheck)
+
+    def read(self, landing: Landing) -> Landed:
+        """The rows of the files below the landing's base, a folder; the fingerprint is the caller's."""
+        raise NotImplementedError
+
+    @property
+    def _paths(self) -> list[str]:
+        return [self.path, *([self.manifest] if self.manifest else [])]
+
+    def _remote(
+        self,
+        base: str,
+        table: str | None,
+        settings: BaseSettings | None,
+        transport: httpx.BaseTransport | None,
+    ) -> Remote:
+        return Remote(base, table, self.limits, self.auth, settings, transport)
 
     def find(self, base: str, table: str | None = None) -> list[Path]:
         """The files, the manifest last; raises SourceError unless they are as announced, as far as one look tells."""

@@ -70,7 +70,6 @@ def _table_of(row: Any) -> Any:
 
 def main() -> None:
     """Answer the one question, within the limits."""
-
     seconds, size = map(int, sys.argv[1:])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))

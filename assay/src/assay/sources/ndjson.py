@@ -35,16 +35,15 @@ class Ndjson(Files):
     optional: tuple[str, ...] = ()
     json_in_strings: tuple[str, ...] = ()
 
-    def land(self, landing: Landing) -> Landed:
+    def read(self, landing: Landing) -> Landed:
         delivered = self.delivered(landing)
-        fingerprint = self.fingerprint(landing.base)
         reader = RowReader(normal_types(landing.connection, landing.columns), self.optional, self.json_in_strings)
         rows = TextRows(landing, "ndjson")
         for each in delivered:
             each = each.unpacked(landing, None)
             each.check(_read(reader, rows, each))
         size = sum(each.file.stat().st_size for each in delivered)
-        return rows.landed(fingerprint, bytes=size, last_line_ended=self.last_line_ended)
+        return rows.landed("", bytes=size, last_line_ended=self.last_line_ended)
 
 
 def _read(reader: RowReader, rows: TextRows, each: Delivered) -> int:

@@ -125,7 +125,6 @@ class TextRows:
 
     def _insert(self, table: str, columns: Sequence[Sequence[Any]]) -> None:
         """Many rows at once, column by column, all of text but `source_line`."""
-
         self._read += len(columns[0]) if columns else 0
         notices.phase(f"reading the source, {self._read:,} rows")
         described = self.landing.connection.execute(f"DESCRIBE {table}").fetchall()

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from assay.errors import SourceError, SourceUnavailable
 from assay.sources.addresses import join, shown, split
@@ -133,7 +133,17 @@ class Fetcher:
         """What the address answers to `body`, sent as JSON; raises as `get`, and is repeated as it is."""
         return self._ask(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
-    def _ask(self, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    def save(self, url: str, file: BinaryIO) -> None:
+        """Write the document at `url` into `file`, as large as all answers together may be."""
+        self._ask(url, file=file)
+
+    def _ask(
+        self,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        file: BinaryIO | None = None,
+    ) -> Answer:
         import stamina
 
         url = join(self.base, url) if self.base and "://" not in url.partition("?")[0] else url
@@ -147,7 +157,7 @@ class Fetcher:
                 wait_jitter=self.http.wait,
             ):
                 with attempt:
-                    return self._once(url, body, headers or {})
+                    return self._once(url, body, headers or {}, file)
         except _Passing as error:
             raise SourceUnavailable(
                 f"{error} ({self.http.attempts} attempts)",
@@ -182,7 +192,7 @@ class Fetcher:
             return False
         return True if error.retry_after is None else min(error.retry_after, self.http.longest_wait)
 
-    def _once(self, url: str, form: bytes | None, own: Mapping[str, str]) -> Answer:
+    def _once(self, url: str, form: bytes | None, own: Mapping[str, str], file: BinaryIO | None) -> Answer:
         import httpx
 
         client, headers = self._client(split(url).scheme), dict(own)
@@ -195,7 +205,7 @@ class Fetcher:
                 with client.stream("GET" if form is None else "POST", address, **more) as response:
                     self._check(response, url, headers)
                     self._keys.renewed &= "Authorization" in own  # which the request for the new token has
-                    body = self._body(response, url, cut)
+                    body = self._body(response, url, cut, file)
                     return Answer(body, url, response.charset_encoding, response.links.get("next", {}).get("url"))
             except httpx.TimeoutException:
                 raise _Passing("no answer in time") from None
@@ -254,7 +264,7 @@ class Fetcher:
         if status != 200:
             raise SourceError(f"HTTP {status}", where=self.where(url), fix="Check the address and the path.")
 
-    def _body(self, response: httpx.Response, url: str, cut: threading.Event) -> bytes:
+    def _body(self, response: httpx.Response, url: str, cut: threading.Event, file: BinaryIO | None) -> bytes:
         coding = response.headers.get("Content-Encoding", "").strip().lower()
         if coding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
             raise SourceError(f"its content coding {coding[:40]!a} was not asked for", where=self.where(url))
@@ -262,12 +272,18 @@ class Fetcher:
         raw = [response.content] if response.is_stream_consumed else response.iter_raw()
         packed = coding not in {"", "identity"} and not response.is_stream_consumed
         parts, size, came = [], 0, 0
-        for arrived, part in _unpacked(raw, packed, self.http.response_bytes + 1):
-            parts.append(part)
+        largest = self.http.response_bytes if file is None else self.http.total_bytes
+        if file is not None:
+            file.truncate(file.seek(0))  # of an attempt before
+        for arrived, part in _unpacked(raw, packed, min(largest, 2**26) + 1):
+            if file is None:
+                parts.append(part)
+            else:
+                file.write(part)
             size, came = size + len(part), came + arrived
             most = max(size, came)
-            if most > self.http.response_bytes or self.bytes + most > self.http.total_bytes:
-                limit = "response_bytes" if most > self.http.response_bytes else "total_bytes"
+            if most > largest or self.bytes + most > self.http.total_bytes:
+                limit = "response_bytes" if file is None and most > largest else "total_bytes"
                 raise SourceError(
                     f"the answer is larger than {getattr(self.http, limit)} bytes",
                     where=self.where(url),

@@ -77,7 +77,6 @@ class Collected:
         check_names(names, list(self.types), where=self.where)
 
     def _arrow(self, item: Any) -> None:
-
         table = pa.table(item) if not isinstance(item, pa.RecordBatch) else pa.Table.from_batches([item])
         self._check([*table.column_names, *(name for name in self.reader.optional if name not in table.column_names)])
         connection, view = self.landing.connection, temporary_name("arrow")

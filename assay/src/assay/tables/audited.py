@@ -12,8 +12,10 @@ FIXED = {
     "rows_valid": "Every row keeps the contract's rules; broken rows are set aside inside the budget.",
     "unique_key": "The contract's key is never null and never repeats.",
     "reconciles": "No row is lost or multiplied on the way.",
+    "usual": "Its rows, rejects, nulls, seconds and metrics are what they usually are on this weekday.",
 }
 """What every table's checks say."""
+WARNS = "Only a warning: the table is published all the same."
 
 
 def check_names(node: Asset, graph: Graph) -> list[str]:
@@ -24,11 +26,13 @@ def check_names(node: Asset, graph: Graph) -> list[str]:
     names = ["schema", "rows_valid", *(["unique_key"] if contract.key else []), "reconciles"]
     names += [reference.name for reference in node.references]
     names += [rule.code for rule in contract.table_rules]
-    return names + [invariant.name for invariant in graph.invariants_of(node.name)]
+    return names + [invariant.name for invariant in graph.invariants_of(node.name)] + ["usual"]
 
 
 def blocks(name: str, node: Asset, graph: Graph) -> bool:
     """Whether a failure of the check keeps the table from being published, ever."""
+    if name == "usual":
+        return isinstance(node, TableDef) and node.usual == "error"
     declared = _declared(name, node, graph)
     return declared is None or declared.severity == "error"
 
@@ -41,7 +45,7 @@ def describe(name: str, node: Asset, graph: Graph) -> str:
 
 def _says(name: str, node: Asset, graph: Graph) -> str:
     if name in FIXED:
-        return FIXED[name]
+        return FIXED[name] + ("" if blocks(name, node, graph) else f" {WARNS}")
     declared = _declared(name, node, graph)
     if declared is None:
         assert isinstance(node, TableDef)
@@ -53,7 +57,7 @@ def _says(name: str, node: Asset, graph: Graph) -> str:
         theirs = declared.to_columns if declared.to_columns not in ((), declared.columns) else ()
         named = f" ({', '.join(theirs)} there)" if theirs else ""
         said = f"Every {' and '.join(declared.columns)} that is not null is found in {declared.to}{named}."
-    return said if declared.severity == "error" else f"{said} Only a warning: the table is published all the same."
+    return said if declared.severity == "error" else f"{said} {WARNS}"
 
 
 def _declared(name: str, node: Asset, graph: Graph) -> Reference | InvariantDef | None:

@@ -1,4 +1,4 @@
-"""`@table`, `@export` and `@invariant`: typed functions become nodes of the pipeline.
+"""`@table`, `@export`, `@invariant` and `@metric`: typed functions become nodes of the pipeline.
 
 What belongs here: reading a function's signature into a definition. Nothing here knows Dagster, a
 database connection or a clock; `build.py` builds definitions and `assets.py` turns them into assets.
@@ -6,6 +6,7 @@ database connection or a clock; `build.py` builds definitions and `assets.py` tu
 
 from __future__ import annotations
 
+import datetime as dtm
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -17,12 +18,14 @@ import ibis.expr.types as ir
 from pandera.typing.ibis import Table
 
 from assay.errors import WiringError
+from assay.tables.fresh import Fresh
 from assay.tables.nodes import (
     MAY_SHRINK,
     ExportDef,
     InvariantDef,
     KeepFirst,
     Known,
+    MetricDef,
     Model,
     Reference,
     RejectBudget,
@@ -57,6 +60,9 @@ def table(
     engine: Literal["ibis", "python"] = "ibis",
     may_be_empty: bool = False,
     may_shrink: float | None = None,
+    usual: Severity = "warn",
+    fresh: Fresh | None = None,
+    newest: tuple[str, dtm.timedelta] | None = None,
     owner: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], TableDef]:
@@ -80,6 +86,10 @@ def table(
             fails the audit.
         may_shrink: the share of the published rows that a build may remove (of those of the partitions it builds), 1
             for any; default a tenth, or any of a table that may be empty. More fails the audit.
+        usual: what happens where a number of the build is far from its own past (rows, shares of rejects and nulls,
+            metrics): "warn" reports, "error" keeps the table from being published.
+        fresh: by when it must be built anew; default: the project's.
+        newest: a column of days or moments and how old its largest value may be.
         owner: an e-mail address or `team:name`.
 
     Raises:
@@ -116,6 +126,12 @@ def table(
             raise WiringError(
                 f"may_shrink={may_shrink} is no share", where=where, fix="Give one between 0 and 1, such as 0.5."
             )
+        if usual not in ("warn", "error"):
+            raise WiringError(f"usual='{usual}' is no severity", where=where, fix='Give "warn" or "error".')
+        if newest is not None and [type(each) for each in newest] != [str, dtm.timedelta]:
+            raise WiringError(
+                f"newest={newest!r} is no column with an age", where=where, fix='Write ("sold_on", timedelta(days=2)).'
+            )
         return TableDef(
             **_node(function, signature, owner, tags),
             model=signature.returns,
@@ -130,6 +146,9 @@ def table(
             engine=engine,
             may_be_empty=may_be_empty,
             may_shrink=may_shrink if may_shrink is not None else 1.0 if may_be_empty else MAY_SHRINK,
+            usual=usual,
+            fresh=fresh,
+            newest=newest,
         )
 
     return decorate
@@ -191,6 +210,35 @@ def invariant(
             severity=severity,
             across_partitions=across_partitions,
         )
+
+    return decorate
+
+
+def metric(
+    *, kind: Literal["count", "share", "number"] = "number", owner: str | None = None
+) -> Callable[[Callable[..., Any]], MetricDef]:
+    """Turn a typed function that returns one number of its only parameter's table into a metric of that table.
+
+    Its value is taken from the table as it would be after publishing, kept in `ops.metrics`, and judged by its own
+    past in the check `usual`.
+
+    Args:
+        kind: "count" for what cannot be below 0, "share" for what is between 0 and 1, "number" for anything else.
+        owner: an e-mail address or `team:name`.
+
+    Raises:
+        WiringError: it has not exactly one parameter annotated `Table[Contract]`, or the kind is none.
+    """
+
+    def decorate(function: Callable[..., Any]) -> MetricDef:
+        signature, where = _read(function), f"{_file(function)}: {function.__name__}"
+        if len(signature.inputs) != 1 or signature.source_parameter or signature.run_parameter:
+            raise WiringError(
+                "a metric is a number of one table", where=where, fix="Give it one parameter: name: Table[Contract]."
+            )
+        if kind not in ("count", "share", "number"):
+            raise WiringError(f"kind='{kind}' is none", where=where, fix='Give "count", "share" or "number".')
+        return MetricDef(**_node(function, signature, owner, None), table=next(iter(signature.inputs)), kind=kind)
 
     return decorate
 

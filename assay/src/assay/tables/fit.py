@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from assay.contract.classification import is_masked
 from assay.contract.columns import same_type
 from assay.contract.contract import Contract
 from assay.errors import WiringError
@@ -13,7 +14,7 @@ from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
 RESERVED_STAGES = ("ops", "quarantine", "real", "temp", "system", "information_schema", "pg_catalog")
 """Schemas and catalogs of the warehouse that are not for tables."""
 RESERVED_COLUMNS = ("_source_file", "_source_line", "rowid")
-FIXED_CHECKS = ("schema", "rows_valid", "unique_key", "reconciles")
+FIXED_CHECKS = ("schema", "rows_valid", "unique_key", "reconciles", "usual")
 
 
 def check_table(table: TableDef, tables: Mapping[str, TableDef], invariants: Iterable[InvariantDef]) -> None:
@@ -50,6 +51,15 @@ def _problems(
         if name.lower() in RESERVED_COLUMNS or name.startswith("__"):
             yield f"a column cannot be named '{name}': the framework uses it", "Rename the column."
     yield from _partition_problems(table, contract)
+    if table.newest is not None:
+        column = next((each for each in contract.columns if each.name == table.newest[0]), None)
+        if column is None or not column.sql_type.startswith(("DATE", "TIMESTAMP")):
+            yield (
+                f"newest= names '{table.newest[0]}', which is no day or moment of {contract.name}",
+                "Name a column of its contract with a DATE or TIMESTAMP.",
+            )
+        elif is_masked(column.classification):
+            yield f"newest= names '{column.name}', which is hidden", "Name a column that is public or internal."
     yield from _keep_problems(table, contract)
     for reference in table.references:
         yield from _reference_problems(reference, contract, Contract.of(tables[reference.to].model))

@@ -7,8 +7,8 @@ import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +17,7 @@ from typing import TypeVar
 from assay.contract.naming import wrong_argument
 from assay.errors import PipelineError, WiringError, did_you_mean
 from assay.tables.fit import check_exports, check_table
-from assay.tables.nodes import Asset, ExportDef, InvariantDef, Node, TableDef
+from assay.tables.nodes import Asset, ExportDef, InvariantDef, MetricDef, Node, TableDef
 
 N = TypeVar("N", bound=Node)
 
@@ -28,11 +28,12 @@ class Graph:
 
     Attributes:
         nodes: tables and exports by name, upstream first; among equals by name, so the order is stable.
-        invariants: by name.
+        invariants, metrics: by name.
     """
 
     nodes: dict[str, Asset]
     invariants: dict[str, InvariantDef]
+    metrics: dict[str, MetricDef] = field(default_factory=dict)
 
     @classmethod
     def of(cls, nodes: Iterable[Node]) -> Graph:
@@ -40,7 +41,8 @@ class Graph:
         everything = list(nodes)
         tables = _unique(node for node in everything if isinstance(node, Asset))
         invariants = _unique(node for node in everything if isinstance(node, InvariantDef))
-        for node in [*tables.values(), *invariants.values()]:
+        metrics = _unique(node for node in everything if isinstance(node, MetricDef))
+        for node in [*tables.values(), *invariants.values(), *metrics.values()]:
             _check_inputs(node, tables)
         only_tables = {name: node for name, node in tables.items() if isinstance(node, TableDef)}
         for name, table in only_tables.items():
@@ -54,7 +56,9 @@ class Graph:
             order = list(sorter.static_order())
         except CycleError as error:
             raise WiringError(f"tables depend on each other in a circle: {' -> '.join(error.args[1])}") from None
-        return cls({name: tables[name] for name in order}, dict(sorted(invariants.items())))
+        return cls(
+            {name: tables[name] for name in order}, dict(sorted(invariants.items())), dict(sorted(metrics.items()))
+        )
 
     @classmethod
     def load(cls, package: str, stages: Iterable[str]) -> Graph:
@@ -86,6 +90,10 @@ class Graph:
         """The invariants audited before `table` is published."""
         return tuple(invariant for invariant in self.invariants.values() if invariant.table == table)
 
+    def metrics_of(self, table: str) -> tuple[MetricDef, ...]:
+        """The numbers that are taken of `table` at each build."""
+        return tuple(metric for metric in self.metrics.values() if metric.table == table)
+
     def upstream_of(self, name: str) -> tuple[str, ...]:
         """Tables that must be published before `name`: its own inputs and those of its invariants."""
         own = list(self.nodes[name].upstream)
@@ -100,13 +108,13 @@ class Graph:
             f"no table named '{name}'", fix=did_you_mean(name, self.nodes, "`pipeline tables` lists them.")
         )
 
-    def closure(self, targets: Iterable[str]) -> list[str]:
-        """`targets` and everything upstream of them, in topological order."""
+    def closure(self, targets: Iterable[str], *, given: Collection[str] = ()) -> list[str]:
+        """`targets` and everything upstream of them, in topological order, up to what is `given`."""
         wanted: set[str] = set()
         stack = [self.get(name).name for name in targets]
         while stack:
             name = stack.pop()
-            if name not in wanted:
+            if name not in wanted and name not in given:
                 wanted.add(name)
                 stack.extend(self.upstream_of(name))
         return [name for name in self.nodes if name in wanted]
@@ -136,7 +144,7 @@ def _unique(nodes: Iterable[N]) -> dict[str, N]:
 
 
 def _check_inputs(node: Node, tables: dict[str, Asset]) -> None:
-    for name in node.upstream if not isinstance(node, InvariantDef) else node.inputs:
+    for name in node.upstream if not isinstance(node, InvariantDef | MetricDef) else node.inputs:
         upstream = tables.get(name)
         if not isinstance(upstream, TableDef):
             others = [other for other, found in tables.items() if isinstance(found, TableDef) and other != node.name]
@@ -164,11 +172,10 @@ def _imported(name: str) -> ModuleType:
     except SyntaxError as error:
         raise WiringError(f"SyntaxError: {error.msg}", where=f"{error.filename}:{error.lineno}") from error
     except Exception as error:  # whatever the code of a table raises is told by its place
-        place = name
         package = Path(str(sys.modules[name.partition(".")[0]].__file__)).parent
-        for frame in traceback.extract_tb(error.__traceback__):
-            file = Path(frame.filename)
-            if file.is_relative_to(package):
-                place = f"{file}:{frame.lineno}"
+        own = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(package)
+        ]
+        place = f"{own[-1].filename}:{own[-1].lineno}" if own else name
         what = wrong_argument(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise WiringError(what, where=place) from error

@@ -129,9 +129,9 @@ class _LineageWalk:
             return self.value(value.needle)
         if isinstance(value, ops.Reduction):
             chooses = (getattr(value, "where", None), *(getattr(value, "order_by", None) or ()))
-            return self._each(part for part in _parts(value) if part not in chooses)
+            return self._each(part for part in parts(value) if part not in chooses)
         if isinstance(value, ops.Node) and not isinstance(value, ops.Relation):
-            return self._each(_parts(value))
+            return self._each(parts(value))
         return frozenset()  # a literal, or the relation that count(*) counts the rows of
 
     def _each(self, values: Iterable[Any]) -> Columns:
@@ -158,8 +158,8 @@ class _LineageWalk:
         return frozenset().union(*(self._all(op) for name, op in self.inputs.items() if name in query))
 
 
-def _parts(node: ops.Node) -> list[Any]:
-    """A node's arguments, tuples opened."""
+def parts(node: ops.Node) -> list[Any]:
+    """The nodes among a node's arguments, tuples opened."""
     found: list[Any] = []
     for argument in node.args:
         if isinstance(argument, tuple):
@@ -168,12 +168,11 @@ def _parts(node: ops.Node) -> list[Any]:
             found += argument.values()
         else:
             found.append(argument)
-    return [part for part in found if isinstance(part, ops.Node | tuple)]
+    return [part for part in found if isinstance(part, ops.Node)]
 
 
 def _sql_columns(query: str, column: str, tables: Mapping[str, Iterable[str]]) -> set[Column] | None:
     """The columns of `tables` that SQL's output `column` comes from; None when the SQL cannot be followed."""
-
     schema = {table: dict.fromkeys(columns, "unknown") for table, columns in tables.items() if table}
     try:
         tree = lineage(f'"{column}"', query, schema=schema, dialect="duckdb")

@@ -1,7 +1,8 @@
-"""What a pipeline is made of: tables, exports and invariants, as definitions. Plain data, checked when it is made."""
+"""What a pipeline is made of: tables, exports, invariants and metrics, as definitions. Plain data, checked when it is made."""
 
 from __future__ import annotations
 
+import datetime as dtm
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 from assay.errors import WiringError
 from assay.sql import quoted
+from assay.tables.fresh import Fresh
 from assay.tables.partitions import Partitions
 from assay.words import rows_told
 
@@ -155,6 +157,9 @@ class TableDef(Node):
     known: tuple[Known, ...] = ()
     may_be_empty: bool = False
     may_shrink: float = MAY_SHRINK
+    usual: Severity = "warn"
+    fresh: Fresh | None = None
+    newest: tuple[str, dtm.timedelta] | None = None
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -194,6 +199,14 @@ class InvariantDef(Node):
     @property
     def upstream(self) -> tuple[str, ...]:
         return tuple(name for name in self.inputs if name != self.table)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricDef(Node):
+    """A number of `table` (its only parameter), taken at each build, judged by its own past and kept beside it."""
+
+    table: str
+    kind: Literal["count", "share", "number"] = "number"
 
 
 def is_text(value: object) -> bool:

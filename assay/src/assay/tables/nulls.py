@@ -11,6 +11,8 @@ from typing import Any
 
 import ibis.expr.operations as ops
 
+from assay.tables.lineage import parts
+
 _NEVER = (
     *(ops.IsNull, ops.NotNull, ops.Count, ops.CountStar, ops.CountDistinct, ops.CountDistinctStar, ops.ExistsSubquery),
     *(ops.RowNumber, ops.RankBase, ops.NTile, ops.CumeDist, ops.PercentRank),
@@ -116,21 +118,14 @@ class Nulls:
         if isinstance(value, _OF_A_GROUP):
             return self.value(value.arg) if grouped and value.where is None else True
         if isinstance(value, _KEEP):
-            return _any(self.value(part) for part in _parts(value))
-        found = _any(self.value(part) for part in _parts(value) if not isinstance(part, ops.Relation))
+            return _any(self.value(part) for part in parts(value))
+        found = _any(self.value(part) for part in parts(value) if not isinstance(part, ops.Relation))
         return True if found else None
 
 
 def _any(answers: Any) -> bool | None:
     found = list(answers)
     return True if True in found else None if None in found else False
-
-
-def _parts(value: Any) -> list[Any]:
-    parts: list[Any] = []
-    for argument in value.args:
-        parts += argument if isinstance(argument, tuple) else [argument]
-    return [part for part in parts if isinstance(part, ops.Node)]
 
 
 def _holds_for(test: Any, name: str) -> bool:

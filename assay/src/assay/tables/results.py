@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from assay.contract.profile import ColumnProfile
 
 
-Verdict = Literal["passed", "known", "failed"]
-VERDICTS: tuple[Verdict, ...] = ("passed", "known", "failed")
+Verdict = Literal["passed", "learning", "known", "failed"]
+VERDICTS: tuple[Verdict, ...] = ("passed", "learning", "known", "failed")
 """From good to bad."""
 
 
@@ -24,7 +24,7 @@ class CheckResult:
     """One check of one table, evaluated before publishing.
 
     Attributes:
-        name: `schema`, `rows_valid`, `unique_key`, `reconciles`, a reference's, table rule's or invariant's name.
+        name: `schema`, `rows_valid`, `unique_key`, `reconciles`, `usual`, a reference's, table rule's or invariant's name.
         severity: "error" blocks publishing when not passed; "warn" reports.
         summary: one sentence with the numbers.
         failing: how many rows (or problems) contradict it.
@@ -33,6 +33,7 @@ class CheckResult:
         reasons: failing rows per reason code, for `rows_valid`.
         sample: up to ten offending rows, personal and secret values masked.
         sample_sql: the SQL that finds all offending rows, if there is one.
+        learning: too little is known to say anything: it neither holds nor fails.
     """
 
     name: str
@@ -45,6 +46,7 @@ class CheckResult:
     reasons: Mapping[str, int] = field(default_factory=dict)
     sample: tuple[Mapping[str, Any], ...] = ()
     sample_sql: str | None = None
+    learning: bool = False
 
     @property
     def blocks(self) -> bool:
@@ -57,8 +59,8 @@ class CheckResult:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether it held, did not, or did not as it is known."""
-        return "passed" if self.passed else "failed" if self.known is None else "known"
+        """Whether it held, did not, did not as it is known, or cannot be told yet."""
+        return verdict_of(self.passed, self.learning, self.known is not None)
 
     def such_as(self, limit: int = 3) -> tuple[str, ...]:
         """Some offending rows as `such as column=value, column=value`; none where the check is not about rows."""
@@ -85,6 +87,7 @@ class Publication:
         partition: the partitions that were built, if only some were; several ranges after commas.
         lineage: column -> the (table, column) pairs it is computed from.
         path: the file written, for exports.
+        offsets: how far an event log is read now, by its partitions.
     """
 
     table: str
@@ -104,10 +107,18 @@ class Publication:
     lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     bytes: int | None = None
     path: str | None = None
+    offsets: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
         return any(check.blocks for check in self.checks)
+
+
+def verdict_of(passed: bool, learning: bool, known: bool) -> Verdict:
+    """A check's verdict of what its result says."""
+    if not passed:
+        return "known" if known else "failed"
+    return "learning" if learning else "passed"
 
 
 def joined(publications: Sequence[Publication]) -> Publication:

@@ -65,7 +65,6 @@ def connect(
         WarehouseLocked: another process still holds the file; the message names it.
         WarehouseError: the file is no DuckDB database, is damaged, or cannot be read or created.
     """
-
     if database is not None and not read_only:
         _make_folder(database.parent, "PIPELINE_WAREHOUSE")
     if options.temp_folder:
@@ -101,7 +100,6 @@ def reading(
 
 def close(connection: duckdb.DuckDBPyConnection) -> None:
     """Close `connection`, ending a query that still runs: after Ctrl-C one does, and closing would wait for it."""
-
     with suppress(duckdb.Error):  # it is closed already
         connection.interrupt()
     connection.close()
@@ -111,7 +109,6 @@ def waiting(
     attempt: Callable[[], duckdb.DuckDBPyConnection], database: Path | None, lock_timeout: float
 ) -> duckdb.DuckDBPyConnection:
     """Call `attempt` until no other process holds `database`; translate DuckDB's errors."""
-
     patience = Patience(database, lock_timeout)
     while True:
         try:

@@ -26,7 +26,6 @@ def explained(where: str, code: Callable[[], str] = str) -> Iterator[None]:
     Args:
         code: gives the text of the code at work, whose words an error may show.
     """
-
     try:
         yield
     except (RuntimeError, duckdb.InterruptException) as error:
@@ -49,7 +48,6 @@ def raise_interrupt(error: Exception) -> None:
 
 def explain(error: duckdb.Error, where: str, code: str = "") -> PipelineError | None:
     """The clear form of `error`; None if it is a defect of code."""
-
     line = first_line(error)
     text = line.lower()
     if isinstance(error, duckdb.OutOfMemoryException):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import WarehouseError
 from assay.sources.base import Offset
 from assay.sql import quoted
-from assay.tables.results import Publication, Verdict
+from assay.tables.results import Publication, Verdict, verdict_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,6 +35,9 @@ TABLES = {
     "ops.offsets": """
         table_name VARCHAR NOT NULL, partition INTEGER NOT NULL, next_offset BIGINT NOT NULL, place VARCHAR NOT NULL,
         run_id VARCHAR NOT NULL""",
+    "ops.metrics": """
+        publication BIGINT NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, day DATE NOT NULL,
+        metric VARCHAR NOT NULL, value DOUBLE, expected DOUBLE, low DOUBLE, high DOUBLE, verdict VARCHAR NOT NULL""",
     "quarantine.rejects": """
         reject_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, partition VARCHAR,
         source_file VARCHAR, source_line BIGINT, reason_codes VARCHAR[] NOT NULL, payload VARCHAR NOT NULL,
@@ -75,9 +78,9 @@ class Record:
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
-        """Check -> whether it held, or did not as it was known then."""
+        """Check -> what it said then."""
         return {
-            check["name"]: "passed" if check["passed"] else "known" if check.get("known") else "failed"
+            check["name"]: verdict_of(check["passed"], bool(check.get("learning")), bool(check.get("known")))
             for check in self.checks
         }
 

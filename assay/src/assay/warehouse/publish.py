@@ -15,70 +15,22 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assay import notices
 from assay.contract.contract import Contract
 from assay.sql import quoted
 from assay.tables.results import AuditFailed, CheckResult, Publication
-from assay.warehouse import ops, preserved, shrinking, staging, verdicts, versions
+from assay.warehouse import ops, preserved, shrinking, staging, usual, verdicts, versions
+from assay.warehouse.build import Build
 from assay.warehouse.failures import explained
-from assay.warehouse.parts import Parts
 from assay.warehouse.preserved import Preserved
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
 from assay.warehouse.spanning import spanning
 
 if TYPE_CHECKING:
-    import ibis
-
-    from assay.sources.base import Landed
-    from assay.tables.nodes import InvariantDef, TableDef
-    from assay.tables.partitions import PartitionRange
-    from assay.tables.run import Run
-
-
-@dataclass(frozen=True, kw_only=True)
-class Build:
-    """One table's new version, computed but not yet written.
-
-    Attributes:
-        expression: the rows, lazily, with the contract's columns.
-        upstream: the tables the node and its invariants read, by name.
-        partition: the partitions to replace, the table's own; None replaces everything.
-        aligned: the inputs of which a partition reads nothing but the same partition.
-        carried: columns of the input that the table preserves -> its own that hold their values unchanged.
-    """
-
-    table: TableDef
-    contract: Contract
-    expression: ibis.Table
-    run: Run
-    upstream: Mapping[str, TableDef]
-    invariants: tuple[InvariantDef, ...] = ()
-    partition: PartitionRange | None = None
-    landed: Landed | None = None
-    code_version: str = ""
-    upstream_versions: Mapping[str, str] = field(default_factory=dict)
-    aligned: frozenset[str] = frozenset()
-    lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    carried: Mapping[str, str] = field(default_factory=dict)
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def where(self) -> str:
-        return f"{self.table.stage}.{self.table.name}"
-
-    @property
-    def source_version(self) -> str | None:
-        """The fingerprint of what was read, if the table has a source."""
-        return self.landed.fingerprint if self.landed else None
-
-    @property
-    def parts(self) -> Parts | None:
-        """The partitions it builds; None where the table has none."""
-        return Parts.of(self.table, self.partition, self.run.now)
+    from assay.tables.nodes import TableDef
 
 
 def publish(session: Session, build: Build) -> Publication:
@@ -138,8 +90,12 @@ def _audited(session: Session, build: Build, staged: staging.Staged, schema_chec
     """The transaction that publishes, or that records why not."""
     table, contract, relation = build.table, build.contract, staged.relation
     staging.strip(session, contract, staged)
-    checks = verdicts.acknowledged(table, (schema_check, *_audit(session, build, staged)))
-    outcome = _outcome(build, staged, checks)
+    checks = [schema_check, *_audit(session, build, staged)]
+    judged = (
+        usual.judge(session, build, staged, _whole(session, build, staged.relation)) if session.keeps_books else None
+    )
+    checks += [judged.check] if judged else []
+    outcome = _outcome(build, staged, verdicts.acknowledged(table, checks))
     if outcome.failed:
         outcome = _refuse(session, build, staged, _failed(session, build, outcome))
         kept = quarantine.keep(session, table, build.run, build.partition, published=False)
@@ -149,6 +105,7 @@ def _audited(session: Session, build: Build, staged: staging.Staged, schema_chec
     quarantine.keep(session, table, build.run, build.partition, published=True)
     if table.appends and build.landed is not None and build.landed.offsets is not None:
         ops.commit_offsets(session.connection, session.catalog, table.name, build.landed.offsets, build.run)
+        outcome = dataclasses.replace(outcome, offsets=build.landed.offsets)
     if session.keeps_books:
         if build.parts is not None:
             versions.book(session, contract, build.parts, build)
@@ -160,7 +117,10 @@ def _audited(session: Session, build: Build, staged: staging.Staged, schema_chec
         )
     else:
         outcome = dataclasses.replace(outcome, rows=session.count(table))
-    return _record(session, build, dataclasses.replace(outcome, action=action))
+    published = _record(session, build, dataclasses.replace(outcome, action=action))
+    if judged is not None:
+        usual.keep(session, table.name, judged.noted, build.run)
+    return published
 
 
 def _told(outcome: Publication, kept: int) -> Publication:
@@ -285,7 +245,6 @@ def _broken_before(session: Session, build: Build) -> Mapping[str, int]:
 
 def _preserved(session: Session, build: Build, staged: staging.Staged) -> Preserved | None:
     """What became of the input that the table preserves, over all partitions; None if it declares none."""
-
     table = build.table
     if not table.preserves:
         return None

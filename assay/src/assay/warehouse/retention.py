@@ -54,3 +54,10 @@ def retire(connection: duckdb.DuckDBPyConnection, catalog: str, keep: Retention,
                 AND id NOT IN (SELECT max(id) FROM {books} WHERE action <> 'failed' GROUP BY table_name)""",
             [keep.publications],
         )
+        metrics = f"{quoted(catalog)}.ops.metrics"
+        connection.execute(
+            f"""DELETE FROM {metrics} WHERE rowid NOT IN (
+                    SELECT rowid FROM {metrics}
+                    QUALIFY row_number() OVER (PARTITION BY table_name, metric ORDER BY day DESC, publication DESC) <= $1)""",
+            [keep.publications],
+        )

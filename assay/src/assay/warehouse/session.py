@@ -63,7 +63,6 @@ class Session:
 
     def catalog_of(self, table: TableDef) -> str | None:
         """The catalog in which `table` stands: this session's own first, else the real one; None if neither."""
-
         for catalog in (self.catalog,) if self.real is None else (self.catalog, self.real):
             # Asking for no row is quicker than duckdb_tables(), which describes every table there is.
             with suppress(duckdb.CatalogException):
@@ -134,6 +133,11 @@ class Session:
             return own
         return ask(self.real)
 
+    def catalogs_with(self, book: str) -> list[str]:
+        """The catalogs that have a book of `ops`, such as `ops.metrics`: the real one first, then this session's own."""
+        real = [self.real] if self.real is not None and book not in self._missing_of_real else []
+        return [*real, self.catalog]
+
     @cached_property
     def _missing_of_real(self) -> list[str]:
         # Asked once: nobody writes the real warehouse while it is attached. An older one may lack a newer book.
@@ -156,7 +160,6 @@ class Session:
 
     def stop(self) -> None:
         """End the query that is running, if one is: after Ctrl-C DuckDB goes on computing until it is told to end."""
-
         with suppress(duckdb.Error):  # the connection is closed already
             self.connection.interrupt()
 

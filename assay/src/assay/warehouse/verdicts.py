@@ -11,6 +11,7 @@ import ibis
 import ibis.expr.operations as ops
 
 from assay.sql import quoted
+from assay.tables.nulls import Nulls
 from assay.tables.results import CheckResult
 from assay.warehouse.quarantine.keep import cut
 from assay.warehouse.session import Session
@@ -282,29 +283,14 @@ def invariant(
 
 def _untold(contradicting: ibis.Table) -> ibis.Table | None:
     """The rows for which the last filter of `contradicting` is neither true nor false; None where it has none."""
-
-    operation = contradicting.op()
+    operation, nulls = contradicting.op(), Nulls({})
     while isinstance(operation, ops.Project | ops.Sort):
         operation = operation.parent
-    if not isinstance(operation, ops.Filter) or all(map(_never_null, operation.predicates)):
+    if not isinstance(operation, ops.Filter) or all(nulls.value(each) is False for each in operation.predicates):
         return None
     told = ibis.and_(*(predicate.to_expr() for predicate in operation.predicates))
     # Not told.isnull(): Ibis writes a negation's as NOT (...) IS NULL, which negates the IS NULL.
     return operation.parent.to_expr().filter(told.fill_null(True) & ~told.fill_null(False))
-
-
-def _never_null(value: Any) -> bool:
-    """Whether an expression is seen to have a value in every row; a column may always be without."""
-
-    if isinstance(value, ops.IsNull | ops.NotNull | ops.ExistsSubquery):
-        return True
-    if isinstance(value, ops.Literal):
-        return value.value is not None
-    if isinstance(value, ops.Coalesce):
-        return any(map(_never_null, value.arg))
-    if isinstance(value, ops.And | ops.Or | ops.Not | ops.Comparison):
-        return all(map(_never_null, value.args))
-    return False
 
 
 def _sample(session: Session, sql: str, hidden: Collection[str]) -> tuple[Mapping[str, Any], ...]:

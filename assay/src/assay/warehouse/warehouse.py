@@ -67,7 +67,6 @@ class DuckDBWarehouse:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
-
         connection = connect(self.path, self.options, lock_timeout=self.lock_timeout)
         try:
             session = Session(connection, output=self.output, scratch=self.scratch)
@@ -147,7 +146,6 @@ class DryRunWarehouse:
             WarehouseLocked: another process is writing the real file.
             WarehouseError: the real file changed in the meantime (see `assay.warehouse.dry.proof`).
         """
-
         self.proof = None
         with ExitStack() as stack:
             folder = stack.enter_context(scratch_folder(self.scratch, keep=self.keep))

@@ -80,7 +80,9 @@ def capture(project: Project, name: str, table_name: str, where: str, limit: int
         if not chosen:
             raise GoldenError("no row is chosen", where=table.name, fix="Widen --where.")
         cut.follow(table)
-        pseudonyms = Pseudonyms(_salt(connection, catalog, cut.taken))
+        pseudonyms = Pseudonyms(
+            salted([ops.last_version(connection, catalog, each) or "" for each in sorted(cut.taken)])
+        )
         upstream = (table.name,) if table.source else project.graph.upstream_of(table.name)
         files = {each: _file(project.graph.tables[each], cut, pseudonyms) for each in upstream}
     folder = project.golden / name
@@ -106,11 +108,6 @@ def _check_published(connection: Any, catalog: str, project: Project, table: Tab
     for each in (table.name, *project.graph.upstream_of(table.name)):
         if (project.graph.tables[each].stage, each) not in found:
             raise GoldenError(f"'{each}' was never published", fix=f"Build it first: pipeline run {each}.")
-
-
-def _salt(connection: Any, catalog: str, names: Sequence[str]) -> str:
-    """Known to who has the data: the hashes of the tables' contents."""
-    return salted([ops.last_version(connection, catalog, name) or "" for name in sorted(names)])
 
 
 def _masked(table: TableDef) -> list[str]:

@@ -48,14 +48,9 @@ def as_dict(result: MutationResult, minimum: float) -> dict[str, Any]:
 
 
 def _outcome(outcome: MutantOutcome) -> dict[str, Any]:
-    mutant = outcome.mutant
     rows = None if outcome.rows is None else [{"table": table, "row": row} for table, row in outcome.rows]
     return {
-        "table": mutant.table,
-        "operator": mutant.operator,
-        "before": mutant.before,
-        "after": mutant.after,
-        "nth": mutant.nth,
+        **{name: value for name, value in vars(outcome.mutant).items() if name != "sql"},
         "status": outcome.status,
         "killed_by": outcome.by,
         "how": outcome.how,

@@ -174,7 +174,6 @@ _TOKEN = re.compile(r'"(?:[^"]|"")*"|.+?(?=\s|--|/\*|$)', re.DOTALL)
 @lru_cache(maxsize=512)  # a golden suite builds the same tables again and again
 def _tokens(text: str) -> list[tuple[int, str]]:
     """Byte offset and word of every token: upper case unless quoted, literals as `''`, no comments."""
-
     raw = text.encode()
     tokens = duckdb.tokenize(text)
     comment = int(duckdb.token_type.comment)

@@ -9,7 +9,6 @@ from typing import Any
 
 from assay.errors import PipelineError
 from assay.sql import quoted
-from assay.warehouse import ops
 from assay.warehouse.quarantine.keep import place, rejects
 from assay.warehouse.session import Session
 
@@ -82,7 +81,7 @@ def count(session: Session, wanted: Wanted) -> tuple[int, dict[tuple[str, str], 
 def not_kept(session: Session, wanted: Wanted) -> dict[str, int]:
     """Tables whose last build published nothing and rejected more rows than are kept -> how many are not."""
     # A dry run has a copy of the real quarantine, and no copy of its books.
-    real = session.real if session.real and not ops.missing(session.connection, session.real) else None
+    real = session.real if session.real in session.catalogs_with("ops.publications") else None
     rows = session.connection.execute(
         f"""SELECT table_name, rejected - kept FROM (
                 SELECT table_name, max_by(run_id, id) AS run_id, max_by(action, id) AS action,

@@ -1,0 +1,148 @@
+"""A sweep: look, tell what is new, remember it. Its callers are a sensor, and `pipeline health --notify` from cron."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dtm
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from assay.errors import PipelineError
+from assay.health.alerts import Memory, Message, Send, messages, remembered, silenced, without_expired
+from assay.health.channels import Channels, channels
+from assay.health.findings import findings
+from assay.health.verdict import Verdict
+from assay.orchestration.state import read_state
+
+if TYPE_CHECKING:
+    from assay.project import Project
+    from assay.settings import BaseSettings
+
+KEY = "assay/health"
+"""One key for all that is remembered: of an old and a new key in one call Dagster 1.13 loses the new one."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found and did.
+
+    Attributes:
+        sent: messages that arrived.
+        lost: messages that did not; the next sweep tries again.
+        beat: whether whoever watches from outside was told that a sweep ran; None where nobody is to be.
+    """
+
+    verdict: Verdict
+    sent: tuple[Message, ...] = ()
+    lost: tuple[Message, ...] = ()
+    beat: bool | None = None
+
+
+def recall(instance: dg.DagsterInstance) -> Memory:
+    """What was remembered last; raises PipelineError if it cannot be read."""
+    return Memory.parse(instance.daemon_cursor_storage.get_cursor_values({KEY}).get(KEY))
+
+
+def remember(instance: dg.DagsterInstance, change: Callable[[Memory], Memory]) -> None:
+    """Change what is remembered, from what is there now: another sweep may have written meanwhile."""
+    instance.daemon_cursor_storage.set_cursor_values({KEY: change(recall(instance)).text()})
+
+
+def forget(instance: dg.DagsterInstance) -> None:
+    """Start anew."""
+    instance.daemon_cursor_storage.set_cursor_values({KEY: Memory().text()})
+
+
+def look(instance: dg.DagsterInstance, project: Project, now: dtm.datetime) -> Verdict:
+    """The verdict at `now`; nothing is told or remembered."""
+    memory = recall(instance)
+    state = read_state(instance, project, now, memory.unread)
+    return Verdict.of(state, silenced(findings(project.graph, state, default=project.fresh), memory, now))
+
+
+def sweep(
+    instance: dg.DagsterInstance,
+    project: Project,
+    settings: BaseSettings,
+    now: dtm.datetime,
+    *,
+    send: Send | None = None,
+) -> Swept:
+    """Tell the channels of the settings what is new.
+
+    Args:
+        send: in place of the settings' channels.
+
+    Raises:
+        SettingsError: PIPELINE_ALERTS is no list of channels.
+    """
+    routes: set[str] = set()
+    if settings.alerts is not None:
+        named = channels(settings.alerts.get_secret_value(), owners(project), root=project.root)
+        routes = set(named)
+        send = send or Channels(named).send
+    memory = recall(instance)
+    state = read_state(instance, project, now, memory.unread)
+    unread = {each.table: memory.unread.get(each.table, now) for each in state.unread if each.events or each.problem}
+    # Events wait since it was first seen that they do, not since the last ones were read.
+    waiting = tuple(dataclasses.replace(each, since=unread.get(each.table, each.since)) for each in state.unread)
+    state = dataclasses.replace(state, unread=waiting)
+    found = silenced(findings(project.graph, state, default=project.fresh), memory, now)
+    remember(instance, lambda known: dataclasses.replace(without_expired(known, now), unread=unread))
+    sent, lost = [], []
+    for message in messages(project.package, found, memory, routes, now) if send is not None else ():
+        if send is not None and send(message):
+            remember(instance, lambda known, arrived=message: remembered(known, arrived))  # type: ignore[misc]
+            sent.append(message)
+        else:
+            lost.append(message)
+    return Swept(Verdict.of(state, found), tuple(sent), tuple(lost), _beat(settings))
+
+
+def owners(project: Project) -> set[str]:
+    """Whoever owns a table, an export or an invariant."""
+    nodes = [*project.graph, *project.graph.invariants.values()]
+    return {node.owner for node in nodes if node.owner}
+
+
+def _beat(settings: BaseSettings) -> bool | None:
+    """One GET to whoever notices that these stop; its address is a secret and in no message."""
+    if settings.heartbeat is None:
+        return None
+    import httpx
+
+    try:
+        return httpx.get(settings.heartbeat.get_secret_value(), timeout=10, follow_redirects=True).is_success
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return False
+
+
+def health_sensors(project: Project) -> list[dg.SensorDefinition]:
+    """The sensor that tells channels what is wrong, each minute; it is on where PIPELINE_ALERTS is set."""
+
+    def configured() -> bool:
+        try:
+            return project.settings().alerts is not None
+        except PipelineError:
+            return False  # the run will say it
+
+    @dg.sensor(
+        name="health",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING if configured() else dg.DefaultSensorStatus.STOPPED,
+        description="Tells the channels of PIPELINE_ALERTS what is wrong, and what is well again.",
+    )
+    def health(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        settings = project.settings()
+        if settings.alerts is None:
+            return dg.SkipReason("PIPELINE_ALERTS is not set: nobody is told")
+        swept = sweep(context.instance, project, settings, dtm.datetime.now(dtm.UTC))
+        said = f"{swept.verdict.status}: {len(swept.sent)} messages sent"
+        if swept.lost:
+            said += f", {len(swept.lost)} not taken by their channel: the next tick tries again"
+        return dg.SkipReason(said + ("; the heartbeat did not get through" if swept.beat is False else ""))
+
+    return [health]

@@ -1,0 +1,200 @@
+"""Who is told, when, and how often: an outage is one message, and none is lost. The channel is a server on loopback."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dtm
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.errors import PipelineError, SettingsError
+from assay.health.alerts import ALL, Memory, Silence, Told, duration, messages, remembered, silenced, without_expired
+from assay.health.channels import Channels, channels
+from assay.health.finding import Finding
+
+NOW = dtm.datetime(2026, 11, 25, 8, tzinfo=dtm.UTC)
+HOUR = dtm.timedelta(hours=1)
+
+
+def finding(key: str = "check:orders.rows_valid", **more: Any) -> Finding:
+    more = {"fatal": True, "subject": "transform.orders.rows_valid", "what": "is red", **more}
+    return Finding(key, since=NOW, expected="rows keep the contract", actual="3 of 10 rejected", todo="look", **more)
+
+
+class Channel:
+    """A server that takes JSON, and answers with `codes` first and 200 then."""
+
+    def __init__(self) -> None:
+        self.codes: list[int] = []
+        self.got: list[dict[str, Any]] = []
+        channel = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                code = channel.codes.pop(0) if channel.codes else 200
+                if code == 200:
+                    channel.got.append(json.loads(body))
+                self.send_response(code)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = f"json://127.0.0.1:{self.server.server_address[1]}/canary-secret"
+
+
+@pytest.fixture
+def channel() -> Iterator[Channel]:
+    channel = Channel()
+    yield channel
+    channel.server.shutdown()
+    channel.server.server_close()
+
+
+def swept(memory: Memory, found: list[Finding], made: Channels, now: dtm.datetime = NOW) -> Memory:
+    """What a sweep does with its messages."""
+    for message in messages("shop", silenced(found, memory, now), memory, made.routes, now):
+        if made.send(message):
+            memory = remembered(memory, message)
+    return without_expired(memory, now)
+
+
+def test_an_outage_of_24_tables_is_one_message_and_sixty_sweeps_are_no_more(channel: Channel) -> None:
+    made = Channels({ALL: [channel.address]})
+    found = [finding(f"failed:t{n}", subject=f"extract.t{n}", what="was not built") for n in range(24)]
+    memory = Memory()
+    for minute in range(61):
+        memory = swept(Memory.parse(memory.text()), found, made, NOW + minute * HOUR / 60)  # as after a restart
+    assert len(channel.got) == 1
+    assert channel.got[0]["title"] == "shop: FAIL extract.t0 was not built, and 23 more"
+    memory = swept(memory, found, made, NOW + 24 * HOUR + HOUR / 60)
+    assert channel.got[1]["title"].startswith("shop: still FAIL extract.t0")
+    memory = swept(memory, [], made, NOW + 25 * HOUR)
+    assert channel.got[2]["title"] == "shop: RESOLVED extract.t0 was not built, and 23 more"
+    assert memory.told == {}
+    swept(memory, [], made, NOW + 26 * HOUR)
+    assert len(channel.got) == 3
+
+
+def test_a_channel_that_answers_500_three_times_gets_it_once_on_the_fourth(channel: Channel) -> None:
+    channel.codes = [500, 500, 500]
+    made, memory = Channels({ALL: [channel.address]}), Memory()
+    for expected in (0, 0, 0, 1, 1):
+        memory = swept(memory, [finding()], made)
+        assert len(channel.got) == expected
+    channel.codes = [500]
+    memory = swept(memory, [], made)
+    assert memory.told, "that it is over is not lost either"
+    swept(memory, [], made)
+    assert channel.got[-1]["title"].startswith("shop: RESOLVED")
+
+
+def test_an_owner_gets_its_own_and_all_gets_what_has_no_channel(channel: Channel) -> None:
+    other = Channel()
+    made = Channels({ALL: [channel.address], "team:shop": [other.address]})
+    found = [
+        finding("failed:a", owner="team:shop", subject="a"),
+        finding("failed:b", owner="team:nobody", subject="b"),
+        finding("failed:c", subject="c"),
+    ]
+    swept(Memory(), found, made)
+    assert [each["title"] for each in other.got] == ["shop: FAIL a is red"]
+    assert [each["title"] for each in channel.got] == ["shop: FAIL b is red, and 1 more"]
+    other.server.shutdown()
+    other.server.server_close()
+
+
+def test_a_silence_tells_nobody_marks_the_verdict_and_ends(channel: Channel) -> None:
+    made = Channels({ALL: [channel.address]})
+    memory = Memory(silences=(Silence("transform.orders*", NOW + 2 * HOUR, "ann", "the source is down"),))
+    marked = silenced([finding()], memory, NOW)
+    assert marked[0].silenced == "until 2026-11-25 10:00 UTC by ann: the source is down"
+    assert swept(memory, [finding()], made) == memory
+    assert channel.got == []
+    memory = swept(memory, [finding()], made, NOW + 2 * HOUR)
+    assert len(channel.got) == 1
+    assert memory.silences == ()
+
+
+def test_a_warning_is_not_told_but_for_numbers_that_are_not_as_usual(channel: Channel) -> None:
+    made = Channels({ALL: [channel.address]})
+    quiet = finding("check:orders.only_fuel", fatal=False)
+    loud = finding("check:orders.usual", fatal=False, subject="transform.orders.usual", what="warns")
+    swept(Memory(), [quiet, loud], made)
+    assert [each["title"] for each in channel.got] == ["shop: WARN transform.orders.usual warns"]
+
+
+def test_a_clock_that_jumps_back_neither_tells_again_nor_forgets(channel: Channel) -> None:
+    made = Channels({ALL: [channel.address]})
+    memory = swept(Memory(), [finding()], made, NOW)
+    memory = swept(memory, [finding()], made, NOW - 48 * HOUR)
+    assert len(channel.got) == 1
+    assert memory.told
+
+
+def test_two_sweeps_at_once_lose_nothing(channel: Channel) -> None:
+    """Both saw the same memory; the second merges into what the first wrote."""
+    made, before = Channels({ALL: [channel.address]}), Memory()
+    first = messages("shop", [finding("failed:a")], before, made.routes, NOW)
+    second = messages("shop", [finding("failed:a"), finding("failed:b")], before, made.routes, NOW)
+    memory = before
+    for message in (*first, *second):
+        assert made.send(message)
+        memory = remembered(memory, message)
+    assert set(memory.told) == {"failed:a", "failed:b"}
+    assert len(channel.got) == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("nonsense://x json://h", "begins nonsense:// is no channel"),
+        ("hello", "the file of alerts cannot be read"),
+        ("json://h secret", "entry 2 is no address"),
+        ("json://h team:gone=json://h", "entry 2 is for 'team:gone', who owns nothing here"),
+        ("team:shop=json://h", "nobody is told of what has no owner"),
+    ],
+)
+def test_an_address_that_is_no_channel_is_one_line_without_the_address(tmp_path: Path, setting: str, said: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        Channels(channels(setting, {"team:shop"}, root=tmp_path))
+    assert said in str(told.value)
+    assert "secret" not in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_addresses_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "alerts.txt").write_text("# who is told\njson://a\n\nteam:shop=json://b\n")
+    assert channels("alerts.txt", {"team:shop"}, root=tmp_path) == {ALL: ["json://a"], "team:shop": ["json://b"]}
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "-1h", "0m", "31d", "2 h", "999999999h"])
+def test_a_silence_without_an_end_is_refused(text: str) -> None:
+    with pytest.raises(PipelineError, match="is no time for a silence"):
+        duration(text)
+    assert duration("90m") == HOUR * 1.5
+
+
+@pytest.mark.parametrize("text", ['{"version": 2}', "nonsense", "[]", '{"version": 1, "told": {"a": []}}'])
+def test_a_memory_of_another_version_is_one_clear_line(text: str) -> None:
+    with pytest.raises(PipelineError, match="another version of this framework wrote it") as told:
+        Memory.parse(text)
+    assert "pipeline health forget" in str(told.value)
+
+
+def test_a_memory_is_what_it_was() -> None:
+    memory = Memory(
+        {"a": Told("FAIL a is red", ALL, NOW)}, (Silence("a*", NOW + HOUR, "ann", "why"),), {"events": NOW - HOUR}
+    )
+    assert Memory.parse(memory.text()) == memory
+    assert dataclasses.replace(memory) == Memory.parse(memory.text())
