@@ -143,7 +143,7 @@ def publish_keyed(database: str) -> dict[str, Any]:
 def _publish(database: str, definition: Any) -> dict[str, Any]:
     from assay.contract.contract import Contract
     from assay.tables.run import Run
-    from assay.warehouse.build import Build
+    from assay.warehouse.builds import Build
     from assay.warehouse.publish import publish as publish_table
     from assay.warehouse.warehouse import DuckDBWarehouse
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ibis
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from assay import KeepFirst, RejectBudget, public, table
+from assay import Incremental, KeepFirst, RejectBudget, public, table
+from assay.sources import Parquet
 from pipeline_project.transform.promotions import Promotions
 
 
@@ -32,4 +34,21 @@ def promotion_rows(source: Table[PromotionRows]) -> Table[PromotionRows]:
 @table(keep=KeepFirst(order_by=("-display_location", "-mailer_location")), max_rejects=RejectBudget(ratio=1.0))
 def keyed_promotion_rows(source: Table[PromotionRows]) -> Table[Promotions]:
     """The same with the key: repeats are set aside."""
+    return source
+
+
+class NumberedPromotions(PromotionRows):
+    """Each with a number, and when it changed last."""
+
+    id: dt.Int64 = pa.Field(ge=0, metadata=public)
+    updated_at: dt.Timestamp(scale=6) = pa.Field(metadata=public)
+
+    class Config:
+        strict = True
+        unique = ["id"]
+
+
+@table(source=Parquet("files", "promotions.parquet"), load=Incremental(cursor="updated_at"))
+def numbered_promotions(source: ibis.Table) -> Table[NumberedPromotions]:
+    """What changed since the watermark, by its number."""
     return source

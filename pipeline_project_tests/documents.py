@@ -127,7 +127,7 @@ def missing_paths(document: Path, root: Path) -> Iterator[str]:
 
 
 def _is_path(span: str, root: Path) -> bool:
-    if not re.fullmatch(r"[\w.\-]+(/[\w.\-]*)*", span) or span.startswith(GENERATED):
+    if not re.fullmatch(r"[\w.\-]+(/[\w.\-]*)*", span) or span.startswith((*GENERATED, "./", "../")):
         return False
     first = span.split("/")[0]
     return "/" in span and ((root / first).exists() or bool(re.search(r"\.(py|md|yml|yaml|toml|html)$", span)))
@@ -171,9 +171,10 @@ def _parse(group: click.Group, name: str, arguments: list[str]) -> str | None:
         while isinstance(command, click.Group):
             # The group parses for itself: one of ours runs its default subcommand when none is named.
             context = command.make_context(name, list(arguments))
-            found, command_found, arguments = command.resolve_command(
-                context, [*context._protected_args, *context.args]
-            )
+            left = [*context._protected_args, *context.args]
+            if not left:  # a group that does something itself
+                return None
+            found, command_found, arguments = command.resolve_command(context, left)
             if command_found is None:
                 return f"{name} has no subcommand {found}"
             command, name = command_found, f"{name} {found}"

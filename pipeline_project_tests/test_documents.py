@@ -47,6 +47,7 @@ def test_blocks_are_read_with_their_commands_and_output(tmp_path: Path) -> None:
         ("pipeline run --upstream", None),
         ("PIPELINE_ENV=dry_run pipeline run", None),
         ("pipeline golden ordinary", None),
+        ("pipeline health", None),
         ("pipeline golden accept ordinary/orders", None),
         ("pipeline golden --no-such-option", "No such option '--no-such-option'."),
         ("pipeline runn", "No such command 'runn'."),

@@ -97,7 +97,8 @@ def test_no_file_is_long() -> None:
     assert not long, f"longer than {LINES} lines, so it hides two ideas: {sorted(long)}"
 
 
-LATE = {"apprise", "httpx", "stamina", "selectolax", "confluent_kafka", "obstore", "playwright", "rich"}
+LATE = {"apprise", "difflib", "httpx", "stamina", "selectolax", "confluent_kafka", "obstore", "openpyxl"}
+LATE |= {"playwright", "rich"}
 """What few need and is slow to load: imported where it is used."""
 DOORS = ("cli.py", "project.py", "commands/", "testing/")
 """What is entered for a word of help as well as for a run: what lies behind is imported when it is gone through."""

@@ -19,6 +19,7 @@ _HOMES = {
     "export": "tables.declare",
     "invariant": "tables.declare",
     "metric": "tables.declare",
+    "Incremental": "tables.loads",
     "KeepFirst": "tables.nodes",
     "Known": "tables.nodes",
     "Reference": "tables.nodes",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from assay.tables.declare import metric as metric
     from assay.tables.declare import table as table
     from assay.tables.fresh import Fresh as Fresh
+    from assay.tables.loads import Incremental as Incremental
     from assay.tables.nodes import KeepFirst as KeepFirst
     from assay.tables.nodes import Known as Known
     from assay.tables.nodes import Reference as Reference

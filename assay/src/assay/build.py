@@ -28,8 +28,8 @@ from assay.tables.code_version import code_version
 from assay.tables.lineage import carried_columns, column_lineage
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import AuditFailed, Publication
-from assay.warehouse import ops, versions
-from assay.warehouse.build import Build
+from assay.warehouse import ops, versions, watermarks
+from assay.warehouse.builds import Build
 from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.publish import publish
 
@@ -137,6 +137,8 @@ def _build_table(
     table: TableDef, graph: Graph, session: Session, run: Run, sources: Sources, started: float
 ) -> Publication:
     contract = Contract.of(table.model)
+    code = code_version(table, *graph.invariants_of(table.name))
+    since = watermarks.since(session, table, contract, code, run)
     upstream = {name: graph.tables[name] for name in graph.upstream_of(table.name)}
     inputs = {name: session.read(graph.tables[name]) for name in table.inputs}
     with ExitStack() as stack:
@@ -148,7 +150,8 @@ def _build_table(
             stack.enter_context(session.temporary_tables())
             notices.phase("reading the source")
             offsets = session.offsets(table) if table.appends else {}
-            landing = _landing(table, contract.duckdb_columns, session.connection, sources, folder, offsets)
+            value = since.value if since is not None else None
+            landing = _landing(table, contract.duckdb_columns, session.connection, sources, folder, offsets, value)
             landed = table.source.land(landing)
             stack.enter_context(_blaming_the_source(landed))
             arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)
@@ -168,7 +171,8 @@ def _build_table(
                 metrics=graph.metrics_of(table.name),
                 partition=partition,
                 landed=landed,
-                code_version=code_version(table, *graph.invariants_of(table.name)),
+                since=since,
+                code_version=code,
                 upstream_versions=_versions(session, table.inputs),
                 aligned=_aligned(table, rows, inputs, upstream),
                 lineage=_lineage(table, rows, inputs),
@@ -229,7 +233,7 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
     return publication
 
 
-def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int]) -> str:
+def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int], since: Any = None) -> str:
     """The fingerprint that landing the table's source would report, without a warehouse; for plans.
 
     Args:
@@ -243,7 +247,8 @@ def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int]
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         columns = Contract.of(table.model).duckdb_columns
-        return table.source.land(_landing(table, columns, connection, sources, Path(folder), offsets)).fingerprint
+        landing = _landing(table, columns, connection, sources, Path(folder), offsets, since)
+        return table.source.land(landing).fingerprint
 
 
 def _landing(
@@ -253,6 +258,7 @@ def _landing(
     sources: Sources,
     folder: Path,
     offsets: Mapping[int, int],
+    since: Any,
 ) -> Landing:
     assert table.source is not None
     return Landing(
@@ -262,6 +268,7 @@ def _landing(
         connection=connection,
         scratch=folder,
         offsets=offsets,
+        since=since,
         transport=sources.transport,
         given=sources.given,
         settings=sources.settings,

@@ -7,7 +7,6 @@ a `PipelineError` keeps its traceback; while a table is built, `mishaps.py` turn
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -48,6 +47,8 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str, *, most: int =
 
 def near_names(name: str, known: Iterable[str], *, most: int) -> list[str]:
     """Those of `known` that may be meant by `name`, the nearest first; case makes no difference."""
+    import difflib
+
     folded = {other.lower(): other for other in known}
     return [folded[near] for near in difflib.get_close_matches(name.lower(), folded, n=most)]
 

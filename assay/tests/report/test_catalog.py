@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dtm
 import re
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from assay.project import Project
 from assay.report.catalog import Catalog, NodeFacts, catalog, source_text
 from assay.report.catalog_page import page
 from assay.sources import Csv, Parquet
+from assay.tables.fresh import Fresh
 from assay.tables.graph import Graph
 from assay.tables.run import Run
 from assay.testing.browser import assert_fits, assert_readable_aloud, chromium, needs_browser, silent_page
@@ -75,6 +77,13 @@ def test_a_rule_stands_with_the_cases_that_break_it(shop: Project, written: Path
     unbroken = re.search(r'<div title="email.str_contains">(.*?)</div>', html, re.S)
     assert unbroken is not None
     assert "no case breaks it" in unbroken[1]
+
+
+def test_tables_are_counted_and_what_warned_did_not_fail(written: Path) -> None:
+    html = written.read_text()
+    assert "3 tables and 1 file made from them." in html
+    assert html.count('<span class="changed-text">warned</span>') == 1
+    assert '<span class="failed">failed' not in html
 
 
 def test_no_value_of_a_row_is_on_the_page(written: Path) -> None:
@@ -198,7 +207,7 @@ def größen_des_lagers(source: ibis.Table) -> Table[Odd]:
     return source
 
 
-@table(may_shrink=1)
+@table(may_shrink=1, fresh=Fresh.within(dtm.timedelta(hours=30)))
 def needs_rows(größen_des_lagers: Table[Odd]) -> Table[Odd]:
     """Looks at a row before it says what it is."""
     return größen_des_lagers.mutate(token=größen_des_lagers.execute().iloc[0, 1])
@@ -222,6 +231,7 @@ def test_a_function_that_needs_rows_is_not_guessed_at(odd: Project) -> None:
     assert found.computed == "What its columns come from cannot be told: its function needs rows to run."
     assert [each.origins for each in found.columns] == [(), ()]
     assert found.facts["may shrink by"] == "100%"
+    assert found.facts["must be"] == "built within 1 d 6 h"
 
 
 @needs_browser

@@ -30,6 +30,13 @@ NEW = {
         "published": [[1, 2], [2, 2]],
         "rejects": [["2", "open"], ["3", "resolved"], ["9", "open"]],
     },
+    "merge": {
+        "rows": [["2", "3", "21", "old"]],
+        "offsets": [],
+        "watermarks": [["a", "20"]],
+        "published": [[1, 2], [2, 2]],
+        "rejects": [["2", "open"], ["3", "open"]],
+    },
 }
 
 
@@ -53,17 +60,17 @@ def said(program: subprocess.Popen[str]) -> list[dict[str, Any]]:
 def kills(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     programs = [
         started("append", tmp_path_factory.mktemp("kill")),
-        started("replace", "partition", tmp_path_factory.mktemp("kill")),
+        started("replace", "partition", "merge", tmp_path_factory.mktemp("kill")),
     ]
     return [found for program in programs for found in said(program)]
 
 
-@pytest.mark.parametrize("scenario", ["append", "replace", "partition"])
+@pytest.mark.parametrize("scenario", ["append", "replace", "partition", "merge"])
 def test_after_a_kill_at_any_statement_all_is_old_or_all_is_new(kills: list[dict[str, Any]], scenario: str) -> None:
     """Rows, offsets, books and rejects together; and building again gives the new version, nothing lost or twice."""
     old, unharmed, *attacks = [found for found in kills if found["scenario"] == scenario]
-    tables = ["a", "code", "offsets", "partitions", "publications", "rejects"]
-    new = {"tables": tables, **NEW[scenario]}
+    tables = ["a", "code", "offsets", "partitions", "publications", "rejects", "watermarks"]
+    new = {"tables": tables, "watermarks": [], **NEW[scenario]}
     assert old["old"]["tables"] == tables
     assert not unharmed["died"]
     assert unharmed["seen"] == new
@@ -84,7 +91,7 @@ def test_after_a_kill_at_any_statement_all_is_old_or_all_is_new(kills: list[dict
 
 def test_a_full_disk_is_one_clear_line_and_the_old_version_stays(tmp_path: Path) -> None:
     old, *found = said(started("full", tmp_path))
-    assert [each["more"] for each in found if each["said"]["error"]] == [0, 1 << 20]
+    assert [each["more"] for each in found if each["said"]["error"]] == [0, 1 << 18]
     for each in found:
         assert not each["died"]
         assert each["then"]["rows"][0][0] == "40000"

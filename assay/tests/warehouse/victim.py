@@ -21,6 +21,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 
 from assay.contract.classification import public
+from assay.tables.loads import Incremental
 from assay.tables.nodes import KeepFirst, RejectBudget, TableDef
 from assay.tables.partitions import daily
 from tests.warehouse.house import Given, House, given, values
@@ -52,7 +53,10 @@ def scenario(name: str, sql: str, *, old: bool) -> tuple[TableDef, str | None]:
     """The table of a scenario and the partition to build of it."""
     source = Given(sql, incremental=name == "append", offsets={0: 3 if old else 6} if name == "append" else None)
     partitions = daily("d", start="2026-01-01") if name == "partition" else None
-    table = given("a", Row, source, partitions=partitions, keep=KeepFirst(("v",)), max_rejects=RejectBudget(rows=9))
+    load = Incremental("v") if name == "merge" else None
+    table = given(
+        "a", Row, source, partitions=partitions, load=load, keep=KeepFirst(("v",)), max_rejects=RejectBudget(rows=9)
+    )
     return table, "2026-01-02" if name == "partition" and not old else None
 
 
@@ -70,6 +74,7 @@ def state(house: House) -> dict[str, Any]:
         "tables": sorted(name for (name,) in house.rows("SELECT table_name FROM duckdb_tables()")),
         "rows": [list(map(str, row)) for row in rows],
         "offsets": [list(row) for row in house.rows("SELECT partition, next_offset FROM ops.offsets")],
+        "watermarks": [list(row) for row in house.rows("SELECT table_name, watermark FROM ops.watermarks")],
         "published": [list(row) for row in house.rows("SELECT id, row_count FROM ops.publications ORDER BY id")],
         "rejects": sorted([json.loads(payload)["k"], status] for payload, status in house.rejects("payload, status")),
     }
@@ -192,7 +197,7 @@ def full(base: Path) -> None:
     _, old = forked(lambda: prepared("replace", pristine))
     print(json.dumps({"old": old}))
     size = (pristine / "w.duckdb").stat().st_size
-    for more in (0, 1 << 20, 1 << 25):
+    for more in (0, 1 << 18, 1 << 25):
         house = fresh(folder, pristine)
 
         def work(house: House = house, limit: int = size + more) -> dict[str, Any]:

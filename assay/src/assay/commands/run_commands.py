@@ -6,7 +6,6 @@ import datetime as dtm
 import shutil
 import sys
 import traceback
-import webbrowser
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--upstream/--no-upstream", default=False, help="Also build everything the tables depend on.")
 @click.option("--downstream/--no-downstream", default=False, help="Also build everything that depends on them.")
 @click.option("--partition", "partition_text", metavar="DAY|START..END", help="Only these days of partitioned tables.")
+@click.option("--full", is_flag=True, help="Incremental tables take all rows, not only those since their watermark.")
 @click.option(
     "--traceback", "with_traceback", is_flag=True, help="Show the whole traceback of errors, values included."
 )
@@ -43,6 +43,7 @@ def run(
     upstream: bool,
     downstream: bool,
     partition_text: str | None,
+    full: bool,
     with_traceback: bool,
 ) -> None:
     """Build tables and publish what passes its audit; without TABLE, all of them.
@@ -65,7 +66,7 @@ def run(
         from assay.orchestration.execute import execute
 
         printer = ProgressPrinter(screen, [graph.get(name) for name in chosen])
-        summary = execute(project, chosen, partition=partition, on_progress=printer)
+        summary = execute(project, chosen, partition=partition, full=full, on_progress=printer)
     if with_traceback:
         for error in summary.errors.values():
             say("".join(traceback.format_exception(error)), err=True)
@@ -123,6 +124,9 @@ class ProgressPrinter:
         rejected = f"  {found.rejected:,} rejected" if found.rejected else ""
         first, *others = (found.partition or "").split(",")
         built = f"  only {first}{f' and {len(others)} more' if others else ''}" if first else ""
+        if found.changes:
+            loaded = [f"{rows:,} {what}" for what, rows in found.changes.items() if rows and what != "unchanged"]
+            built += f"  {', '.join(loaded) or 'nothing new'}"
         self.screen.say(f"{place}  {name:<{self.width}}  {counted} {found.seconds:7.1f} s{rejected}{built}")
 
 
@@ -251,6 +255,8 @@ def settings(project: Project) -> None:
 @click.pass_obj
 def open_(project: Project, names: tuple[str, ...]) -> None:
     """Open what the pipeline made for readers, such as a dashboard, in the browser; without FILE, all of it."""
+    import webbrowser
+
     nodes = [project.graph.get(name) for name in names] or list(project.graph)
     files = {node.name: project.settings().output / node.path for node in nodes if isinstance(node, ExportDef)}
     if not files:

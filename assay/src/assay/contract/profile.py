@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.contract.classification import is_masked, mask
-from assay.sql import quoted
+from assay.sql import literal, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -47,11 +47,13 @@ class Profile:
     Attributes:
         content_hash: of the multiset of rows with their columns' names and types; no order of rows, no number
             of threads changes it. It is DuckDB's `hash`, so it is comparable within one DuckDB version.
+        total: the sum of the rows' hashes, from which `updated` goes on.
     """
 
     rows: int
     columns: tuple[ColumnProfile, ...]
     content_hash: str
+    total: int = 0
 
 
 def profile(
@@ -88,8 +90,74 @@ def profile(
             _column_profile(column, found, distinct[column.name], numbers)
             for column, numbers in zip(columns, values, strict=True)
         ),
-        _digest(columns, found, int(total)),
+        digest(columns, found, int(total)),
+        int(total),
     )
+
+
+def updated(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    columns: Sequence[Column],
+    before: Profile,
+    *,
+    removed: str,
+    added: str,
+) -> Profile:
+    """The profile of `relation`, of which `before` was known, from the rows that went and came.
+
+    A column whose smallest or largest value went, or whose mean cannot be carried on, is read again. Distinct values
+    cannot be carried on at all: None, for to count them takes as long as everything else.
+    """
+    hashed = f"sum(hash({', '.join(f'hash({quoted(column.name)})' for column in columns)}))"
+    found = []
+    for side in (removed, added):
+        asked = [each for column in columns for each in _numbers(column)]
+        row = connection.execute(f"SELECT count(*), {hashed}, {', '.join(asked)} FROM {side}").fetchall()[0]
+        found.append((int(row[0]), int(row[1] or 0), [row[2 + 4 * at : 6 + 4 * at] for at in range(len(columns))]))
+    (gone, minus, theirs), (come, plus, ours) = found
+    rows, total = before.rows - gone + come, before.total - minus + plus
+    profiles = []
+    for column, old, went, came in zip(columns, before.columns, theirs, ours, strict=True):
+        nulls = old.nulls - (gone - went[0]) + (come - came[0])
+        present = before.rows - old.nulls
+        lost = [end for end in {old.minimum, old.maximum} & {went[1], went[2]} - {came[1], came[2]} if end is not None]
+        ends = [each for each in (old.minimum, old.maximum, came[1], came[2]) if each is not None]
+        if column.dtype.is_floating() or not all(_has(connection, relation, column, end) for end in lost):
+            numbers = connection.execute(f"SELECT {', '.join(_numbers(column))} FROM {relation}").fetchall()[0]
+        else:
+            low, high = _ends(connection, column, ends)
+            parts = [(old.mean, present), (went[3], -went[0]), (came[3], came[0])]
+            known = [(mean, count) for mean, count in parts if mean is not None and count]
+            mean = sum(mean * count for mean, count in known) / (rows - nulls) if known and rows > nulls else None
+            numbers = (rows - nulls, low, high, mean)
+        profiles.append(_column_profile(column, rows, None, (numbers[0], None, *numbers[1:])))
+    return Profile(rows, tuple(profiles), digest(columns, rows, total), total)
+
+
+def _has(connection: duckdb.DuckDBPyConnection, relation: str, column: Column, text: str) -> bool:
+    """Whether a value of the column that is given as text is left; found soon where it is."""
+    value = f"CAST({literal(text)} AS {column.sql_type})"
+    return bool(
+        connection.execute(f"SELECT 1 FROM {relation} WHERE {quoted(column.name)} = {value} LIMIT 1").fetchall()
+    )
+
+
+def _ends(connection: duckdb.DuckDBPyConnection, column: Column, texts: list[str]) -> tuple[str | None, str | None]:
+    """The smallest and the largest of some values of a column that are given as text."""
+    if not texts or is_masked(column.classification):
+        return None, None
+    values = ", ".join(f"(CAST({literal(text)} AS {column.sql_type}))" for text in texts)
+    low, high = connection.execute(
+        f"SELECT CAST(min(v) AS VARCHAR), CAST(max(v) AS VARCHAR) FROM (VALUES {values}) AS t(v)"
+    ).fetchall()[0]
+    return low, high
+
+
+def _numbers(column: Column) -> list[str]:
+    """Of `_aggregates` all but the distinct values."""
+    count, _, *others = _aggregates(column, None)
+    return [count, *others]
 
 
 def _aggregates(column: Column, hashed: str | None) -> list[str]:
@@ -125,20 +193,21 @@ def _count_distinct(connection: duckdb.DuckDBPyConnection, source: str, names: l
     return dict(zip(names, connection.execute(f"SELECT {counts} FROM {source}").fetchall()[0], strict=True))
 
 
-def _column_profile(column: Column, rows: int, distinct: int, values: tuple[Any, ...]) -> ColumnProfile:
+def _column_profile(column: Column, rows: int, distinct: int | None, values: tuple[Any, ...]) -> ColumnProfile:
     present, _, low, high, mean = values
     if present and is_masked(column.classification):
         low = high = mask("a value", column.classification)
     return ColumnProfile(
         name=column.name,
         nulls=rows - int(present),
-        distinct=min(distinct, int(present)),
+        distinct=None if distinct is None else min(distinct, int(present)),
         minimum=low,
         maximum=high,
         mean=mean,
     )
 
 
-def _digest(columns: Sequence[Column], rows: int, total: int) -> str:
+def digest(columns: Sequence[Column], rows: int, total: int) -> str:
+    """The content hash of so many rows whose hashes add up to `total`."""
     described = "\n".join(f"{column.name} {column.sql_type}" for column in columns)
     return hashlib.sha256(f"{described}\n{rows}\n{total}".encode()).hexdigest()[:32]

@@ -24,13 +24,14 @@ from assay.golden.rows import CaseRows, load, read_rows
 from assay.sql import quoted as quote
 from assay.tables.graph import Graph
 from assay.tables.nodes import TableDef
+from assay.warehouse import watermarks
 from assay.warehouse.session import Session, qualified
 from assay.warehouse.verdicts import key_summary
 from assay.words import rows_told
 
 
 def publish_given(session: Session, graph: Graph, inputs: Inputs, names: Sequence[str]) -> None:
-    """Publish the given tables that the built ones read.
+    """Publish the given tables that the built ones read, and what the built ones held before.
 
     Raises:
         GoldenError: a given table cannot be read, or breaks its own contract.
@@ -39,6 +40,11 @@ def publish_given(session: Session, graph: Graph, inputs: Inputs, names: Sequenc
     for name, file in inputs.given.items():
         if name in needed:
             _publish(session, graph.tables[name], file, inputs.case)
+    for name, file in inputs.before.items():
+        if name in names:
+            table = graph.tables[name]
+            _publish(session, table, file, inputs.case)
+            watermarks.begin(session, table, Contract.of(table.model), inputs.case.run())
 
 
 def with_returned(graph: Graph, session: Session, files: Mapping[str, Path]) -> Graph:

@@ -8,6 +8,7 @@ inputs/<location>/<topic>/<n>.ndjson     the same, partition by partition
 inputs/<location>/<name>.ndjson          the rows that a `Rows` source's function would yield
 inputs/<location>/<page>                 what an HTTP source answers (see `sources/fixtures.py`)
 inputs/tables/<table>.csv or .ndjson     an upstream table
+inputs/before/<table>.csv or .ndjson     what a table under test held before, where its build goes on from that
 inputs/returned/<table>.csv or .ndjson   what a table's function would return (see `given.py`)
 """
 
@@ -38,6 +39,7 @@ from assay.tables.nodes import TableDef
 
 TABLES = "tables"
 RETURNED = "returned"
+BEFORE = "before"
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,14 @@ class Inputs:
 
     Attributes:
         given: upstream tables that are not built: name -> file, or None where `case.yml` gives it as empty.
+        before: published rows of tables under test that are not built whole: name -> file.
         returned: tables whose function is not called: name -> file with its rows.
         locations: names of the locations with files.
     """
 
     case: Case
     given: Mapping[str, Path | None]
+    before: Mapping[str, Path]
     returned: Mapping[str, Path]
     locations: tuple[str, ...]
 
@@ -59,6 +63,7 @@ class Inputs:
 def find_inputs(case: Case, graph: Graph) -> Inputs:
     """The case's inputs; raises GoldenError for a file that no source and no table would read."""
     given: dict[str, Path | None] = dict.fromkeys(case.empty)
+    before: dict[str, Path] = {}
     returned: dict[str, Path] = {}
     locations = []
     sources = _sources(graph)
@@ -66,16 +71,18 @@ def find_inputs(case: Case, graph: Graph) -> Inputs:
     for folder in sorted(case.inputs.iterdir()) if case.inputs.is_dir() else []:
         if folder.name == TABLES:
             given |= _given_files(case, folder, graph)
+        elif folder.name == BEFORE:
+            before = _before_files(case, folder, graph)
         elif folder.name == RETURNED:
-            returned = _returned_files(case, folder, graph)
+            returned = _subjects_files(case, folder, graph)
         elif folder.name not in known:
-            places = [*sorted(known), TABLES, RETURNED]
+            places = [*sorted(known), TABLES, BEFORE, RETURNED]
             hint = did_you_mean(folder.name, places, f"Known: {', '.join(places)}.")
             raise GoldenError("is no location of a source", where=shown(folder), fix=hint)
         else:
             _check_files(folder, _readers(sources.values(), folder.name))
             locations.append(folder.name)
-    return Inputs(case, given, returned, tuple(locations))
+    return Inputs(case, given, before, returned, tuple(locations))
 
 
 def build_names(case: Case, graph: Graph, subjects: Iterable[str], inputs: Inputs | None = None) -> list[str]:
@@ -174,8 +181,19 @@ def _given_files(case: Case, folder: Path, graph: Graph) -> dict[str, Path]:
     return files
 
 
-def _returned_files(case: Case, folder: Path, graph: Graph) -> dict[str, Path]:
-    """Tables under test whose function is not called: name -> file."""
+def _before_files(case: Case, folder: Path, graph: Graph) -> dict[str, Path]:
+    """What incremental tables under test held before: name -> file."""
+    files = _subjects_files(case, folder, graph)
+    for name, file in files.items():
+        if graph.tables[name].load is None:
+            raise GoldenError(
+                f"'{name}' is built whole, whatever was there before", where=shown(file), fix="Delete it."
+            )
+    return files
+
+
+def _subjects_files(case: Case, folder: Path, graph: Graph) -> dict[str, Path]:
+    """Files of tables under test: name -> file."""
     files = _table_files(folder, graph)
     for name, file in files.items():
         if name not in case.subjects:

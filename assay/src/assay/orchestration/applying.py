@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.build import source_version
+from assay.contract.contract import Contract
 from assay.errors import PlanError
 from assay.orchestration.execute import RunSummary, execute
 from assay.plan.kept import AGAIN, Expected, KeptPlan
@@ -17,8 +18,10 @@ from assay.tables.code_version import code_version
 from assay.tables.nodes import TableDef
 from assay.tables.partitions import PartitionRange
 from assay.tables.results import joined
+from assay.tables.run import Run
+from assay.warehouse import watermarks
 from assay.warehouse.connection import reading
-from assay.warehouse.warehouse import committed_offsets
+from assay.warehouse.warehouse import DuckDBWarehouse, committed_offsets
 
 if TYPE_CHECKING:
     from assay.build import Progress
@@ -121,8 +124,18 @@ def _moved_sources(project: Project, kept: KeptPlan, settings: Any) -> Iterator[
             if not isinstance(node, TableDef) or node.source is None:
                 continue  # told with the code already
             offsets = committed_offsets(settings.warehouse, node.name, settings.lock_timeout) if node.appends else {}
-            if source_version(node, sources, offsets) != version:
+            if source_version(node, sources, offsets, _since(project, node, settings)) != version:
                 yield f"the source of {name} ({node.source.location})"
+
+
+def _since(project: Project, table: TableDef, settings: Any) -> Any:
+    """From where an incremental table would go on; None where it would take all rows."""
+    if table.load is None or not settings.warehouse.exists():
+        return None
+    code = code_version(table, *project.graph.invariants_of(table.name))
+    with DuckDBWarehouse.of(settings).reading() as session:
+        found = watermarks.since(session, table, Contract.of(table.model), code, Run.start())
+    return found.value if found is not None else None
 
 
 def _books(settings: Any) -> Books:

@@ -38,6 +38,9 @@ from assay.warehouse.ops import PartitionRecord
 PARTITION_TAG = "pipeline/partition"
 """What a run of a job is to build, as `--partition` has it; without it a job's run builds all of every table."""
 
+FULL_TAG = "pipeline/full"
+"""Of a run whose incremental tables take all rows, whatever their watermarks: `true`, as `--full` has it."""
+
 SOURCE_RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 """A source that does not answer may be back in a moment; a missing file or a failed audit will fail again.
 
@@ -128,7 +131,8 @@ def _materialize(
     progress.emit(Progress("start", node))
     try:
         with told(node), notices.reading(context.log.warning):
-            run = warehouse.run(context.run.run_id, _asked(context.run.tags, partitions))
+            tags = context.run.tags
+            run = warehouse.run(context.run.run_id, _asked(tags, partitions), full=_is_full(tags))
             before = warehouse.session().partitions(node.name) if partitions is not None else {}
             publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())
     except AuditFailed as error:
@@ -173,6 +177,14 @@ def _asked(tags: Mapping[str, str], partitions: Partitions | None) -> PartitionR
         return partitions.between(first, tags.get("dagster/asset_partition_range_end") or first)
     except (ValueError, PipelineError):
         return None
+
+
+def _is_full(tags: Mapping[str, str]) -> bool:
+    """Whether FULL_TAG says so; raises PipelineError where it says something else than true or false."""
+    said = tags.get(FULL_TAG, "false")
+    if said not in ("true", "false"):
+        raise PipelineError(f"'{said}' is neither true nor false", where=f"the run's tag {FULL_TAG}", fix="Say true.")
+    return said == "true"
 
 
 def _report_partitions(

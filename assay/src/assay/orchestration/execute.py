@@ -19,7 +19,7 @@ from assay.build import Progress
 from assay.errors import Interrupted, PipelineError
 from assay.interrupts import noted
 from assay.orchestration import history, origin
-from assay.orchestration.assets import PARTITION_TAG
+from assay.orchestration.assets import FULL_TAG, PARTITION_TAG
 from assay.orchestration.history import told
 from assay.orchestration.jobs import PIPELINE
 from assay.progress import listening
@@ -79,9 +79,13 @@ def execute(
     names: Sequence[str],
     *,
     partition: PartitionRange | None,
+    full: bool = False,
     on_progress: Callable[[Progress], None],
 ) -> RunSummary:
     """Build the nodes `names` through Dagster's `pipeline` job; errors of the data are in the summary.
+
+    Args:
+        full: whether incremental tables take all rows.
 
     Raises:
         PipelineError: settings are wrong, or the run failed outside of any node.
@@ -104,6 +108,7 @@ def execute(
         on_progress(progress)
 
     tags = {PARTITION_TAG: str(partition)} if partition is not None else {}
+    tags |= {FULL_TAG: "true"} if full else {}
     with (
         history.told(home),
         history.instance(home) as instance,

@@ -83,6 +83,7 @@ def publication_metadata(node: Asset, publication: Publication) -> dict[str, Any
         found["bytes"] = publication.bytes
         return found
     found["dagster/row_count"] = publication.rows
+    found |= publication.changes
     found["staged"] = publication.staged
     found["rejected"] = publication.rejected
     found["profile"] = _profile(node, publication)

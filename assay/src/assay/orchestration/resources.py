@@ -109,12 +109,12 @@ class WarehouseResource(DuckDBResource):
         if isinstance(self._warehouse, DuckDBWarehouse):
             self._warehouse.snapshot = None
 
-    def run(self, run_id: str, partition: PartitionRange | None) -> Run:
+    def run(self, run_id: str, partition: PartitionRange | None, *, full: bool = False) -> Run:
         """This run's clock, seed and list of publications; one object for all of its tables."""
         if self._run is None:
             self._run = Run.start(id=run_id)
 
-        run: Run = dataclasses.replace(self._run, partition=partition)
+        run: Run = dataclasses.replace(self._run, partition=partition, full=full)
         return run
 
     @contextmanager

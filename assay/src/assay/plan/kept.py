@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import PlanError
-from assay.plan.model import VERSION, Fingerprints, Plan
+from assay.plan.model import BUILT, VERSION, Fingerprints, Plan
 
 FORMAT = "pipeline plan"
 AGAIN = "Make a new one: pipeline plan --out FILE."
@@ -97,7 +97,7 @@ def _kept(content: Mapping[str, Any]) -> KeptPlan:
                 partitions=tuple(node["partition"].split(", ")) if node["partition"] else (),
             )
             for node in content["nodes"]
-            if node["action"] in ("create", "replace", "partition", "append")
+            if node["action"] in BUILT
         ),
         fingerprints=Fingerprints(**content["fingerprints"]),
         exit_code=content["summary"]["exit_code"],

@@ -15,7 +15,9 @@ VERSION = 1
 """Of the plan's JSON form. A plan of another version is refused: it may mean something else."""
 
 ReasonKind = Literal["new", "code", "upstream", "source", "partition", "requested"]
-Action = Literal["create", "replace", "partition", "append", "none", "skip", "fail"]
+Action = Literal["create", "replace", "partition", "append", "merge", "none", "skip", "fail"]
+BUILT = ("create", "replace", "partition", "append", "merge")
+"""The actions that build a table and get through."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class NodePlan:
         reasons: why it is built; empty for `none`.
         partition: the partitions that are built, where only some are; several ranges after commas.
         changed_partitions: those that would hold something else than today, in words.
+        loaded: of an incremental build its rows `inserted`, `updated`, `deleted` and `unchanged`.
         rows_before, rows_after: published rows; None where there is no table.
         difference: published rows against planned rows; None where they were not compared (see `changes`).
         rejects_before, rejects_after: rows set aside by the last build and by this one.
@@ -89,6 +92,7 @@ class NodePlan:
     reasons: tuple[Reason, ...] = ()
     partition: str | None = None
     changed_partitions: str | None = None
+    loaded: Mapping[str, int] = field(default_factory=dict)
     destructive: tuple[Destructive, ...] = ()
     difference: Difference | None = None
     rows_before: int | None = None
@@ -107,7 +111,7 @@ class NodePlan:
     @property
     def built(self) -> bool:
         """Whether the run builds it and gets through."""
-        return self.action in ("create", "replace", "partition", "append")
+        return self.action in BUILT
 
     @property
     def changes(self) -> bool:

@@ -86,7 +86,10 @@ def _whole(
     changed: Mapping[str, str],
 ) -> Iterator[Reason]:
     if published.code_version != code:
-        yield Reason("code", what_changed([books.code.get(published.code_version)], parts))
+        whole = (
+            "; all rows are taken, not only new ones" if isinstance(node, TableDef) and node.load is not None else ""
+        )
+        yield Reason("code", what_changed([books.code.get(published.code_version)], parts) + whole)
     for name in node.inputs:
         current = changed.get(name, books.data_version(name))
         if current != published.upstream_versions.get(name):

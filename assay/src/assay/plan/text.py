@@ -85,6 +85,8 @@ def _node(node: NodePlan, style: Style, details: bool) -> Iterator[str]:
         yield render_difference(node.difference, indent=INDENT, samples=None if details else SAMPLES)
     elif node.kind == "table" and node.built:
         yield f"{INDENT}rows    {rows(node)}"
+    if node.loaded:
+        yield f"{INDENT}load    {loaded(node)}"
     if node.changes and node.changed_partitions:
         yield f"{INDENT}changed {node.changed_partitions}"
     yield from _shifts(node) if details else ()
@@ -163,6 +165,7 @@ def headline(node: NodePlan) -> str:
         "replace": "is replaced",
         "partition": f"replaces{days}",
         "append": "is appended to",
+        "merge": "is merged into",
         "none": "stays",
         "skip": "is skipped",
         "fail": "would FAIL; the published version would stay",
@@ -174,6 +177,11 @@ def rows(node: NodePlan) -> str:
     """Rows before and after."""
     before = "no table" if node.rows_before is None else f"{node.rows_before:,}"
     return f"{before} -> {node.rows_after:,}" if node.rows_after is not None else before
+
+
+def loaded(node: NodePlan) -> str:
+    """What an incremental build makes of the rows since the watermark."""
+    return ", ".join(f"{count:,} {name}" for name, count in node.loaded.items()) + " since the watermark"
 
 
 def cost(node: NodePlan) -> str:

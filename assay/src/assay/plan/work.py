@@ -24,6 +24,7 @@ from assay.plan.stale import told
 from assay.tables.code_version import code_parts, code_sources, code_version
 from assay.tables.nodes import Asset, TableDef
 from assay.tables.results import AuditFailed, joined
+from assay.warehouse import watermarks
 from assay.warehouse.parts import Parts
 from assay.warehouse.session import Session, qualified
 
@@ -154,7 +155,9 @@ class Work:
         if not isinstance(node, TableDef) or node.source is None or self.books.of(node) is None:
             return None
         offsets = self.session.offsets(node) if node.appends else {}
-        found = source_version(node, self.sources, offsets)
+        contract, code = Contract.of(node.model), self._code_version(node)
+        since = watermarks.since(self.session, node, contract, code, self.run)
+        found = source_version(node, self.sources, offsets, since.value if since is not None else None)
         self.source_versions[node.name] = found
         return found
 
@@ -173,6 +176,7 @@ class Work:
             bytes=publication.bytes,
             data_version=publication.data_version,
             partition=publication.partition,
+            loaded=publication.changes,
             changed_partitions=self._changed_partitions(node, before),
         )
         difference = self._compare(node, base, publication) if isinstance(node, TableDef) and standing else None

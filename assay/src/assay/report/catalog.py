@@ -20,8 +20,9 @@ from assay.golden.coverage import GOLDEN, Coverage, Demand, demands
 from assay.plan.published import read_books
 from assay.report.expressions import Expression, expressions
 from assay.sql import quoted
-from assay.tables.audited import FIXED, blocks, check_names, describe
+from assay.tables.audited import FIXED, check_names, describe
 from assay.tables.code_version import code_version, source_location
+from assay.tables.fresh import span
 from assay.tables.nodes import Asset, ExportDef, InvariantDef, TableDef
 from assay.tables.results import Verdict
 from assay.warehouse.connection import reading
@@ -55,7 +56,6 @@ class Statement:
 
     name: str
     says: str
-    blocks: bool = True
     shown: Demand | None = None
     verdict: Verdict | None = None
 
@@ -223,7 +223,7 @@ def _checks(
         elif name == "reconciles" and table.preserves:
             says = f"No row of {table.preserves} is lost or multiplied on the way."
         shown = found.get(name) or (found.get(REPEAT) if name == "unique_key" else None)
-        yield Statement(name, says, blocks(name, table, graph), shown, last.verdicts.get(name) if last else None)
+        yield Statement(name, says, shown, last.verdicts.get(name) if last else None)
 
 
 def _declared(node: TableDef | ExportDef) -> Iterator[tuple[str, str]]:
@@ -244,6 +244,9 @@ def _declared(node: TableDef | ExportDef) -> Iterator[tuple[str, str]]:
     yield "preserves", node.preserves or ""
     yield "may reject", str(node.max_rejects) if node.max_rejects.rows or node.max_rejects.ratio else ""
     yield "keeps first by", ", ".join(node.keep.order_by) if node.keep else ""
+    yield "must be", str(node.fresh or "")
+    if node.newest is not None:
+        yield "newest row", f"at most {span(node.newest[1])} old, by {node.newest[0]}"
     yield "may be empty", "yes" if node.may_be_empty else ""
     default = next(each.default for each in dataclasses.fields(TableDef) if each.name == "may_shrink")
     yield "may shrink by", f"{node.may_shrink:.0%}" if node.may_shrink != default else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.plan.model import NodePlan, Plan
-from assay.plan.text import cost, full_name, headline, kind, quiet, rows, size
+from assay.plan.text import cost, full_name, headline, kind, loaded, quiet, rows, size
 from assay.report.pages import render
 
 
@@ -19,6 +19,7 @@ def render_page(plan: Plan) -> str:
         full_name=full_name,
         headline=headline,
         kind=kind,
+        loaded=loaded,
         rows=rows,
         scratch=size(plan.scratch_bytes),
         shares=_shares,

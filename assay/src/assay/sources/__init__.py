@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from assay.sources.base import Sources as Sources
     from assay.sources.delimited import Csv as Csv
     from assay.sources.events import EventLog as EventLog
+    from assay.sources.excel import Sheet as Sheet
     from assay.sources.fetched import FetchContext as FetchContext
     from assay.sources.fetched import Rows as Rows
     from assay.sources.fixtures import FixtureTransport as FixtureTransport
@@ -53,6 +54,7 @@ _HOMES = {
     "PagedJson": "pages",
     "Parquet": "parquet",
     "Rows": "fetched",
+    "Sheet": "excel",
     "Source": "base",
     "Sources": "base",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from assay.errors import SourceError
 
@@ -42,6 +42,8 @@ class Landing:
         connection: the build's DuckDB connection; temporary tables of it live as long as the build.
         scratch: an empty folder for this build's temporary files; removed afterwards.
         offsets: for event logs: partition -> next offset to read, as last committed; an `Offset` if it has a place.
+        since: of an incremental table the smallest cursor that is needed, as `Incremental` counts it: a `datetime`, `date`
+            or number. A source may leave out rows below it; None where all are needed.
         transport: replaces the network for HTTP sources (golden cases); None means the real one.
         given: the folder of a golden case's inputs, which holds what a `Rows` source would yield; None means it is asked.
         settings: the project's, for who is to be asked with a token.
@@ -53,6 +55,7 @@ class Landing:
     connection: duckdb.DuckDBPyConnection
     scratch: Path
     offsets: Mapping[int, int]
+    since: Any = None
     transport: httpx.BaseTransport | None = None
     given: Path | None = None
     settings: BaseSettings | None = None

@@ -36,9 +36,9 @@ class FetchContext:
     """What a fetching function is given.
 
     Attributes:
-        since: the greatest value of the cursor that was published, as int, Decimal, str, date or datetime (with a zone
+        since: the greatest value of the cursor that was published (of an incremental table less its lookback), as int, Decimal, str, date or datetime (with a zone
             if the column has one): yield the rows from it on, those equal to it included. None at first, and where
-            the source has no cursor.
+            neither the source nor the table has a cursor.
         address: where the location is, as the settings have it.
         http: fetches from there with retries and limits; addresses are joined to the location's.
         settings: the project's.
@@ -120,7 +120,7 @@ class Rows:
             auth=self.auth,
             settings=landing.settings,
         ) as http:
-            context = FetchContext(None if mark is None else mark.since, landing.base, http, landing.settings)
+            context = FetchContext(landing.since if mark is None else mark.since, landing.base, http, landing.settings)
             landed = self._given(landing, types, where) or self._collected(landing, types, context, where)
             landed = dataclasses.replace(landed, bytes=http.bytes or None)
         names = ", ".join(map(quoted, types))

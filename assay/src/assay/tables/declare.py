@@ -19,6 +19,7 @@ from pandera.typing.ibis import Table
 
 from assay.errors import WiringError
 from assay.tables.fresh import Fresh
+from assay.tables.loads import Incremental
 from assay.tables.nodes import (
     MAY_SHRINK,
     ExportDef,
@@ -52,6 +53,7 @@ def table(
     *,
     source: Source | None = None,
     partitions: Partitions | None = None,
+    load: Incremental | None = None,
     preserves: str | None = None,
     max_rejects: RejectBudget | None = None,
     keep: KeepFirst | None = None,
@@ -75,6 +77,7 @@ def table(
     Args:
         source: where the rows come from (extract tables).
         partitions: hourly, daily, weekly, monthly or static; a partition run replaces exactly its own rows.
+        load: `Incremental`, where each build takes what is new since the watermark; else it takes all rows.
         preserves: an input none of whose rows may be lost or multiplied.
         max_rejects: how many broken rows may be set aside before nothing is published; default none.
         keep: which of the rows repeating the unique key stays; without it a repeat fails the audit.
@@ -138,6 +141,7 @@ def table(
             source=source,
             source_parameter=signature.source_parameter,
             partitions=partitions,
+            load=load,
             preserves=preserves,
             max_rejects=max_rejects or RejectBudget(),
             keep=keep,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dtm
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -9,6 +10,7 @@ from assay.contract.classification import is_masked
 from assay.contract.columns import same_type
 from assay.contract.contract import Contract
 from assay.errors import WiringError
+from assay.tables.loads import CLOCKS, NUMBERS, Incremental
 from assay.tables.nodes import ExportDef, InvariantDef, Reference, TableDef
 
 RESERVED_STAGES = ("ops", "quarantine", "real", "temp", "system", "information_schema", "pg_catalog")
@@ -51,16 +53,10 @@ def _problems(
         if name.lower() in RESERVED_COLUMNS or name.startswith("__"):
             yield f"a column cannot be named '{name}': the framework uses it", "Rename the column."
     yield from _partition_problems(table, contract)
-    if table.newest is not None:
-        column = next((each for each in contract.columns if each.name == table.newest[0]), None)
-        if column is None or not column.sql_type.startswith(("DATE", "TIMESTAMP")):
-            yield (
-                f"newest= names '{table.newest[0]}', which is no day or moment of {contract.name}",
-                "Name a column of its contract with a DATE or TIMESTAMP.",
-            )
-        elif is_masked(column.classification):
-            yield f"newest= names '{column.name}', which is hidden", "Name a column that is public or internal."
+    yield from _newest_problems(table, contract)
     yield from _keep_problems(table, contract)
+    if table.load is not None:
+        yield from _load_problems(table, table.load, contract)
     for reference in table.references:
         yield from _reference_problems(reference, contract, Contract.of(tables[reference.to].model))
     names = Counter([*FIXED_CHECKS, *(reference.name for reference in table.references)])
@@ -103,6 +99,19 @@ def _partition_problems(table: TableDef, contract: Contract) -> Iterator[tuple[s
         )
 
 
+def _newest_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:
+    if table.newest is None:
+        return
+    column = next((each for each in contract.columns if each.name == table.newest[0]), None)
+    if column is None or not column.sql_type.startswith(("DATE", "TIMESTAMP")):
+        yield (
+            f"newest= names '{table.newest[0]}', which is no day or moment of {contract.name}",
+            "Name a column of its contract with a DATE or TIMESTAMP.",
+        )
+    elif is_masked(column.classification):
+        yield f"newest= names '{column.name}', which is hidden", "Name a column that is public or internal."
+
+
 def _keep_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, str]]:
     if table.keep is None:
         return
@@ -112,6 +121,34 @@ def _keep_problems(table: TableDef, contract: Contract) -> Iterator[tuple[str, s
     for name in table.keep.order_by:
         if name.removeprefix("-") not in known:
             yield f"keep= orders by '{name}', which is no column of {contract.name}", "Name columns of the contract."
+
+
+def _load_problems(table: TableDef, load: Incremental, contract: Contract) -> Iterator[tuple[str, str]]:
+    column = {each.name: each for each in contract.columns}.get(load.cursor)
+    if table.partitions is not None:
+        yield "partitions= and load= do not go together", "Keep one: a partition's build replaces its own rows."
+    if table.appends:
+        yield "its source is incremental by itself", "Take load= off, or the source's cursor."
+    if column is None:
+        yield f"its cursor '{load.cursor}' is no column of {contract.name}", "Name a time or number of the contract."
+    elif column.nullable or column.sql_type not in (*CLOCKS, *NUMBERS):
+        kind = f"nullable {column.sql_type}" if column.nullable else column.sql_type
+        yield f"its cursor '{load.cursor}' is {kind}", "Take a time or whole number that is never null."
+    elif load.lookback is not None and isinstance(load.lookback, dtm.timedelta) != (column.sql_type in CLOCKS):
+        kind = "a timedelta" if column.sql_type in CLOCKS else "a whole number"
+        yield f"lookback= of the {column.sql_type} '{load.cursor}' is {load.lookback!r}", f"Give {kind}."
+    if load.merge and not contract.key:
+        yield f"merging needs a key, and {contract.name} has none", "Declare unique = [...] in its Config."
+    if any(contract.column(name).nullable for name in (contract.key if load.merge else ())):
+        yield f"the key ({', '.join(contract.key)}) may be null, and null equals nothing", "Make it not nullable."
+    if load.keys is not None and load.keys not in table.inputs:
+        known = ", ".join(table.inputs) or "none"
+        yield f"keys='{load.keys}' is none of its inputs ({known})", "Name the parameter whose rows have all keys."
+    elif load.keys is not None:
+        types = Contract.of(table.inputs[load.keys]).duckdb_columns
+        for name in contract.key:
+            if types.get(name) != contract.duckdb_columns[name]:
+                yield f"'{load.keys}' has no {contract.duckdb_columns[name]} '{name}'", "Give it the key's columns."
 
 
 def _reference_problems(reference: Reference, contract: Contract, target: Contract) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from assay.errors import WiringError
 from assay.sql import quoted
 from assay.tables.fresh import Fresh
+from assay.tables.loads import Incremental
 from assay.tables.partitions import Partitions
 from assay.words import rows_told
 
@@ -149,6 +150,7 @@ class TableDef(Node):
     source: Source | None = None
     source_parameter: str | None = None
     partitions: Partitions | None = None
+    load: Incremental | None = None
     preserves: str | None = None
     max_rejects: RejectBudget = RejectBudget()
     keep: KeepFirst | None = None

@@ -77,7 +77,7 @@ class Publication:
     """What happened to one table (or export) in one run.
 
     Attributes:
-        action: "replace", "partition", "append", "none" (nothing new), or "failed".
+        action: "replace", "partition", "append", "merge", "none" (nothing new), or "failed".
         rows: rows in the table (all of it) after the publication.
         staged, rejected: rows of this build; `rows added = staged - rejected`.
         data_version: content hash of what was published in this build.
@@ -85,6 +85,7 @@ class Publication:
         upstream_versions: data version of every upstream read, by table name.
         source_version: fingerprint of the source read, if any.
         partition: the partitions that were built, if only some were; several ranges after commas.
+        changes: of an incremental build the rows `inserted`, `updated`, `deleted` and `unchanged`.
         lineage: column -> the (table, column) pairs it is computed from.
         path: the file written, for exports.
         offsets: how far an event log is read now, by its partitions.
@@ -104,6 +105,7 @@ class Publication:
     upstream_versions: Mapping[str, str] = field(default_factory=dict)
     source_version: str | None = None
     partition: str | None = None
+    changes: Mapping[str, int] = field(default_factory=dict)
     lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     bytes: int | None = None
     path: str | None = None

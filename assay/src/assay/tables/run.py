@@ -21,6 +21,7 @@ class Run:
         id: names the run in the warehouse, the quarantine and Dagster.
         now: the run's moment, an aware datetime in UTC; frozen in golden cases.
         partition: the days to build of partitioned tables; None means all of them.
+        full: whether incremental tables take all rows, whatever their watermarks.
         publications: what this run has published so far, in order.
     """
 
@@ -28,9 +29,10 @@ class Run:
     now: dtm.datetime
     seed: int = 20180511
     partition: PartitionRange | None = None
+    full: bool = False
     publications: list[Publication] = field(default_factory=list, compare=False)
 
     @classmethod
-    def start(cls, *, id: str | None = None, partition: PartitionRange | None = None) -> Run:
+    def start(cls, *, id: str | None = None, partition: PartitionRange | None = None, full: bool = False) -> Run:
         """A run that begins now."""
-        return cls(id=id or str(uuid.uuid4()), now=dtm.datetime.now(dtm.UTC), partition=partition)
+        return cls(id=id or str(uuid.uuid4()), now=dtm.datetime.now(dtm.UTC), partition=partition, full=full)

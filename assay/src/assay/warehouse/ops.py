@@ -38,6 +38,9 @@ TABLES = {
     "ops.metrics": """
         publication BIGINT NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, day DATE NOT NULL,
         metric VARCHAR NOT NULL, value DOUBLE, expected DOUBLE, low DOUBLE, high DOUBLE, verdict VARCHAR NOT NULL""",
+    "ops.watermarks": """
+        table_name VARCHAR NOT NULL, watermark VARCHAR NOT NULL, code_version VARCHAR NOT NULL, content VARCHAR,
+        run_id VARCHAR NOT NULL""",
     "quarantine.rejects": """
         reject_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, partition VARCHAR,
         source_file VARCHAR, source_line BIGINT, reason_codes VARCHAR[] NOT NULL, payload VARCHAR NOT NULL,
@@ -212,6 +215,13 @@ def offsets(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> 
         f"SELECT partition, next_offset, place FROM {quoted(catalog)}.ops.offsets WHERE table_name = ?", [table]
     ).fetchall()
     return {partition: Offset(number, place) for partition, number, place in rows}
+
+
+def watermark(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) -> tuple[str, str, str | None] | None:
+    """How far an incremental `table` was read, by which code, and the sum of its rows' hashes; see `watermarks`."""
+    return connection.execute(
+        f"SELECT watermark, code_version, content FROM {quoted(catalog)}.ops.watermarks WHERE table_name = ?", [table]
+    ).fetchone()
 
 
 def commit_offsets(

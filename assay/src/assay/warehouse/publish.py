@@ -21,9 +21,10 @@ from assay import notices
 from assay.contract.contract import Contract
 from assay.sql import quoted
 from assay.tables.results import AuditFailed, CheckResult, Publication
-from assay.warehouse import ops, preserved, shrinking, staging, usual, verdicts, versions
-from assay.warehouse.build import Build
+from assay.warehouse import merging, ops, preserved, shrinking, staging, usual, verdicts, versions, watermarks
+from assay.warehouse.builds import Build
 from assay.warehouse.failures import explained
+from assay.warehouse.merging import Merged
 from assay.warehouse.preserved import Preserved
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
@@ -73,8 +74,9 @@ def _publish(session: Session, build: Build) -> Publication:
             return _record(
                 session, build, _failed(session, build, _outcome(build, staging.Staged(""), (schema_check,)))
             )
-    expression = staging.narrow(session, build.expression, build.parts)
-    existing = _kept_sql(session, build) if _keeps_existing(session, build) else None
+    expression = staging.narrow(session, build.expression, build.taken)
+    # Of an incremental build's rows those that are there already are no repeats: `merging` tells them.
+    existing = build.kept_sql(session) if build.since is None and build.keeps_existing(session) else None
     with staging.staging_table(session, table) as relation:
         with session.transaction():
             staged = staging.stage(session, table, contract, expression, build.landed, relation)
@@ -83,40 +85,53 @@ def _publish(session: Session, build: Build) -> Publication:
         if staged.rejected:
             quarantine.identify(session)
         with session.transaction():
-            return _audited(session, build, staged, schema_check)
+            merged = merging.arrange(session, build, staged) if table.load is not None else None
+        with session.transaction():
+            return _audited(session, build, staged, schema_check, merged)
 
 
-def _audited(session: Session, build: Build, staged: staging.Staged, schema_check: CheckResult) -> Publication:
+def _audited(
+    session: Session, build: Build, staged: staging.Staged, schema_check: CheckResult, merged: Merged | None
+) -> Publication:
     """The transaction that publishes, or that records why not."""
     table, contract, relation = build.table, build.contract, staged.relation
     staging.strip(session, contract, staged)
-    checks = [schema_check, *_audit(session, build, staged)]
-    judged = (
-        usual.judge(session, build, staged, _whole(session, build, staged.relation)) if session.keeps_books else None
-    )
+    checks = [schema_check, *_audit(session, build, staged, merged)]
+    judged = usual.judge(session, build, staged, build.whole(session, staged.relation)) if session.keeps_books else None
     checks += [judged.check] if judged else []
     outcome = _outcome(build, staged, verdicts.acknowledged(table, checks))
+    if merged is not None:
+        outcome = dataclasses.replace(outcome, changes=merged.changes if build.since is not None else {})
     if outcome.failed:
         outcome = _refuse(session, build, staged, _failed(session, build, outcome))
         kept = quarantine.keep(session, table, build.run, build.partition, published=False)
         return _record(session, build, _told(outcome, kept))
     staging.forget_refused(session, table)
+    before = merging.known(session, build) if build.since is not None and session.keeps_books else None
     action = _swap(session, build, relation)
-    quarantine.keep(session, table, build.run, build.partition, published=True)
+    again = build.seen_again(session)
+    quarantine.keep(session, table, build.run, build.partition, published=True, again=again)
     if table.appends and build.landed is not None and build.landed.offsets is not None:
         ops.commit_offsets(session.connection, session.catalog, table.name, build.landed.offsets, build.run)
         outcome = dataclasses.replace(outcome, offsets=build.landed.offsets)
+    if merged is not None:
+        watermarks.commit(session, build, merged.watermark)
     if session.keeps_books:
         if build.parts is not None:
             versions.book(session, contract, build.parts, build)
-        rows = staged.published if action == "replace" else None
         notices.phase(f"{staged.published:,} rows, profiling them")
-        profile = contract.profile(session.connection, session.relation(table), rows=rows)
+        profile = merging.profiled(session, build, before, relation) if before is not None else None
+        if profile is None:
+            rows = staged.published if action == "replace" else None
+            profile = contract.profile(session.connection, session.relation(table), rows=rows)
+        if merged is not None:
+            watermarks.note_content(session, table, profile.total)
         outcome = dataclasses.replace(
             outcome, rows=profile.rows, data_version=profile.content_hash, profile=profile.columns
         )
     else:
         outcome = dataclasses.replace(outcome, rows=session.count(table))
+    session.connection.execute(f"DROP TABLE IF EXISTS {relation}")
     published = _record(session, build, dataclasses.replace(outcome, action=action))
     if judged is not None:
         usual.keep(session, table.name, judged.noted, build.run)
@@ -142,7 +157,9 @@ def _refuse(session: Session, build: Build, staged: staging.Staged, outcome: Pub
     if not any(not check.passed and target in (check.sample_sql or "") for check in outcome.checks):
         session.connection.execute(f"DROP TABLE {staged.relation}")
         return outcome
-    shown = _whole(session, build, staging.keep_refused(session, build.table, staged.relation))
+    whole = build.whole(session, staged.relation) if build.since is not None else None
+    shown = staging.keep_refused(session, build.table, staged.relation, whole)
+    shown = shown if whole is not None else build.whole(session, shown)
     checks = tuple(
         dataclasses.replace(check, sample_sql=check.sample_sql and check.sample_sql.replace(target, shown))
         for check in outcome.checks
@@ -152,13 +169,19 @@ def _refuse(session: Session, build: Build, staged: staging.Staged, outcome: Pub
 
 def _schema_problems(build: Build) -> list[str]:
     """Where the expression's columns are not the contract's."""
-    columns = {name: dtype for name, dtype in build.expression.schema().items() if name not in staging.SOURCE_COLUMNS}
-    return [str(problem) for problem in build.contract.schema_problems(columns)]
+    found = build.expression.schema()
+    allowed = set(staging.beside(build.table)) - set(build.contract.duckdb_columns)
+    problems = build.contract.schema_problems({name: dtype for name, dtype in found.items() if name not in allowed})
+    marker = build.table.load.deleted if build.table.load is not None else None
+    if marker is not None and (marker not in found or not found[marker].is_boolean()):
+        told = f"is {found[marker]}, not boolean" if marker in found else "is missing"
+        return [*map(str, problems), f"'{marker}', which says what is deleted, {told}"]
+    return [str(problem) for problem in problems]
 
 
 def _published_problems(session: Session, build: Build) -> list[str]:
     """Where published rows that stay have other columns than the contract, so that nothing can be added to them."""
-    if not _keeps_existing(session, build):
+    if not build.keeps_existing(session):
         return []
     described = session.connection.execute(f"DESCRIBE {session.relation(build.table)}").fetchall()
     published = {row[0]: row[1] for row in described}
@@ -166,7 +189,8 @@ def _published_problems(session: Session, build: Build) -> list[str]:
         return []
     wanted = build.contract.duckdb_columns
     changed = [name for name in {**published, **wanted} if published.get(name) != wanted.get(name)]
-    way = "ALTER it by hand" if build.table.appends else f"build all of it: pipeline run {build.table.name}"
+    full = " --full" if build.since is not None else ""
+    way = "ALTER it by hand" if build.table.appends else f"build all of it: pipeline run {build.table.name}{full}"
     return [f"the published table has other columns ({', '.join(changed)}); {way}"]
 
 
@@ -209,37 +233,47 @@ def _record(session: Session, build: Build, publication: Publication) -> Publica
     return timed
 
 
-def _audit(session: Session, build: Build, staged: staging.Staged) -> list[CheckResult]:
+def _audit(session: Session, build: Build, staged: staging.Staged, merged: Merged | None) -> list[CheckResult]:
     """Every check but `schema`, on the staged rows as they would stand after publishing."""
     table, contract = build.table, build.contract
     target = qualified(session.catalog, table.stage, table.name)
-    whole = _whole(session, build, staged.relation)
+    whole = build.whole(session, staged.relation)
     checks = [verdicts.rows_valid(table, staged, _broken_before(session, build))]
-    if contract.key:
+    if merged is not None and merged.key is not None and (build.since is not None or not merged.key.passed):
+        checks.append(merging.beside(session, build, merged, staged.relation, target))
+    elif contract.key:
         # Setting repeats aside proves the key of the staged rows; rows that stay must be compared as well.
-        proven = table.keep is not None and not _keeps_existing(session, build)
+        proven = table.keep is not None and not build.keeps_existing(session)
         rows = staged.published if whole == staged.relation else None
         checks.append(verdicts.unique_key(session, contract, whole, target=target, proven=proven, rows=rows))
-    replaced = shrinking.replaced(session, table, contract, staged, build.parts)
+    if merged is not None and build.since is not None:
+        replaced = shrinking.Replaced(merged.before)
+    else:
+        replaced = shrinking.replaced(session, table, contract, staged, build.parts)
     arrived = _preserved(session, build, staged)
-    checks.append(verdicts.reconciles(table, staged, arrived, replaced=replaced, parts=build.parts))
+    after, told = (merged.after, merged.told(build, staged)) if merged is not None else (None, None)
+    checks.append(
+        verdicts.reconciles(table, staged, arrived, replaced=replaced, parts=build.parts, after=after, merged=told)
+    )
     for reference in table.references:
         # A table may refer to itself, as in an employee's manager.
-        other = whole if reference.to == table.name else session.relation(build.upstream[reference.to])
-        checks.append(verdicts.reference(session, contract, staged.relation, reference, other, target=target))
+        itself = reference.to == table.name
+        other = whole if itself else session.relation(build.upstream[reference.to])
+        judged = whole if itself and build.since is not None else staged.relation  # what is deleted may be referred to
+        checks.append(verdicts.reference(session, contract, judged, reference, other, target=target))
     return checks + spanning(session, table, contract, build.invariants, build.upstream, whole, build.parts)
 
 
 def _broken_before(session: Session, build: Build) -> Mapping[str, int]:
     """Published rows that stay and break the contract as it is now, by reason; looked for where the code has changed."""
     contract = build.contract
-    if not contract.row_rules or not _keeps_existing(session, build):
+    if not contract.row_rules or not build.keeps_existing(session):
         return {}
     last = session.last_publication(build.table.name)
     if last is None or last.code_version == build.code_version:
         return {}
     columns = ", ".join(quoted(column.name) for column in contract.columns)
-    labelled = contract.labelled_sql(f"SELECT {columns} FROM {_kept_sql(session, build)}")
+    labelled = contract.labelled_sql(f"SELECT {columns} FROM {build.kept_sql(session)}")
     return contract.broken(session.connection, f"({labelled})").counts
 
 
@@ -253,7 +287,7 @@ def _preserved(session: Session, build: Build, staged: staging.Staged) -> Preser
     key, how = preserved.carried_key(contract, build.contract, build.carried)
     if key and staged.over_budget:
         key, how = {}, "only counted: not every rejected row was kept"
-    if build.partition is not None or staged.waiting:
+    if build.partition is not None or staged.waiting or build.since is not None:
         arrived = f"({session.sql(build.expression)})"
     elif staged.rejected and key:
         arrived = f"({quarantine.with_rejects(build.contract, staged.relation, list(key.values()))})"
@@ -263,44 +297,25 @@ def _preserved(session: Session, build: Build, staged: staging.Staged) -> Preser
     return preserved.compare(session, contract, key, how, session.relation(upstream), arrived)
 
 
-def _whole(session: Session, build: Build, relation: str) -> str:
-    """The table as it would be after publishing: the staged rows, and the existing ones that stay."""
-    if not _keeps_existing(session, build):
-        return relation
-    return f"(SELECT * FROM {relation} UNION ALL BY NAME FROM {_kept_sql(session, build)})"
-
-
-def _kept_sql(session: Session, build: Build) -> str:
-    """The published rows that stay."""
-    existing = session.relation(build.table)
-    return existing if build.table.appends else f"(SELECT * FROM {existing} WHERE NOT ({_in_partition(build)}))"
-
-
-def _keeps_existing(session: Session, build: Build) -> bool:
-    return (build.table.appends or build.partition is not None) and session.exists(build.table)
-
-
-def _in_partition(build: Build) -> str:
-    assert build.partition is not None
-    assert build.parts is not None
-    # A partition column is never null: the contract says so, and the graph refuses one that does not.
-    return build.parts.rows
-
-
 def _swap(session: Session, build: Build, relation: str) -> str:
     """Make the staged rows the published ones; returns what was done."""
     table = build.table
     target = qualified(session.catalog, table.stage, table.name)
-    if not _keeps_existing(session, build):
+    if not build.keeps_existing(session):
         session.connection.execute(f"DROP TABLE IF EXISTS {target}")
         session.connection.execute(f"ALTER TABLE {relation} RENAME TO {quoted(table.name)}")
         return "partition" if build.partition is not None else "append" if table.appends else "replace"
     existing = session.relation(table)
+    kept = build.whole(session, relation) if build.since is not None else existing
     if existing != target:
         # A dry run writes into its own copy; the real table is only read.
-        session.connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {existing}")
-    if not table.appends:
-        session.connection.execute(f"DELETE FROM {target} WHERE {_in_partition(build)}")
-    session.connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM {relation}")
-    session.connection.execute(f"DROP TABLE {relation}")
-    return "append" if table.appends else "partition"
+        session.connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {kept}")
+    elif build.since is not None:
+        merging.write(session, relation, target)
+    if build.since is None:
+        if not table.appends:
+            session.connection.execute(f"DELETE FROM {target} WHERE {build.in_partition}")
+        session.connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM {relation}")
+    if build.since is not None and table.load is not None and table.load.merge:
+        return "merge"
+    return "append" if build.adds else "partition"

@@ -102,13 +102,13 @@ class Session:
 
     def last_publication(self, name: str) -> ops.Record | None:
         """The newest successful publication of a table or export, here or (dry runs) in the real warehouse."""
-        return self._from_books(lambda catalog: ops.newest(self.connection, catalog, name).get(name))
+        return self.from_books(lambda catalog: ops.newest(self.connection, catalog, name).get(name))
 
     def data_version(self, name: str) -> str | None:
         """The data version of that publication; None where no books are kept."""
         if not self.keeps_books:
             return None
-        return self._from_books(lambda catalog: ops.last_version(self.connection, catalog, name))
+        return self.from_books(lambda catalog: ops.last_version(self.connection, catalog, name))
 
     def partitions(self, name: str) -> dict[str, PartitionRecord]:
         """The partitions of a table by key; in a dry run those built here, beside the real ones."""
@@ -124,12 +124,12 @@ class Session:
         """
         if not self.exists(table):
             return {}
-        return self._from_books(lambda catalog: ops.offsets(self.connection, catalog, table.name))
+        return self.from_books(lambda catalog: ops.offsets(self.connection, catalog, table.name))
 
-    def _from_books(self, ask: Callable[[str], T]) -> T:
+    def from_books(self, ask: Callable[[str], T], book: str = "ops.publications") -> T:
         """The answer of this session's books, or of the real warehouse's where these have none."""
         own = ask(self.catalog)
-        if own or self.real is None or "ops.publications" in self._missing_of_real:
+        if own or self.real is None or book in self._missing_of_real:
             return own
         return ask(self.real)
 

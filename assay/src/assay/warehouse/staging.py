@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import ibis.expr.operations as ops
 
 from assay import notices
 from assay.contract.uniqueness import find_suspects
@@ -60,11 +61,14 @@ class Staged:
     over_budget: bool = False
 
 
-def narrow(session: Session, expression: ibis.Table, parts: Parts | None) -> ibis.Table:
-    """The rows of the partitions asked for, and those that belong to none, which every build must judge."""
-    if parts is None or parts.asked is None:
+def narrow(session: Session, expression: ibis.Table, taken: Sequence[str]) -> ibis.Table:
+    """The rows that a build takes, by the SQL of `Build.taken`; what is not only scanned is computed once."""
+    if not taken:
         return expression
-    return session.backend.sql(f"SELECT * FROM ({session.sql(expression)}) WHERE {parts.judged()}")
+    plain = not expression.op().find((ops.Aggregate, ops.JoinChain, ops.Set, ops.WindowFunction))
+    among = taken if plain else (f"({' OR '.join(taken)})",)
+    rows = session.sql(expression)
+    return session.backend.sql(" UNION ALL ".join(f"SELECT * FROM ({rows}) WHERE {each}" for each in among))
 
 
 @contextmanager
@@ -83,10 +87,18 @@ def staging_table(session: Session, table: TableDef) -> Iterator[str]:
         raise
 
 
-def keep_refused(session: Session, table: TableDef, relation: str) -> str:
-    """Keep the staged rows under a name that tells they were refused; returns its quoted SQL name."""
-    session.connection.execute(f"ALTER TABLE {relation} RENAME TO {quoted(REFUSED + table.name)}")
-    return qualified(session.catalog, table.stage, f"{REFUSED}{table.name}")
+def keep_refused(session: Session, table: TableDef, relation: str, whole: str | None = None) -> str:
+    """Keep the staged rows under a name that tells they were refused; returns its quoted SQL name.
+
+    Args:
+        whole: SQL of the table as it would have been, to be kept in their place.
+    """
+    refused = qualified(session.catalog, table.stage, f"{REFUSED}{table.name}")
+    if whole is None:
+        session.connection.execute(f"ALTER TABLE {relation} RENAME TO {quoted(REFUSED + table.name)}")
+    else:
+        session.connection.execute(f"CREATE TABLE {refused} AS SELECT * FROM {whole}; DROP TABLE {relation}")
+    return refused
 
 
 def forget_refused(session: Session, table: TableDef) -> None:
@@ -119,7 +131,7 @@ def stage(
     """
     notices.phase("computing rows")
     names = [column.name for column in contract.columns]
-    wanted = [*names, *(name for name in SOURCE_COLUMNS if name in expression.columns and name not in names)]
+    wanted = [*names, *(name for name in beside(table) if name in expression.columns and name not in names)]
     if wanted != list(expression.columns):
         expression = expression.select(*wanted)
     rows = _as_declared(session, contract, session.sql(expression))
@@ -128,6 +140,12 @@ def stage(
     if landed is not None and landed.malformed is not None:
         count += session.number(f"SELECT count(*) FROM ({landed.malformed})")
     return Staged(relation, count, extras=extras)
+
+
+def beside(table: TableDef) -> tuple[str, ...]:
+    """Columns that a function's rows may have and the table does not."""
+    marker = table.load.deleted if table.load is not None else None
+    return SOURCE_COLUMNS if marker is None else (*SOURCE_COLUMNS, marker)
 
 
 def _as_declared(session: Session, contract: Contract, rows: str) -> str:
@@ -170,6 +188,11 @@ def split(
     quarantine.begin(session)
     if landed is not None and landed.malformed is not None:
         _set_malformed_aside(session, table, landed.malformed, staged)
+    if table.load is not None and table.load.deleted is not None:
+        # What is said of a key that is gone is nobody's row any more: it needs no more than its key.
+        present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in (*contract.key, table.load.cursor))
+        sound = ", ".join(f"{name} = 0" for name in contract.mask_columns)
+        session.connection.execute(f"UPDATE {relation} SET {sound} WHERE {quoted(table.load.deleted)} AND {present}")
     broken = contract.broken(session.connection, relation)
     if broken.rejected:
         _add(staged.reasons, broken.counts)

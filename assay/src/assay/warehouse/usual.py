@@ -23,7 +23,7 @@ from assay.tables.results import CheckResult
 if TYPE_CHECKING:
     from assay.tables.nodes import MetricDef, TableDef
     from assay.tables.run import Run
-    from assay.warehouse.build import Build
+    from assay.warehouse.builds import Build
     from assay.warehouse.parts import Parts
     from assay.warehouse.session import Session
     from assay.warehouse.staging import Staged

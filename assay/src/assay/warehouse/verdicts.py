@@ -94,7 +94,14 @@ def rows_valid(table: TableDef, staged: Staged, before: Mapping[str, int] | None
 
 
 def reconciles(
-    table: TableDef, staged: Staged, preserved: Preserved | None, *, replaced: Replaced, parts: Parts | None = None
+    table: TableDef,
+    staged: Staged,
+    preserved: Preserved | None,
+    *,
+    replaced: Replaced,
+    parts: Parts | None = None,
+    after: int | None = None,
+    merged: str | None = None,
 ) -> CheckResult:
     """Whether no row was lost or multiplied, and no more of what is published would go than the table allows.
 
@@ -102,8 +109,10 @@ def reconciles(
         preserved: what became of the input that the table preserves; None if it declares none.
         replaced: the published rows that the staged ones would take the place of.
         parts: what is built of a partitioned table.
+        after: rows of the table as it would be, where these are not those staged.
+        merged: what became of the staged rows of an incremental table, in words.
     """
-    problems = list(replaced.problems(table, staged.published))
+    problems = list(replaced.problems(table, staged.published if after is None else after))
     if staged.staged != staged.published + staged.rejected:
         problems.append(
             f"{staged.staged:,} staged is not {staged.published:,} published + {staged.rejected:,} rejected"
@@ -111,10 +120,10 @@ def reconciles(
     lost = preserved.problem(str(table.preserves)) if preserved is not None else None
     if lost is not None:
         problems.append(lost)
-    if preserved is None:
-        good = f"{staged.staged:,} staged = {staged.published:,} published + {staged.rejected:,} rejected"
-    else:
-        good = f"{preserved.rows:,} of {table.preserves} = {preserved.arrived:,} published or rejected here"
+    good = merged or f"{staged.staged:,} staged = {staged.published:,} published + {staged.rejected:,} rejected"
+    if preserved is not None:
+        good = f"{merged}; " if merged else ""
+        good += f"{preserved.rows:,} of {table.preserves} = {preserved.arrived:,} published or rejected here"
         good += f", {preserved.how}"
     if parts is not None:
         # What was built is what was compared; of the other partitions this says nothing.

@@ -7,8 +7,8 @@ the versions that this day was built from tell that it is missing here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from assay.sql import quoted
 from assay.tables.code_version import code_parts, code_sources
@@ -18,28 +18,14 @@ from assay.warehouse.parts import Parts
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
     from assay.tables.nodes import Asset, InvariantDef, TableDef
+    from assay.warehouse.builds import Build
     from assay.warehouse.session import Session
 
 SAME = "same:"
 """Begins the version of an input of which a partition reads the same partition; else it is the whole input's."""
 
 
-class Origin(Protocol):
-    """What a build was made from, see `publish.Build`."""
-
-    @property
-    def table(self) -> TableDef: ...
-    @property
-    def upstream(self) -> Mapping[str, TableDef]: ...
-    @property
-    def aligned(self) -> Collection[str]: ...
-    @property
-    def code_version(self) -> str: ...
-    @property
-    def source_version(self) -> str | None: ...
-
-
-def book(session: Session, contract: Contract, parts: Parts, origin: Origin) -> None:
+def book(session: Session, contract: Contract, parts: Parts, origin: Build) -> None:
     """Record the partitions that were just published, those without rows as well; of a whole build nothing else stays."""
     name, keys = origin.table.name, parts.keys
     found = _contents(session, origin.table, contract, parts)

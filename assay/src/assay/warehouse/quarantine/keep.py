@@ -115,7 +115,15 @@ def identify(session: Session) -> None:
     session.connection.execute("DROP TABLE __equal")
 
 
-def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange | None, *, published: bool) -> int:
+def keep(
+    session: Session,
+    table: TableDef,
+    run: Run,
+    partition: PartitionRange | None,
+    *,
+    published: bool,
+    again: str | None = None,
+) -> int:
     """Move the collected rejects into the quarantine, and settle earlier ones that this build has overtaken.
 
     A reject's id is a hash of table, payload and the ordinal among equal payloads (for event streams, whose
@@ -123,6 +131,7 @@ def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange 
     `last_seen`, the reasons and the place move, `first_seen` stays.
 
     Args:
+        again: SQL: the rejects that this build has evaluated again or overtaken, where it says itself.
         published: whether the rest of the build is published. If not, only `KEPT_WHEN_FAILED` stay, some of each reason.
 
     Returns:
@@ -142,7 +151,7 @@ def keep(session: Session, table: TableDef, run: Run, partition: PartitionRange 
         )
         found = KEPT_WHEN_FAILED
     if known and published:
-        _settle(session, table, Parts.of(table, partition, run.now))
+        _settle(session, table, Parts.of(table, partition, run.now), again)
     if found:
         _add(session, table, run, partition, published=published, known=known)
     connection.execute("DROP TABLE __rejects")
@@ -181,10 +190,12 @@ def _add(
     session.connection.execute("DROP TABLE __known")
 
 
-def _settle(session: Session, table: TableDef, parts: Parts | None) -> None:
+def _settle(session: Session, table: TableDef, parts: Parts | None, again: str | None) -> None:
     """Mark as resolved what this build evaluated again and did not reject."""
     evaluated = "true"
-    if table.appends:
+    if again is not None:
+        evaluated = again
+    elif table.appends:
         # Only what a failed build saw is read again: its offsets were not committed.
         evaluated = "NOT set_aside"
     elif parts is not None and parts.asked is not None:

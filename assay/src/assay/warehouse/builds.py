@@ -1,0 +1,141 @@
+"""One build of one table on its way to be published, and which published rows stay beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from assay.sql import quoted
+from assay.warehouse.parts import Parts
+
+if TYPE_CHECKING:
+    import ibis
+
+    from assay.contract.contract import Contract
+    from assay.sources.base import Landed
+    from assay.tables.nodes import InvariantDef, MetricDef, TableDef
+    from assay.tables.partitions import PartitionRange
+    from assay.tables.run import Run
+    from assay.warehouse.session import Session
+
+REPLACED = "__replaced"
+"""The temporary table of the published rows that an incremental build takes away: `row_id`, and their columns."""
+
+
+@dataclass(frozen=True)
+class Since:
+    """From where a build takes rows of its source and inputs.
+
+    Attributes:
+        watermark: the largest cursor published so far, as text.
+        start: SQL of the smallest cursor to take: the watermark less the lookback.
+        value: the same for Python: an aware or naive datetime, a date or a number.
+        content: the sum of the published rows' hashes, as it was written down; None where nobody did.
+    """
+
+    watermark: str
+    start: str
+    value: Any
+    content: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """One table's new version, computed but not yet written.
+
+    Attributes:
+        expression: the rows, lazily, with the contract's columns.
+        upstream: the tables the node and its invariants read, by name.
+        partition: the partitions to replace, the table's own; None replaces everything.
+        since: from where an incremental build takes rows; None takes all.
+        aligned: the inputs of which a partition reads nothing but the same partition.
+        carried: columns of the input that the table preserves -> its own that hold their values unchanged.
+    """
+
+    table: TableDef
+    contract: Contract
+    expression: ibis.Table
+    run: Run
+    upstream: Mapping[str, TableDef]
+    invariants: tuple[InvariantDef, ...] = ()
+    metrics: tuple[MetricDef, ...] = ()
+    partition: PartitionRange | None = None
+    since: Since | None = None
+    landed: Landed | None = None
+    code_version: str = ""
+    upstream_versions: Mapping[str, str] = field(default_factory=dict)
+    aligned: frozenset[str] = frozenset()
+    lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    carried: Mapping[str, str] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def where(self) -> str:
+        return f"{self.table.stage}.{self.table.name}"
+
+    @property
+    def source_version(self) -> str | None:
+        """The fingerprint of what was read, if the table has a source."""
+        return self.landed.fingerprint if self.landed else None
+
+    @property
+    def parts(self) -> Parts | None:
+        """The partitions it builds; None where the table has none."""
+        return Parts.of(self.table, self.partition, self.run.now)
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """SQL: the rows it takes, apart from each other; a row that cannot be placed is taken too, and judged.
+
+        Empty where it takes all. Two plain conditions: of a file's or a table's rows DuckDB then reads the parts that
+        may hold such rows, and with an OR between them every part.
+        """
+        if self.since is not None and self.table.load is not None:
+            cursor = quoted(self.table.load.cursor)
+            return f"{cursor} >= {self.since.start}", f"{cursor} IS NULL"
+        return (self.parts.judged(),) if self.parts is not None and self.parts.asked is not None else ()
+
+    def seen_again(self, session: Session) -> str | None:
+        """SQL over rejects: those that an incremental build takes again, or whose key is published with a larger cursor."""
+        if self.since is None or self.table.load is None:
+            return None
+        texts = zip(self.contract.columns, self.contract.from_payload_sql("payload"), strict=True)
+        value = {column.name: f"TRY({sql.removesuffix(f' AS {quoted(column.name)}')})" for column, sql in texts}
+        cursor = value[self.table.load.cursor]
+        later = [f"t.{quoted(name)} = {value[name]}" for name in self.contract.key]
+        later.append(f"t.{quoted(self.table.load.cursor)} > {cursor}")
+        taken = f"{cursor} >= {self.since.start} OR {cursor} IS NULL"
+        if not self.contract.key:
+            return f"({taken})"
+        return f"({taken} OR EXISTS (FROM {session.relation(self.table)} AS t WHERE {' AND '.join(later)}))"
+
+    @property
+    def adds(self) -> bool:
+        """Whether the published rows stay but for those it names."""
+        return self.table.appends or self.since is not None
+
+    def keeps_existing(self, session: Session) -> bool:
+        """Whether published rows stay beside the staged ones."""
+        return (self.adds or self.partition is not None) and session.exists(self.table)
+
+    def kept_sql(self, session: Session) -> str:
+        """The published rows that stay."""
+        existing = session.relation(self.table)
+        if self.since is not None:
+            return f"(SELECT * FROM {existing} WHERE rowid NOT IN (SELECT row_id FROM {REPLACED}))"
+        return existing if self.table.appends else f"(SELECT * FROM {existing} WHERE NOT ({self.in_partition}))"
+
+    def whole(self, session: Session, relation: str) -> str:
+        """The table as it would be after publishing: the rows of `relation`, and the existing ones that stay."""
+        if not self.keeps_existing(session):
+            return relation
+        return f"(SELECT * FROM {relation} UNION ALL BY NAME FROM {self.kept_sql(session)})"
+
+    @property
+    def in_partition(self) -> str:
+        """SQL: the rows of the partitions that are built."""
+        assert self.parts is not None
+        # A partition column is never null: the contract says so, and the graph refuses one that does not.
+        return self.parts.rows

@@ -1,0 +1,201 @@
+"""What an incremental build makes of the rows it staged: which are new, changed, deleted or there already.
+
+The staging table is left with the rows to write, and the temporary table `REPLACED` has the published rows that go. Of
+the published rows the key is read, and the other columns where the key arrived: with 100,000 staged rows beside 10
+million published ones that takes 0.1 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assay.contract.profile import ColumnProfile, Profile, digest, updated
+from assay.sql import quoted
+from assay.tables.results import CheckResult
+from assay.warehouse import verdicts, watermarks
+from assay.warehouse.builds import REPLACED, Build
+from assay.warehouse.session import Session, qualified
+from assay.words import rows_told
+
+if TYPE_CHECKING:
+    from assay.contract.contract import Contract
+    from assay.warehouse.staging import Staged
+
+GOING = "'updated', 'deleted'"
+"""What staged rows are whose published rows go."""
+LARGE = 1_000_000
+"""Of so many rows a profile is carried on; fewer are read again in less than 0.1 s."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What became of the staged rows, and of the published ones.
+
+    Attributes:
+        before, after: published rows.
+        counts: staged rows by what they are: `inserted`, `updated`, `deleted` (with its published row), `unchanged`,
+            `gone` (marked as deleted, or of no key that is listed, and not published), `older` (its published row has a
+            larger cursor and stays); and `unlisted`, published rows whose key is not listed any more.
+        watermark: the largest cursor that arrived; None if none counts. `ahead` rows are later than the run's clock.
+        key: the verdict on the key among the rows that arrived, those marked as deleted included.
+    """
+
+    before: int
+    after: int
+    counts: Mapping[str, int]
+    watermark: str | None
+    ahead: int
+    key: CheckResult | None
+
+    @property
+    def sound(self) -> bool:
+        """Whether no key repeats among the rows that arrived; else nothing is merged."""
+        return self.key is None or self.key.passed
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """What a person asks first."""
+        counts = dict(self.counts)
+        counts["deleted"] = counts.get("deleted", 0) + counts.get("unlisted", 0)
+        return {name: counts.get(name, 0) for name in ("inserted", "updated", "deleted", "unchanged")}
+
+    def told(self, build: Build, staged: Staged) -> str:
+        """All of it in words."""
+        assert build.table.load is not None
+        if build.since is None:
+            said = f"{staged.staged:,} staged = {self.after:,} published + {staged.rejected:,} rejected"
+        else:
+            counts = [f"{count:,} {name}" for name, count in self.changes.items()] if self.sound else ["not merged"]
+            said = f"{staged.staged:,} staged since {build.table.load.cursor} {build.since.value}: {', '.join(counts)}"
+            said += f", {staged.rejected:,} rejected" if staged.rejected else ""
+        for name, words in (("gone", "of keys that are gone"), ("older", "older than what is published, which stays")):
+            if count := self.counts.get(name, 0):
+                said += f"; {rows_told(count)} {words}"
+        if self.ahead:
+            said += f"; {rows_told(self.ahead)} ahead of this clock, which does not move the watermark"
+        if build.since is not None and not staged.published:
+            said += "; no row at the watermark or above it, where the last build saw some"
+        return said
+
+
+def arrange(session: Session, build: Build, staged: Staged) -> Merged:
+    """Sort the staged rows against the published ones; in a build of all rows only those of keys that are gone go."""
+    load, contract, relation = build.table.load, build.contract, staged.relation
+    assert load is not None
+    watermark, ahead = watermarks.highest(session, contract, load.cursor, relation, build.run)
+    key = None
+    if contract.key:
+        target, proven = qualified(session.catalog, build.table.stage, build.table.name), build.table.keep is not None
+        key = verdicts.unique_key(session, contract, relation, target=target, proven=proven, rows=staged.published)
+    sound = key is None or key.passed
+    listed = f"{session.relation(build.upstream[load.keys])} AS k" if load.keys else ""
+    counts: dict[str, int] = {}
+    if listed:
+        unlisted = f"SELECT s.rowid FROM {relation} AS s ANTI JOIN {listed} ON {_same(contract.key, 's', 'k')}"
+        counts["gone"] = _count(session, f"DELETE FROM {relation} WHERE rowid IN ({unlisted})")
+    before = 0 if build.since is None else session.count(build.table)
+    session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __sorted AS {_sorted(session, build, relation)}")
+    for what, count in session.connection.execute("SELECT what, count(*) FROM __sorted GROUP BY 1").fetchall():
+        counts[what] = counts.get(what, 0) + count
+    if sound:
+        written = "SELECT staged_row FROM __sorted WHERE what NOT IN ('inserted', 'updated')"
+        session.connection.execute(f"DELETE FROM {relation} WHERE rowid IN ({written})")
+    # Where a key repeats all of its rows are shown, and none of the published ones beside them.
+    among = f"what IN ({GOING})" if sound else "row_id IS NOT NULL"
+    going = f"SELECT row_id, there.* FROM __sorted WHERE {among}"
+    if build.since is None or not load.merge:
+        going = f"SELECT 0::BIGINT AS row_id, {_columns(contract, 's')} FROM {relation} AS s WHERE false"
+    elif listed:
+        going += (
+            f" UNION SELECT e.rowid, {_columns(contract, 'e')} FROM {session.relation(build.table)} AS e "
+            f"ANTI JOIN {listed} ON {_same(contract.key, 'e', 'k')}"
+        )
+    session.connection.execute(f"CREATE OR REPLACE TEMP TABLE {REPLACED} AS {going}")
+    session.connection.execute("DROP TABLE __sorted; DROP TABLE IF EXISTS temp.main.__met")
+    if not sound:
+        return Merged(before, before, {}, watermark, ahead, key)
+    gone = _count(session, f"SELECT count(*) FROM {REPLACED}")
+    counts["unlisted"] = gone - counts.get("updated", 0) - counts.get("deleted", 0)
+    after = before - gone + counts.get("inserted", 0) + counts.get("updated", 0)
+    return Merged(before, after, counts, watermark, ahead, key)
+
+
+def beside(session: Session, build: Build, merged: Merged, relation: str, target: str) -> CheckResult:
+    """Whether every key of the contract holds over the rows that arrived and the published ones, which were audited.
+
+    So only a key of theirs that arrived again can repeat; of a merge's own key that is nothing to look for.
+    """
+    assert merged.key is not None
+    contract = build.contract
+    assert build.table.load is not None
+    for key in contract.keys[1 if build.table.load.merge else 0 :] if merged.key.passed else ():
+        listed = ", ".join(map(quoted, key))
+        if _count(session, f"SELECT count(*) FROM {relation} SEMI JOIN {build.kept_sql(session)} USING ({listed})"):
+            return verdicts.unique_key(session, contract, build.whole(session, relation), target=target)
+    return merged.key
+
+
+def known(session: Session, build: Build) -> Profile | None:
+    """The profile of the published rows, where it is so large that it is worth to go on from it, and still theirs."""
+    last = session.last_publication(build.table.name)
+    assert build.since is not None
+    if last is None or build.since.content is None or last.rows < LARGE:
+        return None
+    columns = tuple(ColumnProfile(**dict(column)) for column in last.profile)
+    theirs = digest(build.contract.columns, session.count(build.table), build.since.content)
+    named = tuple(column.name for column in columns) == tuple(build.contract.duckdb_columns)
+    return Profile(last.rows, columns, theirs, build.since.content) if named and theirs == last.data_version else None
+
+
+def profiled(session: Session, build: Build, before: Profile, relation: str) -> Profile:
+    """The profile after `write`, from the one before and the rows of `relation` that came."""
+    table, columns = session.relation(build.table), build.contract.columns
+    return updated(session.connection, table, columns, before, removed=REPLACED, added=relation)
+
+
+def write(session: Session, relation: str, target: str) -> None:
+    """Take the published rows that go out of the table `target`, and put the staged ones in."""
+    session.connection.execute(f"DELETE FROM {target} AS t USING {REPLACED} AS r WHERE t.rowid = r.row_id")
+    session.connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM {relation}")
+
+
+def _sorted(session: Session, build: Build, relation: str) -> str:
+    """SQL: `staged_row`, `what` it is, and in a merge the published row that it meets: `row_id`, `there`."""
+    load, contract = build.table.load, build.contract
+    assert load is not None
+    gone, cursor = f"coalesce(s.{quoted(load.deleted)}, false)" if load.deleted else "false", quoted(load.cursor)
+    if build.since is None:
+        return f"SELECT rowid AS staged_row, if({gone}, 'gone', 'inserted') AS what FROM {relation} AS s"
+    existing, columns = session.relation(build.table), contract.duckdb_columns
+    there = ", ".join(f"{quoted(name)} := e.{quoted(name)}" for name in columns)
+    if load.merge:
+        # Apart from those that meet one: DuckDB would hash all published rows for the few that do not.
+        same = _same(columns, "s", "e", "IS NOT DISTINCT FROM")
+        session.connection.execute(
+            f"""CREATE OR REPLACE TEMP TABLE __met AS
+                SELECT s.rowid AS staged_row, e.rowid AS row_id, struct_pack({there}) AS there,
+                    CASE WHEN s.{cursor} < e.{cursor} THEN 'older' WHEN {gone} THEN 'deleted'
+                         WHEN {same} THEN 'unchanged' ELSE 'updated' END AS what
+                FROM {relation} AS s JOIN {existing} AS e ON {_same(contract.key, "s", "e")}"""
+        )
+        return f"""FROM __met UNION ALL BY NAME SELECT rowid AS staged_row, if({gone}, 'gone', 'inserted') AS what
+            FROM {relation} AS s WHERE rowid NOT IN (SELECT staged_row FROM __met)"""
+    listed = ", ".join(map(quoted, columns))
+    return f"""SELECT s.staged_row, if(s.place <= coalesce(e.rows, 0), 'unchanged', 'inserted') AS what
+        FROM (SELECT rowid AS staged_row, row_number() OVER (PARTITION BY {listed}) AS place, {listed} FROM {relation}) AS s
+        LEFT JOIN (SELECT {listed}, count(*) AS rows FROM {existing} WHERE {cursor} >= {build.since.start} GROUP BY ALL) AS e
+        ON {_same(columns, "s", "e", "IS NOT DISTINCT FROM")}"""
+
+
+def _same(names: Iterable[str], left: str, right: str, equal: str = "=") -> str:
+    return " AND ".join(f"{left}.{quoted(name)} {equal} {right}.{quoted(name)}" for name in names)
+
+
+def _columns(contract: Contract, of: str) -> str:
+    return ", ".join(f"{of}.{quoted(name)}" for name in contract.duckdb_columns)
+
+
+def _count(session: Session, sql: str) -> int:
+    return int(session.connection.execute(sql).fetchall()[0][0])
