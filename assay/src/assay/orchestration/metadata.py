@@ -13,7 +13,7 @@ from assay.sources.events import EventLog
 from assay.tables.code_version import source_location
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
-from assay.words import harmless
+from assay.words import harmless, sentence
 
 PARTITION_ROWS = "dagster/partition_row_count"
 LEARNING = "learning"
@@ -47,7 +47,7 @@ def column_schema(contract: Contract, lineage: Lineage | None = None) -> dg.Tabl
             dg.TableColumn(
                 name=column.name,
                 type=column.sql_type,
-                description=column.description,
+                description=sentence(column.description) if column.description else None,
                 constraints=dg.TableColumnConstraints(
                     nullable=column.nullable,
                     unique=column.unique,
