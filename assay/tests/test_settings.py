@@ -171,6 +171,10 @@ class Custom(Settings):
     shop_pages: int = Field(5, description="How many pages are asked for.", json_schema_extra=public)
 
 
+class Strict(Settings):
+    shop_user: int = Field(0, description="Who asks the shop, by number.")
+
+
 def test_a_variable_of_one_environment_counts_there_before_the_one_for_all() -> None:
     variables = {
         "PIPELINE_WAREHOUSE": "all.duckdb",
@@ -203,6 +207,4 @@ def test_a_project_s_own_setting_is_shown_where_it_says_that_it_is_public(monkey
     assert "PIPELINE_ENV=prod" in printed
     assert "PIPELINE_OUTPUT=/srv/out" in printed
     with pytest.raises(SettingsError, match="its value is not valid"):
-        type("Strict", (Custom,), {"__annotations__": {"shop_user": int}}).read(
-            {"PIPELINE_SHOP_USER": "ann"}, root=ROOT
-        )
+        Strict.read({"PIPELINE_SHOP_USER": "ann"}, root=ROOT)

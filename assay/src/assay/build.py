@@ -24,13 +24,13 @@ from assay.mishaps import told
 from assay.sources.base import Landing
 from assay.sources.fetched import Rows
 from assay.tables.alignment import is_aligned
-from assay.tables.code_version import code_parts, code_version
+from assay.tables.code_version import code_version
 from assay.tables.lineage import carried_columns, column_lineage
 from assay.tables.loads import History
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.places import with_places
 from assay.tables.results import AuditFailed, Publication
-from assay.warehouse import histories, ops, watermarks
+from assay.warehouse import histories, ops, versions, watermarks
 from assay.warehouse.builds import Build
 from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.publish import publish
@@ -178,7 +178,6 @@ def _build_table(
                 landed=landed,
                 since=since,
                 code_version=code,
-                code_parts=code_parts(table, *graph.invariants_of(table.name)) if session.keeps_books else {},
                 upstream_versions=_versions(session, table.inputs),
                 aligned=_aligned(table, rows, inputs, upstream),
                 lineage=_lineage(table, rows, inputs),
@@ -235,7 +234,7 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
     )
     with session.transaction():
         ops.record(session.connection, session.catalog, publication, run)
-        ops.keep_code(session.connection, session.catalog, publication.code_version, code_parts(node))
+        versions.keep_code(session, publication.code_version, node)
     return publication
 
 

@@ -11,10 +11,11 @@ import dagster as dg
 import pytest
 
 from assay.build import build
+from assay.contract.contract import Contract
 from assay.errors import WiringError
 from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.jobs import daily_schedule, project_jobs
-from assay.orchestration.metadata import check_results
+from assay.orchestration.metadata import check_results, column_schema
 from assay.project import Project
 from assay.tables.audited import check_names
 from assay.tables.graph import Graph
@@ -23,6 +24,7 @@ from assay.tables.results import CheckResult
 from assay.tables.run import Run
 from assay.warehouse.warehouse import DuckDBWarehouse
 from tests.shop.project import ORDERS, shop_project
+from tests.shop.transform.orders import Orders
 from tests.tables.declared import orders
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -291,3 +293,8 @@ def test_what_dagster_refuses_is_one_line_with_file_and_fix(tmp_path: Path, opti
     assert "\n" not in text
     assert f"raw_orders.py: Dagster refuses '{node.name}': " in text
     assert "Names are letters, digits and _" in text
+
+
+def test_columns_are_described_in_sentences() -> None:
+    described = [column.description for column in column_schema(Contract.of(Orders)).columns]
+    assert described == ["The order.", "Who ordered.", "Day.", "Euros."]

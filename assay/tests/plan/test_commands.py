@@ -67,14 +67,33 @@ def test_a_change_reads_well(built: Sample) -> None:
         """
 ~ load.sales  is replaced
     why     code: sales in load/sales.py
+            -    return orders.group_by('day').agg(total=_.amount.sum().cast('int64'))
+            +    return orders.group_by('day').agg(total=(_.amount.sum() + 1).cast('int64'))
     rows    3 -> 3   +0 added  -0 removed  ~3 changed  0 same
       day=2024-01-01  total  30 -> 31  (+1)
       day=2024-01-02  total  30 -> 31  (+1)
       day=2024-01-03  total  40 -> 41  (+1)
-    metrics total: sum 100.00 -> 103.00, min 30 -> 31, max 40 -> 41
 """
         in text
     )
+    assert "metrics" not in text
+    text = call(built, "plan", "--details").output
+    assert "    metrics total: sum 100.00 -> 103.00, min 30 -> 31, max 40 -> 41\n" in text
+    assert "    cost " in text
+
+
+def test_many_changes_are_a_line_each_then_three_rows_each(built: Sample) -> None:
+    built.rows([(*row[:2], row[2] + 1, row[3]) for row in ROWS])
+    text = call(built, "plan").output
+    overview, _, rest = text.partition("\n\n")[2].partition("\n\n")
+    lines = overview.splitlines()
+    assert len(lines) > 1
+    assert all((line[:2] in ("~ ", "! ") and " rows" in line) or ".html" in line or "load." in line for line in lines)
+    assert any("4 -> 4 rows  ~4  source" in line for line in lines), overview
+    assert "… 1 more changed" in rest
+    assert "metrics" not in text
+    assert "sum" not in [word for line in call(built, "plan", "--details").output.splitlines() if "order_id" in line
+                         for word in line.split()]  # fmt: skip
 
 
 def test_what_is_destroyed_comes_first(built: Sample) -> None:

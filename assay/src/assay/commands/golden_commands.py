@@ -185,6 +185,7 @@ def reject(project: Project, selection: tuple[str, ...], ci: bool) -> None:
 def review(project: Project, selection: tuple[str, ...], ci: bool) -> None:
     """Walk through new output one by one: accept, reject or skip."""
     from assay.commands.review import introduce
+    from assay.contract.contract import Contract
     from assay.golden.case import read_case
     from assay.golden.pending import accept as accept_one
 
@@ -197,7 +198,8 @@ def review(project: Project, selection: tuple[str, ...], ci: bool) -> None:
             waiting = store.read(case, name)
             found = read_case(project.golden / case)
             say(f"\n[{number}/{len(chosen)}] {styled(waiting.address, bold=True)}  {found.description}")
-            for line in introduce(waiting, found):
+            node = project.graph.tables.get(waiting.table)
+            for line in introduce(waiting, found, Contract.of(node.model).key if node else ()):
                 say(line)
             answer = click.prompt("accept, reject, skip or quit", type=click.Choice(list("arsq")), default="s")
             if answer == "a":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assay.commands.group import Group
 from assay.errors import PipelineError
 from assay.terminal import say, styled
 
@@ -23,7 +24,7 @@ UNKNOWN = 3
 COLOURS = {"FAIL": "red", "WARN": "yellow", "PASS": "green", "LEARNING": "cyan"}
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option("--strict", is_flag=True, help="Exit with 1 where something is worth a look.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 @click.option("--notify", is_flag=True, help="Also tell the channels of PIPELINE_ALERTS what is new, as from cron.")

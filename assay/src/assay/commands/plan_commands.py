@@ -31,6 +31,7 @@ COLOURS = {"danger": "red", "fail": "red", "change": "yellow", "create": "green"
 @click.option("--downstream/--no-downstream", default=False, help="Also plan everything that depends on them.")
 @click.option("--partition", "partition_text", metavar="DAY|START..END", help="Only these days of partitioned tables.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option("--details", is_flag=True, help="Also all rows that were kept, all code that changed, metrics and costs.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write the plan as one HTML page.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep the plan for `pipeline apply`.")
 @click.option(
@@ -48,6 +49,7 @@ def plan(
     downstream: bool,
     partition_text: str | None,
     as_json: bool,
+    details: bool,
     html: Path | None,
     out: Path | None,
     removed_limit: float,
@@ -79,7 +81,7 @@ def plan(
             from assay.report.plan_page import render_page
 
             _write(html, render_page(made))
-    say(to_json(made) if as_json else f"{_text(made)}\n", nl=False, whole=as_json)
+    say(to_json(made) if as_json else f"{_text(made, details)}\n", nl=False, whole=as_json)
     if out is not None and not as_json:
         say(f"Kept: pipeline apply {out}")
     sys.exit(made.exit_code)
@@ -109,13 +111,13 @@ def apply(project: Project, file: Path) -> None:
     sys.exit(applied.exit_code)
 
 
-def _text(made: Plan) -> str:
+def _text(made: Plan, details: bool) -> str:
     from assay.plan.text import render
 
     def style(text: str, kind: str) -> str:
         return styled(text, fg=COLOURS.get(kind), bold=kind in ("danger", "fail"), dim=kind == "dim")
 
-    return render(made, style)
+    return render(made, style, details=details)
 
 
 def _report(applied: Applied) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from assay.compare.engine import compare
 from assay.compare.model import Difference
@@ -10,6 +10,7 @@ from assay.compare.text import render, visible
 from assay.golden import store
 from assay.golden.case import Case
 from assay.golden.pending import Pending
+from assay.golden.rejected import by_field
 from assay.golden.rows import CaseRows, load
 from assay.words import rows_told
 
@@ -40,14 +41,18 @@ def difference(pending: Pending, case: Case) -> Difference | None:
         )
 
 
-def introduce(pending: Pending, case: Case) -> Iterator[str]:
-    """The new output in a few lines."""
+def introduce(pending: Pending, case: Case, key: Sequence[str] = ()) -> Iterator[str]:
+    """The new output in a few lines.
+
+    Args:
+        key: of the table; tells which rejected rows are the same.
+    """
     if pending.refused:
         yield f"cannot be accepted, it breaks its contract: {pending.refused}"
         return
     found = difference(pending, case)
     if found is not None:
-        yield render(found, indent="  ")
+        yield render(by_field(found, key) if pending.name.endswith(store.REJECTS) else found, indent="  ")
         return
     yield f"  new: {rows_told(len(pending.rows))}"
     for row in pending.rows[:SHOWN]:

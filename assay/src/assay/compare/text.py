@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 
@@ -9,6 +11,8 @@ from assay.compare.model import CellChange, Difference, KeyProblem, RowSample, S
 from assay.words import escaped, rows_told
 
 _WIDTH = 60
+_FLOAT = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+_LONG_FLOAT = re.compile(r"-?\d+\.\d{7,}(e[+-]?\d+)?|-?\d+(\.\d+)?e[+-]?\d+")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
 
@@ -30,12 +34,35 @@ def visible_pair(expected: str | None, actual: str | None) -> tuple[str, str]:
     """Two different values, so shown that they look different: the part around the first difference, escaped if alike."""
     ascii_only = expected is not None and actual is not None and _looks_like(expected) == _looks_like(actual)
     left, right = _window(expected, actual), _window(actual, expected)
+    if left and right and _near(left) != _near(right):
+        left, right = _number(left), _number(right)
     return visible(left, ascii_only=ascii_only), visible(right, ascii_only=ascii_only)
 
 
-def render(difference: Difference, *, indent: str = "") -> str:
-    """The difference, a line per fact; empty where nothing differs and no tolerance was used."""
-    return "\n".join(indent + line for line in _lines(difference))
+def render(difference: Difference, *, indent: str = "", samples: int | None = None) -> str:
+    """The difference, a line per fact; empty where nothing differs and no tolerance was used.
+
+    Args:
+        samples: about how many rows are shown, of each kind at least one; None for all that were kept.
+    """
+    return "\n".join(indent + line for line in _lines(difference if samples is None else _fewer(difference, samples)))
+
+
+def _fewer(difference: Difference, samples: int) -> Difference:
+    names = ("changes", "only_expected", "only_actual")
+    kinds = sum(bool(getattr(difference, name)) for name in names)
+    each = max(1, samples // max(kinds, 1))
+    return dataclasses.replace(difference, **{name: getattr(difference, name)[:each] for name in names})
+
+
+def _near(text: str) -> str | float:
+    """What is shown of a number, as one: `1.0` and `1` are the same."""
+    return float(_number(text)) if _FLOAT.fullmatch(text) else text
+
+
+def _number(text: str) -> str:
+    """A float with six digits after the point, for the rest of them say nothing to people."""
+    return f"{float(text):.6g}" if _LONG_FLOAT.fullmatch(text) else text
 
 
 def _show(character: str, ascii_only: bool) -> str:
@@ -123,7 +150,11 @@ def key_text(key: Mapping[str, str | None]) -> str:
 
 def row_text(row: RowSample) -> str:
     """The key, then the other values in order."""
-    rest = [f"{name}={visible(_window(value, None))}" for name, value in row.values.items() if name not in row.key]
+    rest = [
+        f"{name}={visible(_window(value and _number(value), None))}"
+        for name, value in row.values.items()
+        if name not in row.key
+    ]
     copies = f"  ({row.copies} times)" if row.copies > 1 else ""
     return "  ".join([*([key_text(row.key)] if row.key else []), *rest]) + copies
 
@@ -133,9 +164,13 @@ def _changed(key: str, cells: tuple[CellChange, ...]) -> Iterator[str]:
     head = f"  {key}  "
     for cell in cells:
         left, right = visible_pair(cell.expected, cell.actual)
-        off = f"  ({cell.delta})" if cell.delta else ""
+        off = f"  ({_off(cell.delta)})" if cell.delta else ""
         yield f"{head}{cell.column:<{width}}  {left} -> {right}{off}"
         head = " " * len(head)
+
+
+def _off(delta: str) -> str:
+    return f"{'+' * delta.startswith('+')}{_number(delta.removeprefix('+'))}"
 
 
 def _more(word: str, total: int | None, shown: int) -> Iterator[str]:

@@ -110,6 +110,16 @@ class Contract:
         """The column called `name`; raises KeyError if there is none."""
         return {column.name: column for column in self.columns}[name]
 
+    def identifiers(self, declared: Any = None) -> set[str]:
+        """The columns that tell one thing from another, of which neither a sum nor a mean says anything.
+
+        Args:
+            declared: the table, whose references are ids as well.
+        """
+        references = getattr(declared, "references", ())
+        named = {each.name for each in self.columns if each.name == "id" or each.name.endswith("_id")}
+        return named.union(*self.keys, *(each.columns for each in references))
+
     def schema_problems(self, schema: Mapping[str, dt.DataType]) -> tuple[SchemaProblem, ...]:
         """Where `schema` (names to Ibis types) is not the contract's: missing, extra, retyped, reordered columns."""
         return schema_problems(self.columns, dict(schema.items()), strict=self.strict, ordered=self.ordered)

@@ -21,6 +21,7 @@ from assay.golden.inputs import build_names
 from assay.golden.mask import Mask, project_mask
 from assay.golden.opened import OpenedCase
 from assay.golden.pending import PendingStore, fingerprints
+from assay.golden.rejected import by_field
 from assay.golden.result import Comparison, TableResult
 from assay.golden.rows import CaseRows, load, text_sql
 from assay.golden.store import REJECTS, Golden, Schema, Values
@@ -175,7 +176,9 @@ class Judge:
             return None
         texts = CaseRows(Path(name), REJECTS_SCHEMA.names, tuple(rows), tuple(range(len(rows))))
         relation = load(self.opened.session.connection, texts, REJECTS_SCHEMA.stored_types, "__rejected")
-        return self._compare(Actual(name, relation, REJECTS_SCHEMA, len(rows)), golden)
+        found = self._compare(Actual(name, relation, REJECTS_SCHEMA, len(rows)), golden)
+        shown = by_field(found.difference, contract.key) if found.difference and not found.difference.equal else None
+        return dataclasses.replace(found, difference=shown) if shown else found
 
     def _reject_rows(self, table: TableDef, contract: Contract) -> Sequence[Values]:
         """The table's quarantined rows as text, classified values masked."""

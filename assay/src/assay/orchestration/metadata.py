@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -13,7 +13,7 @@ from assay.sources.events import EventLog
 from assay.tables.code_version import source_location
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import CheckResult, Publication
-from assay.words import harmless
+from assay.words import harmless, sentence
 
 PARTITION_ROWS = "dagster/partition_row_count"
 LEARNING = "learning"
@@ -47,7 +47,7 @@ def column_schema(contract: Contract, lineage: Lineage | None = None) -> dg.Tabl
             dg.TableColumn(
                 name=column.name,
                 type=column.sql_type,
-                description=column.description,
+                description=sentence(column.description) if column.description else None,
                 constraints=dg.TableColumnConstraints(
                     nullable=column.nullable,
                     unique=column.unique,
@@ -144,7 +144,7 @@ def _evidence(check: CheckResult) -> dict[str, Any]:
 
 def _profile(node: TableDef, publication: Publication) -> dg.TableMetadataValue:
     """The profile; of what identifies things a mean would say nothing."""
-    ids = {*Contract.of(node.model).key, *(name for each in node.references for name in each.columns)}
+    ids = Contract.of(node.model).identifiers(node)
     rows = [
         {
             "column": column.name,
@@ -152,17 +152,13 @@ def _profile(node: TableDef, publication: Publication) -> dg.TableMetadataValue:
             "distinct": "" if column.distinct is None else f"{column.distinct:,}",
             "min": _short(column.minimum),
             "max": _short(column.maximum),
-            "mean": "" if column.mean is None or _is_id(column.name, ids) else f"{column.mean:,.5g}",
+            "mean": "" if column.mean is None or column.name in ids else f"{column.mean:,.5g}",
         }
         for column in publication.profile
     ]
     if not any(row["mean"] for row in rows):
         rows = [{name: value for name, value in row.items() if name != "mean"} for row in rows]
     return text_table(rows)
-
-
-def _is_id(name: str, ids: Collection[str]) -> bool:
-    return name in ids or name == "id" or name.endswith("_id")
 
 
 def _short(text: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 
 NAMED = 4
@@ -24,6 +25,27 @@ def what_changed(known: Iterable[Mapping[str, str] | None], now: Mapping[str, st
     names = list(found)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{', '.join(names[:NAMED])}{more}" if names else "changed since it was built"
+
+
+def code_diff(
+    known: Iterable[Mapping[str, str] | None],
+    now: Mapping[str, str],
+    sources: Mapping[str, str],
+    ours: Mapping[str, str],
+) -> tuple[str, ...]:
+    """The lines that differ from `known`, with `-` as they were and `+` as they are; of a piece all versions' once.
+
+    Args:
+        sources: digest -> how that was written.
+        ours: the pieces of `now` as they are written.
+    """
+    found: dict[str, None] = {}
+    for then in filter(None, known):
+        for part in (part for part in {**then, **now} if then.get(part) != now.get(part) and part != "assay"):
+            before, after = sources.get(then.get(part, ""), ""), ours.get(part, "")
+            lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0))[2:]
+            found.update((line, None) for line in lines if not line.startswith("@@") and (before or part not in then))
+    return tuple(found)
 
 
 def _named(part: str, then: Mapping[str, str], now: Mapping[str, str]) -> str:

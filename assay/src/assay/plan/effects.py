@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from assay.compare.model import Difference
+from assay.contract.contract import Contract
 from assay.plan.model import CheckShift, Destructive, MetricShift
-from assay.tables.nodes import removes_too_much
+from assay.tables.nodes import TableDef, removes_too_much
 from assay.tables.results import Verdict
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ def _exact(type_: str) -> tuple[float, float] | None:
     return None
 
 
-def shifts(published: Record, publication: Publication) -> tuple[MetricShift, ...]:
-    """The columns' numbers that would move, in the table's order."""
+def shifts(published: Record, publication: Publication, table: TableDef) -> tuple[MetricShift, ...]:
+    """The columns' numbers that would move, in the table's order; what identifies things has no sum."""
+    ids = Contract.of(table.model).identifiers(table)
     before = {column["name"]: _numbers(column, published.rows) for column in published.profile}
     found: list[MetricShift] = []
     for column in publication.profile:
@@ -88,7 +90,7 @@ def shifts(published: Record, publication: Publication) -> tuple[MetricShift, ..
             found += [
                 MetricShift(column.name, metric, old[metric], new[metric])  # type: ignore[arg-type]  # the same keys
                 for metric in new
-                if old[metric] != new[metric]
+                if old[metric] != new[metric] and not (metric == "sum" and column.name in ids)
             ]
     return tuple(found)
 

@@ -22,10 +22,14 @@ BUILT = ("create", "replace", "partition", "append", "merge")
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a table is built: `new` (never published), `code`, `upstream`, `source`, `partition`, or only `requested`."""
+    """Why a table is built: `new` (never published), `code`, `upstream`, `source`, `partition`, or only `requested`.
+
+    `diff` has the lines of code that changed, with `-` as they were and `+` as they are.
+    """
 
     kind: ReasonKind
     detail: str
+    diff: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

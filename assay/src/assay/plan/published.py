@@ -23,12 +23,14 @@ class Books:
     """Everything published: the newest by node name, and the columns of every table of a catalog by stage and name.
 
     Attributes:
+        sources: a digest of `code` -> how that was written.
         code: code version -> what it was made of, a digest for each function, as far as it was written down.
     """
 
     published: Mapping[str, Record]
     tables: Mapping[tuple[str, str], tuple[SqlColumn, ...]]
     code: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, node: Asset) -> Record | None:
         """The newest publication of `node`; None where a table is not there any more, which files are not asked."""
@@ -48,7 +50,12 @@ def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
         return Books({}, tables)
     kept = connection.execute(f"FROM {quoted(catalog)}.ops.code").fetchall() if ("ops", "code") in tables else []
     found = newest(connection, catalog)
-    return Books(found, tables, {version: json.loads(parts) for version, parts in kept})
+    written = dict(
+        connection.execute(f"FROM {quoted(catalog)}.ops.code_sources").fetchall()
+        if ("ops", "code_sources") in tables
+        else []
+    )
+    return Books(found, tables, {version: json.loads(parts) for version, parts in kept}, written)
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], tuple[SqlColumn, ...]]:

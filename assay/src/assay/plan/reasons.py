@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dtm
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from assay.plan.changed_code import what_changed
+from assay.plan.changed_code import code_diff, what_changed
 from assay.plan.model import Reason
 from assay.plan.stale import BUILDS, ranges, stale, told
 from assay.tables.loads import Incremental
@@ -28,6 +29,7 @@ def reasons(
     upstream: Mapping[str, TableDef],
     code: str,
     parts: Mapping[str, str],
+    written: Mapping[str, str],
     source: str | None,
     changed: Mapping[str, str],
     now: dtm.datetime,
@@ -38,7 +40,7 @@ def reasons(
 
     Args:
         session: the dry run's, in which the upstream that this plan would change stands as it would be.
-        code: the node's code version now; `parts` is what it is made of.
+        code: the node's code version now; `parts` is what it is made of, and `written` how that is written.
         changed: data versions that this plan would publish, by name.
         now: the moment of the run; says which partitions are complete.
     """
@@ -47,6 +49,7 @@ def reasons(
     if published is None:
         return (Reason("new", "never published"),), asked
     found: list[Reason] = []
+    made_by = [published.code_version]
     some = asked
     if isinstance(node, TableDef) and node.partitions is not None:
         own = node.partitions.clip(partition, now) if partition is not None else None
@@ -54,7 +57,8 @@ def reasons(
         known = session.partitions(node.name)
 
         def said(versions: Iterable[str]) -> str:
-            return what_changed([books.code.get(version) for version in versions], parts)
+            made_by[:] = versions
+            return what_changed([books.code.get(version) for version in made_by], parts)
 
         found, keys = stale(
             session, node, upstream, known, looked_at, code=code, said=said, source=source, changed=changed
@@ -67,6 +71,8 @@ def reasons(
         found += _whole(node, books, published, code=code, parts=parts, source=source, changed=changed)
     if not found and node.name in requested:
         found.append(Reason("requested", "asked for"))
+    diff = code_diff([books.code.get(version) for version in made_by], parts, books.sources, written)
+    found = [dataclasses.replace(each, diff=diff) if each.kind == "code" else each for each in found]
     return tuple(found), some
 
 

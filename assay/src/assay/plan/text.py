@@ -9,6 +9,10 @@ from assay.compare.text import visible
 from assay.plan.model import NodePlan, Plan
 
 INDENT = "    "
+SAMPLES = 3
+"""So many rows of a table are shown, unless all details are asked for."""
+DIFF_LINES = 6
+"""So many lines of code that changed."""
 Style = Callable[[str, str], str]
 
 
@@ -17,12 +21,18 @@ def plain(text: str, _: str) -> str:
     return text
 
 
-def render(plan: Plan, style: Style = plain) -> str:
-    """The plan as text; `style` colours a piece of it as `danger`, `change`, `create`, `fail`, `same` or `dim`."""
+def render(plan: Plan, style: Style = plain, *, details: bool = True) -> str:
+    """The plan as text; `style` colours a piece of it as `danger`, `change`, `create`, `fail`, `same` or `dim`.
+
+    Args:
+        details: whether to tell all that is known: else a few rows of each table and lines of code, and no metrics.
+    """
     lines = [*_head(plan), *_destroyed(plan, style)]
-    for node in plan.nodes:
-        if node.action != "none" and (node.changes or not node.built):
-            lines += ["", *_node(node, style)]
+    shown = [node for node in plan.nodes if node.action != "none" and (node.changes or not node.built)]
+    if len(shown) > 1:
+        lines += ["", *_overview(shown, style)]
+    for node in shown:
+        lines += ["", *_node(node, style, details)]
     lines += ["", *_rest(plan, style)]
     return "\n".join(lines)
 
@@ -44,20 +54,42 @@ def _destroyed(plan: Plan, style: Style) -> Iterator[str]:
             yield style(f"!!! {full_name(node):<{width}}  {found.detail}", "danger")
 
 
-def _node(node: NodePlan, style: Style) -> Iterator[str]:
+def _overview(nodes: Sequence[NodePlan], style: Style) -> Iterator[str]:
+    """A line for each table: what happens to it, and how many rows."""
+    width = max(len(full_name(node)) for node in nodes)
+    for node in nodes:
+        counts = "" if node.kind == "file" or not node.built else f"{rows(node)} rows"
+        if (found := node.difference) is not None and found.added is not None:
+            moved = {"+": found.added, "-": found.removed, "~": found.changed}
+            counts += "".join(f"  {sign}{count:,}" for sign, count in moved.items() if count)
+        what = counts or headline(node).partition(";")[0]
+        why = (
+            style(f"  {', '.join(dict.fromkeys(reason.kind for reason in node.reasons))}", "dim")
+            if node.reasons
+            else ""
+        )
+        yield f"{mark(node, style)} {full_name(node):<{width}}  {style(what, kind(node))}{why}"
+
+
+def _node(node: NodePlan, style: Style, details: bool) -> Iterator[str]:
     yield f"{mark(node, style)} {full_name(node)}  {style(headline(node), kind(node))}"
-    yield from (f"{INDENT}why     {reason.kind}: {reason.detail}" for reason in node.reasons)
+    for reason in node.reasons:
+        yield f"{INDENT}why     {reason.kind}: {reason.detail}"
+        lines = reason.diff if details else reason.diff[:DIFF_LINES]
+        yield from (f"{INDENT}        {style(line, 'fail' if line[:1] == '-' else 'create')}" for line in lines)
+        if len(lines) < len(reason.diff):
+            yield f"{INDENT}        … {len(reason.diff) - len(lines)} more lines, with --details"
     if node.error:
         yield f"{INDENT}{style('error', 'fail')}   {node.error}"
     if node.difference is not None:
-        yield render_difference(node.difference, indent=INDENT)
+        yield render_difference(node.difference, indent=INDENT, samples=None if details else SAMPLES)
     elif node.kind == "table" and node.built:
         yield f"{INDENT}rows    {rows(node)}"
     if node.loaded:
         yield f"{INDENT}load    {loaded(node)}"
     if node.changes and node.changed_partitions:
         yield f"{INDENT}changed {node.changed_partitions}"
-    yield from _shifts(node)
+    yield from _shifts(node) if details else ()
     for check in node.checks:
         verdict = f"{check.before} -> {check.after}"
         shown = style(verdict, "fail" if check.blocks else "change" if check.after == "failed" else "create")
@@ -65,7 +97,7 @@ def _node(node: NodePlan, style: Style) -> Iterator[str]:
         yield from (f"{INDENT}        {row}" for row in check.rows)
     if node.rejects_before != node.rejects_after:
         yield f"{INDENT}rejects {node.rejects_before:,} -> {node.rejects_after:,}"
-    if node.built:
+    if node.built and details:
         yield style(f"{INDENT}cost    {cost(node)}", "dim")
 
 

@@ -21,7 +21,7 @@ from assay.plan.model import Action, Fingerprints, NodePlan
 from assay.plan.published import Books, read_books
 from assay.plan.reasons import reasons
 from assay.plan.stale import told
-from assay.tables.code_version import code_parts, code_version
+from assay.tables.code_version import code_parts, code_sources, code_version
 from assay.tables.nodes import Asset, TableDef
 from assay.tables.results import AuditFailed, joined
 from assay.warehouse import watermarks
@@ -120,6 +120,7 @@ class Work:
             upstream=self.project.graph.tables,
             code=base.code_version,
             parts=code_parts(node, *self.project.graph.invariants_of(node.name)),
+            written=code_sources(node, *self.project.graph.invariants_of(node.name)),
             source=self._fingerprint(node),
             changed=self.changed,
             now=self.run.now,
@@ -186,7 +187,7 @@ class Work:
             difference=difference,
             destructive=effects.destructive(difference, self.removed_limit),
             rows_before=difference.expected_rows,
-            shifts=effects.shifts(published, publication) if published else (),
+            shifts=effects.shifts(published, publication, node) if published and isinstance(node, TableDef) else (),
         )
 
     def _changed_partitions(self, node: Asset, before: Mapping[str, PartitionRecord]) -> str | None:

@@ -58,6 +58,17 @@ def code_parts(node: Node, *rules: Node) -> dict[str, str]:
     }
 
 
+def code_sources(node: Node, *rules: Node) -> dict[str, str]:
+    """The same pieces as they are written, without comments, for whoever wants to see what of them changed."""
+    found: dict[str, list[str]] = {}
+    for reach, _ in map(_follow, (node, *rules)):
+        for module, (file, chosen) in reach.chosen.items() if reach else ():
+            for each in (file.statements[number] for number in sorted(chosen)):
+                known, text = found.setdefault(f"{module}:{each.label}", []), ast.unparse(each.tree)
+                known += [text] if text not in known else []
+    return {part: "\n".join(texts) for part, texts in found.items()}
+
+
 def source_location(node: Node) -> tuple[Path, int]:
     """The file and line at which the node's function (with its decorators) begins."""
     code = node.function.__code__
@@ -84,13 +95,14 @@ class _Statement:
     imported: tuple[_Import, ...] = ()
     is_node: bool = False
     label: str = ""
+    tree: ast.AST = field(default_factory=ast.Pass)
 
     @classmethod
     def of(cls, tree: ast.stmt, module: str, is_package: bool) -> Iterator[_Statement]:
         parts = list(ast.walk(tree))
         imported = tuple(each for part in parts for each in _imports(part, module, is_package))
         if isinstance(tree, ast.Import | ast.ImportFrom):
-            yield from (cls(repr(each), {each.name}, imported=(each,)) for each in imported)
+            yield from (cls(repr(each), {each.name}, imported=(each,), tree=tree) for each in imported)
             return
         reads = {part.id for part in parts if isinstance(part, ast.Name)}
         if isinstance(tree, DEFINITIONS):
@@ -101,7 +113,7 @@ class _Statement:
         attributes = {part.attr for part in parts if isinstance(part, ast.Attribute)}
         calls = [each for each in getattr(tree, "decorator_list", ()) if isinstance(each, ast.Call)]
         is_node = any(_called(each) in NODE_DECORATORS for each in calls)
-        yield cls(_text(tree), binds, reads, attributes, imported, is_node, _label(tree))
+        yield cls(_text(tree), binds, reads, attributes, imported, is_node, _label(tree), tree)
 
 
 class _File:

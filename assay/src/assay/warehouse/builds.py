@@ -67,7 +67,6 @@ class Build:
     since: Since | None = None
     landed: Landed | None = None
     code_version: str = ""
-    code_parts: Mapping[str, str] = field(default_factory=dict)
     upstream_versions: Mapping[str, str] = field(default_factory=dict)
     aligned: frozenset[str] = frozenset()
     lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)

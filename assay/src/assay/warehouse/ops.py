@@ -143,19 +143,41 @@ def record(connection: duckdb.DuckDBPyConnection, catalog: str, publication: Pub
     )
 
 
-def keep_code(connection: duckdb.DuckDBPyConnection, catalog: str, code_version: str, parts: Mapping[str, str]) -> None:
-    """Write down what `code_version` was made of, unless it is known: so that a plan can say what changed.
+def keep_code(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: str,
+    code_version: str,
+    parts: Mapping[str, str],
+    sources: Mapping[str, str],
+) -> None:
+    """Write down what `code_version` was made of, digest by digest, and how that is written: for words in a plan.
 
-    A book that may be missing: warehouses of before have none, and nothing but words depends on it.
+    Books that may be missing: warehouses of before have none, and nothing but words depends on them.
     """
-    if not parts:
-        return
-    book = f"{quoted(catalog)}.ops.code"
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {book} (code_version VARCHAR NOT NULL, parts VARCHAR NOT NULL)")
-    connection.execute(
-        f"INSERT INTO {book} SELECT $1, $2 WHERE NOT EXISTS (FROM {book} WHERE code_version = $1)",
-        [code_version, as_json(parts)],
+    _prepare_code(connection, catalog)
+    book = f"{quoted(catalog)}.ops"
+    connection.execute(f"INSERT INTO {book}.code VALUES (?, ?)", [code_version, as_json(parts)])
+    for part, digest in parts.items():
+        connection.execute(
+            f"INSERT INTO {book}.code_sources SELECT $1, $2 WHERE NOT EXISTS (FROM {book}.code_sources WHERE digest = $1)",
+            [digest, sources.get(part, "")],
+        )
+
+
+def knows_code(connection: duckdb.DuckDBPyConnection, catalog: str, code_version: str) -> bool:
+    """Whether it is written down what `code_version` was made of."""
+    _prepare_code(connection, catalog)
+    return bool(
+        connection.execute(f"FROM {quoted(catalog)}.ops.code WHERE code_version = ?", [code_version]).fetchall()
     )
+
+
+def _prepare_code(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    for book, columns in (
+        ("code", "code_version VARCHAR NOT NULL, parts"),
+        ("code_sources", "digest VARCHAR NOT NULL, text"),
+    ):
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {quoted(catalog)}.ops.{book} ({columns} VARCHAR NOT NULL)")
 
 
 def newest(connection: duckdb.DuckDBPyConnection, catalog: str, table: str | None = None) -> dict[str, Record]:

@@ -247,7 +247,7 @@ def _record(session: Session, build: Build, publication: Publication) -> Publica
     if session.keeps_books:
         ops.record(session.connection, session.catalog, timed, build.run)
         if not timed.failed:
-            ops.keep_code(session.connection, session.catalog, build.code_version, build.code_parts)
+            versions.keep_code(session, build.code_version, build.table, *build.invariants)
     return timed
 
 

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from assay.sql import quoted
+from assay.tables.code_version import code_parts, code_sources
 from assay.warehouse import ops
 from assay.warehouse.parts import Parts
 
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
-    from assay.tables.nodes import TableDef
+    from assay.tables.nodes import Asset, InvariantDef, TableDef
     from assay.warehouse.builds import Build
     from assay.warehouse.session import Session
 
@@ -99,3 +100,10 @@ def _contents(session: Session, table: TableDef, contract: Contract, parts: Part
         [described],
     ).fetchall()
     return {key: (rows, data) for key, rows, data in found}
+
+
+def keep_code(session: Session, code_version: str, node: Asset, *rules: InvariantDef) -> None:
+    """Write down what the code version of `node` is made of, unless that is known: so that a plan can say what changed."""
+    if not ops.knows_code(session.connection, session.catalog, code_version):
+        parts, sources = code_parts(node, *rules), code_sources(node, *rules)
+        ops.keep_code(session.connection, session.catalog, code_version, parts, sources)
