@@ -78,7 +78,7 @@ def dashboard(
         sections.campaigns_section(found),
         sections.departments_section(found),
         sections.model_section(found),
-        health_section(run),
+        health_section(run, found.period.last),
     )
     return _PAGE.substitute(
         css=CSS,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import ibis
 import pytest
 
-from assay.tables.results import CheckResult, Publication
+from assay import Run
+from assay.tables.results import CheckResult, Past, PastBuild, PastDay, Publication
 from assay.testing.bench import Bench
 from assay.testing.browser import (
     assert_fits,
@@ -23,8 +24,10 @@ from assay.testing.browser import (
     needs_browser,
     silent_page,
 )
+from assay.warehouse import ops
 from pipeline_project.load.page import words
 from pipeline_project.load.page.facts import by_department, rows
+from pipeline_project.load.page.past import over_time
 from pipeline_project.load.page.sections import largest
 from pipeline_project.load.page.style import DARK, LIGHT
 from pipeline_project.project import project
@@ -92,7 +95,28 @@ def filled(folder: Path) -> Bench:
     warning = CheckResult("product_id_in_products", False, "warn", "4 rows have 2 <product_id>s unknown", failing=4)
     bench.run.publications.append(publication("purchases", 1_469_307, 0, (warning,)))
     bench.run.publications.append(publication("promotions", 20_927_744, 12_785, ()))
+    remember(bench)
     return bench
+
+
+def remember(bench: Bench) -> None:
+    """Books in which promotions failed once and was halved once, and Christmas had no purchase."""
+    for book in ("publications", "metrics"):
+        bench.sql.execute(f"DELETE FROM ops.{book}")
+    at, christmas = bench.run.now, dtm.date(2017, 12, 25)
+    for number in range(1, 41):
+        for name, many in (("purchases", 900 + number), ("promotions", 50 if number == 38 else 100)):
+            action = "failed" if (name, number) == ("promotions", 39) else "replace"
+            made = Publication(name, "transform", action, many, many, 0, 1 + number % 3, "d", "c", ())
+            ops.record(bench.sql, bench.session.catalog, made, Run("r", at - dtm.timedelta(days=40 - number)))
+    for place in range(35):
+        day, many = christmas + dtm.timedelta(days=place - 30), 0 if place == 30 else 1000 + place
+        verdict = "unusual" if many == 0 else "usual"
+        values = [1, "r", "purchases", day, "rows", many, 1000, 500, 2000, verdict]
+        bench.sql.execute(f"INSERT INTO ops.metrics VALUES ({', '.join('?' * 10)})", values)
+    halved = bench.sql.execute("SELECT max(id) - 4 FROM ops.publications").fetchall()
+    values = [halved[0][0], "r", "promotions", at.date(), "rows", 50, 100, 80, 120, "unusual"]
+    bench.sql.execute(f"INSERT INTO ops.metrics VALUES ({', '.join('?' * 10)})", values)
 
 
 def publication(name: str, rows: int, rejected: int, checks: tuple[CheckResult, ...]) -> Publication:
@@ -363,6 +387,32 @@ def test_the_run_is_told_with_its_warnings(page_file: Path) -> None:
     assert "<b>SPIRITS</b>" not in text
     assert "<script" not in text
     assert len(text) < 1_000_000
+
+
+def test_the_builds_before_are_drawn_and_unusual_days_named(page_file: Path) -> None:
+    section = page_file.read_text().partition('id="health"')[2]
+    assert "The data ends on May 14, 2017." in section
+    assert "<strong>purchases</strong>, Monday, 2017-12-25: 0 rows, usually 500 to 2,000</li>" in section
+    told = re.findall(r"<title>([^<]*)</title>", section)
+    assert told == [
+        "promotions, the last 29 builds: last 100 rows",
+        "promotions: 3.00 s at most, last 2.00 s",
+        "promotions, builds until 2018-01-02 12:00 UTC: 1 failed, 29 passed",
+        "purchases, the last 30 partitions, until 2017-12-29: last 1,034 rows, usually 500 to 2,000",
+        "purchases: 3.00 s at most, last 2.00 s",
+        "purchases, builds until 2018-01-02 12:00 UTC: 30 passed",
+    ]
+    # Christmas, and the halved build, stand out from the steps of the others.
+    assert section.count('stroke="var(--contrast)"') == 2
+
+
+def test_a_name_in_the_books_is_text_on_the_page() -> None:
+    at = dtm.datetime(2018, 1, 2, tzinfo=dtm.UTC)
+    past = Past((PastBuild("<i>", at, 0, 0.0, True, ("failed",)),), (PastDay("<i>", at.date(), 0, None, 0.0, True),))
+    drawn = over_time(past)
+    assert "<i>" not in drawn
+    assert "nan" not in drawn
+    assert over_time(Past()) == ""
 
 
 def test_the_same_tables_make_the_same_page(tmp_path: Path) -> None:

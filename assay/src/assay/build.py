@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +30,7 @@ from assay.tables.loads import History
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.places import with_places
 from assay.tables.results import AuditFailed, Publication
-from assay.warehouse import histories, ops, versions, watermarks
+from assay.warehouse import histories, ops, past, versions, watermarks
 from assay.warehouse.builds import Build
 from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.publish import publish
@@ -208,7 +208,7 @@ def own_partitions(table: TableDef, run: Run) -> PartitionRange | None:
 def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, started: float) -> Publication:
     arguments: dict[str, Any] = {name: session.read(graph.tables[name]) for name in node.inputs}
     if node.run_parameter:
-        arguments[node.run_parameter] = run
+        arguments[node.run_parameter] = replace(run, past=past.read(session, graph.tables))
     content = node.function(**arguments)
     data = content.encode() if isinstance(content, str) else content
     if not isinstance(data, bytes):

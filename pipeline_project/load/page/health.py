@@ -1,13 +1,15 @@
-"""The page's section about the run that made it."""
+"""The page's section about the run that made it, and the builds before."""
 
 from __future__ import annotations
 
+import datetime as dtm
 from collections.abc import Sequence
 from html import escape
 
 from assay import Run
 from assay.tables.results import Publication
-from pipeline_project.load.page.text import breakable, count, moment
+from pipeline_project.load.page.past import over_time
+from pipeline_project.load.page.text import breakable, count, date, moment
 
 
 def checked(run: Run) -> str:
@@ -26,17 +28,18 @@ def checked(run: Run) -> str:
     return f'from tables that passed all checks but <a href="#health">{which}</a>.'
 
 
-def health_section(run: Run) -> str:
-    """How the run that made this page went."""
+def health_section(run: Run, until: dtm.date | None) -> str:
+    """How the run that made this page went, and those before."""
     found = list(run.publications)
+    ends = f" The data ends on {date(until)}." if until else ""
     if not found:
         content = '<p class="note">This run built the dashboard alone, from tables published earlier.</p>'
     else:
         content = _publications(found)
     return (
         '<section aria-labelledby="health"><h2 id="health">Health of this run</h2>'
-        f'<p class="note">Run <code>{escape(run.id)}</code>, {moment(run.now)}.</p>'
-        f'<div class="grid"><div class="card full">{content}</div></div></section>'
+        f'<p class="note">Run <code>{escape(run.id)}</code>, {moment(run.now)}.{ends}</p>'
+        f'<div class="grid"><div class="card full">{content}</div>{over_time(run.past)}</div></section>'
     )
 
 

@@ -132,6 +132,7 @@ tbody th {{ font-weight: 550 }}
 tr > :last-child {{ padding-right: 0 }}
 .spark {{ display: block; width: 100%; min-width: 84px; height: 28px; margin: 0 }}
 .trend {{ width: 38% }}
+.past {{ width: 17% }}
 .trend, td:has(.spark) {{ padding-left: .6rem }}
 .bar {{ display: block; height: 8px; border-radius: 4px; background: var(--accent); min-width: 2px }}
 .badge {{ display: inline-block; padding: .05rem .55rem; border-radius: 99px; font-size: .8rem; font-weight: 600; white-space: nowrap }}

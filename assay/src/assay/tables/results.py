@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dtm
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -114,6 +115,47 @@ class Publication:
     @property
     def failed(self) -> bool:
         return any(check.blocks for check in self.checks)
+
+
+@dataclass(frozen=True)
+class PastBuild:
+    """One build of a table, as the warehouse's books have it.
+
+    Attributes:
+        rows: in the table after it; where it failed, those of before.
+        verdicts: of its checks.
+        low, high: what was usual of its rows, where that is known and the table has no partitions; `unusual`: flagged.
+    """
+
+    table: str
+    at: dtm.datetime
+    rows: int
+    seconds: float
+    failed: bool
+    verdicts: tuple[Verdict, ...]
+    low: float | None = None
+    high: float | None = None
+    unusual: bool = False
+
+
+@dataclass(frozen=True)
+class PastDay:
+    """The rows of a partitioned table's day (of longer partitions their first), as built last; `low` to `high` was usual."""
+
+    table: str
+    day: dtm.date
+    rows: int
+    low: float | None = None
+    high: float | None = None
+    unusual: bool = False
+
+
+@dataclass(frozen=True)
+class Past:
+    """The last builds and days of the tables, this run's among them, oldest first; nothing in golden cases."""
+
+    builds: tuple[PastBuild, ...] = ()
+    days: tuple[PastDay, ...] = ()
 
 
 def verdict_of(passed: bool, learning: bool, known: bool) -> Verdict:

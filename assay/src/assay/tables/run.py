@@ -5,12 +5,9 @@ from __future__ import annotations
 import datetime as dtm
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from assay.tables.partitions import PartitionRange
-
-if TYPE_CHECKING:
-    from assay.tables.results import Publication
+from assay.tables.results import Past, Publication
 
 
 @dataclass(frozen=True)
@@ -23,6 +20,7 @@ class Run:
         partition: the days to build of partitioned tables; None means all of them.
         full: whether incremental tables take all rows, whatever their watermarks.
         publications: what this run has published so far, in order.
+        past: what the books say of builds and days before; for exports, and nothing in golden cases.
     """
 
     id: str
@@ -31,6 +29,7 @@ class Run:
     partition: PartitionRange | None = None
     full: bool = False
     publications: list[Publication] = field(default_factory=list, compare=False)
+    past: Past = field(default=Past(), compare=False)
 
     @classmethod
     def start(cls, *, id: str | None = None, partition: PartitionRange | None = None, full: bool = False) -> Run:

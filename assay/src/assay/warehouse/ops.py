@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dtm
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -82,10 +82,15 @@ class Record:
     @property
     def verdicts(self) -> dict[str, Verdict]:
         """Check -> what it said then."""
-        return {
-            check["name"]: verdict_of(check["passed"], bool(check.get("learning")), bool(check.get("known")))
-            for check in self.checks
-        }
+        return verdicts(self.checks)
+
+
+def verdicts(checks: Iterable[Mapping[str, Any]]) -> dict[str, Verdict]:
+    """Check -> what it said, of checks as the books have them."""
+    return {
+        check["name"]: verdict_of(check["passed"], bool(check.get("learning")), bool(check.get("known")))
+        for check in checks
+    }
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
