@@ -47,9 +47,14 @@ def measured(
     return 1000 * alarms / counted, {name: 100 * count / tried for name, count in hits.items()}
 
 
+def daily(name: str) -> list[Value]:
+    with (DATA / f"{name}_daily.csv").open(encoding="utf-8", newline="") as file:
+        _, *rows = csv.reader(file)
+    return [Value(dtm.date.fromisoformat(day), float(count)) for day, count in rows]
+
+
 def taxi() -> list[Value]:
-    with (DATA / "nyc_taxi_daily.csv").open(encoding="utf-8") as file:
-        return [Value(dtm.date.fromisoformat(row["day"]), float(row["passengers"])) for row in csv.DictReader(file)]
+    return daily("nyc_taxi")
 
 
 def synthetic(
@@ -87,6 +92,20 @@ def test_the_bars_on_real_days() -> None:
     assert found["missing"] == 100
     assert min(found["x0.5"], found["x2"]) >= 95, found
     assert alarms <= 10
+
+
+GROCERY_KNOWN = {dtm.date(2017, 7, 4), dtm.date(2017, 12, 25)} | days("2017-11-22", "2017-11-23")
+"""Independence Day, Thanksgiving with the day before it, and Christmas."""
+
+
+def test_the_bars_on_the_examples_days() -> None:
+    alarms, found = measured(daily("grocery"), GROCERY_KNOWN)
+    assert found["missing"] == 100
+    assert min(found["x0.5"], found["x2"]) >= 85, found
+    assert alarms <= 10
+    judged = Series("count").follow(daily("grocery"))
+    flagged = {each.value.day for each in judged if each.verdict == "unusual"}
+    assert flagged == GROCERY_KNOWN
 
 
 def test_the_bars_on_22_series_of_900_days() -> None:
