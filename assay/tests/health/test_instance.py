@@ -88,6 +88,44 @@ def test_a_malformed_source_is_told_once_without_a_value_and_resolved_when_mende
         assert not [text[:200] for text in everything if canary in text]
 
 
+TRAINING = "import random\n\ndef weight():\n    return random.Random({seed}).getrandbits(40)\n"
+REPEATS = '''"""The model can be had again."""
+
+import ibis.expr.types as ir
+from assay import invariant
+from little.extract.model import Numbers
+from little.training import weight
+from pandera.typing.ibis import Table
+
+
+@invariant()
+def the_same_rows_train_the_same_model(model: Table[Numbers]) -> ir.Table:
+    """Trained again, it is the same."""
+    return model.filter(model.n != weight())
+'''
+
+
+def test_a_model_without_a_seed_is_red_and_told_and_resolved_when_seeded(little: Little, channel: Channel) -> None:
+    told = {"PIPELINE_ALERTS": channel.address}
+    package = little.root / "little"
+    (package / "checks").mkdir()
+    (package / "checks" / "__init__.py").write_text("")
+    project = package / "project.py"
+    project.write_text(project.read_text().replace('("extract",)', '("extract", "checks")'))
+    (package / "checks" / "repeats.py").write_text(REPEATS)
+    little.table(
+        "model", body="from little.training import weight; return source.mutate(n=ibis.literal(weight(), 'int64'))"
+    )
+    outcomes = []
+    for seed in ("7", "", "7"):
+        (package / "training.py").write_text(TRAINING.replace("{seed}", seed))
+        ran, found = little.run("run", "model"), little.run("health", "--notify", environment=told)
+        outcomes.append((ran[0], found[0]))
+    assert outcomes == [(0, 0), (1, 2), (0, 0)]
+    red = "extract.model.the_same_rows_train_the_same_model is red"
+    assert [each["title"] for each in channel.got] == [f"little: FAIL {red}", f"little: RESOLVED {red}"]
+
+
 def _storage(home: Path) -> Iterator[str]:
     files = [file for file in home.rglob("*.db") if file.is_file()]
     assert files
