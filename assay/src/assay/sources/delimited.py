@@ -56,6 +56,7 @@ class Csv(Dialect, files.Files):
         last_line_ended: whether a last line without a line end was cut off, and is set aside as `csv.unfinished`. None:
             if the last line of another file of this source has one. Of a single file nothing can be told.
         manifest: a file that announces the files with their rows or bytes; see `Files`.
+        new_only: whether a build reads only the files that were not read yet; see `Files`.
     """
 
     member: str | None = None

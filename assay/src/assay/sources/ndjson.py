@@ -28,7 +28,7 @@ class Ndjson(Files):
         columns: name -> DuckDB type of every field, where that is not the contract.
         optional: fields that an object may leave out; they are null then.
         json_in_strings: JSON columns whose strings hold the document; elsewhere a string is a JSON string.
-        last_line_ended, manifest: as for `Csv`.
+        last_line_ended, manifest, new_only: as for `Csv`.
     """
 
     last_line_ended: bool | None = None

@@ -31,6 +31,7 @@ class Parquet(files.Files):
         path: the file under it, or a pattern such as `sales/*.parquet`.
         columns: name -> DuckDB type, where the files do not hold the contract's columns.
         manifest: a file that announces the files with their rows or bytes; see `Files`.
+        new_only: whether a build reads only the files that were not read yet; see `Files`.
     """
 
     def read(self, landing: Landing) -> Landed:
