@@ -2,8 +2,8 @@
 
 How a document says what is done with its commands: a ```console block holds lines that begin with `$ `, each
 followed by what it prints. `<!-- run -->` on the line above the fence executes them, in order, in a copy of the
-repository that the document's other executed blocks share, and compares what is printed; `<!-- run: 1 -->` says
-that the last one leaves with 1. Without it, the commands are only checked: the target, subcommand and options exist; so
+repository and a shell that the document's other executed blocks share, and compares what is printed; `<!-- run: 1 -->`
+says that the last one leaves with 1. `<!-- to a.py -->` writes the block there first. Without a mark, the commands are only checked: the target, subcommand and options exist; so
 are those that stand in a sentence. `<!-- from pipeline_project/a.py -->` above a block of code: it is quoted from there.
 """
 
@@ -16,11 +16,14 @@ import os
 import re
 import shlex
 import shutil
+import signal
+import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import click
 
@@ -28,11 +31,11 @@ from pipeline_project_tests import repository
 from pipeline_project_tests.repository import ROOT
 
 FENCE = re.compile(
-    r"^(?:<!-- (?:(?P<run>run)(?:: (?P<code>\d+))?|from (?P<origin>\S+)) -->\n)?```(?P<language>\w*)\n(?P<body>.*?)^```$",
+    r"^(?:<!-- (?:(?P<run>run)(?:: (?P<code>\d+))?|from (?P<origin>\S+)|to (?P<target>\S+)) -->\n)?```(?P<language>\w*)\n(?P<body>.*?)^```$",
     re.M | re.S,
 )
 GENERATED = ("data", "build", ".venv", ".dagster", "golden/.pending", ".env", "dist")
-OTHER_PROGRAMS = {"git", "cd", "cat", "sed", "uv", "export", "rm", "cp", "mkdir", "echo", "python", "docker"}
+OTHER_PROGRAMS = {"git", "cd", "cat", "sed", "uv", "export", "rm", "cp", "mkdir", "echo", "python", "docker", "kill"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Command:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; `exit_code` is what its last command leaves with, if it is executed; `origin`: quoted from there."""
+    """A fenced block; `exit_code` is what its last command leaves with, if it is executed; `origin`: quoted from there;
+    `target`: written there."""
 
     document: Path
     line: int
@@ -62,6 +66,7 @@ class Block:
     executed: bool
     exit_code: int
     origin: str | None = None
+    target: str | None = None
 
     @property
     def commands(self) -> list[Command]:
@@ -86,6 +91,7 @@ def blocks(document: Path) -> list[Block]:
             found["run"] is not None,
             int(found["code"] or 0),
             found["origin"],
+            found["target"],
         )
         for found in FENCE.finditer(text)
     ]
@@ -209,6 +215,44 @@ def lines_not_printed(shown: tuple[str, ...], printed: str) -> list[str]:
 def executed(document: Path) -> list[Command]:
     """The commands of a document that are executed, in order."""
     return [command for block in blocks(document) if block.executed for command in block.commands]
+
+
+class Shell:
+    """A reader's shell in `folder`: what it exports and starts lasts until the block of `with` ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            ["bash"],
+            cwd=self.folder,
+            env={**environment(self.folder), "COLUMNS": "120", "NO_COLOR": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()  # until nobody holds the output
+
+    def run(self, line: str) -> tuple[int, str]:
+        """What the command leaves with, and what it and what runs beside it printed until then."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        end = f"-- {uuid.uuid4()} "
+        self.process.stdin.write(f"{{ {line}\n}} < /dev/null; printf '\\n%s%s\\n' '{end}' $?\n")
+        self.process.stdin.flush()
+        printed: list[str] = []
+        for text in self.process.stdout:
+            if text.startswith(end):
+                return int(text.removeprefix(end)), "".join(printed)
+            printed.append(text)
+        raise AssertionError(f"the shell ended at: {line}\n{''.join(printed)}")
 
 
 def copied(folder: Path) -> Path:

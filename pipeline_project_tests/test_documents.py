@@ -69,7 +69,18 @@ def test_a_command_in_a_sentence_and_a_quoted_file_are_read(tmp_path: Path) -> N
     (tmp_path / "a.md").write_text(text)
     assert [command.line for command in documents.spoken_of(tmp_path / "a.md")] == ["make runn", "pipeline run TABLE"]
     (block,) = documents.blocks(tmp_path / "a.md")
-    assert (block.origin, block.executed) == ("src/a.py", False)
+    assert (block.origin, block.target, block.executed) == ("src/a.py", None, False)
+
+
+def test_a_shell_keeps_what_is_exported_and_ends_what_it_started(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("<!-- to b.py -->\n```python\nx = 1\n```\n")
+    assert [block.target for block in documents.blocks(tmp_path / "a.md")] == ["b.py"]
+    with documents.Shell(tmp_path) as shell:
+        assert shell.run("export GREETING=hello; sleep 600 &") == (0, "\n")
+        assert shell.run("printf $GREETING; false") == (1, "hello\n")
+        assert shell.run("cat") == (0, "\n"), "nothing is typed"
+        assert not shell.process.stdout.closed
+    assert shell.process.stdout.closed, "who still ran would hold it open"
 
 
 def test_names_that_the_framework_does_not_have_are_seen() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from assay.settings import BaseSettings
 from pipeline_project.cli import pipeline
 from pipeline_project.settings import Settings
 from pipeline_project_tests import documents, pictures, repository
-from pipeline_project_tests.documents import Block, Command
+from pipeline_project_tests.documents import Block, Shell
 from pipeline_project_tests.pictures import Picture
 from pipeline_project_tests.repository import ROOT
 
@@ -86,28 +85,15 @@ STORIES = [path for path in DOCUMENTS if any(block.executed for block in documen
 @pytest.mark.parametrize("document", STORIES, ids=name)
 def test_the_executed_commands_do_what_is_shown(document: Path, tmp_path: Path) -> None:
     documents.copied(tmp_path)
-    for block in documents.blocks(document):
-        if block.executed:
-            *before, last = block.commands
-            for command in before:
-                execute(command, tmp_path, block, 0)
-            execute(last, tmp_path, block, block.exit_code)
-
-
-def execute(command: Command, folder: Path, block: Block, exit_code: int) -> None:
-    """Run one command as a reader would, with this environment's programs and the copy's code."""
-    done = subprocess.run(
-        ["bash", "-c", command.line],
-        cwd=folder,
-        env={**documents.environment(folder), "COLUMNS": "120", "NO_COLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == exit_code, f"{name(block)}: $ {command.line}\n{done.stdout}"
-    assert documents.lines_not_printed(command.output, done.stdout) == [], f"{name(block)}\n{done.stdout}"
+    with Shell(tmp_path) as shell:
+        for block in documents.blocks(document):
+            if block.target:
+                (tmp_path / block.target).write_text(block.body, encoding="utf-8")
+            for command in block.commands if block.executed else ():
+                code, printed = shell.run(command.line)
+                expected = block.exit_code if command == block.commands[-1] else 0
+                assert code == expected, f"{name(block)}: $ {command.line}\n{printed}"
+                assert documents.lines_not_printed(command.output, printed) == [], f"{name(block)}\n{printed}"
 
 
 @pytest.mark.parametrize("picture", pictures.PICTURES, ids=lambda picture: picture.file)
