@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from assay.errors import SourceError, SourceUnavailable, WiringError
 from assay.sources.auth import Auth
 from assay.sources.base import Landed, Landing, ReadWhole
+from assay.sources.columns import Extra
 from assay.sources.remote import Remote, scheme
 from assay.sources.seen import Mark, Seen
 from assay.sources.text import is_zip, opened, unzipped
@@ -49,6 +50,8 @@ class Files(ReadWhole):
     With `new_only` each build reads the files that were not read yet, and adds their rows to the published ones. What was read is
     remembered with the rows, by name, size and time or ETag: a file that changed since stops the build, one that is gone
     does not. `pipeline run --full` reads all that are there.
+
+    `extra="ignore"` leaves out columns that nobody expects, and tells them once a build; otherwise they stop it.
     """
 
     location: str
@@ -58,6 +61,7 @@ class Files(ReadWhole):
     limits: Http = field(default=DOWNLOAD, kw_only=True)
     auth: Auth | None = field(default=None, kw_only=True)
     new_only: bool = field(default=False, kw_only=True)
+    extra: Extra = field(default="stop", kw_only=True)
 
     def __post_init__(self) -> None:
         if self.new_only and (self.manifest or not any(mark in self.path for mark in "*?[")):
