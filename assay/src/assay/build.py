@@ -151,7 +151,8 @@ def _build_table(
             stack.enter_context(session.temporary_tables())
             notices.phase("reading the source")
             offsets = session.offsets(table) if table.goes_on(full=run.full) else {}
-            anew = table.rereads and not offsets
+            # Read whole until now: all that comes is in the table already.
+            anew = not offsets and (table.rereads or (table.appends and isinstance(table.source, Rows)))
             value = since.value if since is not None else None
             landing = _landing(table, contract.duckdb_columns, session.connection, sources, folder, offsets, value)
             landed = table.source.land(landing)

@@ -125,7 +125,7 @@ class Build:
 
     def seen_again(self, session: Session) -> str | None:
         """SQL over rejects: those that an incremental build takes again, or whose key is published with a larger cursor."""
-        if self.table.rereads and self.anew:
+        if self.anew:
             return "true"
         if self.since is None or not self.cursor:
             return None
