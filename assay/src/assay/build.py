@@ -144,13 +144,15 @@ def _build_table(
     inputs = {name: session.read(graph.tables[name]) for name in table.inputs}
     with ExitStack() as stack:
         arguments: dict[str, Any] = dict(inputs)
-        landed = None
+        landed, anew = None, False
         if table.source is not None:
             folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
             folder.mkdir()
             stack.enter_context(session.temporary_tables())
             notices.phase("reading the source")
-            offsets = session.offsets(table) if table.appends else {}
+            offsets = session.offsets(table) if table.goes_on(full=run.full) else {}
+            # Read whole until now: all that comes is in the table already.
+            anew = not offsets and (table.rereads or (table.appends and isinstance(table.source, Rows)))
             value = since.value if since is not None else None
             landing = _landing(table, contract.duckdb_columns, session.connection, sources, folder, offsets, value)
             landed = table.source.land(landing)
@@ -177,6 +179,7 @@ def _build_table(
                 partition=partition,
                 landed=landed,
                 since=since,
+                anew=anew,
                 code_version=code,
                 upstream_versions=_versions(session, table.inputs),
                 aligned=_aligned(table, rows, inputs, upstream),
@@ -245,10 +248,10 @@ def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int]
         offsets: as committed.
     """
     assert table.source is not None
-    if not isinstance(table.source, Rows):
+    if not isinstance(table.source, Rows) and not table.rereads:
         known = {"settings": sources.settings} if hasattr(table.source, "auth") else {}
         return table.source.fingerprint(sources.resolve(table.source.location), sources.transport, **known)
-    # What a function yields is known once it has yielded.
+    # What a function yields is known once it has yielded, and which files are new with what was read.
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         columns = Contract.of(table.model).duckdb_columns

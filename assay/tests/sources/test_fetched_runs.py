@@ -102,6 +102,18 @@ def test_a_run_that_is_killed_in_the_middle_leaves_the_watermark_and_the_next_lo
     assert shop.watermark()["since"] == "4"
 
 
+def test_a_table_that_was_read_whole_gets_a_cursor_and_doubles_nothing(shop):
+    table = shop.root / "little" / "extract" / "changes_of_orders.py"
+    table.write_text(TABLE.replace(', cursor="version"', "").replace('unique = ["id", "version"]', ""))
+    assert shop.run("run")[0] == 0
+    table.write_text(TABLE.replace('unique = ["id", "version"]', ""))
+    shop.serve((1, 1, "ann"), (2, 2, "bob"), (3, 3, "cem"))
+    code, output, errors = shop.run("run")
+    assert code == 0, output + errors
+    assert shop.published() == [(1, 1), (2, 2), (3, 3)]
+    assert shop.watermark()["since"] == "3"
+
+
 def test_a_plan_tells_the_new_rows_and_moves_nothing(shop):
     assert shop.run("run")[0] == 0
     before, file = shop.watermark(), shop.warehouse.read_bytes()

@@ -176,3 +176,28 @@ def test_without_the_extra_an_object_store_is_refused(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"object store \(gs://\). Install the extra: dagster-assay\[stores\]"):
         check_location("shop", "gs://bucket", "PIPELINE_")
+
+
+def test_only_the_new_objects_of_a_bucket_are_fetched(land, bucket, tmp_path):
+    source, base = Csv("shop", "in/*.csv", new_only=True), "s3://shop"
+    put(bucket, "in/a.csv", "id,name\n1,ann\n")
+    first = land(source, base, COLUMNS)
+    assert (first.rows, first.places) == ([(1, "ann")], [("in/a.csv", 2)])
+    (tmp_path / "scratch" / "copy").rename(tmp_path / "first")
+    put(bucket, "in/b[1].csv", "id,name\n2,bob\n")
+    assert source.lag(base, first.landed.offsets) == 1
+    second = land(source, base, COLUMNS, offsets=first.landed.offsets)
+    assert (second.rows, second.places) == ([(2, "bob")], [("in/b[1].csv", 2)])
+    put(bucket, "in/a.csv", "id,name\n7,ann\n")
+    with pytest.raises(SourceError, match=r"sold: s3://shop/in/a\.csv: was read, and has changed since"):
+        land(source, base, COLUMNS, offsets=second.landed.offsets)
+    store = from_url(base, client_options={"allow_http": True})
+    obstore.delete(store, ["in/a.csv", "in/b[1].csv"])
+    assert land(source, base, COLUMNS, offsets=second.landed.offsets).rows == []
+    with pytest.raises(SourceError, match="no file matches"):
+        land(source, base, COLUMNS)
+
+
+def test_a_web_server_has_no_new_files(land, server):
+    with pytest.raises(SourceError, match="a web server lists no files"):
+        land(Csv("shop", "*.csv", new_only=True), server.url, COLUMNS)

@@ -644,6 +644,7 @@ def test_nothing_of_a_build_is_left_behind(house: House) -> None:
     assert sorted(tables) == [
         ("a", "w"),
         ("code", "w"),
+        ("code_sources", "w"),
         ("metrics", "w"),
         ("offsets", "w"),
         ("partitions", "w"),

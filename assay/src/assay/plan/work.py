@@ -154,7 +154,7 @@ class Work:
         """The source's fingerprint, where it can make a difference: a table built anyway tells it by building."""
         if not isinstance(node, TableDef) or node.source is None or self.books.of(node) is None:
             return None
-        offsets = self.session.offsets(node) if node.appends else {}
+        offsets = self.session.offsets(node) if node.goes_on(full=self.run.full) else {}
         contract, code = Contract.of(node.model), self._code_version(node)
         since = watermarks.since(self.session, node, contract, code, self.run)
         found = source_version(node, self.sources, offsets, since.value if since is not None else None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from assay.errors import SourceError
 
@@ -46,6 +46,7 @@ class Landing:
             or number. A source may leave out rows below it; None where all are needed.
         transport: replaces the network for HTTP sources (golden cases); None means the real one.
         given: the folder of a golden case's inputs, which holds what a `Rows` source would yield; None means it is asked.
+        files: of a source of files those that are to be read; None means all it finds.
         settings: the project's, for who is to be asked with a token.
     """
 
@@ -58,6 +59,7 @@ class Landing:
     since: Any = None
     transport: httpx.BaseTransport | None = None
     given: Path | None = None
+    files: Sequence[Path] | None = None
     settings: BaseSettings | None = None
 
 
@@ -72,7 +74,7 @@ class Landed:
         fingerprint: changes when, and only when, the source's content may have changed.
         malformed: a SELECT of rows that could not even be read as the columns (a shifted CSV line), with
             columns `reason_code, source_file, source_line, payload` (payload: JSON text); None if there are none.
-        offsets: for event logs: partition -> next offset after these rows, committed with them.
+        offsets: of an incremental source: partition -> next offset after these rows, committed with them.
         bytes: how much was read, if known.
         recheck: for rows that are still to be read while they are staged: reads the source once more, alone, and raises
             SourceError if it is to blame for an engine's error; None if all was read.
@@ -121,7 +123,10 @@ class Source(Protocol):
 class ReadWhole:
     """What sources share that bring all their rows at every landing."""
 
-    incremental: ClassVar[bool] = False
+    @property
+    def incremental(self) -> bool:
+        """Never."""
+        return False
 
     def lag(self, base: str, offsets: Mapping[int, int]) -> int:
         """Never anything: there is no "beyond" what was read."""

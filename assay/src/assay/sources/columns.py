@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
+from assay import notices
 from assay.errors import SourceChanged, near_names
 from assay.words import harmless
 
+Extra = Literal["stop", "ignore"]
+"""What becomes of columns that nobody expects: they stop the build, or are left out and told."""
 
-def check_names(found: Sequence[str], expected: Sequence[str], *, where: str, fix: str | None = None) -> None:
-    """Raise SourceChanged unless `found` holds exactly the `expected` names, in any order."""
-    counts = Counter(found)
-    repeated = sorted(name for name, count in counts.items() if count > 1)
+
+def check_names(
+    found: Sequence[str],
+    expected: Sequence[str],
+    *,
+    where: str,
+    fix: str | None = None,
+    left_out: set[str] | None = None,
+) -> None:
+    """Raise SourceChanged unless `found` holds exactly the `expected` names, in any order.
+
+    Args:
+        left_out: takes up names beside the expected ones, which are no error then.
+    """
+    counts, known = Counter(found), set(expected)
+    repeated = sorted(name for name, count in counts.items() if count > 1 and (left_out is None or name in known))
     if repeated:
         raise SourceChanged(f"column {_list(repeated)} appears more than once", where=where, fix=fix or _ASK)
-    known = set(expected)
     missing = [name for name in expected if name not in counts]
-    added = [name for name in found if name not in known]
+    added = [name for name in counts if name not in known]
+    if left_out is not None and not missing:
+        left_out.update(added)
+        return
     problems = []
     for name in list(missing):
         if (near := _renamed(name, missing, added)) is not None:
@@ -55,6 +73,12 @@ def _renamed(name: str, missing: Sequence[str], added: Sequence[str]) -> str | N
         return None
     near = near_names(name, added, most=1)
     return near[0] if near else added[0] if len(missing) == len(added) == 1 else None
+
+
+def tell_left_out(names: Collection[str], table: str) -> None:
+    """Say once for a landing which columns were left out of it."""
+    if names:
+        notices.notice(f"{table}: the source has more columns, which are left out: {_list(sorted(names))}")
 
 
 def _list(names: Sequence[str]) -> str:

@@ -56,6 +56,8 @@ class Csv(Dialect, files.Files):
         last_line_ended: whether a last line without a line end was cut off, and is set aside as `csv.unfinished`. None:
             if the last line of another file of this source has one. Of a single file nothing can be told.
         manifest: a file that announces the files with their rows or bytes; see `Files`.
+        new_only: whether a build reads only the files that were not read yet; see `Files`.
+        extra: `"ignore"` leaves out columns that nobody expects; see `Files`.
     """
 
     member: str | None = None
@@ -95,7 +97,8 @@ class Csv(Dialect, files.Files):
                     where=where,
                     fix="Declare the source with header=False if it has none, else adapt its `columns` or ask its owner.",
                 )
-            check_names([name for name in names if name not in self.ignore], expected, where=where)
+            left_out = rows.left_out if self.extra == "ignore" else None
+            check_names([name for name in names if name not in self.ignore], expected, where=where, left_out=left_out)
             order = [names.index(column) for column in expected]
         elif sorted(seen.first) == sorted(expected):
             raise SourceError("the first line is a header", where=where, fix="Declare the source with header=True.")

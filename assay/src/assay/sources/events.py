@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types
+from assay.sources.columns import Extra
 from assay.sources.eventlog import TopicReader
 from assay.sources.kafka import KafkaLog
 from assay.sources.objects import NoRow, RowReader
@@ -45,6 +46,7 @@ class EventLog:
         limit: the most events one landing brings; the rest waits for the next.
         optional: fields that an event may leave out; they are null then.
         json_in_strings: JSON columns whose strings hold the document; elsewhere a string is a JSON string.
+        extra: `"ignore"` leaves out fields that nobody expects, and tells them; otherwise they make an event malformed.
     """
 
     location: str
@@ -53,6 +55,7 @@ class EventLog:
     limit: int = 1_000_000
     optional: tuple[str, ...] = ()
     json_in_strings: tuple[str, ...] = ()
+    extra: Extra = "stop"
     incremental: ClassVar[bool] = True
 
     def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
@@ -70,7 +73,9 @@ class EventLog:
         # Where each column comes from: a field of the event, its partition or its offset.
         own = {PARTITION_COLUMN: len(fields), OFFSET_COLUMN: len(fields) + 1}
         order = [own[name] if name in own else list(fields).index(name) for name in types]
-        reader, rows, size = RowReader(fields, self.optional, self.json_in_strings), TextRows(landing, "event"), 0
+        rows, size = TextRows(landing, "event"), 0
+        left_out = rows.left_out if self.extra == "ignore" else None
+        reader = RowReader(fields, self.optional, self.json_in_strings, left_out)
         with self._log(landing.base) as log:
             for event in log.read(landing.offsets, self.limit):
                 text = event.payload or b""

@@ -21,6 +21,7 @@ from assay.sources.addresses import shown
 from assay.sources.auth import Auth
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types
+from assay.sources.columns import Extra
 from assay.sources.strict_json import JsonError, loads
 from assay.sources.watermark import Watermark
 from assay.sources.web import PASSING, PATIENT, Fetcher, Http
@@ -83,6 +84,7 @@ class Rows:
         json_in_strings: JSON columns whose strings hold the document; elsewhere a string is a JSON string.
         limits: time-outs, attempts and limits of `context.http`; the attempts are also those of the function.
         auth: credentials of `context.http`, such as `Bearer("shop_token")`; sent to the location's server alone.
+        extra: `"ignore"` leaves out columns that nobody expects, and tells them; otherwise they are an error.
     """
 
     fetch: Fetch
@@ -94,6 +96,7 @@ class Rows:
     json_in_strings: tuple[str, ...] = ()
     limits: Http = PATIENT
     auth: Auth | None = None
+    extra: Extra = "stop"
 
     @property
     def incremental(self) -> bool:
@@ -181,7 +184,7 @@ class Rows:
         raise AssertionError("a retry ends with a result or an error")
 
     def _collecting(self, landing: Landing, types: Mapping[str, str], where: str) -> Collected:
-        return Collected(landing, types, self.name, where, self.optional, self.json_in_strings)
+        return Collected(landing, types, self.name, where, self.optional, self.json_in_strings, self.extra)
 
     def _asked(self, context: FetchContext, where: str) -> Iterator[Any]:
         """What the function yields; raises _NoAnswer where it raises because somebody does not answer."""

@@ -5,20 +5,25 @@ from __future__ import annotations
 import csv
 import dataclasses
 import fnmatch
+import glob
 import hashlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from assay.errors import SourceError, SourceUnavailable
+from assay.errors import SourceError, SourceUnavailable, WiringError
 from assay.sources.auth import Auth
 from assay.sources.base import Landed, Landing, ReadWhole
+from assay.sources.columns import Extra
 from assay.sources.remote import Remote, scheme
+from assay.sources.seen import Mark, Seen
 from assay.sources.text import is_zip, opened, unzipped
 from assay.sources.web import Http
+from assay.sql import quoted
 
 if TYPE_CHECKING:
     import httpx
@@ -41,6 +46,12 @@ class Files(ReadWhole):
 
     The location is a folder, or the address of an object store (`s3://`, `gs://`, `az://`; the extra `stores`) or of a web server
     (`https://`): from there the files are copied for the time of the build, within `limits`, with the credentials `auth`.
+
+    With `new_only` each build reads the files that were not read yet, and adds their rows to the published ones. What was read is
+    remembered with the rows, by name, size and time or ETag: a file that changed since stops the build, one that is gone
+    does not. `pipeline run --full` reads all that are there.
+
+    `extra="ignore"` leaves out columns that nobody expects, and tells them once a build; otherwise they stop it.
     """
 
     location: str
@@ -49,6 +60,25 @@ class Files(ReadWhole):
     manifest: str | None = field(default=None, kw_only=True)
     limits: Http = field(default=DOWNLOAD, kw_only=True)
     auth: Auth | None = field(default=None, kw_only=True)
+    new_only: bool = field(default=False, kw_only=True)
+    extra: Extra = field(default="stop", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.new_only and (self.manifest or not any(mark in self.path for mark in "*?[")):
+            told = "a manifest announces all files" if self.manifest else f"'{self.path}' is one file"
+            raise WiringError(f"new_only= takes a pattern's new files, but {told}", fix="Leave one of them.")
+
+    @property
+    def incremental(self) -> bool:
+        """Whether each landing brings only the files that are new."""
+        return self.new_only
+
+    def lag(self, base: str, offsets: Mapping[int, int]) -> int:
+        """How many files are new."""
+        if not self.new_only:
+            return 0
+        remote = self._remote(base, None, None, None) if scheme(base) else None
+        return len(self._fresh(base, remote, offsets, None)[0])
 
     def fingerprint(
         self, base: str, transport: httpx.BaseTransport | None = None, settings: BaseSettings | None = None
@@ -59,14 +89,55 @@ class Files(ReadWhole):
         return fingerprint(base, self.find(base))
 
     def land(self, landing: Landing) -> Landed:
-        if not scheme(landing.base):
+        remote = None
+        if scheme(landing.base):
+            remote = self._remote(landing.base, landing.table, landing.settings, landing.transport)
+        if self.new_only:
+            names, seen = self._fresh(landing.base, remote, landing.offsets, landing.table)
+            landed = self._new(landing, remote, names)
+            return dataclasses.replace(landed, fingerprint=seen.fingerprint, offsets={0: seen.offset})
+        if remote is None:
             self.find(landing.base, landing.table)  # which names the table where it fails
             mark = self.fingerprint(landing.base)
             return dataclasses.replace(self.read(landing), fingerprint=mark)
-        remote = self._remote(landing.base, landing.table, landing.settings, landing.transport)
+        return self._copied(landing, remote, self._paths)
+
+    def _new(self, landing: Landing, remote: Remote | None, names: Sequence[str]) -> Landed:
+        """The rows of the files `names` alone."""
+        if not names:
+            nothing = ", ".join(f"NULL::{kind} AS {quoted(name)}" for name, kind in landing.columns.items())
+            return Landed(f"SELECT {nothing} WHERE false", "")
+        if remote is not None:
+            return self._copied(landing, remote, [glob.escape(name) for name in names])
+        return self.read(dataclasses.replace(landing, files=[Path(landing.base) / name for name in names]))
+
+    def _fresh(
+        self, base: str, remote: Remote | None, offsets: Mapping[int, int], table: str | None
+    ) -> tuple[list[str], Seen]:
+        """The files that were not read yet, and what is to be remembered once they are."""
+        where, place = _where(Path(base), table) if remote is None else remote.where("").rstrip("/"), Path(base)
+        fix = f"Read all files again: pipeline run {table or 'TABLE'} --full."
+        seen = Seen.committed(offsets, where, fix)
+        if remote is not None:
+            return seen.fresh(remote.listed(self.path, none=bool(seen.marks)), lambda _: "", where, fix)
+        if not place.is_dir():
+            raise SourceError("no such folder", where=where, fix="Check the location in the settings.")
+        now = {}
+        for file in matching(base, self.path, table) if not seen.marks else _matching(base, self.path):
+            with suppress(FileNotFoundError):  # taken away just now
+                status = file.stat()
+                now[relative(base, file)] = Mark(status.st_size, str(status.st_mtime_ns))
+
+        def digest(name: str) -> str:
+            _check(place / name, table)
+            return _digest(place / name) if now[name].size <= SMALL else ""
+
+        return seen.fresh(now, digest, where, fix)
+
+    def _copied(self, landing: Landing, remote: Remote, paths: Sequence[str]) -> Landed:
         copy = landing.scratch / "copy"
         copy.mkdir()
-        mark = remote.copy(self._paths, copy)
+        mark = remote.copy(paths, copy)
         with remote.naming(copy):
             landed = self.read(dataclasses.replace(landing, base=str(copy)))
         recheck = remote.naming(copy)(landed.recheck) if landed.recheck else None
@@ -99,7 +170,7 @@ class Files(ReadWhole):
 
     def delivered(self, landing: Landing) -> list[Delivered]:
         """The source's files with what the manifest, if there is one, announces of their rows."""
-        found = self.find(landing.base, landing.table)
+        found = landing.files or self.find(landing.base, landing.table)
         if self.manifest is None:
             return [Delivered(file, relative(landing.base, file), f"{landing.table}: {file}") for file in found]
         *found, manifest = found
@@ -171,16 +242,25 @@ def find(base: str, path: str, *, table: str | None = None) -> list[Path]:
         table: named in messages; None where whoever tells them names it already.
     """
     if any(mark in path for mark in "*?["):
-        files = sorted(found for found in Path(base).glob(path) if not found.is_dir())
-        if not files:
-            raise SourceError(
-                "no file matches", where=_where(Path(base) / path, table), fix="Check the location and the pattern."
-            )
+        files = matching(base, path, table)
     else:
         files = [Path(base) / path]
     for file in files:
         _check(file, table)
     return files
+
+
+def matching(base: str, path: str, table: str | None) -> list[Path]:
+    """The files that a pattern means, sorted; raises SourceError if there are none."""
+    if files := _matching(base, path):
+        return files
+    raise SourceError(
+        "no file matches", where=_where(Path(base) / path, table), fix="Check the location and the pattern."
+    )
+
+
+def _matching(base: str, path: str) -> list[Path]:
+    return sorted(found for found in Path(base).glob(path) if not found.is_dir())
 
 
 def _where(place: Path, table: str | None) -> str:
@@ -220,12 +300,16 @@ def fingerprint(base: str, files: list[Path]) -> str:
     for file in files:
         status = file.stat()
         if status.st_size <= SMALL:
-            with file.open("rb") as stream:
-                mark = hashlib.file_digest(stream, "sha256").hexdigest()
+            mark = _digest(file)
         else:
             mark = f"{status.st_size}:{status.st_mtime_ns}"
         total.update(f"{relative(base, file)}\0{mark}\n".encode())
     return total.hexdigest()
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def plain(file: Path) -> str:

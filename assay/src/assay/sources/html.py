@@ -18,7 +18,7 @@ from assay.sources.addresses import join, shown
 from assay.sources.auth import Auth
 from assay.sources.base import Landed, Landing, ReadWhole
 from assay.sources.charsets import web_codec
-from assay.sources.columns import check_names
+from assay.sources.columns import Extra, check_names
 from assay.sources.rows import TextRows
 from assay.sources.web import PATIENT, Answer, Fetcher, Http
 
@@ -50,6 +50,7 @@ class HtmlTable(ReadWhole):
         columns: name -> DuckDB type, where the table does not hold the contract's columns.
         http: time-outs, attempts and limits.
         auth: credentials, such as `Basic("site_user", "site_password")`.
+        extra: `"ignore"` leaves out columns that nobody expects, and tells them; otherwise they are an error.
     """
 
     location: str
@@ -62,6 +63,7 @@ class HtmlTable(ReadWhole):
     nth: int | None = None
     header_rows: int = 1
     spans: bool = False
+    extra: Extra = "stop"
 
     def fingerprint(
         self, base: str, transport: httpx.BaseTransport | None = None, settings: BaseSettings | None = None
@@ -72,9 +74,11 @@ class HtmlTable(ReadWhole):
     def land(self, landing: Landing) -> Landed:
         answer, where, lines = self._read(landing.base, landing.table, landing.transport, landing.settings)
         names = [self.headers.get(text, _name(text)) for text in self._header(lines)] or list(landing.columns)
-        check_names(names, list(landing.columns), where=f"{where}, header of table '{self.table}'")
-        order = [names.index(column) for column in landing.columns]
         rows = TextRows(landing, "html")
+        left_out = rows.left_out if self.extra == "ignore" else None
+        of_table = f"{where}, header of table '{self.table}'"
+        check_names(names, list(landing.columns), where=of_table, left_out=left_out)
+        order = [names.index(column) for column in landing.columns]
         for number, cells in enumerate(lines[self.header_rows :], start=1):
             if len(cells) == len(names):
                 rows.add([cells[position] or None for position in order], self.path, number)

@@ -28,7 +28,7 @@ class Ndjson(Files):
         columns: name -> DuckDB type of every field, where that is not the contract.
         optional: fields that an object may leave out; they are null then.
         json_in_strings: JSON columns whose strings hold the document; elsewhere a string is a JSON string.
-        last_line_ended, manifest: as for `Csv`.
+        last_line_ended, manifest, new_only, extra: as for `Csv`.
     """
 
     last_line_ended: bool | None = None
@@ -37,8 +37,9 @@ class Ndjson(Files):
 
     def read(self, landing: Landing) -> Landed:
         delivered = self.delivered(landing)
-        reader = RowReader(normal_types(landing.connection, landing.columns), self.optional, self.json_in_strings)
-        rows = TextRows(landing, "ndjson")
+        rows, types = TextRows(landing, "ndjson"), normal_types(landing.connection, landing.columns)
+        left_out = rows.left_out if self.extra == "ignore" else None
+        reader = RowReader(types, self.optional, self.json_in_strings, left_out)
         for each in delivered:
             each = each.unpacked(landing, None)
             each.check(_read(reader, rows, each))
@@ -60,7 +61,8 @@ def _read(reader: RowReader, rows: TextRows, each: Delivered) -> int:
                 item = loads(line.text.decode("utf-8"))
                 if first and isinstance(item, dict):
                     found = [*item, *(name for name in reader.optional if name not in item)]
-                    check_names(found, list(reader.types), where=f"{each.where}, line {line.number}")
+                    where = f"{each.where}, line {line.number}"
+                    check_names(found, list(reader.types), where=where, left_out=reader.left_out)
                     first = False
                 rows.add(reader.read(item), each.name, line.number)
             except UnicodeDecodeError:

@@ -33,13 +33,19 @@ class RowReader:
         types: column name -> DuckDB type as DuckDB spells it.
         optional: fields that an object may leave out; such a one is null.
         json_in_strings: JSON columns whose strings hold the document, as some senders write it.
+        left_out: takes up the names of fields beside these, which are left out then; None: such an object is no row.
     """
 
     def __init__(
-        self, types: Mapping[str, str], optional: Collection[str] = (), json_in_strings: Collection[str] = ()
+        self,
+        types: Mapping[str, str],
+        optional: Collection[str] = (),
+        json_in_strings: Collection[str] = (),
+        left_out: set[str] | None = None,
     ) -> None:
         self.types = dict(types)
         self.optional = frozenset(optional) & types.keys()
+        self.left_out = left_out
         self._in_strings = frozenset(json_in_strings)
         self._names = self.types.keys()
         self._columns = [(name, kind, is_nested(kind), kind.startswith("DECIMAL")) for name, kind in types.items()]
@@ -49,11 +55,7 @@ class RowReader:
         if not isinstance(item, dict):
             raise NoRow("fields", "is no JSON object")
         if item.keys() != self._names:
-            missing = [name for name in self._names if name not in item and name not in self.optional]
-            problems = [f"missing field '{name}'" for name in missing]
-            problems += [f"unexpected field '{name}'" for name in item if name not in self._names]
-            if problems:
-                raise NoRow("fields", "; ".join(problems))
+            self._check_fields(item)
         texts: list[str | None] = []
         for name, kind, nested, decimal in self._columns:
             value = item.get(name)
@@ -73,6 +75,17 @@ class RowReader:
             else:
                 raise NoRow("cast", f"{name} is no {kind}")
         return texts
+
+    def _check_fields(self, item: Mapping[str, Any]) -> None:
+        """Raise NoRow unless the item has the fields, and others only where they are left out."""
+        missing = [name for name in self._names if name not in item and name not in self.optional]
+        others = [name for name in item if name not in self._names]
+        problems = [f"missing field '{name}'" for name in missing]
+        problems += [f"unexpected field '{name}'" for name in others if self.left_out is None]
+        if problems:
+            raise NoRow("fields", "; ".join(problems))
+        if self.left_out is not None:
+            self.left_out.update(others)
 
     def read_all(self, items: Sequence[Any]) -> list[list[str | None]] | None:
         """The texts of all items, column by column; None if they are to be read one by one.

@@ -15,6 +15,7 @@ from assay.sources.addresses import join, same_server, split
 from assay.sources.auth import Auth
 from assay.sources.base import Landed, Landing, ReadWhole
 from assay.sources.casts import normal_types
+from assay.sources.columns import Extra
 from assay.sources.objects import NoRow, RowReader
 from assay.sources.rows import TextRows
 from assay.sources.strict_json import JsonError, Number, dumps, loads
@@ -58,6 +59,7 @@ class PagedJson(ReadWhole):
         counts: what `page_param` counts: pages, or items (an offset, then `first_page` is usually 0).
         link: whether the header `Link` names the next page; without one it is the last.
         until_empty: whether a page without items is the end.
+        extra: `"ignore"` leaves out fields that nobody expects, and tells them; otherwise they are an error.
     """
 
     location: str
@@ -82,6 +84,7 @@ class PagedJson(ReadWhole):
     counts: Literal["pages", "items"] = "pages"
     link: bool = False
     until_empty: bool = False
+    extra: Extra = "stop"
 
     def fingerprint(
         self, base: str, transport: httpx.BaseTransport | None = None, settings: BaseSettings | None = None
@@ -94,8 +97,13 @@ class PagedJson(ReadWhole):
         return digest.hexdigest()
 
     def land(self, landing: Landing) -> Landed:
-        reader = RowReader(normal_types(landing.connection, landing.columns), self.optional, self.json_in_strings)
-        rows, digest = TextRows(landing, "json"), hashlib.sha256()
+        rows, digest, types = (
+            TextRows(landing, "json"),
+            hashlib.sha256(),
+            normal_types(landing.connection, landing.columns),
+        )
+        left_out = rows.left_out if self.extra == "ignore" else None
+        reader = RowReader(types, self.optional, self.json_in_strings, left_out)
         with self._fetcher(landing.table, landing.base, landing.transport, landing.settings) as fetcher:
             for page in self._walk(fetcher, join(landing.base, self.path)):
                 notices.phase(f"reading the source, page {page.number}")

@@ -13,7 +13,7 @@ from assay.errors import SourceError
 from assay.sources import files
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types
-from assay.sources.columns import check_names, check_types
+from assay.sources.columns import check_names, check_types, tell_left_out
 from assay.sql import literal, quoted
 
 WORTH_SPLITTING = 1_000_000
@@ -31,15 +31,19 @@ class Parquet(files.Files):
         path: the file under it, or a pattern such as `sales/*.parquet`.
         columns: name -> DuckDB type, where the files do not hold the contract's columns.
         manifest: a file that announces the files with their rows or bytes; see `Files`.
+        new_only: whether a build reads only the files that were not read yet; see `Files`.
+        extra: `"ignore"` leaves out columns that nobody expects; see `Files`.
     """
 
     def read(self, landing: Landing) -> Landed:
         delivered = self.delivered(landing)
-        expected = normal_types(landing.connection, landing.columns)
+        expected, seen = normal_types(landing.connection, landing.columns), set[str]()
+        left_out = seen if self.extra == "ignore" else None
         for each in delivered:
             columns = _describe(landing.connection, each)
-            check_names(list(columns), list(expected), where=each.where)
+            check_names(list(columns), list(expected), where=each.where, left_out=left_out)
             check_types(columns, expected, where=each.where)
+        tell_left_out(seen, landing.table)
         found = [each.file for each in delivered]
         names = ", ".join(quoted(name) for name in landing.columns)
         return Landed(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import SettingsError, SourceError, SourceUnavailable
 from assay.sources.addresses import join, shown, split
 from assay.sources.auth import Auth
+from assay.sources.seen import Mark
 from assay.sources.web import Fetcher, Http
 
 if TYPE_CHECKING:
@@ -74,6 +75,17 @@ class Remote:
                 marks.append(found)
         return _mark(marks)
 
+    def listed(self, path: str, *, none: bool) -> dict[str, Mark]:
+        """The files that a pattern means, by name, as the store has them.
+
+        Args:
+            none: whether there may be none.
+        """
+        if scheme(self.base) not in STORES:
+            raise SourceError("a web server lists no files", where=self.where(path), fix="Leave new_only= off.")
+        found = self._found(self._store(), path, none=none)
+        return {each["path"]: Mark(each["size"], str(each["e_tag"] or each["last_modified"])) for each in found}
+
     def where(self, path: str) -> str:
         place = f"{shown(self.base).rstrip('/')}/{path.lstrip('/')}"
         return f"{self.table}: {place}" if self.table else place
@@ -119,7 +131,7 @@ class Remote:
 
             return from_url(self.base, client_options=seconds, retry_config=patience)
 
-    def _found(self, store: Any, path: str) -> list[dict[str, Any]]:
+    def _found(self, store: Any, path: str, *, none: bool = False) -> list[dict[str, Any]]:
         """What the store says of the files, in the order of their names."""
         with self._told(path):
             if not _is_pattern(path):
@@ -128,7 +140,7 @@ class Remote:
             listed = [each for chunk in _obstore().list(store, None if plain == "." else plain) for each in chunk]
         matching = re.compile(_regex(path))
         found = sorted((each for each in listed if matching.fullmatch(each["path"])), key=lambda each: each["path"])
-        if not found:
+        if not found and not none:
             raise SourceError("no file matches", where=self.where(path), fix="Check the location and the pattern.")
         return found
 
@@ -213,6 +225,11 @@ def _regex(path: str) -> str:
     parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[!?[^]]+\]|.", path)
     return "".join(
-        parts.get(each) or (each.replace("[!", "[^") if each[0] == "[" and len(each) > 2 else re.escape(each))
-        for each in tokens
+        parts.get(each) or (_set(each) if each[0] == "[" and len(each) > 2 else re.escape(each)) for each in tokens
     )
+
+
+def _set(text: str) -> str:
+    """A pattern's set such as `[!ab]`, with what means more in a regular expression taken literally."""
+    inner = re.sub(r"[\\\[&~|^]", r"\\\g<0>", text[1:-1].removeprefix("!"))
+    return f"[{'^' if text[1] == '!' else ''}{inner}]"

@@ -15,6 +15,7 @@ import pyarrow as pa
 from assay import notices
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types, strict_cast
+from assay.sources.columns import tell_left_out
 from assay.sql import literal, quoted
 
 _BATCH = 50_000
@@ -28,6 +29,9 @@ def temporary_name(part: str) -> str:
 
 class TextRows:
     """Collects rows of text for one landing.
+
+    Attributes:
+        left_out: names of columns that the source has and nobody expects.
 
     Args:
         kind: how the reason codes begin: `html` makes `html.cast` of rows whose text is not of the column's type.
@@ -44,6 +48,7 @@ class TextRows:
         self._places: list[tuple[str, int]] = []
         self._rejected: list[tuple[str, str, int, str]] = []
         self._read = 0
+        self.left_out: set[str] = set()
         texts = ", ".join(f"c{index} VARCHAR" for index in range(len(landing.columns)))
         connection = landing.connection
         connection.execute(f"CREATE TEMP TABLE {self.raw} ({texts}, source_file VARCHAR, source_line BIGINT)")
@@ -89,6 +94,7 @@ class TextRows:
     ) -> Landed:
         """Cast everything that was added, once, and split it; `last_line_ended` as for `Csv`."""
         self._flush()
+        tell_left_out(self.left_out, self.landing.table)
         if last_line_ended is None:
             last_line_ended = any(ended for _, ended in self._ends.values())
         cut = [(file, line) for file, (line, ended) in self._ends.items() if last_line_ended and not ended]

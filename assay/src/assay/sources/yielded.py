@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from assay.errors import SourceChanged, SourceError
 from assay.sources.base import Landed, Landing
-from assay.sources.columns import check_names
+from assay.sources.columns import Extra, check_names
 from assay.sources.objects import NoRow, RowReader, is_nested
 from assay.sources.rows import TextRows, temporary_name
 from assay.sources.strict_json import Number, dumps, encode
@@ -31,10 +31,12 @@ class Collected:
         where: str,
         optional: Collection[str] = (),
         json_in_strings: Collection[str] = (),
+        extra: Extra = "stop",
     ) -> None:
         self.landing, self.types, self.name, self.where = landing, types, name, where
         self.rows = TextRows(landing, "rows")
-        self.reader = RowReader(types, optional, json_in_strings)
+        left_out = self.rows.left_out if extra == "ignore" else None
+        self.reader = RowReader(types, optional, json_in_strings, left_out)
         self.in_strings = frozenset(json_in_strings)
         self.exact: str | None = None
         self.count = 0
@@ -74,7 +76,7 @@ class Collected:
             self.rows.reject(f"rows.{error.kind}", self.name, self.count, payload)
 
     def _check(self, names: list[str]) -> None:
-        check_names(names, list(self.types), where=self.where)
+        check_names(names, list(self.types), where=self.where, left_out=self.reader.left_out)
 
     def _arrow(self, item: Any) -> None:
         table = pa.table(item) if not isinstance(item, pa.RecordBatch) else pa.Table.from_batches([item])

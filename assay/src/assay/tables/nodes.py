@@ -172,8 +172,17 @@ class TableDef(Node):
 
     @property
     def appends(self) -> bool:
-        """Whether each build adds rows (event streams) instead of replacing them."""
+        """Whether each build adds rows (event streams, new files) instead of replacing them."""
         return self.source is not None and self.source.incremental
+
+    @property
+    def rereads(self) -> bool:
+        """Whether its source adds rows and can be read from its start again, as files can."""
+        return bool(getattr(self.source, "new_only", False))
+
+    def goes_on(self, *, full: bool) -> bool:
+        """Whether a run, a `full` one or not, adds to what is published instead of replacing it."""
+        return self.appends and not (self.rereads and full)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,7 @@ class Build:
         upstream: the tables the node and its invariants read, by name.
         partition: the partitions to replace, the table's own; None replaces everything.
         since: from where an incremental build takes rows; None takes all.
+        anew: whether a source that adds rows is read from its start, and so replaces what is published.
         aligned: the inputs of which a partition reads nothing but the same partition.
         carried: columns of the input that the table preserves -> its own that hold their values unchanged.
     """
@@ -65,6 +66,7 @@ class Build:
     metrics: tuple[MetricDef, ...] = ()
     partition: PartitionRange | None = None
     since: Since | None = None
+    anew: bool = False
     landed: Landed | None = None
     code_version: str = ""
     upstream_versions: Mapping[str, str] = field(default_factory=dict)
@@ -123,6 +125,8 @@ class Build:
 
     def seen_again(self, session: Session) -> str | None:
         """SQL over rejects: those that an incremental build takes again, or whose key is published with a larger cursor."""
+        if self.anew:
+            return "true"
         if self.since is None or not self.cursor:
             return None
         texts = zip(self.contract.columns, self.contract.from_payload_sql("payload"), strict=True)
@@ -138,7 +142,7 @@ class Build:
     @property
     def adds(self) -> bool:
         """Whether the published rows stay but for those it names."""
-        return self.table.appends or self.since is not None
+        return (self.table.appends and not self.anew) or self.since is not None
 
     def keeps_existing(self, session: Session) -> bool:
         """Whether published rows stay beside the staged ones."""

@@ -125,6 +125,8 @@ def _audited(
     action = _swap(session, build, relation)
     again = build.seen_again(session)
     quarantine.keep(session, table, build.run, build.partition, published=True, again=again)
+    if table.source is not None and not table.appends:  # should it add rows again, then to none of these
+        ops.commit_offsets(session.connection, session.catalog, table.name, {}, build.run)
     if table.appends and build.landed is not None and build.landed.offsets is not None:
         ops.commit_offsets(session.connection, session.catalog, table.name, build.landed.offsets, build.run)
         outcome = dataclasses.replace(outcome, offsets=build.landed.offsets)
@@ -203,7 +205,9 @@ def _published_problems(session: Session, build: Build) -> list[str]:
         return []
     wanted = build.contract.duckdb_columns
     changed = [name for name in {**published, **wanted} if published.get(name) != wanted.get(name)]
-    full, by_hand = " --full" if build.since is not None else "", build.table.appends or not build.cursor
+    again = build.table.rereads
+    full = " --full" if build.since is not None or again else ""
+    by_hand = not again and (build.table.appends or not build.cursor)
     way = (
         "ALTER it by hand"
         if by_hand and build.partition is None
@@ -267,7 +271,9 @@ def _audit(session: Session, build: Build, staged: staging.Staged, merged: Merge
     if merged is not None and build.since is not None:
         replaced = shrinking.Replaced(merged.before)
     else:
-        replaced = shrinking.replaced(session, table, contract, staged, build.parts)
+        replaced = shrinking.Replaced()
+        if not table.appends or build.anew:
+            replaced = shrinking.replaced(session, table, contract, staged, build.parts)
     arrived = _preserved(session, build, staged)
     after, told = (merged.after, merged.told(build, staged)) if merged is not None else (None, None)
     checks.append(
@@ -324,7 +330,7 @@ def _swap(session: Session, build: Build, relation: str) -> str:
     if not build.keeps_existing(session):
         session.connection.execute(f"DROP TABLE IF EXISTS {target}")
         session.connection.execute(f"ALTER TABLE {relation} RENAME TO {quoted(table.name)}")
-        return "partition" if build.partition is not None else "append" if table.appends else "replace"
+        return "partition" if build.partition is not None else "append" if build.adds else "replace"
     existing = session.relation(table)
     kept = build.whole(session, relation) if build.since is not None else existing
     if existing != target:

@@ -58,8 +58,8 @@ class Replaced:
 
 
 def replaced(session: Session, table: TableDef, contract: Contract, staged: Staged, parts: Parts | None) -> Replaced:
-    """What the staged rows would take the place of; of an event stream that is nothing."""
-    if table.appends or not session.exists(table):
+    """What the staged rows would take the place of."""
+    if not session.exists(table):
         return Replaced()
     existing = session.relation(table)
     there = {row[0]: row[1] for row in session.connection.execute(f"DESCRIBE {existing}").fetchall()}
