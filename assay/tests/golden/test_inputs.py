@@ -154,7 +154,7 @@ YML = "description: x\ntables: [parquet_sales]\n"
         ({"inputs/fils/a.parquet": ""}, "golden/wrong/inputs/fils: is no location of a source. Did you mean files?"),
         (
             {"inputs/zzz/a": ""},
-            "inputs/zzz: is no location of a source. Known: api, bank, events, files, site, tables, returned.",
+            "inputs/zzz: is no location of a source. Known: api, bank, events, files, site, tables, before, returned.",
         ),
         ({"inputs/files/2016/sales.parquet": ""}, "inputs/files/2016/sales.parquet: no source reads this file"),
         ({"inputs/events/sold/x/y.csv": ""}, "inputs/events/sold/x/y.csv: no source reads this file"),

@@ -7,7 +7,6 @@ import importlib
 import json
 import os
 import re
-import signal
 import sqlite3
 import sys
 import threading
@@ -168,7 +167,7 @@ def test_health_answers_while_a_run_holds_the_warehouse(little: Little) -> None:
             assert json.load(answer)["status"] == "learning"
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{base[0]}/", timeout=30)
-        serving.send_signal(signal.SIGINT)
+        serving.terminate()
         serving.communicate(timeout=60)
     finally:
         held.close()
