@@ -1,5 +1,20 @@
-"""A warehouse of its own for every test that asks for one."""
+"""A warehouse of its own for every test that asks for one, and a channel."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.health.channel import Channel
 from tests.warehouse.conftest import house
 
-__all__ = ["house"]
+__all__ = ["channel", "house"]
+
+
+@pytest.fixture
+def channel() -> Iterator[Channel]:
+    channel = Channel()
+    yield channel
+    channel.server.shutdown()
+    channel.server.server_close()

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dtm
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +13,7 @@ from assay.errors import PipelineError, SettingsError
 from assay.health.alerts import ALL, Memory, Silence, Told, duration, messages, remembered, silenced, without_expired
 from assay.health.channels import Channels, channels
 from assay.health.finding import Finding
+from tests.health.channel import Channel
 
 NOW = dtm.datetime(2026, 11, 25, 8, tzinfo=dtm.UTC)
 HOUR = dtm.timedelta(hours=1)
@@ -25,40 +22,6 @@ HOUR = dtm.timedelta(hours=1)
 def finding(key: str = "check:orders.rows_valid", **more: Any) -> Finding:
     more = {"fatal": True, "subject": "transform.orders.rows_valid", "what": "is red", **more}
     return Finding(key, since=NOW, expected="rows keep the contract", actual="3 of 10 rejected", todo="look", **more)
-
-
-class Channel:
-    """A server that takes JSON, and answers with `codes` first and 200 then."""
-
-    def __init__(self) -> None:
-        self.codes: list[int] = []
-        self.got: list[dict[str, Any]] = []
-        channel = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                code = channel.codes.pop(0) if channel.codes else 200
-                if code == 200:
-                    channel.got.append(json.loads(body))
-                self.send_response(code)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.address = f"json://127.0.0.1:{self.server.server_address[1]}/canary-secret"
-
-
-@pytest.fixture
-def channel() -> Iterator[Channel]:
-    channel = Channel()
-    yield channel
-    channel.server.shutdown()
-    channel.server.server_close()
 
 
 def swept(memory: Memory, found: list[Finding], made: Channels, now: dtm.datetime = NOW) -> Memory:

@@ -25,16 +25,8 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 from assay.health.alerts import Memory
 from assay.orchestration import alerting, history
 from assay.orchestration.origin import repository
-from tests.health.test_alerts import Channel
+from tests.health.channel import Channel
 from tests.little import Little
-
-
-@pytest.fixture
-def channel() -> Iterator[Channel]:
-    channel = Channel()
-    yield channel
-    channel.server.shutdown()
-    channel.server.server_close()
 
 
 @pytest.fixture

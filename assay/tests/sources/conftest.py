@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from assay.sources.base import Landing, Source
+from assay.sources.delimited import Csv
 
 
 @dataclass
@@ -127,3 +128,10 @@ def server() -> Iterator[Server]:
         served.released.set()
         httpd.shutdown()
         thread.join()
+
+
+@pytest.fixture(params=["duckdb", "lines"])
+def both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to read a CSV file must give the same."""
+    if request.param == "lines":
+        monkeypatch.setattr(Csv, "_fast", lambda *_: False)

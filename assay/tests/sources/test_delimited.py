@@ -26,13 +26,6 @@ def csv(land, tmp_path):
     return run
 
 
-@pytest.fixture(params=["duckdb", "lines"])
-def both(request, monkeypatch):
-    """Both ways to read a file must give the same."""
-    if request.param == "lines":
-        monkeypatch.setattr(Csv, "_fast", lambda *_: False)
-
-
 @pytest.mark.usefixtures("both")
 class TestSound:
     def test_rows_with_their_lines(self, csv):

@@ -24,13 +24,6 @@ def csv(land, tmp_path):
     return run
 
 
-@pytest.fixture(params=["duckdb", "lines"])
-def both(request, monkeypatch):
-    """Both ways to read a file must give the same."""
-    if request.param == "lines":
-        monkeypatch.setattr(Csv, "_fast", lambda *_: False)
-
-
 @pytest.mark.usefixtures("both")
 @pytest.mark.parametrize(
     ("content", "dialect", "rows", "lines"),

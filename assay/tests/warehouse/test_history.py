@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dtm
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +45,6 @@ class Now(pa.DataFrameModel):
 
     class Config:
         unique = ["k"]
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path)
-    yield house
-    house.leave()
 
 
 def table(source: Given, load: History | None = None, **options: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dtm
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +66,6 @@ class Keys(pa.DataFrameModel):
 
     class Config:
         unique = ["k"]
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path)
-    yield house
-    house.leave()
 
 
 def table(
