@@ -48,6 +48,11 @@ class BaseSettings(pydantic.BaseModel):
         description="DuckDB's memory limit, such as 4GB; default: DuckDB's own.",
     )
     threads: int | None = pydantic.Field(None, ge=1, description="DuckDB's threads; default: all cores.")
+    tables_at_once: int = pydantic.Field(
+        2,
+        ge=1,
+        description="How many tables a run builds side by side, as soon as what they read is there; 1: one after the other.",
+    )
     lock_timeout: float = pydantic.Field(
         3600.0,
         ge=0,

@@ -95,6 +95,7 @@ class ProgressPrinter:
     def __init__(self, screen: Live, nodes: Sequence[Node]) -> None:
         self.screen, self.total = screen, len(nodes)
         self.numbers: dict[str, int] = {}
+        self.running: list[str] = []
         width = columns(sys.stdout)
         longest = max((len(f"{node.stage}.{node.name}") for node in nodes), default=0)
         self.staged = width is None or longest <= width - COUNTED
@@ -107,10 +108,11 @@ class ProgressPrinter:
         number = self.numbers.get(node.name, len(self.numbers) + 1)
         place = f"{number:>{len(str(self.total))}}/{self.total}"
         if told.kind == "start":
-            notices.phase("")
-            self.screen.doing(f"{place}  {name}", notices.how_far)
+            self.running.append(name)
+            self._doing()
             return
-        self.screen.doing("writing Dagster's history")
+        self.running.remove(name)
+        self._doing()
         self.numbers[node.name] = number
         if told.kind == "failed":
             self.screen.say(f"{place}  {styled('FAILED', fg='red', bold=True)}  {name}{' again' if again else ''}")
@@ -130,6 +132,15 @@ class ProgressPrinter:
             loaded = [f"{rows:,} {what}" for what, rows in found.changes.items() if rows and what != "unchanged"]
             built += f"  {', '.join(loaded) or 'nothing new'}"
         self.screen.say(f"{place}  {name:<{self.width}}  {counted} {found.seconds:7.1f} s{rejected}{built}")
+
+    def _doing(self) -> None:
+        """Say what is built now: what began first, and how many more."""
+        if not self.running:
+            self.screen.doing("writing Dagster's history")
+            return
+        more = f" and {len(self.running) - 1} more" if self.running[1:] else ""
+        place = f"{len(self.numbers) + 1:>{len(str(self.total))}}/{self.total}"
+        self.screen.doing(f"{place}  {self.running[0]}{more}", notices.how_far)
 
 
 def _rows_lines(found: Publication | None) -> Iterator[str]:

@@ -69,6 +69,18 @@ def code_sources(node: Node, *rules: Node) -> dict[str, str]:
     return {part: "\n".join(texts) for part, texts in found.items()}
 
 
+def late_imports(node: Node) -> list[str]:
+    """Modules that what `node` reaches imports only when it runs, and that are not imported yet."""
+    reach, _ = _follow(node)
+    found: list[str] = []
+    for file, chosen in reach.chosen.values() if reach else ():
+        for each in (file.statements[number] for number in sorted(chosen)):
+            for late in each.imported if isinstance(each.tree, DEFINITIONS) else ():
+                whole = f"{late.module}.{late.member}"
+                found += [late.module, *([whole] if late.member and _path(whole) else [])]
+    return [module for module in dict.fromkeys(found) if module not in sys.modules]
+
+
 def source_location(node: Node) -> tuple[Path, int]:
     """The file and line at which the node's function (with its decorators) begins."""
     code = node.function.__code__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -17,6 +18,7 @@ from assay.errors import WarehouseError, on_disk
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
 from assay.warehouse import ops
+from assay.warehouse.connection import settle
 from assay.warehouse.failures import explained
 
 if TYPE_CHECKING:
@@ -25,6 +27,14 @@ if TYPE_CHECKING:
     from assay.warehouse.ops import PartitionRecord
 
 T = TypeVar("T")
+
+
+class _Shared:
+    """What sessions with one database have in common."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.last_id = 0
 
 
 class Session:
@@ -53,8 +63,34 @@ class Session:
         self.scratch = scratch
         self.real = real
         self.keeps_books = keeps_books
+        self._shared = _Shared()
         with explained(self.catalog):
             ops.prepare(connection, self.catalog)
+
+    def beside(self) -> Session:
+        """A session with the same database for another thread: a connection, a transaction and temporary tables of its own."""
+        # What a transaction would make when it is missing, two could not make at once.
+        ops.prepare_code(self.connection, self.catalog)
+        connection = self.connection.cursor()
+        settle(connection)
+        other = Session(
+            connection, output=self.output, scratch=self.scratch, real=self.real, keeps_books=self.keeps_books
+        )
+        other._shared = self._shared
+        return other
+
+    def publication_id(self) -> int:
+        """The number of the publication that is recorded next: no session beside this one gets it too."""
+        known = self.number(f"SELECT coalesce(max(id), 0) FROM {quoted(self.catalog)}.ops.publications")
+        with self._shared.lock:
+            # Another session's transaction does not show its number before it ends.
+            self._shared.last_id = max(self._shared.last_id, known) + 1
+            return self._shared.last_id
+
+    def make_schema(self, stage: str) -> None:
+        """Make the schema of a stage if it is missing: two transactions could not at once."""
+        with self._shared.lock:
+            self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.catalog)}.{quoted(stage)}")
 
     @property
     def dry(self) -> bool:
