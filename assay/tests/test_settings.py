@@ -57,6 +57,7 @@ def test_every_variable_is_documented_and_understood() -> None:
         "PIPELINE_KEEP_SCRATCH": "true",
         "PIPELINE_MEMORY_LIMIT": "1.5GB",
         "PIPELINE_THREADS": "3",
+        "PIPELINE_TABLES_AT_ONCE": "4",
         "PIPELINE_LOCK_TIMEOUT": "0.5",
         "PIPELINE_KEEP_RUNS": "9",
         "PIPELINE_KEEP_REJECTS": "30",

@@ -6,6 +6,7 @@ import datetime as dtm
 import os
 import shutil
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -95,7 +96,7 @@ class ProgressPrinter:
     def __init__(self, screen: Live, nodes: Sequence[Node]) -> None:
         self.screen, self.total = screen, len(nodes)
         self.numbers: dict[str, int] = {}
-        self.running: list[str] = []
+        self.running: dict[str, float] = {}
         width = columns(sys.stdout)
         longest = max((len(f"{node.stage}.{node.name}") for node in nodes), default=0)
         self.staged = width is None or longest <= width - COUNTED
@@ -108,12 +109,12 @@ class ProgressPrinter:
         number = self.numbers.get(node.name, len(self.numbers) + 1)
         place = f"{number:>{len(str(self.total))}}/{self.total}"
         if told.kind == "start":
-            self.running.append(name)
+            self.running[name] = time.monotonic()
             self._doing()
             return
-        self.running.remove(name)
-        self._doing()
+        self.running.pop(name, None)
         self.numbers[node.name] = number
+        self._doing()
         if told.kind == "failed":
             self.screen.say(f"{place}  {styled('FAILED', fg='red', bold=True)}  {name}{' again' if again else ''}")
             for line in [str(told.error), *_rows_lines(found)]:
@@ -138,9 +139,10 @@ class ProgressPrinter:
         if not self.running:
             self.screen.doing("writing Dagster's history")
             return
-        more = f" and {len(self.running) - 1} more" if self.running[1:] else ""
-        place = f"{len(self.numbers) + 1:>{len(str(self.total))}}/{self.total}"
-        self.screen.doing(f"{place}  {self.running[0]}{more}", notices.how_far)
+        name, since = next(iter(self.running.items()))
+        more = f" and {len(self.running) - 1} more" if len(self.running) > 1 else ""
+        place = f"{min(len(self.numbers) + 1, self.total):>{len(str(self.total))}}/{self.total}"
+        self.screen.doing(f"{place}  {name}{more}", notices.how_far, since=since)
 
 
 def _rows_lines(found: Publication | None) -> Iterator[str]:

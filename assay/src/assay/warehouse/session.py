@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 import ibis
+import ibis.expr.operations as operations
+from ibis.expr.operations.udf import InputType
 
 from assay.errors import WarehouseError, on_disk
 from assay.sql import quoted
@@ -35,6 +37,7 @@ class _Shared:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.last_id = 0
+        self.functions: set[type] = set()
 
 
 class Session:
@@ -71,6 +74,7 @@ class Session:
         """A session with the same database for another thread: a connection, a transaction and temporary tables of its own."""
         # What a transaction would make when it is missing, two could not make at once.
         ops.prepare_code(self.connection, self.catalog)
+        self._share_functions()
         connection = self.connection.cursor()
         settle(connection)
         other = Session(
@@ -236,9 +240,27 @@ class Session:
     def sql(self, expression: ibis.Table) -> str:
         """The DuckDB SQL of an Ibis expression, its in-memory tables made known to the connection."""
         # Ibis registers memtables and UDFs only when it executes an expression itself; publishing executes
-        # the SQL inside its own transaction, so the hook is called here.
-        self.backend._run_pre_execute_hooks(expression)
+        # the SQL inside its own transaction, so it is done here.
+        for function in expression.op().find(operations.ScalarUDF):
+            self._make_function(function)
+        self.backend._register_in_memory_tables(expression)
         return str(self.backend.compile(expression))
+
+    def _make_function(self, function: Any) -> None:
+        """Make a function of Python's known that expressions call; it belongs to the database, to all sessions with it."""
+        make = getattr(self.backend, f"_register_{function.__input_type__.name.lower()}_udf")(function)
+        if make is not None and type(function) not in self._shared.functions:
+            with suppress(duckdb.InvalidInputException):  # it is none of this connection's
+                self.connection.remove_function(type(function).__name__)
+            make(self.connection)
+
+    def _share_functions(self) -> None:
+        """Make all functions of Python's known before others are there: one made in a transaction is nobody else's yet."""
+        for kind in operations.ScalarUDF.__subclasses__():
+            if kind not in self._shared.functions and kind.__input_type__ is not InputType.BUILTIN:
+                types = [each.annotation.pattern.dtype for each in kind.__signature__.parameters.values()]
+                self._make_function(kind(*(operations.Literal(None, dtype=dtype) for dtype in types)))
+                self._shared.functions.add(kind)
 
     def write_file(self, path: str, content: bytes) -> Path:
         """Write an exported file so that a reader sees the old one or the new one, never a part.
