@@ -176,6 +176,11 @@ class TableDef(Node):
         return self.source is not None and self.source.incremental
 
     @property
+    def takes_more(self) -> bool:
+        """Whether it takes columns that its source has and its contract has not."""
+        return getattr(self.source, "extra", "stop") == "add"
+
+    @property
     def rereads(self) -> bool:
         """Whether its source adds rows and can be read from its start again, as files can."""
         return bool(getattr(self.source, "new_only", False))
