@@ -133,6 +133,7 @@ class Node:
     description: str
     inputs: Mapping[str, Model]
     run_parameter: str | None
+    settings: tuple[str, ...] = ()
     owner: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 

@@ -253,7 +253,7 @@ def _record(session: Session, build: Build, publication: Publication) -> Publica
     if session.keeps_books:
         ops.record(session.connection, session.catalog, timed, build.run)
         if not timed.failed:
-            versions.keep_code(session, build.code_version, build.table, *build.invariants)
+            versions.keep_code(session, build.code_version, build.table, *build.invariants, settings=build.run.settings)
     return timed
 
 
