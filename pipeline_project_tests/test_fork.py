@@ -19,9 +19,12 @@ from pipeline_project_tests import repository
 from pipeline_project_tests.repository import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / "assay"))
 import lock as lock_script
 import marks
 import takeover
+
+from tests import warm
 
 NAME = "acme_sales"
 FIRST = "23bcef9"
@@ -53,8 +56,8 @@ def raw_customers(source: ibis.Table) -> Table[RawCustomers]:
 '''
 
 
-def run(folder: Path, *command: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
-    """Run a command of a fork with an environment's packages and the fork's code."""
+def environment_of(folder: Path, python: str = sys.executable) -> dict[str, str]:
+    """A team's: an environment's programs and packages, and the fork's code."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -66,6 +69,14 @@ def run(folder: Path, *command: str, python: str = sys.executable) -> subprocess
         environment.pop(name, None)
     for role in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{role}_NAME": "Ada", f"GIT_{role}_EMAIL": "ada@example.org"}
+    return environment
+
+
+def run(folder: Path, *command: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    """Run a command of a fork."""
+    environment = environment_of(folder, python)
+    if command[:2] in ((sys.executable, "-m"), (sys.executable, "-c")) and command[2] not in ("ruff", "venv"):
+        return warm.run(command[1:], cwd=folder, env=environment)
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
