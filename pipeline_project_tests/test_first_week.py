@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline_project_tests.test_fork import NAME, environment_of, made, run, succeed
+from pipeline_project_tests.test_fork import NAME, copied, environment_of, made, run, succeed
 from tests.warm import Process, start
 
 HEAD = "invoice,line,invoiced_on,country,product,quantity,price"
@@ -270,8 +270,8 @@ def meet_the_end_of_a_process(team: Team) -> None:
 
 
 @pytest.mark.slow
-def test_the_first_week_of_a_team(tmp_path_factory: pytest.TempPathFactory) -> None:
-    team = Team(made(tmp_path_factory, "--example", "no"))
+def test_the_first_week_of_a_team(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    team = Team(copied(made(tmp_path_factory, "small", "--example", "no"), tmp_path / NAME))
     team.deliver()
     write_the_tables(team)
     succeed(team.check())

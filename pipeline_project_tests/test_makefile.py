@@ -67,7 +67,7 @@ def test_only_check_runs_the_slow_tests_and_those_of_the_ui() -> None:
 
 def test_ci_runs_check() -> None:
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert "make check || status=$?" in lines
+    assert "make -j2 check || status=$?" in lines
     assert lines[-1] == 'exit "$status"'
     assert "bash .ci/run" in (ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8")
 
