@@ -32,14 +32,6 @@ from assay.orchestration.state import look, recall
 from tests.health.channel import Channel
 from tests.little import Little
 
-
-@pytest.fixture
-def little(tmp_path: Path) -> Little:
-    little = Little(tmp_path)
-    little.table("numbers")
-    return little
-
-
 CANARY = "canary-7f3a@example.org"
 
 
