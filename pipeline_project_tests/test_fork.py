@@ -165,9 +165,8 @@ def test_a_fork_does_not_describe_itself_as_the_template(which: str, request: py
 
 def test_a_small_fork_owns_little(small: Path) -> None:
     found = texts(small)
-    own = {name: text for name, text in found.items() if name != "requirements.lock" and not name.startswith("vendor/")}
     assert len(found) <= 60
-    assert sum(text.count("\n") for text in own.values()) <= 1_500
+    assert sum(text.count("\n") for name, text in found.items() if name != "requirements.lock") <= 2_000
     tests = {name for name in found if name.startswith(f"{NAME}_tests/")}
     assert tests == {f"{NAME}_tests/{name}.py" for name in ("__init__", "test_golden", "test_vendor", "test_wiring")}
 
@@ -249,6 +248,7 @@ def test_the_commands_work_with_the_wheel(small: Path, installed: str, tmp_path:
     assert "4 rows" in succeed(pipeline("run"))
     assert "extract.raw_orders" in succeed(pipeline("tables"))
     succeed(pipeline("quarantine", "list"))
+    assert "$ pipeline golden" in succeed(pipeline("guide", "golden"))
     started = succeed(pipeline("new-table", "paid_orders", "--stage", "transform", "--from", "raw_orders"))
     assert f"{NAME}/transform/paid_orders.py" in started
     succeed(run(own, installed, "-m", "ruff", "check", "."))
@@ -285,7 +285,8 @@ def test_make_says_nothing_of_what_is_not_there(which: str, request: pytest.Fixt
 def test_every_path_in_a_fork_s_documents_leads_to_a_file(small: Path, whole: Path, owner: Path) -> None:
     for folder in (small, whole, owner):
         guides = [*folder.glob("docs/*.md"), *folder.glob("vendor/*.md")]
-        assert {"golden.md", "operations.md", "catalog.md"} <= {guide.name for guide in guides}
+        read = {"golden.md", "operations.md"} if folder == owner else {"README.md", "CHANGELOG.md"}
+        assert read <= {guide.name for guide in guides}
         for document in [*folder.glob("*.md"), *guides]:
             links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
             assert [link for link in links if "://" not in link and not (document.parent / link).exists()] == []
