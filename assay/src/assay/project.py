@@ -49,7 +49,10 @@ class Project:
             """The sources, which know the settings: connectors find secrets there."""
             from assay.sources.files import Files
             from assay.sources.remote import check_location
+            from assay.tables.declared import declared
 
+            for each in self.graph.nodes.values():
+                declared(each, settings)
             for node in self.graph.tables.values():
                 if isinstance(node.source, Files) and (base := settings.locations.get(node.source.location)):
                     check_location(node.source.location, base, settings.prefix)
@@ -58,6 +61,10 @@ class Project:
             return opened
 
         object.__setattr__(self, "sources", told)
+
+    def kind(self) -> type[BaseSettings]:
+        """The class of the project's settings."""
+        return type(self.settings())
 
     @cached_property
     def graph(self) -> Graph:

@@ -84,7 +84,8 @@ def publication_metadata(node: Asset, publication: Publication) -> dict[str, Any
     found["staged"] = publication.staged
     found["rejected"] = publication.rejected
     found["profile"] = _profile(node, publication)
-    found["dagster/column_schema"] = column_schema(Contract.of(node.model), publication.lineage)
+    contract = Contract.of(node.model).taking(column.name for column in publication.profile)
+    found["dagster/column_schema"] = column_schema(contract, publication.lineage)
     found["dagster/column_lineage"] = dg.TableColumnLineage(
         {
             column: [
