@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -38,9 +38,12 @@ class Project:
     settings: Callable[[], BaseSettings]
     sources: Callable[[BaseSettings], Sources]
     fresh: Fresh | None = None
+    opening: Callable[[BaseSettings], Sources] = field(init=False)
+    """As `sources`, and asks no table of the project: for who wants an address and loads none."""
 
     def __post_init__(self) -> None:
         opening = self.sources
+        object.__setattr__(self, "opening", opening)
 
         def told(settings: BaseSettings) -> Sources:
             """The sources, which know the settings: connectors find secrets there."""

@@ -164,5 +164,5 @@ class Csv(Dialect, files.Files):
         if self.header:
             pairs = zip(names, seen.first, strict=True)
             odd.append(f"({' AND '.join(f'{name} = {literal(column)}' for name, column in pairs)})")
-        query = f"SELECT count(*), coalesce(sum({content}), 0), count_if({' OR '.join(odd) or 'false'}) FROM {table}"
+        query = f"SELECT count(*), coalesce(sum({content}), 0), count(*) FILTER ({' OR '.join(odd) or 'false'}) FROM {table}"
         return rows.landing.connection.execute(query).fetchone() == (seen.rows, seen.content, 0)
