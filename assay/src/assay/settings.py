@@ -34,8 +34,12 @@ class BaseSettings(pydantic.BaseModel):
     env: Literal["dev", "prod", "dry_run"] = pydantic.Field(
         "dev", description="Which environment runs: dev, prod, or dry_run (nothing real is written)."
     )
-    warehouse: Path = pydantic.Field(Path("data/warehouse.duckdb"), description="The warehouse's DuckDB file; in prod data/prod/warehouse.duckdb.")
-    output: Path = pydantic.Field(Path("data"), description="The folder of exported files, such as the dashboard; in prod data/prod.")
+    warehouse: Path = pydantic.Field(
+        Path("data/warehouse.duckdb"), description="The warehouse's DuckDB file; in prod data/prod/warehouse.duckdb."
+    )
+    output: Path = pydantic.Field(
+        Path("data"), description="The folder of exported files, such as the dashboard; in prod data/prod."
+    )
     snapshot: Path | None = pydantic.Field(
         None, description="A copy of the warehouse for readers, renewed after every run; default: none is made."
     )
