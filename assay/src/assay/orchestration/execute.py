@@ -66,11 +66,7 @@ def dagster_home(root: Path, *, dry: bool) -> Path:
 
     with told(home):
         home.mkdir(parents=True, exist_ok=True)
-        config, wanted = home / "dagster.yaml", root / "dagster.yaml"
-        if not config.exists() and wanted.exists():
-            # A link, as `make dev` makes one: a copy would go stale. One that leads nowhere is renewed.
-            config.unlink(missing_ok=True)
-            config.symlink_to(wanted)
+        history.configure(home, root, dry=dry)
     return home
 
 

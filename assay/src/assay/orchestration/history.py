@@ -1,8 +1,9 @@
-"""Dagster's history in SQLite: made by one process at a time, held open for a run, and rid of runs that died."""
+"""Dagster's history: in SQLite made by one process at a time, held open for a run, and rid of runs that died."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -21,8 +22,36 @@ from dagster._core.storage.sql import get_alembic_config
 from sqlalchemy.exc import SQLAlchemyError
 
 from assay.errors import PipelineError
-from assay.orchestration import processes
+from assay.orchestration import postgres, postgres_server, processes
 from assay.orchestration.event_log import EventLog, HeldOpen
+
+STORES = {"storage", "run_storage", "event_log_storage", "schedule_storage"}
+ELSEWHERE = {*STORES, "instance_class"}
+"""What says in a dagster.yaml that the history is not in Dagster's own files."""
+
+
+def configure(home: Path, root: Path, *, dry: bool) -> None:
+    """Let Dagster find the dagster.yaml of `root` in `home`, unless there is one.
+
+    A link, for a copy would go stale. The history of dry runs stays in files of its own wherever the other one is:
+    there it would tell of tables that were never built. So it has a copy without the store, renewed each time.
+    """
+    config, wanted = home / "dagster.yaml", root / "dagster.yaml"
+    if not wanted.exists():
+        return
+    text = wanted.read_text(encoding="utf-8") if dry else ""
+    settings = yaml.safe_load(text) or {}
+    if settings.keys() & {"storage", "run_storage"}:
+        if not config.exists() or config.is_symlink() or config.read_text(encoding="utf-8").startswith(COPIED):
+            config.unlink(missing_ok=True)
+            kept = {name: value for name, value in settings.items() if name not in STORES}
+            config.write_text(f"{COPIED}\n{yaml.safe_dump(kept, sort_keys=False)}", encoding="utf-8")
+    elif not config.exists():
+        config.unlink(missing_ok=True)  # a link that leads nowhere
+        config.symlink_to(wanted)
+
+
+COPIED = "# Copied from the project's dagster.yaml, without its store: the history of dry runs stays here."
 
 
 def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
@@ -41,16 +70,27 @@ def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
         configured = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.exists() else {}
         if (configured.get("event_log_storage") or {}).get("module") == EventLog.__module__:
             del configured["event_log_storage"]
-        if configured.keys() & {"storage", "run_storage", "event_log_storage", "schedule_storage", "instance_class"}:
-            made = dg.DagsterInstance.from_config(str(home))
-        else:
-            made = _in_sqlite(home)
+        made = _elsewhere(home) if configured.keys() & ELSEWHERE else _in_sqlite(home)
         try:
             if bury:
                 bury_the_dead(made)
         except BaseException:
             made.dispose()
             raise
+    return made
+
+
+def _elsewhere(home: Path) -> dg.DagsterInstance:
+    """The instance, where the history is not in Dagster's own files."""
+    try:
+        ref = InstanceRef.from_dir(str(home))
+        if ref.storage_data is not None and ref.storage_data.module_name == postgres.MODULE:
+            postgres_server.ask(ref.storage_data)
+        made = dg.DagsterInstance.from_ref(ref)
+    except dg.DagsterInvalidConfigError as error:
+        raise postgres_server.unreadable(error.errors, str(error)) from None
+    if postgres.is_history_of(made):
+        postgres.hold(made)
     return made
 
 
@@ -81,12 +121,16 @@ def _mend(file: Path) -> None:
 
 @contextmanager
 def told(home: Path) -> Iterator[None]:
-    """Raise a PipelineError where Dagster's history cannot be read or written, as on a full disk."""
+    """Raise a PipelineError where Dagster's history cannot be read or written, as on a full disk or of a server that went."""
     try:
         yield
     except BrokenPipeError:
         raise  # whoever reads the output has gone; the history is sound
-    except (OSError, SQLAlchemyError, sqlite3.Error) as error:
+    except Exception as error:
+        if (lost := postgres_server.lost(error)) is not None:
+            raise lost from error
+        if not isinstance(error, OSError | SQLAlchemyError | sqlite3.Error):
+            raise
         reason = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
         raise PipelineError(
             f"Dagster's history cannot be read or written: {' '.join(str(reason).split())}",
@@ -125,8 +169,11 @@ class Launcher(DefaultRunLauncher):
 
 def main() -> None:
     """Make the history ready for `make dev`: one process at a time, and without runs that died."""
+    home = Path(sys.argv[1])
     try:
-        with instance(Path(sys.argv[1])):
+        with told(home):
+            configure(home, Path.cwd(), dry=os.environ.get("PIPELINE_ENV") == "dry_run")
+        with instance(home):
             pass
     except PipelineError as error:
         sys.exit(f"error: {error}")
