@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
-import yaml
 from alembic.script import ScriptDirectory
 from dagster._core.instance import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
@@ -22,36 +21,22 @@ from dagster._core.storage.sql import get_alembic_config
 from sqlalchemy.exc import SQLAlchemyError
 
 from assay.errors import PipelineError
+from assay.orchestration import home as homes
 from assay.orchestration import postgres, postgres_server, processes
-from assay.orchestration.event_log import EventLog, HeldOpen
-
-STORES = {"storage", "run_storage", "event_log_storage", "schedule_storage"}
-ELSEWHERE = {*STORES, "instance_class"}
-"""What says in a dagster.yaml that the history is not in Dagster's own files."""
+from assay.orchestration.event_log import HeldOpen
+from assay.orchestration.home import in_files
 
 
-def configure(home: Path, root: Path, *, dry: bool) -> None:
-    """Let Dagster find the dagster.yaml of `root` in `home`, unless there is one.
-
-    A link, for a copy would go stale. The history of dry runs stays in files of its own wherever the other one is:
-    there it would tell of tables that were never built. So it has a copy without the store, renewed each time.
-    """
-    config, wanted = home / "dagster.yaml", root / "dagster.yaml"
-    if not wanted.exists():
-        return
-    text = wanted.read_text(encoding="utf-8") if dry else ""
-    settings = yaml.safe_load(text) or {}
-    if settings.keys() & {"storage", "run_storage"}:
-        if not config.exists() or config.is_symlink() or config.read_text(encoding="utf-8").startswith(COPIED):
-            config.unlink(missing_ok=True)
-            kept = {name: value for name, value in settings.items() if name not in STORES}
-            config.write_text(f"{COPIED}\n{yaml.safe_dump(kept, sort_keys=False)}", encoding="utf-8")
-    elif not config.exists():
-        config.unlink(missing_ok=True)  # a link that leads nowhere
-        config.symlink_to(wanted)
-
-
-COPIED = "# Copied from the project's dagster.yaml, without its store: the history of dry runs stays here."
+@contextmanager
+def told(home: Path) -> Iterator[None]:
+    """As `home.told`, whatever database the history is in."""
+    with homes.told(home, kinds=(SQLAlchemyError,)):
+        try:
+            yield
+        except Exception as error:
+            if (lost := postgres_server.lost(error)) is not None:
+                raise lost from error
+            raise
 
 
 def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
@@ -65,12 +50,8 @@ def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
     Raises:
         PipelineError: the history cannot be read or written.
     """
-    config = home / "dagster.yaml"
     with told(home):
-        configured = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.exists() else {}
-        if (configured.get("event_log_storage") or {}).get("module") == EventLog.__module__:
-            del configured["event_log_storage"]
-        made = _elsewhere(home) if configured.keys() & ELSEWHERE else _in_sqlite(home)
+        made = _in_sqlite(home) if in_files(home) else _elsewhere(home)
         try:
             if bury:
                 bury_the_dead(made)
@@ -119,26 +100,6 @@ def _mend(file: Path) -> None:
                 connection.execute("DELETE FROM alembic_version WHERE version_num <> ?", [head])
 
 
-@contextmanager
-def told(home: Path) -> Iterator[None]:
-    """Raise a PipelineError where Dagster's history cannot be read or written, as on a full disk or of a server that went."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # whoever reads the output has gone; the history is sound
-    except Exception as error:
-        if (lost := postgres_server.lost(error)) is not None:
-            raise lost from error
-        if not isinstance(error, OSError | SQLAlchemyError | sqlite3.Error):
-            raise
-        reason = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
-        raise PipelineError(
-            f"Dagster's history cannot be read or written: {' '.join(str(reason).split())}",
-            where=str(home),
-            fix="Free the disk, see who may write there, or set DAGSTER_HOME to another folder.",
-        ) from error
-
-
 GOING_ON = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
@@ -172,7 +133,7 @@ def main() -> None:
     home = Path(sys.argv[1])
     try:
         with told(home):
-            configure(home, Path.cwd(), dry=os.environ.get("PIPELINE_ENV") == "dry_run")
+            homes.configure(home, Path.cwd(), dry=os.environ.get("PIPELINE_ENV") == "dry_run")
         with instance(home):
             pass
     except PipelineError as error:

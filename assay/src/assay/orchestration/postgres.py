@@ -6,6 +6,7 @@ Nothing here imports SQLAlchemy: who only loads the code would wait for it.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, RunsFilter
 
@@ -16,6 +17,8 @@ MODULE = "dagster_postgres"
 RETIRED_AT_ONCE = 200
 """How many runs one run retires: the first on an old history must not take minutes."""
 
+_held: WeakSet[dg.DagsterInstance] = WeakSet()
+
 
 def is_history_of(instance: dg.DagsterInstance) -> bool:
     """Whether the history of `instance` is on Postgres."""
@@ -24,6 +27,9 @@ def is_history_of(instance: dg.DagsterInstance) -> bool:
 
 def hold(instance: dg.DagsterInstance) -> None:
     """Keep connections for a run: the storage opens one for each statement, as much work as all that it writes."""
+    if instance in _held:
+        return
+    _held.add(instance)
     instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
 
 
