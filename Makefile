@@ -46,6 +46,7 @@ run: $(READY) ## Install, and run the whole pipeline on the real example data
 dev: $(READY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history kept between starts
 	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY)
 	@mkdir -p "$(HISTORY)"
+	@[ -e "$(HISTORY)/dagster.yaml" ] || ln -sf "$(CURDIR)/dagster.yaml" "$(HISTORY)/dagster.yaml"
 	@"$(PYTHON)" -m assay.orchestration.history "$(HISTORY)"
 	@# Started from the history's folder, since Dagster warns of any other dagster.yaml; and it prefers `dg dev`
 	@# for projects of components, which this is not.
