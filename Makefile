@@ -19,6 +19,8 @@ PORT ?= 3000
 TESTS ?=
 ARGS ?=
 FROM ?=
+# What the lock has of what pyproject.toml offers.
+EXTRAS ?= kafka stores excel dlt
 
 # template: more tests than a fork's, and what a fork no longer does
 # One more than the cores, for some tests wait for servers more than they compute.
@@ -26,8 +28,8 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # What the quick tests run of the code, in percent; `make coverage` fails below. It only ever rises: half of them run this
 # much already, so that all of them run more.
 FLOOR ?= 59
-# A browser and the whole of Dagster take a third of the processor's time: for what is to be merged, not for each change.
-MARKED := -m "not ui"
+# A browser with the whole of Dagster, and what takes over 5 seconds alone: for what is to be merged, not for each change.
+MARKED := -m "not ui and not slow"
 NAME ?=
 EXAMPLE ?=
 FRAMEWORK ?=
@@ -60,7 +62,7 @@ open: $(READY) ## What the last run made for readers, in the browser
 check: MARKED := # template;
 check: lint types layers test ## Lint, types, import layers, all tests: what CI runs
 
-test: $(READY) ## All tests but those marked `ui`, or TESTS="path ..." only
+test: $(READY) ## All tests but those marked `ui` or `slow`, or TESTS="path ..." only
 	"$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
 
 lint: $(READY) ## Ruff: rules and format; deptry: what is imported is declared
@@ -81,7 +83,7 @@ layers: $(READY) ## Imports point one way
 
 # template: its floor is of the framework and the example together
 coverage: $(READY) ## The quick tests, with the share of lines and branches they run; fails below FLOOR percent
-	"$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal -m "not ui and not slow" --cov --cov-report=term \
+	"$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(MARKED) --cov --cov-report=term \
 	    --cov-report=html:build/coverage --cov-fail-under=$(FLOOR)
 
 golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
@@ -102,7 +104,7 @@ bench: $(READY) ## Measure; writes benchmarks/README.md
 
 lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest versions
 	uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --no-header \
-	    --all-extras --group dev $(if $(ASSAY),--no-emit-package dagster-assay,--find-links vendor) \
+	    $(if $(EXTRAS),$(EXTRAS:%=--extra %),--all-extras) --group dev $(if $(ASSAY),--no-emit-package dagster-assay,--find-links vendor) \
 	    $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 	[ ! -d docs/site ] || uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    $(if $(UPGRADE),--upgrade) -c requirements.lock --group docs -o docs/site/requirements.lock
