@@ -85,6 +85,7 @@ def test_every_variable_is_documented_and_understood() -> None:
         "keep_scratch": True,
         "memory_limit": "1.5GB",
         "threads": 3,
+        "tables_at_once": 4,
         "lock_timeout": 0.5,
         "keep_runs": 9,
         "keep_rejects": 30,

@@ -226,8 +226,7 @@ def _inner(tree: ast.Module, function: Callable[..., Any], line: int) -> str:
     """A function made inside another one: its own text tells it from others of its name in the file."""
     for part in ast.walk(tree):
         if isinstance(part, ast.FunctionDef) and part.name == function.__name__:
-            lines = [part.lineno, *(decorator.lineno for decorator in part.decorator_list)]
-            if line in lines:
+            if line in (part.lineno, *(decorator.lineno for decorator in part.decorator_list)):
                 return _text(part)
     return _compiled(function)
 
@@ -315,8 +314,7 @@ def _write(node: object, out: list[str]) -> None:
 
 
 def _file(module: str) -> _File | None:
-    path = _path(module)
-    return _read(module, path) if path else None
+    return _read(module, path) if (path := _path(module)) else None
 
 
 def _read(module: str, path: str) -> _File | None:
