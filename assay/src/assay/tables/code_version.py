@@ -17,7 +17,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def code_sources(node: Node, *rules: Node) -> dict[str, str]:
     for reach, _ in map(_follow, (node, *rules)):
         for module, (file, chosen) in reach.chosen.items() if reach else ():
             for each in (file.statements[number] for number in sorted(chosen)):
-                known, text = found.setdefault(f"{module}:{each.label}", []), ast.unparse(each.tree)
+                known, text = found.setdefault(f"{module}:{each.label}", []), each.written
                 known += [text] if text not in known else []
     return {part: "\n".join(texts) for part, texts in found.items()}
 
@@ -97,6 +97,10 @@ class _Statement:
     label: str = ""
     tree: ast.AST = field(default_factory=ast.Pass)
 
+    @cached_property
+    def written(self) -> str:
+        return ast.unparse(self.tree)
+
     @classmethod
     def of(cls, tree: ast.stmt, module: str, is_package: bool) -> Iterator[_Statement]:
         parts = list(ast.walk(tree))
@@ -125,6 +129,11 @@ class _File:
         self.statements = sorted(every, key=lambda each: each.text if each.text.startswith("_Import(") else "~")
         self.code = {number for number, each in enumerate(self.statements) if not each.is_node}
         self.attributes = set().union(*(each.attributes for each in every))
+
+    @cached_property
+    def definitions(self) -> list[ast.FunctionDef]:
+        """Every function of the file, those inside of others as well."""
+        return [part for part in ast.walk(self.tree) if isinstance(part, ast.FunctionDef)]
 
     def functions(self, name: str) -> set[int]:
         """Of the functions of tables, the one of this name."""
@@ -207,14 +216,14 @@ def _follow(node: Node) -> tuple[_Reach | None, list[str]]:
     for model in [*node.inputs.values(), *([node.model] if isinstance(node, TableDef) else [])]:
         if model.__module__.split(".")[0] == reach.package:  # imported already, unless the annotation is quoted
             reach.names(model.__module__, model.__qualname__.split(".")[0])
-    inner = [_inner(own.tree, function, line)] if "<locals>" in function.__qualname__ else []
+    inner = [_inner(own, function, line)] if "<locals>" in function.__qualname__ else []
     return reach, [*inner, *_closure(function)]
 
 
-def _inner(tree: ast.Module, function: Callable[..., Any], line: int) -> str:
+def _inner(file: _File, function: Callable[..., Any], line: int) -> str:
     """A function made inside another one: its own text tells it from others of its name in the file."""
-    for part in ast.walk(tree):
-        if isinstance(part, ast.FunctionDef) and part.name == function.__name__:
+    for part in file.definitions:
+        if part.name == function.__name__:
             lines = [part.lineno, *(decorator.lineno for decorator in part.decorator_list)]
             if line in lines:
                 return _text(part)
