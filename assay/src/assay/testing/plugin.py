@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
 for name in list(os.environ):
     if name.startswith("PIPELINE_") or name == "DAGSTER_HOME":
         del os.environ[name]
+
+
+def pytest_collection_finish() -> None:
+    """Write no more byte code: it is told from its source by size and second, and tests edit code sooner than that."""
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

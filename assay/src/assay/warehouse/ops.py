@@ -162,7 +162,7 @@ def keep_code(
     _prepare_code(connection, catalog)
     book = f"{quoted(catalog)}.ops"
     connection.execute(f"INSERT INTO {book}.code VALUES (?, ?)", [code_version, as_json(parts)])
-    texts = {digest: sources.get(part, "") for part, digest in reversed(parts.items())}
+    texts = {digest: sources.get(part, "") for part, digest in reversed([*parts.items()])}
     connection.execute(
         f"""INSERT INTO {book}.code_sources SELECT * FROM (SELECT unnest($1) AS digest, unnest($2) AS text)
             ANTI JOIN {book}.code_sources USING (digest)""",
