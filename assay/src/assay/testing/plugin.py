@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -12,8 +13,18 @@ for name in list(os.environ):
         del os.environ[name]
 
 
+USUAL = gc.get_threshold()
+gc.set_threshold(100_000, 20, 100)  # until all is imported, as the command line does it
+
+
 def pytest_collection_finish() -> None:
-    """Write no more byte code: it is told from its source by size and second, and tests edit code sooner than that."""
+    """Let the collector of garbage pass over all that was imported, and write no more byte code.
+
+    That is told from its source by size and second, and tests edit code sooner than that.
+    """
+    gc.set_threshold(*USUAL)
+    gc.collect()
+    gc.freeze()
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
