@@ -23,7 +23,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from assay.errors import PipelineError
 from assay.orchestration import history
 from assay.orchestration.event_log import EventLog, HeldOpen
-from assay.orchestration.execute import dagster_home
+from assay.orchestration.home import dagster_home
 from tests import warm
 
 
@@ -259,7 +259,6 @@ import sys
 from pathlib import Path
 from assay.orchestration import history
 from assay.errors import PipelineError
-from assay.orchestration.execute import dagster_home
 while not Path("now").exists():
     pass
 with history.instance(Path(sys.argv[1])) as instance:

@@ -94,7 +94,7 @@ def _size(case: Case) -> int:
 def _run_case(project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None) -> CaseResult:
     graph = project.graph
     check_case(case, graph)
-    with opened_case(graph, case, subjects) as opened:
+    with opened_case(graph, case, subjects, settings=project.kind) as opened:
         judge = Judge(project, opened, opened.build(), keep)
         tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
     caused = tuple(_with_causes(tables, graph))

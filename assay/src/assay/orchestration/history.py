@@ -1,8 +1,9 @@
-"""Dagster's history in SQLite: made by one process at a time, held open for a run, and rid of runs that died."""
+"""Dagster's history: in SQLite made by one process at a time, held open for a run, and rid of runs that died."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
-import yaml
 from alembic.script import ScriptDirectory
 from dagster._core.instance import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
@@ -21,8 +21,22 @@ from dagster._core.storage.sql import get_alembic_config
 from sqlalchemy.exc import SQLAlchemyError
 
 from assay.errors import PipelineError
-from assay.orchestration import processes
-from assay.orchestration.event_log import EventLog, HeldOpen
+from assay.orchestration import home as homes
+from assay.orchestration import postgres, postgres_server, processes
+from assay.orchestration.event_log import HeldOpen
+from assay.orchestration.home import in_files
+
+
+@contextmanager
+def told(home: Path) -> Iterator[None]:
+    """As `home.told`, whatever database the history is in."""
+    with homes.told(home, kinds=(SQLAlchemyError,)):
+        try:
+            yield
+        except Exception as error:
+            if (lost := postgres_server.lost(error)) is not None:
+                raise lost from error
+            raise
 
 
 def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
@@ -36,21 +50,28 @@ def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
     Raises:
         PipelineError: the history cannot be read or written.
     """
-    config = home / "dagster.yaml"
     with told(home):
-        configured = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.exists() else {}
-        if (configured.get("event_log_storage") or {}).get("module") == EventLog.__module__:
-            del configured["event_log_storage"]
-        if configured.keys() & {"storage", "run_storage", "event_log_storage", "schedule_storage", "instance_class"}:
-            made = dg.DagsterInstance.from_config(str(home))
-        else:
-            made = _in_sqlite(home)
+        made = _in_sqlite(home) if in_files(home) else _elsewhere(home)
         try:
             if bury:
                 bury_the_dead(made)
         except BaseException:
             made.dispose()
             raise
+    return made
+
+
+def _elsewhere(home: Path) -> dg.DagsterInstance:
+    """The instance, where the history is not in Dagster's own files."""
+    try:
+        ref = InstanceRef.from_dir(str(home))
+        if ref.storage_data is not None and ref.storage_data.module_name == postgres.MODULE:
+            postgres_server.ask(ref.storage_data)
+        made = dg.DagsterInstance.from_ref(ref)
+    except dg.DagsterInvalidConfigError as error:
+        raise postgres_server.unreadable(error.errors, str(error)) from None
+    if postgres.is_history_of(made):
+        postgres.hold(made)
     return made
 
 
@@ -77,22 +98,6 @@ def _mend(file: Path) -> None:
             head = ScriptDirectory.from_config(config).get_current_head()
             if head in found:
                 connection.execute("DELETE FROM alembic_version WHERE version_num <> ?", [head])
-
-
-@contextmanager
-def told(home: Path) -> Iterator[None]:
-    """Raise a PipelineError where Dagster's history cannot be read or written, as on a full disk."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # whoever reads the output has gone; the history is sound
-    except (OSError, SQLAlchemyError, sqlite3.Error) as error:
-        reason = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
-        raise PipelineError(
-            f"Dagster's history cannot be read or written: {' '.join(str(reason).split())}",
-            where=str(home),
-            fix="Free the disk, see who may write there, or set DAGSTER_HOME to another folder.",
-        ) from error
 
 
 GOING_ON = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
@@ -125,8 +130,11 @@ class Launcher(DefaultRunLauncher):
 
 def main() -> None:
     """Make the history ready for `make dev`: one process at a time, and without runs that died."""
+    home = Path(sys.argv[1])
     try:
-        with instance(Path(sys.argv[1])):
+        with told(home):
+            homes.configure(home, Path.cwd(), dry=os.environ.get("PIPELINE_ENV") == "dry_run")
+        with instance(home):
             pass
     except PipelineError as error:
         sys.exit(f"error: {error}")

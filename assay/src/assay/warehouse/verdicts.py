@@ -199,7 +199,7 @@ def reference(
         # As in SQL's own foreign keys a row without a value refers to nothing: told, for it is not judged.
         nullable = [name for name in declared.columns if contract.column(name).nullable]
         absent = " OR ".join(f"{quoted(name)} IS NULL" for name in nullable) or "false"
-        untold = session.number(f"SELECT count_if({absent}) FROM {relation}")
+        untold = session.number(f"SELECT count(*) FILTER ({absent}) FROM {relation}")
         said = f"; {rows_told(untold)} without a value not judged" if untold else ""
         return CheckResult(declared.name, True, declared.severity, f"every ({listed}) is in {declared.to}{said}")
     shown = contract.masked_rows(session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}")
