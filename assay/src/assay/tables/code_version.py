@@ -41,7 +41,8 @@ def code_version(node: Node, *rules: Node, settings: Declared = NOTHING) -> str:
         rules: the invariants audited before the table is published; they say what may be published.
     """
     digest = hashlib.sha256(f"assay {__version__}\n".encode())
-    reached = {text for each in (node, *rules) for text in _reached(each)}
+    followed = map(_follow, (node, *rules))
+    reached = {text for reach, loose in followed for text in (*loose, *(reach.texts() if reach else ()))}
     for text in sorted(reached.union(settings.written.values())):
         digest.update(hashlib.sha256(text.encode()).digest())
     return digest.hexdigest()[:12]
@@ -204,11 +205,6 @@ class _Reach:
                     self.module(whole, file.attributes)
 
 
-def _reached(node: Node) -> list[str]:
-    reach, loose = _follow(node)
-    return [*loose, *(reach.texts() if reach else ())]
-
-
 def _follow(node: Node) -> tuple[_Reach | None, list[str]]:
     """What the node's function reaches in files, and the texts that are in none."""
     function, module = node.function, node.module
@@ -228,10 +224,8 @@ def _follow(node: Node) -> tuple[_Reach | None, list[str]]:
 def _inner(file: _File, function: Callable[..., Any], line: int) -> str:
     """A function made inside another one: its own text tells it from others of its name in the file."""
     for part in file.definitions:
-        if part.name == function.__name__:
-            lines = [part.lineno, *(decorator.lineno for decorator in part.decorator_list)]
-            if line in lines:
-                return _text(part)
+        if part.name == function.__name__ and line in (part.lineno, *(each.lineno for each in part.decorator_list)):
+            return _text(part)
     return _compiled(function)
 
 
