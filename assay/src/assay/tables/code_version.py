@@ -36,8 +36,7 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def code_version(node: Node, *rules: Node, settings: Declared = NOTHING) -> str:
     """Twelve hex digits that change whenever code that `node` or one of its `rules` reaches changes, or a setting that it reads.
 
-    Args:
-        rules: the invariants audited before the table is published; they say what may be published.
+    The rules are the invariants audited before the table is published; they say what may be published.
     """
     digest = hashlib.sha256(f"assay {__version__}\n".encode())
     followed = map(_follow, (node, *rules))
@@ -147,10 +146,6 @@ class _File:
         """Every function of the file, those inside of others as well."""
         return [part for part in ast.walk(self.tree) if isinstance(part, ast.FunctionDef)]
 
-    def functions(self, name: str) -> set[int]:
-        """Of the functions of tables, the one of this name."""
-        return {number for number, each in enumerate(self.statements) if each.is_node and name in each.binds}
-
     def reached_by(self, names: Iterable[str]) -> set[int]:
         """The statements that mention `names`, and what those read; all of a file that holds no tables."""
         if len(self.code) == len(self.statements):
@@ -219,7 +214,8 @@ def _follow(node: Node) -> tuple[_Reach | None, list[str]]:
     if own is None:
         return None, [_compiled(function)]
     reach = _Reach(module.split(".")[0])
-    reach.take(module, own, own.code | own.functions(function.__name__))
+    named = {at for at, each in enumerate(own.statements) if each.is_node and function.__name__ in each.binds}
+    reach.take(module, own, own.code | named)
     for model in [*node.inputs.values(), *([node.model] if isinstance(node, TableDef) else [])]:
         if model.__module__.split(".")[0] == reach.package:  # imported already, unless the annotation is quoted
             reach.names(model.__module__, model.__qualname__.split(".")[0])
