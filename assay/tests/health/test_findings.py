@@ -94,6 +94,7 @@ def test_never_scheduled_is_one_finding_after_the_grace_and_none_before() -> Non
     assert "24 Nov" in found.actual or "2026-11-24" in found.actual
     verdict = Verdict.of(state, [found])
     assert verdict.exit_code() == 2
+    assert " " * 16 + "pipeline run t0 --upstream" in verdict.lines(), "what is copied is not broken"
     state = dataclasses.replace(state, built=built(graph, MORNING + 95 * MINUTE), now=MORNING + 100 * MINUTE)
     assert findings(graph, state, default=FRESH) == []
 
