@@ -466,7 +466,7 @@ def test_columns_may_be_named_as_the_merge_names_nothing_of_its_own(tmp_path: Pa
 
     house = House(tmp_path, threads=1)
     source = Given(values("row_id BIGINT, what BIGINT, there BIGINT", "1, 1, 1", "2, 2, 2"))
-    odd = given("odd", Odd, source, load=Incremental("what"))
+    odd = houses.given("odd", Odd, source, load=Incremental("what"))
     assert house.build(odd).ok
     source.sql = values("row_id BIGINT, what BIGINT, there BIGINT", "1, 5, 7", "3, 6, 8")
     assert house.build(odd).ok
