@@ -97,7 +97,7 @@ def test_no_file_is_long() -> None:
     assert not long, f"longer than {LINES} lines, so it hides two ideas: {sorted(long)}"
 
 
-LATE = {"apprise", "difflib", "httpx", "stamina", "selectolax", "confluent_kafka", "obstore", "openpyxl"}
+LATE = {"apprise", "difflib", "httpx", "stamina", "selectolax", "confluent_kafka", "obstore", "openpyxl", "pyspark"}
 LATE |= {"playwright", "rich"}
 """What few need and is slow to load: imported where it is used."""
 DOORS = ("cli.py", "project.py", "commands/", "testing/")

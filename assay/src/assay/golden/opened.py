@@ -15,7 +15,7 @@ from assay.golden.inputs import FixtureSources, build_names, find_inputs
 from assay.sources.base import Sources
 from assay.tables.graph import Graph
 from assay.warehouse.connection import Options
-from assay.warehouse.session import Session
+from assay.warehouse.session import Engine, Session
 from assay.warehouse.warehouse import DryRunWarehouse
 
 
@@ -50,6 +50,7 @@ def opened_case(
     after: OpenedCase | None = None,
     threads: int = 1,
     time_zone: str = "UTC",
+    engine: Engine | None = None,
 ) -> Iterator[OpenedCase]:
     """A case, open for the time of the block.
 
@@ -57,6 +58,7 @@ def opened_case(
         subjects: the tables that are asked for; all that the case is about.
         after: a case in whose database this one continues, as a source's next landing.
         threads: the data is tiny, so that a second one would only wait.
+        engine: computes tables and contracts; None for DuckDB.
 
     Raises:
         GoldenError: an input cannot be read, or a given table breaks its own contract.
@@ -68,7 +70,9 @@ def opened_case(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="golden_")))
             # Without books: nobody will ask them.
             options = Options(threads=threads, time_zone=time_zone)
-            warehouse = DryRunWarehouse(None, scratch=folder, options=options, in_memory=True, keeps_books=False)
+            warehouse = DryRunWarehouse(
+                None, scratch=folder, options=options, in_memory=True, keeps_books=False, engine=engine
+            )
             session = stack.enter_context(warehouse.session())
             publish_given(session, graph, inputs, names)
         else:
