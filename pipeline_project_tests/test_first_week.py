@@ -5,7 +5,6 @@ One story, told by the commands that the documents name, each in a process of it
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline_project_tests.test_fork import NAME, made, run, succeed
+from pipeline_project_tests.test_fork import NAME, copied, environment_of, made, run, succeed
+from tests.warm import Process, start
 
 HEAD = "invoice,line,invoiced_on,country,product,quantity,price"
 DAYS = [f"2026-03-{number:02}" for number in range(1, 11)]
@@ -147,23 +147,14 @@ class Team:
             text = text.replace(old, new)
         path.write_text(text)
 
-    def until(self, name: str, process: subprocess.Popen[str]) -> None:
+    def until(self, name: str, process: Process) -> None:
         while not (self.folder / name).exists():
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         (self.folder / name).unlink()
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        ours = ("PIPELINE_", "DAGSTER", "CI")  # a team's machine; with CI=true no golden is ever written
-        environment = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
-        return subprocess.Popen(
-            [sys.executable, "-m", NAME, *arguments],
-            cwd=self.folder,
-            env=environment | {"PYTHONPATH": str(self.folder)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *arguments: str) -> Process:
+        return start(["-m", NAME, *arguments], cwd=self.folder, env=environment_of(self.folder))
 
 
 def write_the_tables(team: Team) -> None:
@@ -279,8 +270,8 @@ def meet_the_end_of_a_process(team: Team) -> None:
 
 
 @pytest.mark.slow
-def test_the_first_week_of_a_team(tmp_path_factory: pytest.TempPathFactory) -> None:
-    team = Team(made(tmp_path_factory, "--example", "no"))
+def test_the_first_week_of_a_team(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    team = Team(copied(made(tmp_path_factory, "small", "--example", "no"), tmp_path / NAME))
     team.deliver()
     write_the_tables(team)
     succeed(team.check())

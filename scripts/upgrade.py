@@ -71,8 +71,8 @@ def replace_wheel(target: Path, package: str, source: Path, metadata: str) -> li
     files[target / "pyproject.toml"] = with_pin(metadata, wheel.version).encode()
     files[lock] = with_wheel(lock.read_text(encoding="utf-8"), wheel, project_name(metadata)).encode()
     write(files)
-    for old in vendor.glob("dagster_assay-*.whl"):
-        if old.name != wheel.name:
+    for old in [*vendor.glob("dagster_assay-*.whl"), *vendor.glob("*.md")]:
+        if old not in files:
             old.unlink()
     return [f"  vendor/{wheel.name}, pyproject.toml, requirements.lock"]
 

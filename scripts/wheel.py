@@ -13,12 +13,13 @@ from tempfile import TemporaryDirectory
 
 from checkout import ROOT, Refused
 from lock import with_block
-from marks import kept_of
 
 DISTRIBUTION = "dagster-assay"
 PIN = re.compile(rf'^(\s*"{DISTRIBUTION}(?:\[[^]]*\])?==)([\w.]+)"', re.M)
 OWN = ("docs/decisions.md",)
 """Beside what stands in `docs/template/`, the page in `docs/` that is about the template and not the framework."""
+GUIDE = re.compile(r"\[[^]]*\]\(\.\./docs/(\w+)\.md(?:#[^)]*)?\)")
+"""A link to one of the guides, which the wheel holds."""
 EPOCH = "1580601600"
 """The date of every file in the wheel, so that the same code is the same bytes: Hatchling's own default."""
 
@@ -70,12 +71,10 @@ def guides(source: Path = ROOT) -> tuple[str, ...]:
 
 
 def vendored(wheel: Wheel, source: Path = ROOT) -> dict[str, bytes]:
-    """What stands in `vendor/`: the wheel and its documents, of the same version."""
-    paths = ("assay/README.md", "assay/CHANGELOG.md", *guides(source))
-    texts = {Path(path).name: kept_of((source / path).read_text(encoding="utf-8"), set()) for path in paths}
-    # All stand in one folder here.
-    documents = {name: text.replace("](../docs/", "](").encode() for name, text in texts.items()}
-    return {wheel.name: wheel.content, **documents}
+    """What stands in `vendor/`: the wheel, and what to read before it is installed, of the same version."""
+    paths = [source / "assay" / name for name in ("README.md", "CHANGELOG.md")]
+    texts = {path.name: GUIDE.sub(r"`pipeline guide \1`", path.read_text(encoding="utf-8")) for path in paths}
+    return {wheel.name: wheel.content, **{name: text.encode() for name, text in texts.items()}}
 
 
 def pinned(metadata: str) -> str | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tests import warm
 
 ROOT = Path(__file__).parents[2]
 
@@ -148,43 +147,30 @@ class Little:
         file.write_text(TABLE.replace("{land}", land).replace("{name}", name).replace("{body}", body))
         return file
 
-    def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> warm.Process:
         """A command of the project."""
-        process = subprocess.Popen(
-            [sys.executable, "run.py", *arguments],
-            cwd=self.root,
-            env=self.environment | dict(environment or {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        # A test that fails leaves nobody behind.
-        atexit.register(process.kill)
-        return process
+        return warm.start(["run.py", *arguments], cwd=self.root, env=self.environment | dict(environment or {}))
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
         """The exit code, standard output and standard error of a command."""
         with self.start(*arguments, environment=environment) as process:
             output, errors = process.communicate()
-        return process.returncode, output, errors
+        return process.wait(), output, errors
 
     def many(
         self, *commands: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> list[tuple[int, str, str]]:
         """The same of several commands, one after the other in one process; what they ask is answered with `s`."""
-        done = subprocess.run(
-            [sys.executable, "-c", MANY],
+        done = warm.run(
+            ["-c", MANY],
             cwd=self.root,
             env=self.environment | dict(environment or {}),
-            input=json.dumps(commands),
-            capture_output=True,
-            text=True,
-            check=False,
+            given=json.dumps(commands),
         )
         assert done.returncode == 0, done.stderr
         return [(code, output, errors) for code, output, errors in json.loads(done.stdout)]
 
-    def until(self, name: str, process: subprocess.Popen[str] | None = None) -> None:
+    def until(self, name: str, process: warm.Process | None = None) -> None:
         """Wait for the file `name`, which the code of a table writes."""
         while not (self.root / name).exists():
             assert process is None or process.poll() is None, process.communicate()

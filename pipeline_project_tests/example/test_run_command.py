@@ -12,6 +12,9 @@ import pytest
 from pipeline_project_tests import repository
 from pipeline_project_tests.repository import ROOT
 
+sys.path.insert(0, str(ROOT / "assay"))
+from tests import warm
+
 
 def run(folder: Path, *arguments: str, code: Path = ROOT, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {
@@ -23,8 +26,7 @@ def run(folder: Path, *arguments: str, code: Path = ROOT, **settings: str) -> su
         "COLUMNS": "200",
         **settings,
     }
-    command = [sys.executable, "-m", "pipeline_project", "run", *arguments]
-    return subprocess.run(command, cwd=code, env=environment, capture_output=True, text=True, check=False)
+    return warm.run(["-m", "pipeline_project", "run", *arguments], cwd=code, env=environment)
 
 
 def test_a_missing_file_is_told_once_and_not_tried_again(tmp_path: Path) -> None:

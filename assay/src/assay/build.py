@@ -25,6 +25,7 @@ from assay.sources.base import Landing
 from assay.sources.fetched import Rows
 from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_version
+from assay.tables.declared import declared
 from assay.tables.lineage import carried_columns, column_lineage
 from assay.tables.loads import History
 from assay.tables.nodes import Asset, ExportDef, TableDef
@@ -119,12 +120,13 @@ def build_node(node: Asset, graph: Graph, session: Session, run: Run, sources: S
         PipelineError: the source or the warehouse failed; nothing was published.
     """
     started = time.perf_counter()
+    given = replace(run, settings=declared(node, sources.settings))
     try:
         with told(node), notices.watched(session.connection):
             publication = (
-                _build_table(node, graph, session, run, sources, started)
+                _build_table(node, graph, session, given, sources, started)
                 if isinstance(node, TableDef)
-                else _build_export(node, graph, session, run, started)
+                else _build_export(node, graph, session, given, started)
             )
     except AuditFailed as error:
         if error.publication is not None:
@@ -138,7 +140,7 @@ def _build_table(
     table: TableDef, graph: Graph, session: Session, run: Run, sources: Sources, started: float
 ) -> Publication:
     contract = Contract.of(table.model)
-    code = code_version(table, *graph.invariants_of(table.name))
+    code = code_version(table, *graph.invariants_of(table.name), settings=run.settings)
     since = watermarks.since(session, table, contract, code, run)
     upstream = {name: graph.tables[name] for name in graph.upstream_of(table.name)}
     inputs = {name: session.read(graph.tables[name]) for name in table.inputs}
@@ -229,7 +231,7 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
         rejected=0,
         seconds=time.perf_counter() - started,
         data_version=hashlib.sha256(data).hexdigest()[:16],
-        code_version=code_version(node),
+        code_version=code_version(node, settings=run.settings),
         checks=(),
         upstream_versions=_versions(session, node.inputs),
         bytes=len(data),
@@ -237,7 +239,7 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
     )
     with session.transaction():
         ops.record(session.connection, session.catalog, publication, run)
-        versions.keep_code(session, publication.code_version, node)
+        versions.keep_code(session, publication.code_version, node, settings=run.settings)
     return publication
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "plan": ("assay.commands.plan_commands:plan", "Show what a run would change, without writing."),
     "apply": ("assay.commands.plan_commands:apply", "Run exactly what a kept plan shows, or refuse."),
     "docs": ("assay.commands.docs_command:docs", "Write a page about every table: lineage, columns, rules, numbers."),
+    "guide": ("assay.commands.guide_command:guide", "Show a page of the framework's documents, or list them."),
     "health": ("assay.commands.health_commands:health", "Say whether the pipeline is well; tell or silence it."),
     "new-table": ("assay.commands.new_commands:new_table", "Start a table: its file and a golden case."),
     "new-source": (

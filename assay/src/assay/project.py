@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -38,15 +38,21 @@ class Project:
     settings: Callable[[], BaseSettings]
     sources: Callable[[BaseSettings], Sources]
     fresh: Fresh | None = None
+    opening: Callable[[BaseSettings], Sources] = field(init=False)
+    """As `sources`, and asks no table of the project: for who wants an address and loads none."""
 
     def __post_init__(self) -> None:
         opening = self.sources
+        object.__setattr__(self, "opening", opening)
 
         def told(settings: BaseSettings) -> Sources:
             """The sources, which know the settings: connectors find secrets there."""
             from assay.sources.files import Files
             from assay.sources.remote import check_location
+            from assay.tables.declared import declared
 
+            for each in self.graph.nodes.values():
+                declared(each, settings)
             for node in self.graph.tables.values():
                 if isinstance(node.source, Files) and (base := settings.locations.get(node.source.location)):
                     check_location(node.source.location, base, settings.prefix)
@@ -55,6 +61,10 @@ class Project:
             return opened
 
         object.__setattr__(self, "sources", told)
+
+    def kind(self) -> type[BaseSettings]:
+        """The class of the project's settings."""
+        return type(self.settings())
 
     @cached_property
     def graph(self) -> Graph:

@@ -26,6 +26,8 @@ from assay.words import harmless
 
 REDRAWN = 0.2
 """Seconds between two looks at what goes on."""
+PROSE = 100
+"""Columns beyond which lines of prose are hard to follow."""
 _CODE = re.compile(r"\x1b\[[0-9;]*m")
 _OWN = "\ud81b"
 """Stands for ESC in our own colours until they are printed: half a character, which no text of a source can hold."""
@@ -68,6 +70,21 @@ def say(text: str = "", *, err: bool = False, nl: bool = True, whole: bool = Fal
 def say_json(value: Any) -> None:
     """Print `value` as JSON, in ASCII: what hides in a text is escaped as JSON has it."""
     click.echo(json.dumps(value, indent=2))
+
+
+def say_page(markdown: str) -> None:
+    """Print our own Markdown: laid out, and to be scrolled, in a terminal; as it is where output is piped."""
+    width = columns(sys.stdout)
+    if width is None:
+        say(markdown, nl=False, whole=True)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console(force_terminal=True, width=min(width, PROSE))
+    with console.capture() as captured:
+        console.print(Markdown(markdown, hyperlinks=False))
+    click.echo_via_pager(captured.get())
 
 
 def fit(text: str, width: int | None) -> str:

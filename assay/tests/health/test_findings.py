@@ -14,8 +14,9 @@ import pytest
 
 from assay import Fresh, daily, public
 from assay.errors import WiringError
+from assay.health.draw import outline
 from assay.health.finding import Finding
-from assay.health.findings import findings
+from assay.health.findings import findings as of_outline
 from assay.health.state import Built, Checked, RunSeen, State, Unread
 from assay.health.verdict import Verdict
 from assay.orchestration.freshness import freshness
@@ -51,6 +52,10 @@ def _function(names: tuple[str, ...]) -> Any:
 def four_and_twenty() -> Graph:
     first = [table("t0")]
     return Graph.of([*first, *(table(f"t{n}", f"t{n - 1}" if n % 3 else "t0") for n in range(1, 24))])
+
+
+def findings(graph: Graph, state: State, *, default: Fresh | None = None) -> list[Finding]:
+    return of_outline(outline(graph, default), state)
 
 
 def run(id: str, status: Any, begun: dtm.datetime, seconds: float | None = None, **more: Any) -> RunSeen:
@@ -95,12 +100,12 @@ def test_never_scheduled_is_one_finding_after_the_grace_and_none_before() -> Non
 
 def test_a_heartbeat_of_six_minutes_ago_is_none_though_dagster_calls_it_healthy() -> None:
     graph = Graph.of([table("a")])
-    state = State(MORNING, built(graph, YESTERDAY), schedules={"daily": True}, daemon=MORNING - 6 * MINUTE)
+    state = State(MORNING, built(graph, YESTERDAY), schedules={"schedule daily": True}, daemon=MORNING - 6 * MINUTE)
     found = only(findings(graph, state))
     assert (found.key, found.fatal, found.since) == ("daemon", True, MORNING - 6 * MINUTE)
     assert findings(graph, dataclasses.replace(state, daemon=MORNING - 4 * MINUTE)) == []
     assert only(findings(graph, dataclasses.replace(state, daemon=None))).actual == "none was ever seen"
-    off = only(findings(graph, dataclasses.replace(state, schedules={"daily": False})))
+    off = only(findings(graph, dataclasses.replace(state, schedules={"schedule daily": False})))
     assert not off.fatal
     assert off.subject == "schedule daily"
 

@@ -23,18 +23,14 @@ import pytest
 from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from assay.health.alerts import Memory
+from assay.health.draw import outline
+from assay.health.verdict import Verdict
 from assay.orchestration import alerting, history
 from assay.orchestration.origin import repository
+from assay.orchestration.records import of_instance
+from assay.orchestration.state import look, recall
 from tests.health.channel import Channel
 from tests.little import Little
-
-
-@pytest.fixture
-def little(tmp_path: Path) -> Little:
-    little = Little(tmp_path)
-    little.table("numbers")
-    return little
-
 
 CANARY = "canary-7f3a@example.org"
 
@@ -181,10 +177,14 @@ def test_a_run_in_the_queue_and_a_failed_one_are_read_from_the_instance(little: 
     now = dtm.datetime.now(dtm.UTC)
     with history.instance(_home(little)) as instance:
         instance.run_storage.add_run(_queued(project))
-        assert alerting.look(instance, project, now).status == "learning"
-        later = alerting.look(instance, project, now + dtm.timedelta(minutes=6))
+        assert _look(instance, project, now).status == "learning"
+        later = _look(instance, project, now + dtm.timedelta(minutes=6))
         assert [each.key for each in later.findings] == ["queued:" + "q" * 36]
         assert later.exit_code() == 2
+
+
+def _look(instance: dg.DagsterInstance, project: Any, now: dtm.datetime) -> Verdict:
+    return look(of_instance(instance), outline(project.graph, project.fresh), project, now)
 
 
 def _queued(project: Any) -> dg.DagsterRun:
@@ -216,7 +216,7 @@ def test_the_state_is_under_one_key_of_dagsters_storage(little: Little) -> None:
         alerting.remember(
             instance, lambda known: Memory(known.told, known.silences, {"events": dtm.datetime.now(dtm.UTC)})
         )
-        assert "events" in alerting.recall(instance).unread
+        assert "events" in recall(of_instance(instance)).unread
 
 
 def test_silences_are_given_listed_and_ended_on_the_command_line(little: Little) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from assay import cli
-from assay.orchestration.execute import dagster_home
+from assay.orchestration.home import dagster_home
 
 
 @pytest.fixture

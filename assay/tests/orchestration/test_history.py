@@ -22,7 +22,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from assay.errors import PipelineError
 from assay.orchestration import history
 from assay.orchestration.event_log import EventLog, HeldOpen
-from assay.orchestration.execute import dagster_home
+from assay.orchestration.home import dagster_home
 
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("sound", asset="rows")])
@@ -257,7 +257,7 @@ import sys
 from pathlib import Path
 from assay.orchestration import history
 from assay.errors import PipelineError
-from assay.orchestration.execute import dagster_home
+from assay.orchestration.home import dagster_home
 sys.stdin.read()
 with history.instance(Path(sys.argv[1])) as instance:
     print(len(instance.get_runs()))

@@ -74,6 +74,29 @@ def test_a_changed_mart_is_built_alone(built: Sample) -> None:
     assert made.exit_code == 2
 
 
+def test_a_column_that_the_source_has_more_is_shown_and_turns_no_other_table_red(built: Sample) -> None:
+    built.edit(RAW, '"orders.csv"', '"orders.csv", extra="add"')
+    built.edit(RAW, "        strict = True\n", "")
+    assert built.run().ok
+    with (built.root / "shop" / "orders.csv").open("w") as file:
+        file.write("note,order_id,customer,amount,day\n")
+        file.writelines(f"a word,{','.join(map(str, row))}\n" for row in ROWS)
+    made = plan(built)
+    raw = node(made, "raw_orders")
+    assert raw.difference is not None
+    assert [(change.kind, change.column, change.actual) for change in raw.difference.schema] == [
+        ("added", "note", "VARCHAR")
+    ]
+    assert "schema  + note VARCHAR" in render(made)
+    assert "a word" not in render(made)
+    assert node(made, "orders").action in ("none", "replace")
+    assert not node(made, "orders").changes
+    assert built.run().ok
+    built.rows(ROWS)
+    gone = plan(built)
+    assert [each.detail for each in node(gone, "raw_orders").destructive] == ["drops column note VARCHAR"]
+
+
 def test_changed_code_with_the_same_result_stops_there(built: Sample) -> None:
     built.edit(ORDERS, "_.amount * 1", "_.amount + 0")
     made = plan(built)

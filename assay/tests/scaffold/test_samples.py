@@ -51,47 +51,50 @@ LATE = 30_000
 """More rows than a sniffer looks at."""
 
 
-@pytest.mark.parametrize(
-    ("early", "late", "kind"),
-    [
-        ("12345", "02134", "VARCHAR"),
-        ("12345", "00", "VARCHAR"),
-        ("1", "+49301234", "VARCHAR"),
-        ("1", "n/a", "VARCHAR"),
-        ("1", "1.5", "DOUBLE"),
-        ("1", "12345678901234567890", "VARCHAR"),
-        ("1", "1234567890123456789", "VARCHAR"),
-        ("1", "123456789012345678", "BIGINT"),
-        ("1.5", "0.12345678901234567", "VARCHAR"),
-        ("1.5", "0.30000000000000004", "DOUBLE"),
-        ("1.5", "007.5", "VARCHAR"),
-        ("1", "12e4", "VARCHAR"),
-        ("1.5", "1.5e-7", "DOUBLE"),
-        ("1.5", "1e999", "VARCHAR"),
-        ("1.1", "1.10", "VARCHAR"),
-        ("true", "FALSE", "BOOLEAN"),
-        ("true", "yes", "VARCHAR"),
-        ("yes", "no", "VARCHAR"),
-        ("2026-01-31", "2026-02-28", "DATE"),
-        ("2026-01-31", "2026-02-29", "VARCHAR"),
-        ("2026-01-31", "0000-00-00", "VARCHAR"),
-        ("01/02/2026", "12/31/2026", "VARCHAR"),
-        ("31.01.2026", "01.02.2026", "VARCHAR"),
-        ("2026-01-31 10:00:00", "2026-01-31T11:00:00.123456", "TIMESTAMP"),
-        ("2026-01-31 10:00:00", "2026-01-31 11:00:00.123456789", "VARCHAR"),
-        ("2026-01-31T10:00:00+02:00", "2026-07-31T10:00:00Z", "TIMESTAMP WITH TIME ZONE"),
-        ("2026-01-31T10:00:00+02:00", "2026-01-31T10:00:00", "VARCHAR"),
-        ("10:00", "11:00", "VARCHAR"),
-    ],
-)
-def test_a_type_is_judged_on_the_last_row_as_on_the_first(
-    load: Loaded, tmp_path: Path, early: str, late: str, kind: str
-) -> None:
-    rows = started(load, tmp_path, "name,value\n" + f"tea,{early}\n" * LATE + f"milk,{late}\n")
-    assert types(load)["value"] == kind
+JUDGED = [
+    ("12345", "02134", "VARCHAR"),
+    ("12345", "00", "VARCHAR"),
+    ("1", "+49301234", "VARCHAR"),
+    ("1", "n/a", "VARCHAR"),
+    ("1", "1.5", "DOUBLE"),
+    ("1", "12345678901234567890", "VARCHAR"),
+    ("1", "1234567890123456789", "VARCHAR"),
+    ("1", "123456789012345678", "BIGINT"),
+    ("1.5", "0.12345678901234567", "VARCHAR"),
+    ("1.5", "0.30000000000000004", "DOUBLE"),
+    ("1.5", "007.5", "VARCHAR"),
+    ("1", "12e4", "VARCHAR"),
+    ("1.5", "1.5e-7", "DOUBLE"),
+    ("1.5", "1e999", "VARCHAR"),
+    ("1.1", "1.10", "VARCHAR"),
+    ("true", "FALSE", "BOOLEAN"),
+    ("true", "yes", "VARCHAR"),
+    ("yes", "no", "VARCHAR"),
+    ("2026-01-31", "2026-02-28", "DATE"),
+    ("2026-01-31", "2026-02-29", "VARCHAR"),
+    ("2026-01-31", "0000-00-00", "VARCHAR"),
+    ("01/02/2026", "12/31/2026", "VARCHAR"),
+    ("31.01.2026", "01.02.2026", "VARCHAR"),
+    ("2026-01-31 10:00:00", "2026-01-31T11:00:00.123456", "TIMESTAMP"),
+    ("2026-01-31 10:00:00", "2026-01-31 11:00:00.123456789", "VARCHAR"),
+    ("2026-01-31T10:00:00+02:00", "2026-07-31T10:00:00Z", "TIMESTAMP WITH TIME ZONE"),
+    ("2026-01-31T10:00:00+02:00", "2026-01-31T10:00:00", "VARCHAR"),
+    ("10:00", "11:00", "VARCHAR"),
+]
+"""What all rows of a column have but the last, what that has, and the type that loses nothing of either."""
+
+
+def test_a_type_is_judged_on_the_last_row_as_on_the_first(load: Loaded, tmp_path: Path) -> None:
+    names = [f"v{place}" for place in range(len(JUDGED))]
+    early, late, kinds = zip(*JUDGED, strict=True)
+    lines = [("name", *names), *[("tea", *early)] * LATE, ("milk", *late)]
+    rows = started(load, tmp_path, "\n".join(map(",".join, lines)) + "\n")
+    found = types(load)
+    assert list(zip(early, late, (found[name] for name in names), strict=True)) == JUDGED
     assert len(rows) == LATE + 1
-    if kind == "VARCHAR":
-        assert {value for _, value in rows} == {early, late}
+    for place, kind in enumerate(kinds):
+        if kind == "VARCHAR":
+            assert {row[1 + place] for row in rows} == {early[place], late[place]}
 
 
 def test_numbers_that_would_become_one_stay_apart(load: Loaded, tmp_path: Path) -> None:

@@ -112,6 +112,13 @@ def test_rows_without_a_value_are_told_by_their_reference(house: House) -> None:
     assert (found.passed, found.summary) == (True, "every (k, v) is in up; 2 rows without a value not judged")
 
 
+def test_no_row_refers_to_nothing(house: House) -> None:
+    up = given("up", Pair, Given(values(COLUMNS, "1, 1")))
+    a = given("a", Pair, Given(values(COLUMNS)), references=[Reference(("k", "v"), "up")], may_be_empty=True)
+    found = check(house.build(up, a), "a", "k_and_v_in_up")
+    assert (found.passed, found.summary) == (True, "every (k, v) is in up")
+
+
 def test_an_unreadable_file_proves_nothing(tmp_path: Path) -> None:
     file = tmp_path / "w.duckdb"
     file.write_bytes(b"")

@@ -142,6 +142,12 @@ def test_times_look_back_by_a_timedelta_and_a_clock_that_is_ahead_does_not_move_
     assert [k for k, _ in rows(house)] == [1, 2, 3]
 
 
+def test_no_row_at_all_is_no_row_ahead_of_the_clock(house: House):
+    source = Given(values("k BIGINT, at TIMESTAMPTZ"))
+    assert built(house, table(source, Timed, "at", may_be_empty=True)).rows == 0
+    assert watermark(house) is None
+
+
 def test_a_merge_replaces_by_key_and_keeps_what_is_newer(house: House):
     source = Given(values(COLUMNS, "1, 1, 10", "2, 2, 20"))
     load = {"lookback": 100}

@@ -281,7 +281,7 @@ def _spark(project: Project, selection: tuple[str, ...], screen: Live) -> Iterat
     with opened(settings.spark, scratch=settings.scratch) as cluster:
         engine = SparkEngine(cluster)
         screen.doing("asking Spark for the tables' SQL")
-        _raise_all(list(refusals(project.graph, names, engine)))
+        _raise_all(list(refusals(project.graph, names, engine, settings)))
         yield engine
 
 

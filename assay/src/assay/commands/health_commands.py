@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dtm
 import getpass
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -16,11 +17,19 @@ from assay.errors import PipelineError
 from assay.terminal import say, styled
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dagster import DagsterInstance
 
+    from assay.health.kept import Kept
+    from assay.health.outline import Outline
+    from assay.health.verdict import Verdict
+    from assay.orchestration.alerting import Swept
     from assay.project import Project
 
 UNKNOWN = 3
+BEGUN = time.time() - 2
+"""No later than when this process began to load code."""
 COLOURS = {"FAIL": "red", "WARN": "yellow", "PASS": "green", "LEARNING": "cyan"}
 
 
@@ -44,18 +53,16 @@ def health(context: click.Context, strict: bool, as_json: bool, notify: bool, se
         return
     project: Project = context.obj
     try:
-        with _instance(project) as instance:
-            from assay.orchestration import alerting
+        if serve is not None:
+            from assay.health.serve import server
 
-            if serve is not None:
-                from assay.health.serve import server
-
-                listening = server(serve, lambda: alerting.look(instance, project, _now()), strict=strict)
-                say(f"http://127.0.0.1:{listening.server_address[1]}/health answers 200 or 503; Ctrl-C ends it")
-                listening.serve_forever()
-                return
-            swept = alerting.sweep(instance, project, project.settings(), _now()) if notify else None
-            verdict = swept.verdict if swept else alerting.look(instance, project, _now())
+            declared = _declared(project)
+            listening = server(serve, lambda: _look(project, declared), strict=strict)
+            say(f"http://127.0.0.1:{listening.server_address[1]}/health answers 200 or 503; Ctrl-C ends it")
+            listening.serve_forever()
+            return
+        swept = _sweep(project) if notify else None
+        verdict = swept.verdict if swept else _look(project, _declared(project))
     except PipelineError as error:
         error.exit_code = UNKNOWN
         raise
@@ -109,9 +116,11 @@ def unsilence(project: Project, pattern: str | None) -> None:
     from dataclasses import replace
 
     with _instance(project) as instance:
-        from assay.orchestration.alerting import recall, remember
+        from assay.orchestration.alerting import remember
+        from assay.orchestration.records import of_instance
+        from assay.orchestration.state import recall
 
-        known = recall(instance).silences
+        known = recall(of_instance(instance)).silences
         if pattern is None:
             for each in known:
                 say(f"{each.pattern} {each}")
@@ -142,12 +151,62 @@ def _now() -> dtm.datetime:
     return dtm.datetime.now(dtm.UTC)
 
 
+def _home(project: Project) -> Path:
+    from assay.orchestration.home import dagster_home
+
+    return dagster_home(project.root, dry=project.settings().env == "dry_run")
+
+
+def _declared(project: Project) -> Kept:
+    """What the code declares: as it was kept, or drawn anew from the tables' files where any code has changed."""
+    from assay.health import kept
+
+    home = _home(project)
+    found = kept.read(home, project.package)
+    if found is None:
+        found = kept.drawn(project.package, lambda: _drawn(project))
+        kept.write(home, found, BEGUN)
+    return found
+
+
+def _drawn(project: Project) -> Outline:
+    from assay.health.draw import outline
+
+    return outline(project.graph, project.fresh)
+
+
+def _look(project: Project, declared: Kept) -> Verdict:
+    """The verdict now.
+
+    Raises:
+        PipelineError: the history cannot be read, or code has changed since it was `declared` when a server began.
+    """
+    from assay.orchestration import home as homes
+    from assay.orchestration import records, state
+
+    if not declared.holds(project.package):
+        raise PipelineError("the tables' code has changed since this began", fix="Start it again.")
+    home = _home(project)
+    with homes.told(home), ExitStack() as stack:
+        if homes.in_files(home):
+            history = stack.enter_context(records.of_files(home))
+        else:
+            history = records.of_instance(stack.enter_context(_instance(project)))
+        return state.look(history, declared.outline, project, _now())
+
+
+def _sweep(project: Project) -> Swept:
+    from assay.orchestration import alerting
+
+    with _instance(project) as instance:
+        return alerting.sweep(instance, project, _declared(project).outline, project.settings(), _now())
+
+
 @contextmanager
 def _instance(project: Project) -> Iterator[DagsterInstance]:
-    """The project's history, as it is: runs that died are told, not marked."""
+    """The project's history, to be written; runs that died are told, not marked."""
     from assay.orchestration import history
-    from assay.orchestration.execute import dagster_home
 
-    home = dagster_home(project.root, dry=project.settings().env == "dry_run")
+    home = _home(project)
     with history.told(home), history.instance(home, bury=False) as instance:
         yield instance

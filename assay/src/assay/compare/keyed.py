@@ -142,7 +142,7 @@ class KeyedRows:
         for side, query in (("e", self.expected), ("a", self.actual)):
             keys = [pair.key(side) for pair in self.keys]
             null = " OR ".join(f"{key} IS NULL" for key in keys)
-            sides.append(f"SELECT {sum_of_hashes(keys)} AS total, count_if({null}) AS nulls FROM ({query})")
+            sides.append(f"SELECT {sum_of_hashes(keys)} AS total, count(*) FILTER ({null}) AS nulls FROM ({query})")
         row = self.connection.execute(
             f"SELECT count(DISTINCT total) = 1 AND sum(nulls) = 0 FROM ({' UNION ALL '.join(sides)})"
         ).fetchone()
@@ -253,11 +253,13 @@ class KeyedRows:
 
     def _look(self, suspects: str, pairs: list[Pair]) -> tuple[int, dict[str, int], tuple[ToleranceUse, ...]]:
         """Of the suspects: how many changed, per column too, and what the tolerances covered."""
-        select = [f"count_if({condition})" for condition in (_any_changed(pairs), *(pair.changed() for pair in pairs))]
+        select = [
+            f"count(*) FILTER ({condition})" for condition in (_any_changed(pairs), *(pair.changed() for pair in pairs))
+        ]
         tolerant = [pair for pair in pairs if pair.tolerance is not None and not pair.retyped]
         for pair in tolerant:
             used = f"{pair.inexact()} AND {pair.within()}"
-            select += [f"count_if({used})", f"max({pair.distance()}) FILTER ({used})"]
+            select += [f"count(*) FILTER ({used})", f"max({pair.distance()}) FILTER ({used})"]
         row = self.connection.execute(f"SELECT {', '.join(select)} FROM {suspects}").fetchone()
         assert row is not None
         cells = dict(zip((pair.name for pair in pairs), row[1:], strict=False))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,13 @@ class Contract:
                 _contracts[model] = cls(**read(model))
             return _contracts[model]
 
+    def taking(self, names: Iterable[str]) -> Contract:
+        """The contract with columns more, of which nothing is known: text that may be null, and counts as personal."""
+        text = ibis.dtype("string")
+        new = [name for name in names if name not in self.duckdb_columns]
+        more = (Column(name, text, "VARCHAR", True, False, None, None, ()) for name in new)
+        return dataclasses.replace(self, columns=(*self.columns, *more)) if new else self
+
     @property
     def key(self) -> tuple[str, ...]:
         """The columns that name a row: the first of `keys`; empty if the contract declares none."""
@@ -89,7 +97,8 @@ class Contract:
     @cached_property
     def schema(self) -> ibis.Schema:
         """Column names and Ibis types, in order."""
-        return self.rows.schema()
+        added = {column.name: column.dtype for column in self.columns if column.name not in self.rows.columns}
+        return ibis.schema({**self.rows.schema(), **added})
 
     @cached_property
     def duckdb_columns(self) -> dict[str, str]:

@@ -49,6 +49,7 @@ class _CaseFile(Strict):
     partition: Any = None
     tables: Names = []
     empty: Names = []
+    settings: Annotated[dict[str, Any], told("'settings' is no mapping", "Write settings: {name: value}.")] = {}
     expects_error: dict[str, _Message] = {}
     expects_checks: dict[str, Names | None] = {}
 
@@ -61,6 +62,7 @@ class Case:
         now, seed, partition: the frozen run.
         tables: the tables under test, in the file's order.
         empty: upstream tables that are given as empty.
+        settings: values of the project's settings, where they are not the defaults; a secret's own name stands for it.
         expects_error: table -> text that the error which stops it must contain.
         expects_checks: table -> names of the checks that must fail, and no others.
     """
@@ -74,6 +76,7 @@ class Case:
     partition: PartitionRange | None = None
     tables: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
     expects_error: Mapping[str, str] = field(default_factory=dict)
     expects_checks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     source: YamlFile | None = field(default=None, repr=False, compare=False)
@@ -125,6 +128,7 @@ def read_case(folder: Path) -> Case:
         partition=_partition(source, said.partition),
         tables=tuple(said.tables),
         empty=tuple(said.empty),
+        settings=said.settings,
         expects_error=said.expects_error,
         expects_checks={table: tuple(checks or ()) for table, checks in said.expects_checks.items()},
         source=source,

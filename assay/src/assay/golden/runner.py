@@ -122,7 +122,7 @@ def _run_case(
 ) -> CaseResult:
     graph = project.graph
     check_case(case, graph)
-    with opened_case(graph, case, subjects, engine=engine) as opened:
+    with opened_case(graph, case, subjects, settings=project.kind, engine=engine) as opened:
         judge = Judge(project, opened, opened.build(), keep)
         tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
     caused = tuple(_with_causes(tables, graph))

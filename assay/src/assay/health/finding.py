@@ -5,10 +5,6 @@ from __future__ import annotations
 import datetime as dtm
 from dataclasses import dataclass
 
-from assay.tables.nodes import ExportDef, TableDef
-
-Node = TableDef | ExportDef
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -32,7 +28,3 @@ class Finding:
     owner: str | None = None
     also: tuple[str, ...] = ()
     silenced: str | None = None
-
-
-def full_name(node: Node) -> str:
-    return f"{node.stage}.{node.name}"

@@ -7,11 +7,11 @@ import datetime as dtm
 from collections.abc import Iterable, Iterator
 
 from assay.health.detector import Series, Value
-from assay.health.finding import Finding, Node, full_name
+from assay.health.finding import Finding
 from assay.health.lateness import late, old
+from assay.health.outline import Outline, Watched
 from assay.health.state import Checked, State
-from assay.tables.fresh import Fresh, span
-from assay.tables.graph import Graph
+from assay.tables.fresh import span
 
 HEARTBEAT = dtm.timedelta(minutes=5)
 """Dagster itself calls a daemon healthy for half an hour."""
@@ -23,19 +23,19 @@ RUNS = 50
 """Past runs of a job that say how long one takes."""
 
 
-def findings(graph: Graph, state: State, *, default: Fresh | None = None) -> list[Finding]:
+def findings(outline: Outline, state: State) -> list[Finding]:
     """All findings, the fatal ones first; what follows from another is folded into it."""
-    failed = list(_failed(graph, state))
+    failed = list(_failed(outline, state))
     found = [
         *_of_the_daemon(state),
         *_stuck(state),
         *_slow(state),
         *failed,
-        *_red(graph, state),
-        *_backlog(graph, state),
-        *old(graph, state),
+        *_red(outline, state),
+        *_backlog(outline, state),
+        *old(outline, state),
     ]
-    found = _folded(graph, found, late(graph, state, default))
+    found = _folded(outline, found, late(outline, state))
     return sorted(found, key=lambda each: not each.fatal)
 
 
@@ -44,9 +44,9 @@ def _of_the_daemon(state: State) -> Iterator[Finding]:
     for name, is_on in state.schedules.items():
         if not is_on:
             yield Finding(
-                f"schedule:{name}",
+                name.replace(" ", ":", 1),
                 False,
-                f"schedule {name}",
+                name,
                 "is off",
                 None,
                 "it starts runs by itself",
@@ -132,7 +132,7 @@ def _seconds(number: float) -> str:
     return span(dtm.timedelta(seconds=round(number)))
 
 
-def _failed(graph: Graph, state: State) -> Iterator[Finding]:
+def _failed(outline: Outline, state: State) -> Iterator[Finding]:
     """Tables and runs that failed and did not succeed since."""
     told: set[str] = set()
     red = {each.table for each in state.checked if not each.passed and each.severity == "error"}
@@ -145,11 +145,11 @@ def _failed(graph: Graph, state: State) -> Iterator[Finding]:
             if name in told or name in red or (built is not None and built.at > run.ended):
                 continue
             told.add(name)
-            node = graph.nodes.get(name)
+            node = outline.nodes.get(name)
             yield Finding(
                 f"failed:{name}",
                 True,
-                full_name(node) if node else name,
+                node.full_name if node else name,
                 "was not built",
                 run.ended,
                 "each run builds it",
@@ -172,31 +172,32 @@ def _failed(graph: Graph, state: State) -> Iterator[Finding]:
             )
 
 
-def _red(graph: Graph, state: State) -> Iterator[Finding]:
+def _red(outline: Outline, state: State) -> Iterator[Finding]:
     """Red checks, those of one table as one finding: broken rows are often too few ones as well."""
     red: dict[str, list[Checked]] = {}
     for check in state.checked:
-        if check.table in graph.nodes and not check.passed:
+        known = outline.nodes.get(check.table)
+        if known is not None and check.name in known.checks and not check.passed:
             # What only warns is each a matter of its own.
             group = check.table if check.severity == "error" else f"{check.table}.{check.name}"
             red.setdefault(group, []).append(check)
     for check, *others in red.values():
-        node = graph.nodes[check.table]
+        node = outline.nodes[check.table]
         yield Finding(
             f"check:{check.table}.{check.name}",
             check.severity == "error",
-            f"{full_name(node)}.{check.name}",
+            f"{node.full_name}.{check.name}",
             "is red" if check.severity == "error" else "warns",
             check.at,
-            _says(graph, check),
+            _says(node, check),
             check.summary,
             _what_to_do(check),
-            _owner(graph, node, check),
+            node.checks[check.name].owner,
             also=tuple(f"{each.name} is red" for each in others),
         )
 
 
-def _says(graph: Graph, check: Checked) -> str:
+def _says(node: Watched, check: Checked) -> str:
     fixed = {
         "schema": "columns and types are the contract's",
         "rows_valid": "every row keeps the contract's rules",
@@ -204,10 +205,7 @@ def _says(graph: Graph, check: Checked) -> str:
         "reconciles": "no row is lost or multiplied",
         "usual": "its numbers are what they usually are on this weekday",
     }
-    invariant = graph.invariants.get(check.name)
-    if invariant is not None and invariant.description:
-        return invariant.description.splitlines()[0].rstrip(".")
-    return fixed.get(check.name, check.name.replace("_", " "))
+    return node.checks[check.name].says or fixed.get(check.name, check.name.replace("_", " "))
 
 
 def _what_to_do(check: Checked) -> str:
@@ -220,21 +218,16 @@ def _what_to_do(check: Checked) -> str:
     )
 
 
-def _owner(graph: Graph, node: Node, check: Checked) -> str | None:
-    invariant = graph.invariants.get(check.name)
-    return (invariant.owner if invariant else None) or node.owner
-
-
-def _backlog(graph: Graph, state: State) -> Iterator[Finding]:
+def _backlog(outline: Outline, state: State) -> Iterator[Finding]:
     for each in state.unread:
         waiting = state.now - each.since if each.since else dtm.timedelta.max
         if each.problem is None and (each.events == 0 or waiting <= UNREAD):
             continue
-        node = graph.tables[each.table]
+        node = outline.nodes[each.table]
         yield Finding(
             f"unread:{each.table}",
             True,
-            full_name(node),
+            node.full_name,
             "does not read its event log" if each.problem is None else "cannot tell what of its event log is unread",
             each.since,
             f"events are read within {span(UNREAD)}",
@@ -245,7 +238,7 @@ def _backlog(graph: Graph, state: State) -> Iterator[Finding]:
         )
 
 
-def _folded(graph: Graph, found: list[Finding], following: Iterable[Finding]) -> list[Finding]:
+def _folded(outline: Outline, found: list[Finding], following: Iterable[Finding]) -> list[Finding]:
     """Late tables under what makes them late: a red or failed one they read, or the first late one."""
     causes: dict[str, int] = {}
     for at, each in enumerate(found):
@@ -255,7 +248,7 @@ def _folded(graph: Graph, found: list[Finding], following: Iterable[Finding]) ->
     general = next((at for at, each in enumerate(found) if each.key == "daemon" or each.key.startswith("dead:")), None)
     for each in following:
         name = each.key.partition(":")[2]
-        above = [name, *reversed([other for other in graph.closure([name]) if other != name])]
+        above = [name, *outline.above(name)]
         place = next((causes[other] for other in above if other in causes), None)
         place = general if place is None and each.fatal else place
         # Tables without a common upstream that are late by the same deadline are late for the same reason.

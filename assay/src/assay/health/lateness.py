@@ -9,22 +9,20 @@ from __future__ import annotations
 import datetime as dtm
 from collections.abc import Iterator
 
-from assay.health.finding import Finding, Node, full_name
+from assay.health.finding import Finding
+from assay.health.outline import Outline, Watched
 from assay.health.state import State
-from assay.tables.fresh import Fresh, span
-from assay.tables.graph import Graph
-from assay.tables.nodes import TableDef
+from assay.tables.fresh import span
 
 
-def late(graph: Graph, state: State, default: Fresh | None) -> Iterator[Finding]:
+def late(outline: Outline, state: State) -> Iterator[Finding]:
     known = min((run.created for run in state.runs), default=None)
-    for node in graph:
-        fresh = (node.fresh if isinstance(node, TableDef) else None) or default
+    for node in outline:
+        fresh, parts = node.fresh, node.partitions
         if fresh is None or known is None:
             continue
         due, built = fresh.due(state.now), state.built.get(node.name)
         since = due + (fresh.grace if fresh.at else dtm.timedelta())
-        parts = node.partitions if isinstance(node, TableDef) else None
         newest = parts.newest(due) if parts is not None and parts.unit != "static" and fresh.at else None
         wanted = parts.keys(newest)[-1] if parts is not None and newest is not None else None
         if built is None:
@@ -42,7 +40,7 @@ def late(graph: Graph, state: State, default: Fresh | None) -> Iterator[Finding]
         yield Finding(
             f"late:{node.name}",
             fatal,
-            full_name(node),
+            node.full_name,
             "is late" if built else "was never built",
             since if fatal else None,
             str(fresh) + (f", with {parts.noun} {wanted}" if parts is not None and wanted else ""),
@@ -52,16 +50,16 @@ def late(graph: Graph, state: State, default: Fresh | None) -> Iterator[Finding]
         )
 
 
-def _ended(node: Node, due: dtm.datetime) -> bool:
+def _ended(node: Watched, due: dtm.datetime) -> bool:
     """Whether the last of a table's partitions was over long ago, so that nothing calls for a build."""
-    parts = node.partitions if isinstance(node, TableDef) else None
+    parts = node.partitions
     whole = parts.whole(due - dtm.timedelta(days=1)) if parts is not None else None
     return parts is not None and parts.stop is not None and whole is not None and whole.stop >= parts.stop
 
 
-def old(graph: Graph, state: State) -> Iterator[Finding]:
+def old(outline: Outline, state: State) -> Iterator[Finding]:
     """Tables whose newest row is older than they may be."""
-    for name, table in graph.tables.items():
+    for name, table in outline.nodes.items():
         built = state.built.get(name)
         if table.newest is None or built is None:
             continue
@@ -72,7 +70,7 @@ def old(graph: Graph, state: State) -> Iterator[Finding]:
         yield Finding(
             f"old:{name}",
             True,
-            full_name(table),
+            table.full_name,
             "has no new rows",
             newest + allowed if newest else built.at,
             f"the newest {column} is at most {span(allowed)} old",

@@ -66,7 +66,7 @@ class State:
     """Everything that a verdict is made of.
 
     Attributes:
-        schedules: name -> whether it is on.
+        schedules: `schedule daily` or `sensor health` -> whether it is on.
         daemon: the oldest of the last heartbeats of Dagster's daemon; None where none ever came.
         runs: newest first.
     """

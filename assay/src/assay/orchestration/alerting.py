@@ -13,16 +13,16 @@ import dagster as dg
 from assay.errors import PipelineError
 from assay.health.alerts import Memory, Message, Send, messages, remembered, silenced, without_expired
 from assay.health.channels import Channels, channels
+from assay.health.draw import outline as drawn
 from assay.health.findings import findings
 from assay.health.verdict import Verdict
-from assay.orchestration.state import read_state
+from assay.orchestration.records import of_instance
+from assay.orchestration.state import KEY, read_state, recall
 
 if TYPE_CHECKING:
+    from assay.health.outline import Outline
     from assay.project import Project
     from assay.settings import BaseSettings
-
-KEY = "assay/health"
-"""One key for all that is remembered: of an old and a new key in one call Dagster 1.13 loses the new one."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,9 @@ class Swept:
     beat: bool | None = None
 
 
-def recall(instance: dg.DagsterInstance) -> Memory:
-    """What was remembered last; raises PipelineError if it cannot be read."""
-    return Memory.parse(instance.daemon_cursor_storage.get_cursor_values({KEY}).get(KEY))
-
-
 def remember(instance: dg.DagsterInstance, change: Callable[[Memory], Memory]) -> None:
     """Change what is remembered, from what is there now: another sweep may have written meanwhile."""
-    instance.daemon_cursor_storage.set_cursor_values({KEY: change(recall(instance)).text()})
+    instance.daemon_cursor_storage.set_cursor_values({KEY: change(recall(of_instance(instance))).text()})
 
 
 def forget(instance: dg.DagsterInstance) -> None:
@@ -56,16 +51,10 @@ def forget(instance: dg.DagsterInstance) -> None:
     instance.daemon_cursor_storage.set_cursor_values({KEY: Memory().text()})
 
 
-def look(instance: dg.DagsterInstance, project: Project, now: dtm.datetime) -> Verdict:
-    """The verdict at `now`; nothing is told or remembered."""
-    memory = recall(instance)
-    state = read_state(instance, project, now, memory.unread)
-    return Verdict.of(state, silenced(findings(project.graph, state, default=project.fresh), memory, now))
-
-
 def sweep(
     instance: dg.DagsterInstance,
     project: Project,
+    outline: Outline,
     settings: BaseSettings,
     now: dtm.datetime,
     *,
@@ -81,16 +70,17 @@ def sweep(
     """
     routes: set[str] = set()
     if settings.alerts is not None:
-        named = channels(settings.alerts.get_secret_value(), owners(project), root=project.root)
+        named = channels(settings.alerts.get_secret_value(), outline.owners, root=project.root)
         routes = set(named)
         send = send or Channels(named).send
-    memory = recall(instance)
-    state = read_state(instance, project, now, memory.unread)
+    records = of_instance(instance)
+    memory = recall(records)
+    state = read_state(records, outline, project, now, memory.unread)
     unread = {each.table: memory.unread.get(each.table, now) for each in state.unread if each.events or each.problem}
     # Events wait since it was first seen that they do, not since the last ones were read.
     waiting = tuple(dataclasses.replace(each, since=unread.get(each.table, each.since)) for each in state.unread)
     state = dataclasses.replace(state, unread=waiting)
-    found = silenced(findings(project.graph, state, default=project.fresh), memory, now)
+    found = silenced(findings(outline, state), memory, now)
     remember(instance, lambda known: dataclasses.replace(without_expired(known, now), unread=unread))
     sent, lost = [], []
     for message in messages(project.package, found, memory, routes, now) if send is not None else ():
@@ -100,12 +90,6 @@ def sweep(
         else:
             lost.append(message)
     return Swept(Verdict.of(state, found), tuple(sent), tuple(lost), _beat(settings))
-
-
-def owners(project: Project) -> set[str]:
-    """Whoever owns a table, an export or an invariant."""
-    nodes = [*project.graph, *project.graph.invariants.values()]
-    return {node.owner for node in nodes if node.owner}
 
 
 def _beat(settings: BaseSettings) -> bool | None:
@@ -139,7 +123,9 @@ def health_sensors(project: Project) -> list[dg.SensorDefinition]:
         settings = project.settings()
         if settings.alerts is None:
             return dg.SkipReason("PIPELINE_ALERTS is not set: nobody is told")
-        swept = sweep(context.instance, project, settings, dtm.datetime.now(dtm.UTC))
+        swept = sweep(
+            context.instance, project, drawn(project.graph, project.fresh), settings, dtm.datetime.now(dtm.UTC)
+        )
         said = f"{swept.verdict.status}: {len(swept.sent)} messages sent"
         if swept.lost:
             said += f", {len(swept.lost)} not taken by their channel: the next tick tries again"

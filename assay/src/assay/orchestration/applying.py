@@ -15,6 +15,7 @@ from assay.plan.kept import AGAIN, Expected, KeptPlan
 from assay.plan.published import Books, read_books
 from assay.plan.work import environment
 from assay.tables.code_version import code_version
+from assay.tables.declared import declared
 from assay.tables.nodes import TableDef
 from assay.tables.partitions import PartitionRange
 from assay.tables.results import joined
@@ -107,7 +108,7 @@ def what_moved(project: Project, kept: KeptPlan) -> Iterator[str]:
         node = project.graph.nodes.get(name)
         if node is None:
             yield f"table {name} is gone from the code"
-        elif code_version(node, *project.graph.invariants_of(name)) != version:
+        elif code_version(node, *project.graph.invariants_of(name), settings=declared(node, settings)) != version:
             yield f"the code of {name} ({node.file.name})"
     books = _books(settings)
     for name, known in kept.fingerprints.real.items():
@@ -132,7 +133,8 @@ def _since(project: Project, table: TableDef, settings: Any) -> Any:
     """From where an incremental table would go on; None where it would take all rows."""
     if table.load is None or not settings.warehouse.exists():
         return None
-    code = code_version(table, *project.graph.invariants_of(table.name))
+    rules = project.graph.invariants_of(table.name)
+    code = code_version(table, *rules, settings=declared(table, settings))
     with DuckDBWarehouse.of(settings).reading() as session:
         found = watermarks.since(session, table, Contract.of(table.model), code, Run.start())
     return found.value if found is not None else None

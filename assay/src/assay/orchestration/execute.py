@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import time
@@ -20,7 +19,7 @@ from assay.errors import Interrupted, PipelineError
 from assay.interrupts import noted
 from assay.orchestration import history, origin, processes
 from assay.orchestration.assets import FULL_TAG, PARTITION_TAG
-from assay.orchestration.history import told
+from assay.orchestration.home import dagster_home
 from assay.orchestration.jobs import PIPELINE
 from assay.progress import listening
 from assay.tables.results import Publication
@@ -56,22 +55,6 @@ class RunSummary:
         if self.interrupted is not None:
             return self.interrupted.exit_code
         return max((error.exit_code for error in self.errors.values()), default=0)
-
-
-def dagster_home(root: Path, *, dry: bool) -> Path:
-    """The folder of Dagster's history, made if missing: DAGSTER_HOME, else `.dagster`; dry runs have their own in it."""
-    home = Path(os.environ.get("DAGSTER_HOME") or root / ".dagster")
-    if dry:
-        home = home / "dry_run"
-
-    with told(home):
-        home.mkdir(parents=True, exist_ok=True)
-        config, wanted = home / "dagster.yaml", root / "dagster.yaml"
-        if not config.exists() and wanted.exists():
-            # A link, as `make dev` makes one: a copy would go stale. One that leads nowhere is renewed.
-            config.unlink(missing_ok=True)
-            config.symlink_to(wanted)
-    return home
 
 
 def execute(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
-import yaml
 from alembic.script import ScriptDirectory
 from dagster._core.instance import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
@@ -21,8 +20,13 @@ from dagster._core.storage.sql import get_alembic_config
 from sqlalchemy.exc import SQLAlchemyError
 
 from assay.errors import PipelineError
+from assay.orchestration import home as homes
 from assay.orchestration import processes
-from assay.orchestration.event_log import EventLog, HeldOpen
+from assay.orchestration.event_log import HeldOpen
+from assay.orchestration.home import in_files
+
+told = partial(homes.told, kinds=(SQLAlchemyError,))
+"""As `home.told`, whatever database the history is in."""
 
 
 def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
@@ -36,15 +40,8 @@ def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
     Raises:
         PipelineError: the history cannot be read or written.
     """
-    config = home / "dagster.yaml"
     with told(home):
-        configured = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.exists() else {}
-        if (configured.get("event_log_storage") or {}).get("module") == EventLog.__module__:
-            del configured["event_log_storage"]
-        if configured.keys() & {"storage", "run_storage", "event_log_storage", "schedule_storage", "instance_class"}:
-            made = dg.DagsterInstance.from_config(str(home))
-        else:
-            made = _in_sqlite(home)
+        made = _in_sqlite(home) if in_files(home) else dg.DagsterInstance.from_config(str(home))
         try:
             if bury:
                 bury_the_dead(made)
@@ -77,22 +74,6 @@ def _mend(file: Path) -> None:
             head = ScriptDirectory.from_config(config).get_current_head()
             if head in found:
                 connection.execute("DELETE FROM alembic_version WHERE version_num <> ?", [head])
-
-
-@contextmanager
-def told(home: Path) -> Iterator[None]:
-    """Raise a PipelineError where Dagster's history cannot be read or written, as on a full disk."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # whoever reads the output has gone; the history is sound
-    except (OSError, SQLAlchemyError, sqlite3.Error) as error:
-        reason = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
-        raise PipelineError(
-            f"Dagster's history cannot be read or written: {' '.join(str(reason).split())}",
-            where=str(home),
-            fix="Free the disk, see who may write there, or set DAGSTER_HOME to another folder.",
-        ) from error
 
 
 GOING_ON = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]

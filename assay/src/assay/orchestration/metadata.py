@@ -9,6 +9,7 @@ import dagster as dg
 
 from assay.compare.text import visible
 from assay.contract.contract import Contract
+from assay.orchestration.state import LEARNING, NEWEST, OFFSETS
 from assay.sources.events import EventLog
 from assay.tables.code_version import source_location
 from assay.tables.nodes import Asset, ExportDef, TableDef
@@ -16,10 +17,6 @@ from assay.tables.results import CheckResult, Publication
 from assay.words import harmless, sentence
 
 PARTITION_ROWS = "dagster/partition_row_count"
-LEARNING = "learning"
-"""Metadata of a check that can say nothing yet."""
-NEWEST, OFFSETS = "newest", "offsets"
-"""The largest value of the column that must not be old; how far an event log is read: [next event, place] by partition."""
 ORIGINS = 4
 """So many columns that a column comes from are named."""
 WIDE = 28
@@ -87,7 +84,8 @@ def publication_metadata(node: Asset, publication: Publication) -> dict[str, Any
     found["staged"] = publication.staged
     found["rejected"] = publication.rejected
     found["profile"] = _profile(node, publication)
-    found["dagster/column_schema"] = column_schema(Contract.of(node.model), publication.lineage)
+    contract = Contract.of(node.model).taking(column.name for column in publication.profile)
+    found["dagster/column_schema"] = column_schema(contract, publication.lineage)
     found["dagster/column_lineage"] = dg.TableColumnLineage(
         {
             column: [

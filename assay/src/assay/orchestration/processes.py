@@ -65,10 +65,19 @@ def claim(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 
 def why_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
     """What to say of `run` if the process that executes it is gone; None if it lives or nobody can tell."""
-    run_id, _, recorded = run.tags.get(PROCESS, "").partition(" ")
+    return cause_of_death(run.run_id, run.tags.get(PROCESS, ""), here=is_local(instance))
+
+
+def is_local(instance: dg.DagsterInstance) -> bool:
+    """Whether all runs of the history are this machine's."""
     # Not by its type, whose module brings SQLAlchemy: who only loads the code would wait for it.
-    here = "SqliteRunStorage" in {kind.__name__ for kind in type(instance.run_storage).__mro__}
-    if run_id != run.run_id or not is_dead(recorded, here=here):
+    return "SqliteRunStorage" in {kind.__name__ for kind in type(instance.run_storage).__mro__}
+
+
+def cause_of_death(run_id: str, tag: str, *, here: bool) -> str | None:
+    """The same of a run with `tag` under PROCESS; `here` is as in `is_dead`."""
+    tagged, _, recorded = tag.partition(" ")
+    if tagged != run_id or not is_dead(recorded, here=here):
         return None
     host, _, _, pid, _ = recorded.split(" ")
     return (

@@ -1,196 +1,253 @@
-"""What Dagster's instance knows of a pipeline, as plain data for `assay.health`. The warehouse is not opened: a run holds it."""
+"""What Dagster's history says of a pipeline, as plain data for `assay.health`. The warehouse is not opened: a run holds it."""
 
 from __future__ import annotations
 
 import datetime as dtm
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorStatus
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.dagster_run import DagsterRunStatus, RunRecord
-
 from assay.errors import PipelineError
+from assay.health.alerts import Memory, silenced
+from assay.health.findings import findings
+from assay.health.outline import Outline
 from assay.health.state import Built, Checked, Run_, RunSeen, State, Unread
-from assay.orchestration.metadata import LEARNING, NEWEST, OFFSETS
-from assay.orchestration.processes import why_dead
+from assay.health.verdict import Verdict
+from assay.orchestration.processes import PROCESS, cause_of_death
+from assay.orchestration.records import EVENTS, RUNS, SCHEDULES, Records
 from assay.sources.base import Offset
 from assay.sources.events import EventLog
-from assay.tables.audited import check_names
-from assay.tables.nodes import TableDef
 
 if TYPE_CHECKING:
-    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
-
     from assay.project import Project
 
-RUNS = 200
+KEY = "assay/health"
+"""One key for all that is remembered: of an old and a new key in one call Dagster 1.13 loses the new one."""
+LEARNING = "learning"
+"""Metadata of a check that can say nothing yet."""
+NEWEST, OFFSETS = "newest", "offsets"
+"""The largest value of the column that must not be old; how far an event log is read: [next event, place] by partition."""
+NEWEST_RUNS = 200
 """So many of the newest runs are looked at."""
 FAILURES = 20
 """Of so many failed runs it is looked at what failed."""
-STATUSES: Mapping[DagsterRunStatus, Run_] = {
-    DagsterRunStatus.QUEUED: "queued",
-    DagsterRunStatus.NOT_STARTED: "queued",
-    DagsterRunStatus.STARTING: "running",
-    DagsterRunStatus.STARTED: "running",
-    DagsterRunStatus.CANCELING: "running",
-    DagsterRunStatus.SUCCESS: "done",
-    DagsterRunStatus.FAILURE: "failed",
-    DagsterRunStatus.CANCELED: "canceled",
+STATUSES: Mapping[str, Run_] = {
+    "QUEUED": "queued",
+    "NOT_STARTED": "queued",
+    "SUCCESS": "done",
+    "FAILURE": "failed",
+    "CANCELED": "canceled",
 }
-ON = {InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE, InstigatorStatus.AUTOMATICALLY_RUNNING}
+ON = {"RUNNING", "DECLARED_IN_CODE", "AUTOMATICALLY_RUNNING"}
+JUDGED = {"SUCCEEDED", "FAILED"}
 DAEMONS = ("SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR")
 """Those without which nothing starts by itself."""
 
 
+def recall(records: Records) -> Memory:
+    """What was remembered last; raises PipelineError if it cannot be read."""
+    rows = records.ask(RUNS, "SELECT value FROM kvs WHERE kvs.key = :key", {"key": KEY})
+    return Memory.parse(rows[0][0] if rows else None)
+
+
+def look(records: Records, outline: Outline, project: Project, now: dtm.datetime) -> Verdict:
+    """The verdict at `now`; nothing is told or remembered."""
+    memory = recall(records)
+    state = read_state(records, outline, project, now, memory.unread)
+    return Verdict.of(state, silenced(findings(outline, state), memory, now))
+
+
 def read_state(
-    instance: dg.DagsterInstance, project: Project, now: dtm.datetime, unread_since: Mapping[str, dtm.datetime]
+    records: Records, outline: Outline, project: Project, now: dtm.datetime, unread_since: Mapping[str, dtm.datetime]
 ) -> State:
     """The state of `project` at `now`.
 
     Args:
         unread_since: event log's table -> since when it was seen to have unread events.
+
+    Raises:
+        PipelineError: the history is not as Dagster 1.13 writes it.
     """
-    built, offsets = _built(instance, project)
-    beats = instance.get_daemon_heartbeats()
-    seen = [moment(beats[name].timestamp) for name in DAEMONS if name in beats]
-    instigators = instance.all_instigator_state()
-    return State(
-        now=now,
-        built=built,
-        checked=tuple(_checked(instance, project)),
-        runs=tuple(_runs(instance, instance.get_run_records(limit=RUNS))),
-        schedules={each.instigator_name: each.status in ON for each in instigators},
-        daemon=min(seen, default=None),
-        unread=tuple(_unread(project, built, offsets, unread_since)),
-    )
+    try:
+        built, offsets = _built(records, outline)
+        beats = [json.loads(body) for (body,) in records.ask(RUNS, "SELECT body FROM daemon_heartbeats")]
+        return State(
+            now=now,
+            built=built,
+            checked=tuple(_checked(records, outline)),
+            runs=tuple(_runs(records)),
+            schedules=_instigators(records),
+            daemon=min((moment(beat["timestamp"]) for beat in beats if beat["daemon_type"] in DAEMONS), default=None),
+            unread=tuple(_unread(project, outline, built, offsets, unread_since)),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PipelineError(
+            f"Dagster's history is not as Dagster 1.13 writes it ({type(error).__name__}: {error})",
+            fix="If another version wrote it: `dagster instance migrate`.",
+        ) from error
 
 
 def moment(timestamp: float) -> dtm.datetime:
     return dtm.datetime.fromtimestamp(timestamp, dtm.UTC)
 
 
-def _built(instance: dg.DagsterInstance, project: Project) -> tuple[dict[str, Built], dict[str, dict[int, int]]]:
+def _utc(column: str | dtm.datetime) -> dtm.datetime:
+    """A column's moment: of SQLite a text, of others a datetime; without a zone it is UTC's."""
+    found = dtm.datetime.fromisoformat(column) if isinstance(column, str) else column
+    return found.replace(tzinfo=found.tzinfo or dtm.UTC).astimezone(dtm.UTC)
+
+
+def _built(records: Records, outline: Outline) -> tuple[dict[str, Built], dict[str, dict[int, int]]]:
     found: dict[str, Built] = {}
     offsets: dict[str, dict[int, int]] = {}
-    keys = [dg.AssetKey(name) for name in project.graph.nodes]
-    for record in instance.get_asset_records(keys):
-        entry = record.asset_entry
-        if entry.last_materialization is None or entry.last_materialization.asset_materialization is None:
+    sql = "SELECT asset_key, last_materialization, asset_details FROM asset_keys WHERE last_materialization IS NOT NULL"
+    for key, record, details in records.ask(EVENTS, sql):
+        name, wiped = _name(key), (json.loads(details) or {}).get("last_wipe_timestamp") if details else None
+        if name not in outline.nodes:
             continue
-        name = entry.asset_key.path[-1]
-        node = project.graph.nodes[name]
-        metadata = entry.last_materialization.asset_materialization.metadata
-        column, _, newest = str(_value(metadata, NEWEST) or "").partition(" ")
-        partitioned = isinstance(node, TableDef) and node.partitions is not None and node.partitions.unit != "static"
+        event = json.loads(record)
+        event = event.get("event_log_entry", event)
+        if wiped and event["timestamp"] <= wiped:
+            continue
+        materialization = event["dagster_event"]["event_specific_data"]["materialization"]
+        metadata = {each["label"]: each["entry_data"] for each in materialization["metadata_entries"]}
+        column, _, newest = (metadata[NEWEST]["text"] if NEWEST in metadata else "").partition(" ")
+        node = outline.nodes[name]
+        timed = node.fresh is not None and node.partitions is not None and node.partitions.unit != "static"
         found[name] = Built(
-            moment(entry.last_materialization.timestamp),
+            moment(event["timestamp"]),
             {column: newest} if column else {},
-            frozenset(instance.get_materialized_partitions(entry.asset_key)) if partitioned else frozenset(),
+            _partitions(records, key, wiped) if timed else frozenset(),
         )
-        if read := _value(metadata, OFFSETS):
+        if OFFSETS in metadata:
+            read = metadata[OFFSETS]["data"]
             offsets[name] = {int(partition): Offset(number, place) for partition, (number, place) in read.items()}
     return found, offsets
 
 
-def _value(metadata: Mapping[str, Any], name: str) -> Any:
-    return metadata[name].value if name in metadata else None
+def _name(key: str) -> str:
+    """The name of a table; assets of other shapes are none of the project's."""
+    path = json.loads(key)
+    return str(path[0]) if len(path) == 1 else ""
 
 
-def _checked(instance: dg.DagsterInstance, project: Project) -> Iterator[Checked]:
-    """The latest verdicts of the checks that the code has; of one that is being evaluated the one before."""
-    keys = [
-        dg.AssetCheckKey(dg.AssetKey(node.name), name)
-        for node in project.graph
-        for name in check_names(node, project.graph)
-    ]
-    storage = instance.event_log_storage
-    judged = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
-    latest = storage.get_latest_asset_check_execution_by_key(keys)
-    for key, record in ((key, latest[key]) for key in keys if key in latest):
-        if record.status not in judged:
-            before = storage.get_asset_check_execution_history(key, limit=1, status=judged)
-            if not before:
-                continue
-            record = before[0]
-        if (found := _verdict(key, record)) is not None:
-            yield found
-
-
-def _verdict(key: dg.AssetCheckKey, record: AssetCheckExecutionRecord) -> Checked | None:
-    event = record.event.dagster_event if record.event is not None else None
-    if event is None:
-        return None
-    said: Any = event.event_specific_data
-    return Checked(
-        table=key.asset_key.path[-1],
-        name=key.name,
-        passed=said.passed,
-        severity="error" if said.severity is dg.AssetCheckSeverity.ERROR else "warn",
-        summary=said.description or "",
-        at=moment(record.create_timestamp),
-        learning=LEARNING in said.metadata,
+def _partitions(records: Records, key: str, wiped: float | None) -> frozenset[str]:
+    """The partitions that were ever built, since the asset was wiped."""
+    sql = """SELECT DISTINCT partition FROM event_logs WHERE asset_key = :key AND partition IS NOT NULL
+             AND dagster_event_type = 'ASSET_MATERIALIZATION'"""
+    if not wiped:
+        return frozenset(name for (name,) in records.ask(EVENTS, sql, {"key": key}))
+    since = f"{moment(wiped):%Y-%m-%d %H:%M:%S.%f}"
+    return frozenset(
+        name for (name,) in records.ask(EVENTS, f"{sql} AND timestamp > :since", {"key": key, "since": since})
     )
 
 
-def _runs(instance: dg.DagsterInstance, records: Iterable[RunRecord]) -> Iterator[RunSeen]:
+def _checked(records: Records, outline: Outline) -> Iterator[Checked]:
+    """The latest verdicts of the checks that the code has; of one that is being evaluated the one before."""
+    sql = """SELECT asset_key, check_name, execution_status, evaluation_event FROM asset_check_executions
+             WHERE id IN (SELECT max(id) FROM asset_check_executions GROUP BY asset_key, check_name)"""
+    before = """SELECT evaluation_event FROM asset_check_executions WHERE asset_key = :key AND check_name = :name
+                AND execution_status IN ('SUCCEEDED', 'FAILED') ORDER BY id DESC LIMIT 1"""
+    found = {}
+    for key, name, status, event in records.ask(EVENTS, sql):
+        table = _name(key)
+        if table not in outline.nodes or name not in outline.nodes[table].checks:
+            continue
+        if status not in JUDGED:
+            rows = records.ask(EVENTS, before, {"key": key, "name": name})
+            event = rows[0][0] if rows else None
+        if event is not None:
+            found[table, name] = _verdict(table, name, json.loads(event))
+    return (found[node.name, name] for node in outline for name in node.checks if (node.name, name) in found)
+
+
+def _verdict(table: str, name: str, event: dict[str, Any]) -> Checked:
+    said = event["dagster_event"]["event_specific_data"]
+    return Checked(
+        table=table,
+        name=name,
+        passed=said["success"],
+        severity="error" if said["severity"]["__enum__"].endswith(".ERROR") else "warn",
+        summary=said["description"] or "",
+        at=moment(event["timestamp"]),
+        learning=LEARNING in said["metadata"],
+    )
+
+
+def _runs(records: Records) -> Iterator[RunSeen]:
     failed = 0
-    for record in records:
-        run = record.dagster_run
-        status = STATUSES.get(run.status, "running")
+    sql = f"""SELECT run_id, pipeline_name, status, create_timestamp, start_time, end_time FROM runs
+              ORDER BY id DESC LIMIT {NEWEST_RUNS}"""
+    for run, job, state, created, started, ended in records.ask(RUNS, sql):
+        status = STATUSES.get(state, "running")
         failed += status == "failed"
         yield RunSeen(
-            id=run.run_id,
-            job=run.job_name,
+            id=run,
+            job=job,
             status=status,
-            created=record.create_timestamp.astimezone(dtm.UTC),
-            started=moment(record.start_time) if record.start_time else None,
-            ended=moment(record.end_time) if record.end_time else None,
-            failures=_failures(instance, run.run_id) if status == "failed" and failed <= FAILURES else {},
-            dead=why_dead(instance, run) if status == "running" else None,
+            created=_utc(created),
+            started=moment(started) if started else None,
+            ended=moment(ended) if ended else None,
+            failures=_failures(records, run) if status == "failed" and failed <= FAILURES else {},
+            dead=_dead(records, run) if status == "running" else None,
         )
 
 
-def _failures(instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
+def _dead(records: Records, run_id: str) -> str | None:
+    sql = "SELECT value FROM run_tags WHERE run_tags.run_id = :run AND run_tags.key = :key"
+    rows = records.ask(RUNS, sql, {"run": run_id, "key": PROCESS})
+    return cause_of_death(run_id, rows[0][0], here=records.here) if rows else None
+
+
+def _failures(records: Records, run_id: str) -> dict[str, str]:
     """Step -> what it failed with, in one line.
 
     What code raises may hold values of rows, and an alert leaves the house: of that only place and kind are told.
     """
     found = {}
-    for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
-        event = record.event_log_entry.dagster_event
-        if event is None or event.step_key is None:
-            continue
-        data: Any = event.event_specific_data
-        own = data.user_failure_data
-        said = f"it raised {data.error.cls_name if data.error else 'an error'}"
-        if own is not None and own.description:
-            place = re.match(r".*?\): \w+", own.description) if "traceback" in own.metadata else None
-            said = place[0] if place else said if "traceback" in own.metadata else own.description
-        found[event.step_key] = " ".join(said.split())
+    sql = "SELECT event FROM event_logs WHERE run_id = :run AND dagster_event_type = 'STEP_FAILURE' ORDER BY id"
+    for (text,) in records.ask(run_id, sql, {"run": run_id}):
+        event = json.loads(text)["dagster_event"]
+        error, own = (event["event_specific_data"][name] for name in ("error", "user_failure_data"))
+        said = f"it raised {error['cls_name'] if error else 'an error'}"
+        if own is not None and own["description"]:
+            raised = any(entry["label"] == "traceback" for entry in own["metadata_entries"])
+            place = re.match(r".*?\): \w+", own["description"]) if raised else None
+            said = place[0] if place else said if raised else own["description"]
+        found[event["step_key"]] = " ".join(said.split())
     return found
+
+
+def _instigators(records: Records) -> dict[str, bool]:
+    """`schedule daily` and `sensor health` -> whether it is on, of those that Dagster's daemon or somebody has seen."""
+    bodies = [json.loads(body) for (body,) in records.ask(SCHEDULES, "SELECT instigator_body FROM instigators")]
+    return {
+        f"{_enum(body['job_type']).lower()} {body['origin']['job_name']}": _enum(body["status"]) in ON
+        for body in bodies
+    }
+
+
+def _enum(value: Mapping[str, str]) -> str:
+    return value["__enum__"].rpartition(".")[2]
 
 
 def _unread(
     project: Project,
+    outline: Outline,
     built: Mapping[str, Built],
     offsets: Mapping[str, Mapping[int, int]],
     since: Mapping[str, dtm.datetime],
 ) -> Iterator[Unread]:
-    logs = [
-        table for name, table in project.graph.tables.items() if isinstance(table.source, EventLog) and name in built
-    ]
+    logs = {node.name: node.log for node in outline if node.log is not None and node.name in built}
     if not logs:
         return
-    settings = project.settings()
-    with project.sources(settings) as sources:
-        for table in logs:
-            assert table.source is not None
-            first = since.get(table.name, built[table.name].at)
+    with project.opening(project.settings()) as sources:
+        for name, (location, topic) in logs.items():
+            first = since.get(name, built[name].at)
             try:
-                base = sources.resolve(table.source.location)
-                yield Unread(table.name, table.source.lag(base, offsets.get(table.name, {})), first)
+                base = sources.resolve(location)
+                yield Unread(name, EventLog(location, topic).lag(base, offsets.get(name, {})), first)
             except PipelineError as error:
-                yield Unread(table.name, 0, first, str(error))
+                yield Unread(name, 0, first, str(error))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
+from assay.tables.code_version import SETTING
+
 NAMED = 4
 """So many changes are named."""
 
@@ -51,6 +53,8 @@ def code_diff(
 def _named(part: str, then: Mapping[str, str], now: Mapping[str, str]) -> str:
     if part == "assay":
         return "another version of the framework"
+    if part.startswith(SETTING):
+        return f"the {part}"
     module, _, name = part.partition(":")
     file = f"{module.partition('.')[2].replace('.', '/') or module}.py"
     if not name:

@@ -22,6 +22,7 @@ from assay.plan.published import Books, read_books
 from assay.plan.reasons import reasons
 from assay.plan.stale import told
 from assay.tables.code_version import code_parts, code_sources, code_version
+from assay.tables.declared import declared
 from assay.tables.nodes import Asset, TableDef
 from assay.tables.results import AuditFailed, joined
 from assay.warehouse import watermarks
@@ -107,20 +108,21 @@ class Work:
         )
 
     def _code_version(self, node: Asset) -> str:
-        return code_version(node, *self.project.graph.invariants_of(node.name))
+        return code_version(node, *self.project.graph.invariants_of(node.name), settings=declared(node, self.settings))
 
     def _is_broken(self, name: str) -> bool:
         return name in self.nodes and self.nodes[name].action in ("fail", "skip")
 
     def _plan(self, node: Asset, base: NodePlan) -> NodePlan:
+        rules, given = self.project.graph.invariants_of(node.name), declared(node, self.settings)
         why, some = reasons(
             node,
             self.books,
             session=self.session,
             upstream=self.project.graph.tables,
             code=base.code_version,
-            parts=code_parts(node, *self.project.graph.invariants_of(node.name)),
-            written=code_sources(node, *self.project.graph.invariants_of(node.name)),
+            parts=code_parts(node, *rules, settings=given),
+            written=code_sources(node, *rules, settings=given),
             source=self._fingerprint(node),
             changed=self.changed,
             now=self.run.now,
@@ -206,7 +208,7 @@ class Work:
 
     def _compare(self, table: TableDef, base: NodePlan, publication: Publication) -> Difference | None:
         """Published rows against planned rows; None where the content hashes already say that they are equal."""
-        contract = Contract.of(table.model)
+        contract = Contract.of(table.model).taking(column.name for column in publication.profile)
         here = {column.name: column for column in contract.columns}
         there = [column.name for column in self.books.tables[table.stage, table.name]]
         if publication.data_version == base.data_version_before and there == list(here):

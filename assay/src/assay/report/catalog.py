@@ -22,8 +22,9 @@ from assay.report.expressions import Expression, expressions
 from assay.sql import quoted
 from assay.tables.audited import FIXED, check_names, describe
 from assay.tables.code_version import code_version, source_location
+from assay.tables.declared import declared
 from assay.tables.fresh import span
-from assay.tables.nodes import Asset, ExportDef, InvariantDef, TableDef
+from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import Verdict
 from assay.warehouse.connection import reading
 from assay.warehouse.ops import Record
@@ -143,7 +144,7 @@ def catalog(project: Project, shown: Coverage | None, *, made: dtm.datetime | No
     for node in graph:
         for name in graph.upstream_of(node.name):
             readers.setdefault(name, []).append(node.name)
-    told = expressions(graph)
+    told = expressions(graph, project.kind())
     nodes = tuple(
         _node(project, node, books, None if shown is None else proven, readers.get(node.name, ()), told.get(node.name))
         for node in graph
@@ -173,7 +174,7 @@ def _node(
         readers=tuple(readers),
         code=_source(node.function),
         last=last,
-        outdated=tuple(_outdated(node, graph, last, books)),
+        outdated=tuple(_outdated(node, project, last, books)),
         failed=books.failed.get(node.name),
     )
     if isinstance(node, ExportDef):
@@ -230,6 +231,7 @@ def _declared(node: TableDef | ExportDef) -> Iterator[tuple[str, str]]:
     """What the decorator was told, name by name; nothing where that is what it is anyway."""
     yield "owner", node.owner or ""
     yield "tags", ", ".join(f"{key}={value}" if value else key for key, value in node.tags.items())
+    yield "reads settings", ", ".join(node.settings)
     if isinstance(node, ExportDef):
         yield "writes", node.path
         return
@@ -276,12 +278,12 @@ def _source(function: Callable[..., Any]) -> str:
         return ""
 
 
-def _outdated(node: TableDef | ExportDef, graph: Graph, last: Record | None, books: _Books) -> Iterator[str]:
+def _outdated(node: TableDef | ExportDef, project: Project, last: Record | None, books: _Books) -> Iterator[str]:
     if last is None:
         return
-    invariants: tuple[InvariantDef, ...] = graph.invariants_of(node.name)
-    if last.code_version != code_version(node, *invariants):
-        yield "its code has changed"
+    rules, given = project.graph.invariants_of(node.name), declared(node, project.settings())
+    if last.code_version != code_version(node, *rules, settings=given):
+        yield "its code, or a setting that it reads, has changed" if node.settings else "its code has changed"
     for name in node.inputs:
         now = books.published.get(name)
         if now is not None and now.data_version != last.upstream_versions.get(name):

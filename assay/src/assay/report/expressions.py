@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from assay.contract.contract import Contract
+from assay.settings import BaseSettings
 from assay.sql import quoted
+from assay.tables.declared import declared, fixture
 from assay.tables.lineage import Column, column_lineage
 from assay.tables.nodes import TableDef
 from assay.tables.run import Run
@@ -28,29 +30,29 @@ class Expression:
     lineage: Mapping[str, list[Column]]
 
 
-def expressions(graph: Graph) -> dict[str, Expression]:
+def expressions(graph: Graph, kind: type[BaseSettings]) -> dict[str, Expression]:
     """By name, every table that is an expression; those computed in Python or only with rows are left out."""
     backend = ibis.duckdb.connect()
     try:
-        return dict(_expressions(graph, backend))
+        return dict(_expressions(graph, backend, fixture(kind, {})))
     finally:
         backend.disconnect()
 
 
-def _expressions(graph: Graph, backend: Any) -> Iterator[tuple[str, Expression]]:
+def _expressions(graph: Graph, backend: Any, settings: BaseSettings) -> Iterator[tuple[str, Expression]]:
     for stage in dict.fromkeys(table.stage for table in graph.tables.values()):
         backend.create_database(stage, force=True)
     empty: dict[str, ibis.Table] = {}
     for table in graph.tables.values():
         if table.engine != "python":
             with suppress(Exception):  # whatever its code raises without rows: then nothing is told of it
-                yield table.name, _expression(table, backend, empty)
+                yield table.name, _expression(table, backend, empty, settings)
         empty[table.name] = backend.create_table(
             table.name, schema=Contract.of(table.model).schema, database=table.stage
         )
 
 
-def _expression(table: TableDef, backend: Any, empty: Mapping[str, ibis.Table]) -> Expression:
+def _expression(table: TableDef, backend: Any, empty: Mapping[str, ibis.Table], settings: BaseSettings) -> Expression:
     inputs = {name: empty[name] for name in table.inputs}
     arguments: dict[str, Any] = dict(inputs)
     if table.source is not None:
@@ -59,7 +61,7 @@ def _expression(table: TableDef, backend: Any, empty: Mapping[str, ibis.Table]) 
         backend.raw_sql(f"CREATE OR REPLACE TABLE source ({typed})")
         arguments["source"] = inputs["source"] = backend.table("source")
     if table.run_parameter:
-        arguments[table.run_parameter] = Run("docs", dtm.datetime.now(dtm.UTC))
+        arguments[table.run_parameter] = Run("docs", dtm.datetime.now(dtm.UTC), settings=declared(table, settings))
     rows = table.function(**arguments)
     sql = str(ibis.to_sql(rows, dialect="duckdb"))
     return Expression(sql.replace('"memory"."main".', "").replace('"memory".', ""), column_lineage(rows, inputs))

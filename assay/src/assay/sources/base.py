@@ -76,6 +76,7 @@ class Landed:
             columns `reason_code, source_file, source_line, payload` (payload: JSON text); None if there are none.
         offsets: of an incremental source: partition -> next offset after these rows, committed with them.
         bytes: how much was read, if known.
+        added: names of columns beside the landing's, as text, in the SELECT after them: new ones, with `extra="add"`.
         recheck: for rows that are still to be read while they are staged: reads the source once more, alone, and raises
             SourceError if it is to blame for an engine's error; None if all was read.
     """
@@ -85,6 +86,7 @@ class Landed:
     malformed: str | None = None
     offsets: Mapping[int, int] | None = None
     bytes: int | None = None
+    added: tuple[str, ...] = ()
     recheck: Callable[[], None] | None = None
 
 

@@ -10,8 +10,48 @@ from assay import notices
 from assay.errors import SourceChanged, near_names
 from assay.words import harmless
 
-Extra = Literal["stop", "ignore"]
-"""What becomes of columns that nobody expects: they stop the build, or are left out and told."""
+Extra = Literal["stop", "ignore", "add"]
+"""What becomes of columns that nobody expects: they stop the build, are left out and told, or are taken as text and told."""
+MOST_ADDED = 100
+"""A source with more new columns than this has keys for names, or is another one."""
+_LONGEST = 100
+
+
+class Beyond:
+    """The columns beside the expected ones, as a landing meets them.
+
+    Attributes:
+        added: names of columns that are taken, in the order they were met.
+        left_out: names of those that are not: all, or those of which no column of that name can be made.
+    """
+
+    def __init__(self, extra: Extra, expected: Collection[str], table: str) -> None:
+        self.takes, self.table, self.added, self.left_out = extra == "add", table, list[str](), set[str]()
+        self._known = {name.lower() for name in expected} | {"rowid"}
+
+    def meet(self, name: str, *, repeated: bool = False) -> None:
+        """A name that nobody expects; raises SourceChanged where there are too many to be columns."""
+        if name in self.added or name in self.left_out:
+            return
+        fits = name.isprintable() and name[:1] not in ("", "_") and len(name) <= _LONGEST
+        if not self.takes or repeated or not fits or name.lower() in self._known:
+            self.left_out.add(name)
+            return
+        if len(self.added) == MOST_ADDED:
+            raise SourceChanged(
+                f"the source has more than {MOST_ADDED} new columns", where=self.table, fix='Take extra="ignore".'
+            )
+        self.added.append(name)
+        self._known.add(name.lower())
+
+    def tell(self) -> None:
+        """Say once for a landing what became of them."""
+        if self.added:
+            told = f"new columns, which are taken as text: {_list(sorted(self.added))}"
+            notices.notice(f"{self.table}: the source has {told}")
+        if self.left_out:
+            told = f"more columns, which are left out: {_list(sorted(self.left_out))}"
+            notices.notice(f"{self.table}: the source has {told}")
 
 
 def check_names(
@@ -20,21 +60,22 @@ def check_names(
     *,
     where: str,
     fix: str | None = None,
-    left_out: set[str] | None = None,
+    beyond: Beyond | None = None,
 ) -> None:
     """Raise SourceChanged unless `found` holds exactly the `expected` names, in any order.
 
     Args:
-        left_out: takes up names beside the expected ones, which are no error then.
+        beyond: takes up names beside the expected ones, which are no error then.
     """
     counts, known = Counter(found), set(expected)
-    repeated = sorted(name for name, count in counts.items() if count > 1 and (left_out is None or name in known))
+    repeated = sorted(name for name, count in counts.items() if count > 1 and (beyond is None or name in known))
     if repeated:
         raise SourceChanged(f"column {_list(repeated)} appears more than once", where=where, fix=fix or _ASK)
     missing = [name for name in expected if name not in counts]
     added = [name for name in counts if name not in known]
-    if left_out is not None and not missing:
-        left_out.update(added)
+    if beyond is not None and not missing:
+        for name in added:
+            beyond.meet(name, repeated=counts[name] > 1)
         return
     problems = []
     for name in list(missing):
@@ -73,12 +114,6 @@ def _renamed(name: str, missing: Sequence[str], added: Sequence[str]) -> str | N
         return None
     near = near_names(name, added, most=1)
     return near[0] if near else added[0] if len(missing) == len(added) == 1 else None
-
-
-def tell_left_out(names: Collection[str], table: str) -> None:
-    """Say once for a landing which columns were left out of it."""
-    if names:
-        notices.notice(f"{table}: the source has more columns, which are left out: {_list(sorted(names))}")
 
 
 def _list(names: Sequence[str]) -> str:

@@ -57,7 +57,7 @@ class Csv(Dialect, files.Files):
             if the last line of another file of this source has one. Of a single file nothing can be told.
         manifest: a file that announces the files with their rows or bytes; see `Files`.
         new_only: whether a build reads only the files that were not read yet; see `Files`.
-        extra: `"ignore"` leaves out columns that nobody expects; see `Files`.
+        extra: what becomes of columns that nobody expects; see `Files`.
     """
 
     member: str | None = None
@@ -67,7 +67,7 @@ class Csv(Dialect, files.Files):
 
     def read(self, landing: Landing) -> Landed:
         delivered = self.delivered(landing)
-        rows = TextRows(landing, "csv")
+        rows = TextRows(landing, "csv", self.extra)
         for each in delivered:
             each = each.unpacked(landing, self.member)
             each.check(self._read(rows, each))
@@ -88,7 +88,7 @@ class Csv(Dialect, files.Files):
                 where=where,
                 fix="Declare the source's `delimiter`.",
             )
-        order = list(range(len(expected)))
+        order: list[int | None] = list(range(len(expected)))
         if self.header:
             names = [self.headers.get(text, text) for text in seen.first]
             if not {name.strip().casefold() for name in names} & {name.casefold() for name in expected}:
@@ -97,9 +97,9 @@ class Csv(Dialect, files.Files):
                     where=where,
                     fix="Declare the source with header=False if it has none, else adapt its `columns` or ask its owner.",
                 )
-            left_out = rows.left_out if self.extra == "ignore" else None
-            check_names([name for name in names if name not in self.ignore], expected, where=where, left_out=left_out)
-            order = [names.index(column) for column in expected]
+            kept = [name for name in names if name not in self.ignore]
+            check_names(kept, expected, where=where, beyond=rows.beyond)
+            order = [names.index(column) if column in kept else None for column in (*expected, *rows.added)]
         elif sorted(seen.first) == sorted(expected):
             raise SourceError("the first line is a header", where=where, fix="Declare the source with header=True.")
         elif len(seen.first) != len(expected) and self.trailer is None:
@@ -115,7 +115,7 @@ class Csv(Dialect, files.Files):
         rows.note_end(each.name, last, ended=seen.ended or self.trailer is not None)
         return count
 
-    def _fast(self, rows: TextRows, each: files.Delivered, seen: Survey, order: list[int], text: Text) -> bool:
+    def _fast(self, rows: TextRows, each: files.Delivered, seen: Survey, order: list[int | None], text: Text) -> bool:
         """Let DuckDB read the file; False (and nothing kept) unless each line is one sound row.
 
         It ignores errors, as an error would end the caller's transaction; none gets past `_conserved`.
@@ -128,7 +128,6 @@ class Csv(Dialect, files.Files):
         connection = rows.landing.connection
         width = len(seen.first) if self.header else len(order)
         columns = ", ".join(f"'f{index}': 'VARCHAR'" for index in range(width))
-        picked = ", ".join(f"f{index}" for index in order)
         table = temporary_name("csv")
         query = (
             f"CREATE TEMP TABLE {table} AS FROM read_csv({literal(files.plain(each.file))}, "
@@ -147,7 +146,8 @@ class Csv(Dialect, files.Files):
         if not self._conserved(rows, table, seen, width):
             connection.execute(f"DROP TABLE {table}")
             return False
-        rows.include(f"SELECT {picked}, {literal(each.name)}, rowid + {seen.before + 1} FROM {table}", table)
+        texts = ["NULL" if index is None else f"f{index}" for index in order]
+        rows.include(texts, each.name, f"rowid + {seen.before + 1}", table)
         return True
 
     def _conserved(self, rows: TextRows, table: str, seen: Survey, width: int) -> bool:
@@ -164,5 +164,5 @@ class Csv(Dialect, files.Files):
         if self.header:
             pairs = zip(names, seen.first, strict=True)
             odd.append(f"({' AND '.join(f'{name} = {literal(column)}' for name, column in pairs)})")
-        query = f"SELECT count(*), coalesce(sum({content}), 0), count_if({' OR '.join(odd) or 'false'}) FROM {table}"
+        query = f"SELECT count(*), coalesce(sum({content}), 0), count(*) FILTER ({' OR '.join(odd) or 'false'}) FROM {table}"
         return rows.landing.connection.execute(query).fetchone() == (seen.rows, seen.content, 0)

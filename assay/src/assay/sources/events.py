@@ -46,7 +46,7 @@ class EventLog:
         limit: the most events one landing brings; the rest waits for the next.
         optional: fields that an event may leave out; they are null then.
         json_in_strings: JSON columns whose strings hold the document; elsewhere a string is a JSON string.
-        extra: `"ignore"` leaves out fields that nobody expects, and tells them; otherwise they make an event malformed.
+        extra: what becomes of fields that nobody expects; see `Files`. By default they make an event malformed.
     """
 
     location: str
@@ -73,9 +73,8 @@ class EventLog:
         # Where each column comes from: a field of the event, its partition or its offset.
         own = {PARTITION_COLUMN: len(fields), OFFSET_COLUMN: len(fields) + 1}
         order = [own[name] if name in own else list(fields).index(name) for name in types]
-        rows, size = TextRows(landing, "event"), 0
-        left_out = rows.left_out if self.extra == "ignore" else None
-        reader = RowReader(fields, self.optional, self.json_in_strings, left_out)
+        rows, size = TextRows(landing, "event", self.extra), 0
+        reader = RowReader(fields, self.optional, self.json_in_strings, rows.beyond)
         with self._log(landing.base) as log:
             for event in log.read(landing.offsets, self.limit):
                 text = event.payload or b""
@@ -89,8 +88,9 @@ class EventLog:
                     payload = {"_event": text.decode("utf-8", "backslashreplace"), "_error": str(error)}
                     rows.reject(f"event.{kind}", event.file, event.line, payload)
                     continue
-                texts += (str(event.partition), str(event.offset))
-                rows.add([texts[position] for position in order], event.file, event.line)
+                own_texts = [*texts[: len(fields)], str(event.partition), str(event.offset)]
+                added = texts[len(fields) :]
+                rows.add([*(own_texts[position] for position in order), *added], event.file, event.line)
             return rows.landed(_mark(log.positions), offsets=dict(log.reached), bytes=size)
 
     def _log(self, base: str) -> TopicReader | KafkaLog:

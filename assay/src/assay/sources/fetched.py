@@ -84,7 +84,7 @@ class Rows:
         json_in_strings: JSON columns whose strings hold the document; elsewhere a string is a JSON string.
         limits: time-outs, attempts and limits of `context.http`; the attempts are also those of the function.
         auth: credentials of `context.http`, such as `Bearer("shop_token")`; sent to the location's server alone.
-        extra: `"ignore"` leaves out columns that nobody expects, and tells them; otherwise they are an error.
+        extra: what becomes of columns that nobody expects; see `Files`.
     """
 
     fetch: Fetch
@@ -126,7 +126,7 @@ class Rows:
             context = FetchContext(landing.since if mark is None else mark.since, landing.base, http, landing.settings)
             landed = self._given(landing, types, where) or self._collected(landing, types, context, where)
             landed = dataclasses.replace(landed, bytes=http.bytes or None)
-        names = ", ".join(map(quoted, types))
+        names = ", ".join(map(quoted, (*types, *landed.added)))
         if mark is None:
             count, total = landing.connection.execute(
                 f"SELECT count(*), sum(hash(r)::HUGEINT)::VARCHAR FROM (SELECT {names} FROM ({landed.sql})) AS r"

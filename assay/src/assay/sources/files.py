@@ -51,7 +51,8 @@ class Files(ReadWhole):
     remembered with the rows, by name, size and time or ETag: a file that changed since stops the build, one that is gone
     does not. `pipeline run --full` reads all that are there.
 
-    `extra="ignore"` leaves out columns that nobody expects, and tells them once a build; otherwise they stop it.
+    Columns that nobody expects stop a build. `extra="ignore"` leaves them out, and tells them once a build; `extra="add"` takes them
+    as text that may be null, and tells them.
     """
 
     location: str

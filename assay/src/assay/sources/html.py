@@ -50,7 +50,7 @@ class HtmlTable(ReadWhole):
         columns: name -> DuckDB type, where the table does not hold the contract's columns.
         http: time-outs, attempts and limits.
         auth: credentials, such as `Basic("site_user", "site_password")`.
-        extra: `"ignore"` leaves out columns that nobody expects, and tells them; otherwise they are an error.
+        extra: what becomes of columns that nobody expects; see `Files`.
     """
 
     location: str
@@ -74,11 +74,10 @@ class HtmlTable(ReadWhole):
     def land(self, landing: Landing) -> Landed:
         answer, where, lines = self._read(landing.base, landing.table, landing.transport, landing.settings)
         names = [self.headers.get(text, _name(text)) for text in self._header(lines)] or list(landing.columns)
-        rows = TextRows(landing, "html")
-        left_out = rows.left_out if self.extra == "ignore" else None
+        rows = TextRows(landing, "html", self.extra)
         of_table = f"{where}, header of table '{self.table}'"
-        check_names(names, list(landing.columns), where=of_table, left_out=left_out)
-        order = [names.index(column) for column in landing.columns]
+        check_names(names, list(landing.columns), where=of_table, beyond=rows.beyond)
+        order = [names.index(column) for column in (*landing.columns, *rows.added)]
         for number, cells in enumerate(lines[self.header_rows :], start=1):
             if len(cells) == len(names):
                 rows.add([cells[position] or None for position in order], self.path, number)

@@ -226,13 +226,13 @@ def other_delimiter(head: list[str], dialect: Dialect, width: int) -> str | None
 
 
 def read_lines(
-    stream: BinaryIO, dialect: Dialect, rows: TextRows, name: str, seen: Survey, order: list[int], *, where: str
+    stream: BinaryIO, dialect: Dialect, rows: TextRows, name: str, seen: Survey, order: list[int | None], *, where: str
 ) -> tuple[int, int]:
     """Read every record into `rows`, or into its rejects; returns how many there were, and the last one's line.
 
     Args:
         seen: what the first look told.
-        order: for each column of the landing, its position in the file.
+        order: for each column of the landing, and those that were added, its position in the file; None if it has none.
     """
     lines = _Lines(stream, dialect.encoding, where, dialect.skip_after)
     for _ in range(seen.before):
@@ -272,7 +272,7 @@ def read_lines(
         elif int(dialect.header) == 1 and fields == seen.first:
             rows.reject("csv.header", name, number, {"_line": record, "_error": "is the header again"})
         else:
-            rows.add([fields[position] for position in order], name, number)
+            rows.add([None if position is None else fields[position] for position in order], name, number)
     if trailer is not None:
         raise SourceUnavailable("ends without its trailer line", where=where, fix=_CUT)
     return count, number

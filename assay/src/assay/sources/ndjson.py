@@ -37,9 +37,8 @@ class Ndjson(Files):
 
     def read(self, landing: Landing) -> Landed:
         delivered = self.delivered(landing)
-        rows, types = TextRows(landing, "ndjson"), normal_types(landing.connection, landing.columns)
-        left_out = rows.left_out if self.extra == "ignore" else None
-        reader = RowReader(types, self.optional, self.json_in_strings, left_out)
+        rows, types = TextRows(landing, "ndjson", self.extra), normal_types(landing.connection, landing.columns)
+        reader = RowReader(types, self.optional, self.json_in_strings, rows.beyond)
         for each in delivered:
             each = each.unpacked(landing, None)
             each.check(_read(reader, rows, each))
@@ -62,7 +61,7 @@ def _read(reader: RowReader, rows: TextRows, each: Delivered) -> int:
                 if first and isinstance(item, dict):
                     found = [*item, *(name for name in reader.optional if name not in item)]
                     where = f"{each.where}, line {line.number}"
-                    check_names(found, list(reader.types), where=where, left_out=reader.left_out)
+                    check_names(found, list(reader.types), where=where, beyond=reader.beyond)
                     first = False
                 rows.add(reader.read(item), each.name, line.number)
             except UnicodeDecodeError:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from types import NoneType
 from typing import Any
 
+from assay.sources.columns import Beyond
 from assay.sources.strict_json import Number, dumps
 
 
@@ -33,7 +34,7 @@ class RowReader:
         types: column name -> DuckDB type as DuckDB spells it.
         optional: fields that an object may leave out; such a one is null.
         json_in_strings: JSON columns whose strings hold the document, as some senders write it.
-        left_out: takes up the names of fields beside these, which are left out then; None: such an object is no row.
+        beyond: takes up the names of fields beside these; None: such an object is no row.
     """
 
     def __init__(
@@ -41,17 +42,17 @@ class RowReader:
         types: Mapping[str, str],
         optional: Collection[str] = (),
         json_in_strings: Collection[str] = (),
-        left_out: set[str] | None = None,
+        beyond: Beyond | None = None,
     ) -> None:
         self.types = dict(types)
         self.optional = frozenset(optional) & types.keys()
-        self.left_out = left_out
+        self.beyond = beyond
         self._in_strings = frozenset(json_in_strings)
         self._names = self.types.keys()
         self._columns = [(name, kind, is_nested(kind), kind.startswith("DECIMAL")) for name, kind in types.items()]
 
     def read(self, item: Any) -> list[str | None]:
-        """The item's texts in the columns' order; raises NoRow unless it has exactly those fields, of fitting types."""
+        """The item's texts in the columns' order, those of added columns last; raises NoRow unless it has these fields, of fitting types."""
         if not isinstance(item, dict):
             raise NoRow("fields", "is no JSON object")
         if item.keys() != self._names:
@@ -74,6 +75,8 @@ class RowReader:
                 texts.append(dumps(value))
             else:
                 raise NoRow("cast", f"{name} is no {kind}")
+        if self.beyond is not None:
+            texts += [_text(item.get(name)) for name in self.beyond.added]
         return texts
 
     def _check_fields(self, item: Mapping[str, Any]) -> None:
@@ -81,11 +84,12 @@ class RowReader:
         missing = [name for name in self._names if name not in item and name not in self.optional]
         others = [name for name in item if name not in self._names]
         problems = [f"missing field '{name}'" for name in missing]
-        problems += [f"unexpected field '{name}'" for name in others if self.left_out is None]
+        problems += [f"unexpected field '{name}'" for name in others if self.beyond is None]
         if problems:
             raise NoRow("fields", "; ".join(problems))
-        if self.left_out is not None:
-            self.left_out.update(others)
+        if self.beyond is not None:
+            for name in others:
+                self.beyond.meet(name)
 
     def read_all(self, items: Sequence[Any]) -> list[list[str | None]] | None:
         """The texts of all items, column by column; None if they are to be read one by one.
@@ -107,6 +111,11 @@ class RowReader:
 
 
 _DIGITS = 100  # more than a DECIMAL has, with zeros to spare
+
+
+def _text(value: Any) -> str | None:
+    """A value as text, as it was served: a string's own, and of all else its JSON."""
+    return value if value is None or isinstance(value, str) else dumps(value)
 
 
 def is_nested(kind: str) -> bool:

@@ -59,7 +59,7 @@ class PagedJson(ReadWhole):
         counts: what `page_param` counts: pages, or items (an offset, then `first_page` is usually 0).
         link: whether the header `Link` names the next page; without one it is the last.
         until_empty: whether a page without items is the end.
-        extra: `"ignore"` leaves out fields that nobody expects, and tells them; otherwise they are an error.
+        extra: what becomes of fields that nobody expects; see `Files`.
     """
 
     location: str
@@ -98,12 +98,11 @@ class PagedJson(ReadWhole):
 
     def land(self, landing: Landing) -> Landed:
         rows, digest, types = (
-            TextRows(landing, "json"),
+            TextRows(landing, "json", self.extra),
             hashlib.sha256(),
             normal_types(landing.connection, landing.columns),
         )
-        left_out = rows.left_out if self.extra == "ignore" else None
-        reader = RowReader(types, self.optional, self.json_in_strings, left_out)
+        reader = RowReader(types, self.optional, self.json_in_strings, rows.beyond)
         with self._fetcher(landing.table, landing.base, landing.transport, landing.settings) as fetcher:
             for page in self._walk(fetcher, join(landing.base, self.path)):
                 notices.phase(f"reading the source, page {page.number}")

@@ -13,7 +13,8 @@ from assay.errors import SourceError
 from assay.sources import files
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types
-from assay.sources.columns import check_names, check_types, tell_left_out
+from assay.sources.columns import Beyond, check_names, check_types
+from assay.sources.rows import text_of
 from assay.sql import literal, quoted
 
 WORTH_SPLITTING = 1_000_000
@@ -32,24 +33,29 @@ class Parquet(files.Files):
         columns: name -> DuckDB type, where the files do not hold the contract's columns.
         manifest: a file that announces the files with their rows or bytes; see `Files`.
         new_only: whether a build reads only the files that were not read yet; see `Files`.
-        extra: `"ignore"` leaves out columns that nobody expects; see `Files`.
+        extra: what becomes of columns that nobody expects; see `Files`.
     """
 
     def read(self, landing: Landing) -> Landed:
         delivered = self.delivered(landing)
-        expected, seen = normal_types(landing.connection, landing.columns), set[str]()
-        left_out = seen if self.extra == "ignore" else None
+        expected = normal_types(landing.connection, landing.columns)
+        beyond = None if self.extra == "stop" else Beyond(self.extra, landing.columns, landing.table)
+        found, types = [each.file for each in delivered], dict[str, str]()
         for each in delivered:
             columns = _describe(landing.connection, each)
-            check_names(list(columns), list(expected), where=each.where, left_out=left_out)
+            check_names(list(columns), list(expected), where=each.where, beyond=beyond)
             check_types(columns, expected, where=each.where)
-        tell_left_out(seen, landing.table)
-        found = [each.file for each in delivered]
-        names = ", ".join(quoted(name) for name in landing.columns)
+            types |= columns
+        if beyond is not None:
+            beyond.tell()
+        added = beyond.added if beyond is not None else []
+        texts = [f"{text_of(name, types[name])} AS {quoted(name)}" for name in added]
+        names = ", ".join([*map(quoted, landing.columns), *texts])
         return Landed(
             sql=_in_stretches(landing, found, names) or _whole(found, names),
             fingerprint="",
             bytes=sum(file.stat().st_size for file in found),
+            added=tuple(added),
             recheck=_recheck(delivered),
         )
 

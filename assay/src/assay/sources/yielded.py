@@ -15,7 +15,7 @@ from assay.errors import SourceChanged, SourceError
 from assay.sources.base import Landed, Landing
 from assay.sources.columns import Extra, check_names
 from assay.sources.objects import NoRow, RowReader, is_nested
-from assay.sources.rows import TextRows, temporary_name
+from assay.sources.rows import TextRows, temporary_name, text_of
 from assay.sources.strict_json import Number, dumps, encode
 from assay.sql import literal, quoted
 
@@ -34,9 +34,8 @@ class Collected:
         extra: Extra = "stop",
     ) -> None:
         self.landing, self.types, self.name, self.where = landing, types, name, where
-        self.rows = TextRows(landing, "rows")
-        left_out = self.rows.left_out if extra == "ignore" else None
-        self.reader = RowReader(types, optional, json_in_strings, left_out)
+        self.rows = TextRows(landing, "rows", extra)
+        self.reader = RowReader(types, optional, json_in_strings, self.rows.beyond)
         self.in_strings = frozenset(json_in_strings)
         self.exact: str | None = None
         self.count = 0
@@ -60,7 +59,11 @@ class Collected:
     def landed(self) -> Landed:
         """All of it; the fingerprint is the caller's."""
         landed = self.rows.landed("")
-        return dataclasses.replace(landed, sql=f"{landed.sql} UNION ALL FROM {self.exact}") if self.exact else landed
+        return (
+            dataclasses.replace(landed, sql=f"{landed.sql} UNION ALL BY NAME FROM {self.exact}")
+            if self.exact
+            else landed
+        )
 
     def _row(self, item: Any) -> None:
         self.count += 1
@@ -76,7 +79,7 @@ class Collected:
             self.rows.reject(f"rows.{error.kind}", self.name, self.count, payload)
 
     def _check(self, names: list[str]) -> None:
-        check_names(names, list(self.types), where=self.where, left_out=self.reader.left_out)
+        check_names(names, list(self.types), where=self.where, beyond=self.rows.beyond)
 
     def _arrow(self, item: Any) -> None:
         table = pa.table(item) if not isinstance(item, pa.RecordBatch) else pa.Table.from_batches([item])
@@ -86,21 +89,28 @@ class Collected:
         try:
             found = {row[0]: row[1] for row in connection.execute(f"DESCRIBE {view}").fetchall()}
             found |= {name: "VARCHAR" for name, kind in found.items() if kind.startswith("ENUM")}
-            file, line = literal(self.name), f"row_number() OVER () + {self.count}"
+            file, line = literal(self.name), f"(row_number() OVER () + {self.count})::BIGINT"
+            added = [text_of(name, found.get(name)) for name in self.rows.added]
             if all(found.get(name) == kind for name, kind in self.types.items()):
                 listed = ", ".join(f"{quoted(name)}::{kind} AS {quoted(name)}" for name, kind in self.types.items())
-                query = f"SELECT {listed}, {file} AS _source_file, ({line})::BIGINT AS _source_line FROM {view}"
+                listed = ", ".join(
+                    [listed, *(f"{text} AS {quoted(name)}" for name, text in zip(self.rows.added, added, strict=True))]
+                )
+                query = f"SELECT {listed}, {file} AS _source_file, {line} AS _source_line FROM {view}"
                 self.exact, make = self.exact or temporary_name("exact"), self.exact is None
+                for name in () if make else self.rows.added:
+                    connection.execute(f"ALTER TABLE {self.exact} ADD COLUMN IF NOT EXISTS {quoted(name)} VARCHAR")
                 connection.execute(
-                    f"CREATE TEMP TABLE {self.exact} AS {query}" if make else f"INSERT INTO {self.exact} {query}"
+                    f"CREATE TEMP TABLE {self.exact} AS {query}"
+                    if make
+                    else f"INSERT INTO {self.exact} BY NAME {query}"
                 )
             else:
-                listed = ", ".join(self._text(name, kind, found.get(name)) for name, kind in self.types.items())
-                texts = temporary_name("texts")
-                connection.execute(
-                    f"CREATE TEMP TABLE {texts} AS SELECT {listed}, {file}, ({line})::BIGINT FROM {view}"
-                )
-                self.rows.include(f"SELECT * FROM {texts}", texts)
+                texts = [*(self._text(name, kind, found.get(name)) for name, kind in self.types.items()), *added]
+                named, table_name = [f"t{index}" for index in range(len(texts))], temporary_name("texts")
+                listed = ", ".join(f"{text} AS {name}" for name, text in zip(named, texts, strict=True))
+                connection.execute(f"CREATE TEMP TABLE {table_name} AS SELECT {listed}, {line} AS line FROM {view}")
+                self.rows.include(named, self.name, "line", table_name)
         finally:
             connection.unregister(view)
         self.count += table.num_rows
@@ -115,12 +125,7 @@ class Collected:
                 where=self.where,
                 fix="Turn it into text in the function.",
             )
-        document = (is_nested(kind) and name not in self.in_strings) or is_nested(found)
-        return (
-            f"CASE WHEN {quoted(name)} IS NOT NULL THEN to_json({quoted(name)}) END::VARCHAR"
-            if document
-            else f"{quoted(name)}::VARCHAR"
-        )
+        return text_of(name, found, document=is_nested(kind) and name not in self.in_strings)
 
 
 def _plain(value: Any) -> Any:

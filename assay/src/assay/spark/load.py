@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,21 +16,28 @@ from assay.contract.contract import Contract
 from assay.contract.rules import bind
 from assay.errors import EngineError
 from assay.sql import quoted
+from assay.tables.declared import Declared, declared
 from assay.tables.nodes import TableDef
 from assay.tables.places import SOURCE_COLUMNS
 from assay.tables.run import Run
 from assay.warehouse.session import Session, qualified
 
 if TYPE_CHECKING:
+    from assay.settings import BaseSettings
     from assay.spark.engine import SparkEngine
     from assay.tables.graph import Graph
     from assay.tables.nodes import InvariantDef
 
 
-def refusals(graph: Graph, names: Iterable[str], engine: SparkEngine) -> Iterator[EngineError]:
+def refusals(
+    graph: Graph, names: Iterable[str], engine: SparkEngine, settings: BaseSettings | None = None
+) -> Iterator[EngineError]:
     """Each thing that Spark refuses of the tables `names`, their contracts and invariants, with its table's place.
 
     Functions are called on tables without rows, and Spark reads the SQL that comes of them; nothing is computed.
+
+    Args:
+        settings: the project's, for tables that read some.
     """
     with closing(duckdb.connect()) as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -42,7 +50,7 @@ def refusals(graph: Graph, names: Iterable[str], engine: SparkEngine) -> Iterato
             connection.execute(f"CREATE TABLE {qualified(session.catalog, table.stage, table.name)} ({columns})")
         for name in names:
             table = graph.tables[name]
-            for about, expression in _asked(table, graph, session, engine):
+            for about, expression in _asked(table, graph, session, engine, settings):
                 problem = engine.problem(session, expression)
                 if problem is not None:
                     told = problem if about == name else f"{about}: {problem}"
@@ -50,13 +58,13 @@ def refusals(graph: Graph, names: Iterable[str], engine: SparkEngine) -> Iterato
 
 
 def _asked(
-    table: TableDef, graph: Graph, session: Session, engine: SparkEngine
+    table: TableDef, graph: Graph, session: Session, engine: SparkEngine, settings: BaseSettings | None
 ) -> Iterator[tuple[str, Callable[[], ibis.Table]]]:
     """Everything that is computed for a table, by the name under which a person finds it."""
     contract = Contract.of(table.model)
     rows = session.read(table)
     if table.engine != "python":
-        yield table.name, partial(_called, table, graph, session)
+        yield table.name, partial(_called, table, graph, session, declared(table, settings))
     label = partial(contract.label, rows, mask_type="int64")
     if engine.problem(session, label) is not None:  # all of them at once are quicker asked
         each = [
@@ -72,7 +80,9 @@ def _asked(
         yield invariant.name, partial(_called, invariant, graph, session)
 
 
-def _called(node: TableDef | InvariantDef, graph: Graph, session: Session) -> ibis.Table:
+def _called(
+    node: TableDef | InvariantDef, graph: Graph, session: Session, settings: Declared | None = None
+) -> ibis.Table:
     arguments: dict[str, Any] = {name: session.read(graph.tables[name]) for name in node.inputs}
     if isinstance(node, TableDef) and node.source is not None:
         landed = node.source.columns or Contract.of(node.model).duckdb_columns
@@ -80,5 +90,6 @@ def _called(node: TableDef | InvariantDef, graph: Graph, session: Session) -> ib
         casts = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in kinds.items())
         arguments["source"] = session.backend.sql(f"SELECT {casts} WHERE false")
     if node.run_parameter:
-        arguments[node.run_parameter] = Run.start()
+        run = Run.start()
+        arguments[node.run_parameter] = run if settings is None else replace(run, settings=settings)
     return node.function(**arguments)

@@ -22,8 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from assay import __version__
+from assay.tables.declared import NOTHING, Declared
 from assay.tables.nodes import Node, TableDef
 
+SETTING = "setting "
+"""Begins the name of a part that is no code, but a setting which the code reads."""
 NODE_DECORATORS = {"table", "export", "invariant"}
 DESCRIBING = {"Field": {"description", "title"}, "table": {"owner", "tags"}, "export": {"owner", "tags"}}
 """Keyword arguments that tell people about a column or table, and cannot change a value in it, per function."""
@@ -31,21 +34,23 @@ PLAIN = (str, bytes, int, float, bool, type(None))
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def code_version(node: Node, *rules: Node) -> str:
-    """Twelve hex digits that change whenever code that `node` or one of its `rules` reaches changes.
+def code_version(node: Node, *rules: Node, settings: Declared = NOTHING) -> str:
+    """Twelve hex digits that change whenever code that `node` or one of its `rules` reaches changes, or a setting that it reads.
 
     Args:
         rules: the invariants audited before the table is published; they say what may be published.
     """
     digest = hashlib.sha256(f"assay {__version__}\n".encode())
-    for text in sorted({text for each in (node, *rules) for text in _reached(each)}):
+    reached = {text for each in (node, *rules) for text in _reached(each)}
+    for text in sorted(reached.union(settings.written.values())):
         digest.update(hashlib.sha256(text.encode()).digest())
     return digest.hexdigest()[:12]
 
 
-def code_parts(node: Node, *rules: Node) -> dict[str, str]:
+def code_parts(node: Node, *rules: Node, settings: Declared = NOTHING) -> dict[str, str]:
     """What `code_version` counts, piece by piece: `module:function` -> a digest, which tells what of it changed."""
     texts: dict[str, list[str]] = {"assay": [__version__]}
+    texts |= {f"{SETTING}{name}": [text] for name, text in settings.written.items()}
     for each in (node, *rules):
         reach, loose = _follow(each)
         if loose:
@@ -58,9 +63,9 @@ def code_parts(node: Node, *rules: Node) -> dict[str, str]:
     }
 
 
-def code_sources(node: Node, *rules: Node) -> dict[str, str]:
+def code_sources(node: Node, *rules: Node, settings: Declared = NOTHING) -> dict[str, str]:
     """The same pieces as they are written, without comments, for whoever wants to see what of them changed."""
-    found: dict[str, list[str]] = {}
+    found = {f"{SETTING}{name}": [text] for name, text in settings.written.items()}
     for reach, _ in map(_follow, (node, *rules)):
         for module, (file, chosen) in reach.chosen.items() if reach else ():
             for each in (file.statements[number] for number in sorted(chosen)):

@@ -32,6 +32,7 @@ from assay.tables.nodes import (
     RejectBudget,
     Severity,
     TableDef,
+    is_text,
 )
 from assay.tables.partitions import Partitions
 from assay.tables.run import Run
@@ -65,6 +66,7 @@ def table(
     usual: Severity = "warn",
     fresh: Fresh | None = None,
     newest: tuple[str, dtm.timedelta] | None = None,
+    settings: tuple[str, ...] = (),
     owner: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], TableDef]:
@@ -94,6 +96,8 @@ def table(
             metrics): "warn" reports, "error" keeps the table from being published.
         fresh: by when it must be built anew; default: the project's.
         newest: a column of days or moments and how old its largest value may be.
+        settings: fields of the project's settings that the function reads, as `run.settings["name"]` of its parameter
+            `run: Run`. A changed one, but for secrets, counts as changed code.
         owner: an e-mail address or `team:name`.
 
     Raises:
@@ -139,7 +143,7 @@ def table(
                 f"newest={newest!r} is no column with an age", where=where, fix='Write ("sold_on", timedelta(days=2)).'
             )
         return TableDef(
-            **_node(function, signature, owner, tags),
+            **_node(function, signature, owner, tags, settings),
             model=signature.returns,
             source=source,
             source_parameter=signature.source_parameter,
@@ -162,9 +166,16 @@ def table(
 
 
 def export(
-    path: str, *, owner: str | None = None, tags: Mapping[str, str] | None = None
+    path: str,
+    *,
+    settings: tuple[str, ...] = (),
+    owner: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], ExportDef]:
-    """Turn a typed function that returns `str` or `bytes` into a file for consumers, replaced atomically."""
+    """Turn a typed function that returns `str` or `bytes` into a file for consumers, replaced atomically.
+
+    Its arguments are as for `table`.
+    """
 
     def decorate(function: Callable[..., Any]) -> ExportDef:
         parts = PurePosixPath(path)
@@ -174,7 +185,7 @@ def export(
                 where=f"{_file(function)}: {function.__name__}",
                 fix="Give a relative path, such as 'reports/week.html'.",
             )
-        return ExportDef(**_node(function, _read(function), owner, tags), path=path)
+        return ExportDef(**_node(function, _read(function), owner, tags, settings), path=path)
 
     return decorate
 
@@ -286,8 +297,17 @@ def _contract_of(hint: Any) -> Model | None:
 
 
 def _node(
-    function: Callable[..., Any], signature: _Signature, owner: str | None, tags: Mapping[str, str] | None
+    function: Callable[..., Any],
+    signature: _Signature,
+    owner: str | None,
+    tags: Mapping[str, str] | None,
+    settings: tuple[str, ...] = (),
 ) -> dict[str, Any]:
+    if settings and (is_text(settings) or signature.run_parameter is None):
+        fix = 'Write settings=("name",), and a parameter run: Run, which has them.'
+        raise WiringError(
+            f"settings={settings!r} cannot be read", where=f"{_file(function)}: {function.__name__}", fix=fix
+        )
     module = inspect.getmodule(function)
     grain = (inspect.getdoc(module) or "").splitlines()[:1] if module else []
     parts = function.__module__.split(".")
@@ -301,6 +321,7 @@ def _node(
         "description": inspect.getdoc(function) or "",
         "inputs": signature.inputs,
         "run_parameter": signature.run_parameter,
+        "settings": tuple(settings),
         "owner": owner,
         "tags": dict(tags or {}),
     }

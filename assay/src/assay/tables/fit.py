@@ -52,8 +52,10 @@ def _problems(
     for name in dict.fromkeys([*(column.name for column in contract.columns), *(of_source or ())]):
         if name.lower() in RESERVED_COLUMNS or name.startswith("__"):
             yield f"a column cannot be named '{name}': the framework uses it", "Rename the column."
-    if (extra := getattr(table.source, "extra", "stop")) not in ("stop", "ignore"):
-        yield f"its source has extra={extra!r}", "Write stop or ignore."
+    if (extra := getattr(table.source, "extra", "stop")) not in ("stop", "ignore", "add"):
+        yield f"its source has extra={extra!r}", "Write stop, ignore or add."
+    if table.takes_more and contract.strict:
+        yield 'extra="add" takes columns that a strict contract refuses', "Take strict = True out of its Config."
     yield from _partition_problems(table, contract)
     yield from _newest_problems(table, contract)
     yield from _keep_problems(table, contract)

@@ -133,6 +133,7 @@ class Node:
     description: str
     inputs: Mapping[str, Model]
     run_parameter: str | None
+    settings: tuple[str, ...] = ()
     owner: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -174,6 +175,11 @@ class TableDef(Node):
     def appends(self) -> bool:
         """Whether each build adds rows (event streams, new files) instead of replacing them."""
         return self.source is not None and self.source.incremental
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether it takes columns that its source has and its contract has not."""
+        return getattr(self.source, "extra", "stop") == "add"
 
     @property
     def rereads(self) -> bool:

@@ -6,6 +6,7 @@ import datetime as dtm
 import uuid
 from dataclasses import dataclass, field
 
+from assay.tables.declared import Declared
 from assay.tables.partitions import PartitionRange
 from assay.tables.results import Past, Publication
 
@@ -20,6 +21,7 @@ class Run:
         partition: the days to build of partitioned tables; None means all of them.
         full: whether incremental tables take all rows, whatever their watermarks.
         publications: what this run has published so far, in order.
+        settings: what the function that is given this run declares to read of the project's settings.
         past: what the books say of builds and days before; for exports, and nothing in golden cases.
     """
 
@@ -29,6 +31,7 @@ class Run:
     partition: PartitionRange | None = None
     full: bool = False
     publications: list[Publication] = field(default_factory=list, compare=False)
+    settings: Declared = field(default=Declared(), compare=False)
     past: Past = field(default=Past(), compare=False)
 
     @classmethod

@@ -41,6 +41,7 @@ from assay.warehouse.preserved import Preserved
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
 from assay.warehouse.spanning import spanning
+from assay.warehouse.widening import widened
 
 if TYPE_CHECKING:
     from assay.tables.nodes import TableDef
@@ -79,6 +80,7 @@ def failure(publication: Publication, where: str, *, dry: bool = False) -> Audit
 
 
 def _publish(session: Session, build: Build) -> Publication:
+    build = widened(session, build) if build.table.takes_more else build
     table, contract = build.table, build.contract
     schema_check = verdicts.schema(table, [*_schema_problems(build), *_published_problems(session, build)])
     if schema_check.blocks:
@@ -251,7 +253,7 @@ def _record(session: Session, build: Build, publication: Publication) -> Publica
     if session.keeps_books:
         ops.record(session.connection, session.catalog, timed, build.run)
         if not timed.failed:
-            versions.keep_code(session, build.code_version, build.table, *build.invariants)
+            versions.keep_code(session, build.code_version, build.table, *build.invariants, settings=build.run.settings)
     return timed
 
 

@@ -34,7 +34,7 @@ def retire(connection: duckdb.DuckDBPyConnection, catalog: str, keep: Retention,
     old = f"FROM {rejects} WHERE last_seen < if(status = 'open', $1, $2)"
     before = [now - dtm.timedelta(days=days) for days in (keep.undecided, keep.rejects)]
     found = connection.execute(
-        f"SELECT table_name, count_if(status = 'open') {old} GROUP BY ALL ORDER BY ALL", before
+        f"SELECT table_name, count(*) FILTER (status = 'open') {old} GROUP BY ALL ORDER BY ALL", before
     ).fetchall()
     if found:
         connection.execute(f"DELETE {old}", before)

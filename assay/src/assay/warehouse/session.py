@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import duckdb
 import ibis
 
+from assay.contract.contract import Contract
 from assay.errors import WarehouseError, on_disk
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
@@ -104,8 +105,12 @@ class Session:
         return qualified(self._published_in(table), table.stage, table.name)
 
     def read(self, table: TableDef) -> ibis.Table:
-        """The published rows of `table`; raises WarehouseError if there are none yet."""
-        return self.backend.table(table.name, database=(self._published_in(table), table.stage))
+        """The published rows of `table`; raises WarehouseError if there are none yet.
+
+        Columns that it took beyond its contract are for people: a table that reads it gets what the contract says.
+        """
+        rows = self.backend.table(table.name, database=(self._published_in(table), table.stage))
+        return rows.select(*Contract.of(table.model).duckdb_columns) if table.takes_more else rows
 
     def _published_in(self, table: TableDef) -> str:
         catalog = self.catalog_of(table)

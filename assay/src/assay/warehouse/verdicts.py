@@ -199,7 +199,7 @@ def reference(
         # As in SQL's own foreign keys a row without a value refers to nothing: told, for it is not judged.
         nullable = [name for name in declared.columns if contract.column(name).nullable]
         absent = " OR ".join(f"{quoted(name)} IS NULL" for name in nullable) or "false"
-        untold = session.number(f"SELECT count_if({absent}) FROM {relation}")
+        untold = session.number(f"SELECT count(*) FILTER ({absent}) FROM {relation}")
         said = f"; {rows_told(untold)} without a value not judged" if untold else ""
         return CheckResult(declared.name, True, declared.severity, f"every ({listed}) is in {declared.to}{said}")
     shown = contract.masked_rows(session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}")
@@ -268,38 +268,43 @@ def invariant(
     Args:
         hidden: columns of such rows that are masked in the sample.
     """
-    sql = session.sql(contradicting)
-    count = session.number(f"SELECT count(*) FROM ({sql})")
     first = declared.description.splitlines()[0] if declared.description else declared.name
-    said = first if count == 0 else f"{rows_told(count, 'contradict')} it: {first}"
-    shown, untold = contradicting, _untold(contradicting) if count == 0 else None
-    if untold is not None:
-        shown, sql = untold, session.sql(untold)
-        count = session.number(f"SELECT count(*) FROM ({sql})")
-        if count:
-            said = f"cannot be told for {rows_told(count)}, whose comparison is NULL (decide with .fill_null): {first}"
+    said, untold, shown, last = first, 0, contradicting, _last_filter(contradicting)
+    if last is None:
+        count = session.number(f"SELECT count(*) FROM ({session.sql(contradicting)})")
+    else:  # both answers in one reading
+        parent, told = last
+        counts = "count(*) FILTER (told), count(*) FILTER (told IS NULL)"
+        asked = f"SELECT {counts} FROM ({session.sql(parent.select(told=told))})"
+        count, untold = session.connection.execute(asked).fetchall()[0]
+        if untold and not count:
+            # Not told.isnull(): Ibis writes a negation's as NOT (...) IS NULL, which negates the IS NULL.
+            shown = parent.filter(told.fill_null(True) & ~told.fill_null(False))
+            said = f"cannot be told for {rows_told(untold)}, whose comparison is NULL (decide with .fill_null): {first}"
+    if count:
+        said = f"{rows_told(count, 'contradict')} it: {first}"
+    failing = count or untold
+    sql = session.sql(shown) if failing else None
     return CheckResult(
         declared.name,
-        count == 0,
+        failing == 0,
         declared.severity,
         said,
-        failing=count,
-        untold=untold is not None and count > 0,
-        sample=_sample(session, sql, hidden(shown)) if count else (),
-        sample_sql=sql if count else None,
+        failing=failing,
+        untold=failing > count,
+        sample=_sample(session, sql, hidden(shown)) if sql else (),
+        sample_sql=sql,
     )
 
 
-def _untold(contradicting: ibis.Table) -> ibis.Table | None:
-    """The rows for which the last filter of `contradicting` is neither true nor false; None where it has none."""
+def _last_filter(contradicting: ibis.Table) -> tuple[ibis.Table, ibis.BooleanValue] | None:
+    """What the last filter of `contradicting` reads and what it asks, where that can be NULL."""
     operation, nulls = contradicting.op(), Nulls({})
     while isinstance(operation, ops.Project | ops.Sort):
         operation = operation.parent
     if not isinstance(operation, ops.Filter) or all(nulls.value(each) is False for each in operation.predicates):
         return None
-    told = ibis.and_(*(predicate.to_expr() for predicate in operation.predicates))
-    # Not told.isnull(): Ibis writes a negation's as NOT (...) IS NULL, which negates the IS NULL.
-    return operation.parent.to_expr().filter(told.fill_null(True) & ~told.fill_null(False))
+    return operation.parent.to_expr(), ibis.and_(*(predicate.to_expr() for predicate in operation.predicates))
 
 
 def _sample(session: Session, sql: str, hidden: Collection[str]) -> tuple[Mapping[str, Any], ...]:

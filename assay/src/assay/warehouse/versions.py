@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from assay.sql import quoted
 from assay.tables.code_version import code_parts, code_sources
+from assay.tables.declared import NOTHING, Declared
 from assay.warehouse import ops
 from assay.warehouse.parts import Parts
 
@@ -102,8 +103,10 @@ def _contents(session: Session, table: TableDef, contract: Contract, parts: Part
     return {key: (rows, data) for key, rows, data in found}
 
 
-def keep_code(session: Session, code_version: str, node: Asset, *rules: InvariantDef) -> None:
+def keep_code(
+    session: Session, code_version: str, node: Asset, *rules: InvariantDef, settings: Declared = NOTHING
+) -> None:
     """Write down what the code version of `node` is made of, unless that is known: so that a plan can say what changed."""
     if not ops.knows_code(session.connection, session.catalog, code_version):
-        parts, sources = code_parts(node, *rules), code_sources(node, *rules)
+        parts, sources = (each(node, *rules, settings=settings) for each in (code_parts, code_sources))
         ops.keep_code(session.connection, session.catalog, code_version, parts, sources)

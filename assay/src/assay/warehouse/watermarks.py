@@ -56,7 +56,7 @@ def highest(session: Session, contract: Contract, cursor: str, relation: str, ru
     zoned = kind == "TIMESTAMP WITH TIME ZONE"
     moment = literal((run.now if zoned else run.now.astimezone(dtm.UTC).replace(tzinfo=None)).isoformat())
     now = f"CAST({moment}::TIMESTAMP{'TZ' if zoned else ''} AS {kind})" if kind in CLOCKS else None
-    ahead = f"count_if({column} > {now})" if now else "0"
+    ahead = f"count(*) FILTER ({column} > {now})" if now else "0"
     top = f"max({column}) FILTER ({column} <= {now})" if now else f"max({column})"
     found, later = session.connection.execute(f"SELECT CAST({top} AS VARCHAR), {ahead} FROM {relation}").fetchall()[0]
     return found, int(later)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow as pa
 from assay.build import BuildResult
 from assay.golden.case import Case
 from assay.golden.opened import opened_case
+from assay.settings import BaseSettings
 from assay.sql import quoted as quote
 from assay.tables.graph import Graph
 from assay.warehouse.session import Session
@@ -35,13 +37,21 @@ class Snapshot:
     verdicts: Mapping[str, str] = field(default_factory=dict)
 
 
-def snapshot(graph: Graph, landings: Sequence[Case], *, threads: int = 1, time_zone: str = "UTC") -> Snapshot:
+def snapshot(
+    graph: Graph,
+    landings: Sequence[Case],
+    *,
+    settings: Callable[[], type[BaseSettings]] | None = None,
+    threads: int = 1,
+    time_zone: str = "UTC",
+) -> Snapshot:
     """Build a case in memory; with several landings, its tables are built once for each, in one database."""
     first, *later = landings
-    with _clock_of(time_zone), opened_case(graph, first, threads=threads, time_zone=time_zone) as opened:
+    opening = partial(opened_case, graph, settings=settings)
+    with _clock_of(time_zone), opening(first, threads=threads, time_zone=time_zone) as opened:
         built = opened.build()
         for case in later:
-            with opened_case(graph, case, after=opened) as landing:
+            with opening(case, after=opened) as landing:
                 built = landing.build()
         return _taken(opened.session, graph, opened.names, built)
 

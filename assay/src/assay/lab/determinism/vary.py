@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -65,18 +66,19 @@ def determinism(
     found = []
     for case in read_cases(project.golden, selection):
         check_case(case, project.graph)
-        checked = _check(project.graph, case)
+        checked = _check(project, case)
         found.append(checked)
         on_case(checked)
     return found
 
 
-def _check(graph: Graph, case: Case) -> Checked:
-    base = snapshot(graph, [case])
+def _check(project: Project, case: Case) -> Checked:
+    graph, taken = project.graph, partial(snapshot, project.graph, settings=project.kind)
+    base = taken([case])
     axes: list[str] = []
     variations: list[Variation] = []
     with tempfile.TemporaryDirectory(prefix="golden_") as folder:
-        for axis, other in _runs(graph, case, Path(folder)):
+        for axis, other in _runs(taken, graph, case, Path(folder)):
             axes.append(axis)
             differences = _differences(graph, case, axis, base, other)
             first = next(differences, None)
@@ -87,14 +89,14 @@ def _check(graph: Graph, case: Case) -> Checked:
     return Checked(case.name, tuple(axes), tuple(variations))
 
 
-def _runs(graph: Graph, case: Case, folder: Path) -> Iterator[tuple[str, Snapshot]]:
-    yield "rerun", snapshot(graph, [case])
-    yield "shuffled inputs", snapshot(graph, [shuffled(case, graph, folder / "shuffled")])
-    yield "threads", snapshot(graph, [case], threads=THREADS)
-    yield "time zone", snapshot(graph, [case], time_zone=TIME_ZONE)
+def _runs(taken: Callable[..., Snapshot], graph: Graph, case: Case, folder: Path) -> Iterator[tuple[str, Snapshot]]:
+    yield "rerun", taken([case])
+    yield "shuffled inputs", taken([shuffled(case, graph, folder / "shuffled")])
+    yield "threads", taken([case], threads=THREADS)
+    yield "time zone", taken([case], time_zone=TIME_ZONE)
     first = first_events(case, graph, folder / "first")
     if first is not None:
-        yield "batches", snapshot(graph, [first, case])
+        yield "batches", taken([first, case])
 
 
 def _differences(

@@ -88,7 +88,7 @@ class MutationBench:
 def bench(project: Project, case: Case, mutated: Mapping[str, str] | None = None) -> Iterator[MutationBench]:
     """Build a case in memory, with other SQL for some tables, and keep it open for the time of the block."""
     graph = project.graph
-    with opened_case(graph, case) as opened:
+    with opened_case(graph, case, settings=project.kind) as opened:
         recorder = _Recorder(opened.session, mutated or {})
         built = opened.build(recorder.graph(opened.graph, opened.names))
         judge = Judge(project, opened, built, None)

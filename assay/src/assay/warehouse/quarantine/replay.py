@@ -29,6 +29,7 @@ from assay.warehouse.quarantine.keep import adopt, rejects
 from assay.warehouse.session import Session, qualified
 from assay.warehouse.spanning import spanning
 from assay.warehouse.staging import REPEAT
+from assay.warehouse.widening import beyond
 
 if TYPE_CHECKING:
     from assay.tables.graph import Graph
@@ -64,6 +65,7 @@ def _replay(
     session: Session, graph: Graph, table: TableDef, run: Run, ids: Sequence[str] | None, started: float
 ) -> Publication:
     contract = Contract.of(table.model)
+    contract = contract.taking(beyond(session, table, contract))
     existing = session.relation(table)
     _check_columns(session, table, contract)
     adopt(session)

@@ -1,0 +1,64 @@
+"""Where Dagster's history is. Without Dagster, whose import takes longer than reading it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from assay.errors import PipelineError
+
+OWN_LOG = "assay.orchestration.event_log"
+"""The module whose event log is Dagster's own in SQLite, in the same files."""
+ELSEWHERE = {"storage", "run_storage", "event_log_storage", "schedule_storage", "instance_class"}
+
+
+def dagster_home(root: Path, *, dry: bool) -> Path:
+    """The folder of Dagster's history, made if missing: DAGSTER_HOME, else `.dagster`; dry runs have their own in it."""
+    home = Path(os.environ.get("DAGSTER_HOME") or root / ".dagster")
+    if dry:
+        home = home / "dry_run"
+
+    with told(home):
+        home.mkdir(parents=True, exist_ok=True)
+        config, wanted = home / "dagster.yaml", root / "dagster.yaml"
+        if not config.exists() and wanted.exists():
+            # A link, as `make dev` makes one: a copy would go stale. One that leads nowhere is renewed.
+            config.unlink(missing_ok=True)
+            config.symlink_to(wanted)
+    return home
+
+
+def in_files(home: Path) -> bool:
+    """Whether the history is SQLite's files in `home`, since dagster.yaml puts it nowhere else; raises OSError."""
+    config = home / "dagster.yaml"
+    configured = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.exists() else {}
+    if (configured.get("event_log_storage") or {}).get("module") == OWN_LOG:
+        del configured["event_log_storage"]
+    return not configured.keys() & ELSEWHERE
+
+
+@contextmanager
+def told(home: Path, kinds: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Raise a PipelineError where Dagster's history cannot be read or written, as on a full disk.
+
+    Args:
+        kinds: exceptions that say so as well.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever reads the output has gone; the history is sound
+    except Exception as error:
+        if not isinstance(error, (OSError, sqlite3.Error, *kinds)):
+            raise
+        reason = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
+        raise PipelineError(
+            f"Dagster's history cannot be read or written: {' '.join(str(reason).split())}",
+            where=str(home),
+            fix="Free the disk, see who may write there, or set DAGSTER_HOME to another folder.",
+        ) from error

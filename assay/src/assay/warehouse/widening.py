@@ -1,0 +1,62 @@
+"""Columns beyond a contract, of a table whose source has `extra="add"`: as text that may be null, until the contract names them.
+
+A build that replaces its table has the new columns that its source has now. Where published rows stay, their table gets a new
+column before the rows are judged, empty: of a build that fails it stays, and the source's next rows fill it. One that the source has
+no more is null in the rows that come.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import ibis
+
+from assay import notices
+from assay.sql import quoted
+from assay.warehouse.session import Session, qualified
+
+if TYPE_CHECKING:
+    from assay.contract.contract import Contract
+    from assay.tables.nodes import TableDef
+    from assay.warehouse.builds import Build
+
+
+def beyond(session: Session, table: TableDef, contract: Contract) -> list[str]:
+    """The published columns that the contract does not name and the table took as text."""
+    if not table.takes_more or not session.exists(table):
+        return []
+    described = session.connection.execute(f"DESCRIBE {session.relation(table)}").fetchall()
+    return [row[0] for row in described if row[0] not in contract.duckdb_columns and row[1] == "VARCHAR"]
+
+
+def widened(session: Session, build: Build) -> Build:
+    """The build with the columns that it takes beyond its contract."""
+    table, rows, found = build.table, build.expression, build.expression.schema()
+    before, landed = beyond(session, table, build.contract), build.landed.added if build.landed is not None else ()
+    new = [name for name in landed if name in found and found[name].is_string()]
+    if lost := [name for name in landed if name not in new]:
+        notices.notice(f"{table.name}: its function has no text of the name, so these are not taken: {', '.join(lost)}")
+    if build.keeps_existing(session):
+        _add(session, table, [name for name in new if name not in before])
+        new = [*before, *(name for name in new if name not in before)]
+    elif gone := [name for name in before if name not in new]:
+        notices.notice(f"{table.name}: the source has no more: {', '.join(gone)}, which its contract never named")
+    if not new:
+        return build
+    rows = rows.mutate(**{name: ibis.null("string") for name in new if name not in found})
+    rows = rows.select(*(name for name in rows.columns if name not in new), *new)
+    return dataclasses.replace(build, contract=build.contract.taking(new), expression=rows)
+
+
+def _add(session: Session, table: TableDef, names: list[str]) -> None:
+    if not names:
+        return
+    target = qualified(session.catalog, table.stage, table.name)
+    with session.transaction():
+        if (existing := session.relation(table)) != target:
+            # A dry run writes into its own copy; the real table is only read.
+            session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(session.catalog)}.{quoted(table.stage)}")
+            session.connection.execute(f"CREATE TABLE {target} AS FROM {existing}")
+        for name in names:
+            session.connection.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} VARCHAR")
