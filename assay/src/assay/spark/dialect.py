@@ -186,7 +186,7 @@ class SparkCompiler(compilers.PySparkCompiler):  # type: ignore[misc]  # Ibis sh
 
     def visit_CountStar(self, op: Any, *, arg: Any, where: Any) -> Any:
         """Ibis writes a sum, which is null where there is no row."""
-        return self.f.count(STAR) if where is None else self.f.count_if(where)
+        return self.f.count(STAR if where is None else self.if_(where, 1, NULL))
 
     def visit_ExtractSecond(self, op: Any, *, arg: Any) -> Any:
         """Ibis takes the seconds with their fraction, which would be rounded."""

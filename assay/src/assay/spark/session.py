@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from assay import notices
-from assay.errors import EngineError
+from assay.errors import EngineError, on_disk
 
 SETTING = "PIPELINE_SPARK"
 ADDRESS = re.compile(r"local(\[(\d+|\*)\])?|spark://(?P<host>[\w.-]+):(?P<port>\d+)")
-PATIENCE = 30.0
+PATIENCE = 20.0
 """Seconds that a cluster has for giving the first worker, and for answering again."""
 OPTIONS = {
     # What DuckDB refuses fails here as well, where Spark would otherwise give null or wrap around.
@@ -181,6 +181,9 @@ def opened(address: str, *, scratch: Path | None = None, options: dict[str, str]
         EngineError: Spark or Java is not installed, the address is none, or nobody answers there.
     """
     check(address)
+    if scratch is not None:
+        with on_disk(EngineError, "the folder cannot be created", where=str(scratch), fix="Set PIPELINE_SCRATCH."):
+            scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="spark_", dir=scratch) as folder:
         notices.phase("starting Spark")
         cluster = Cluster(address, Path(folder), LITTLE if options is None else options)
