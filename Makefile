@@ -19,6 +19,8 @@ PORT ?= 3000
 TESTS ?=
 ARGS ?=
 FROM ?=
+# What the lock has of what pyproject.toml offers.
+EXTRAS ?= kafka stores excel dlt
 
 # template: more tests than a fork's, and what a fork no longer does
 # One more than the cores, for some tests wait for servers more than they compute.
@@ -106,7 +108,7 @@ bench: $(READY) ## Measure; writes benchmarks/README.md
 
 lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest versions
 	uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --no-header \
-	    --all-extras --group dev $(if $(ASSAY),--no-emit-package dagster-assay,--find-links vendor) \
+	    $(if $(EXTRAS),$(EXTRAS:%=--extra %),--all-extras) --group dev $(if $(ASSAY),--no-emit-package dagster-assay,--find-links vendor) \
 	    $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 	[ ! -d assay/tests/spark ] || uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    $(if $(UPGRADE),--upgrade) --group spark -o assay/tests/spark/requirements.lock

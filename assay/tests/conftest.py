@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import postgres as postgresql
 from tests.golden.tree import Tree
 from tests.shop.project import shop_project
 
@@ -20,3 +22,10 @@ def tree(tmp_path: Path) -> Tree:
     tree = Tree(shop_project(tmp_path))
     tree.golden.mkdir()
     return tree
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of Debian's PostgreSQL on loopback."""
+    with postgresql.server() as url:
+        yield url

@@ -51,6 +51,7 @@ def test_every_variable_is_documented_and_understood() -> None:
         "PIPELINE_ENV": "prod",
         "PIPELINE_WAREHOUSE": "w.duckdb",
         "PIPELINE_OUTPUT": "/out",
+        "PIPELINE_ENV_FILE": "/dev/null",
         "PIPELINE_SNAPSHOT": "/snapshot.duckdb",
         "PIPELINE_SCRATCH": "/scratch",
         "PIPELINE_SCRATCH_LIMIT": "10 GiB",
@@ -76,6 +77,7 @@ def test_every_variable_is_documented_and_understood() -> None:
         "env": "prod",
         "warehouse": ROOT / "w.duckdb",
         "output": Path("/out"),
+        "env_file": Path("/dev/null"),
         "snapshot": Path("/snapshot.duckdb"),
         "scratch": Path("/scratch"),
         "scratch_limit": "10 GiB",
@@ -185,7 +187,100 @@ def test_a_variable_of_one_environment_counts_there_before_the_one_for_all() -> 
     dev, prod = read(**variables), read(**variables, PIPELINE_ENV="prod")
     assert (dev.warehouse, dev.locations["shop_files"], dev.threads) == (ROOT / "all.duckdb", "demo", 1)
     assert (prod.warehouse, prod.locations["shop_files"], prod.threads) == (Path("/srv/prod.duckdb"), "/srv/shop", None)
-    assert "PIPELINE_WAREHOUSE" in prod.given
+    assert prod.origins["PIPELINE_WAREHOUSE"] == "PIPELINE_WAREHOUSE__PROD of the environment"
+
+
+def test_prod_has_a_warehouse_and_files_of_its_own_by_default() -> None:
+    dev, prod = read(), read(PIPELINE_ENV="prod")
+    assert (prod.warehouse, prod.output) == (ROOT / "data" / "prod" / "warehouse.duckdb", ROOT / "data" / "prod")
+    assert dev.warehouse != prod.warehouse
+    assert read(PIPELINE_ENV="prod", PIPELINE_WAREHOUSE="w.duckdb").warehouse == ROOT / "w.duckdb"
+
+
+class TestFiles:
+    """Of `.env`, `.env.prod` and the environment, what comes later counts before what comes first."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        (tmp_path / ".env").write_text(
+            "# of the team\nPIPELINE_OUTPUT=all\nexport PIPELINE_THREADS='2'  # cores\nPIPELINE_KEEP_RUNS=5\n"
+            "PIPELINE_SOURCE_SHOP_FILES__PROD=suffix\nPIPELINE_MEMORY_LIMIT=1GB\n"
+        )
+        (tmp_path / ".env.prod").write_text("PIPELINE_OUTPUT=own\nPIPELINE_KEEP_RUNS=7\nPIPELINE_SOURCE_SHOP_API=api\n")
+        return tmp_path
+
+    def test_what_counts(self, root: Path) -> None:
+        dev = Settings.read({"PIPELINE_KEEP_RUNS": "9"}, root=root)
+        assert (dev.output, dev.threads, dev.keep_runs) == (root / "all", 2, 9)
+        prod = Settings.read({"PIPELINE_KEEP_RUNS": "9", "PIPELINE_ENV": "prod"}, root=root)
+        assert (prod.output, prod.threads, prod.keep_runs) == (root / "own", 2, 9)
+        assert prod.locations == {"shop_files": "suffix", "shop_api": "api"}
+        assert dict(prod.origins) == {
+            "PIPELINE_OUTPUT": ".env.prod",
+            "PIPELINE_THREADS": ".env",
+            "PIPELINE_KEEP_RUNS": "the environment",
+            "PIPELINE_SOURCE_SHOP_FILES": "PIPELINE_SOURCE_SHOP_FILES__PROD of .env",
+            "PIPELINE_MEMORY_LIMIT": ".env",
+            "PIPELINE_SOURCE_SHOP_API": ".env.prod",
+            "PIPELINE_ENV": "the environment",
+        }
+
+    def test_the_command_says_where_each_value_comes_from(self, root: Path) -> None:
+        project = SimpleNamespace(settings=lambda: Settings.read({"PIPELINE_ENV": "prod"}, root=root))
+        printed = CliRunner().invoke(settings_command, obj=project).output
+        assert "/own  (from .env.prod; default data/prod)" in printed
+        assert "PIPELINE_THREADS=2  (from .env; default none)" in printed
+        assert "data/prod/warehouse.duckdb  (the default of prod)" in printed
+
+    def test_the_file_may_say_which_environment_this_is(self, root: Path) -> None:
+        with (root / ".env").open("a") as file:
+            file.write("PIPELINE_ENV=prod\n")
+        assert Settings.read({}, root=root).output == root / "own"
+        assert Settings.read({"PIPELINE_ENV": "dev"}, root=root).output == root / "all"
+
+    def test_what_dagster_put_into_the_environment_does_not_hide_an_environments_own_file(self, root: Path) -> None:
+        """`dagster dev` does so with all of `.env`."""
+        injected = {"PIPELINE_OUTPUT": "all", "PIPELINE_THREADS": "2", "PIPELINE_ENV": "prod"}
+        assert Settings.read(injected, root=root).output == root / "own"
+
+    def test_another_file_is_read_in_their_place(self, root: Path) -> None:
+        (root / "mine").write_text("PIPELINE_OUTPUT=mine\n")
+        settings = Settings.read({"PIPELINE_ENV_FILE": "mine", "PIPELINE_ENV": "prod"}, root=root)
+        assert (settings.output, settings.threads) == (root / "mine", None)
+
+    def test_other_names_are_put_into_the_process_where_it_has_none(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """For libraries that read their own, such as AWS_REGION."""
+        monkeypatch.delenv("PIPELINE_ENV_FILE")
+        monkeypatch.setenv("HERE_ALREADY", "kept")
+        monkeypatch.setenv("FROM_A_FILE", "x")
+        monkeypatch.delenv("FROM_A_FILE")
+        (root / ".env").write_text("FROM_A_FILE=yes\nHERE_ALREADY=no\n")
+        Settings.read(os.environ, root=root)
+        assert (os.environ["FROM_A_FILE"], os.environ["HERE_ALREADY"]) == ("yes", "kept")
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("PIPELINE_OUTPUT=a\nnot a variable\n", ".env.prod, line 2: says no variable"),
+            ("\n\nPIPELINE_OUTPUT\n", ".env.prod, line 3: says no variable"),
+            ("PIPELINE_OUTPUT='a\n", ".env.prod, line 1: says no variable"),
+            ("PIPELINE_WAREHOSE=a\n", ".env.prod: PIPELINE_WAREHOSE: unknown setting"),
+            ("PIPELINE_OUTPUT=\n", ".env.prod: PIPELINE_OUTPUT: is set, but empty"),
+            ("PIPELINE_ENV=dev\n", ".env.prod: PIPELINE_ENV: says the environment dev"),
+        ],
+    )
+    def test_a_line_that_is_wrong_is_named(self, root: Path, text: str, told: str) -> None:
+        (root / ".env.prod").write_text(text)
+        with pytest.raises(SettingsError) as caught:
+            Settings.read({"PIPELINE_ENV": "prod"}, root=root)
+        assert str(caught.value).startswith(told)
+
+    def test_bytes_that_are_no_text_are_told(self, root: Path) -> None:
+        (root / ".env").write_bytes(b"PIPELINE_OUTPUT=\xff\n")
+        with pytest.raises(SettingsError, match="is not UTF-8"):
+            Settings.read({}, root=root)
 
 
 def test_a_wrong_variable_of_another_environment_is_told_as_well() -> None:

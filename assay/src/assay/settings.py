@@ -1,16 +1,18 @@
 """Typed settings: what the framework needs to know of its surroundings, and how variables become values.
 
-Nothing here looks at the environment by itself; a project's `settings.py` hands it over, once.
+Nothing here looks at the environment by itself; a project's `settings.py` hands it over, once, with the folder of its `.env` files.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import pydantic
 
+from assay.env_files import ENVIRONMENT, layers
 from assay.errors import SettingsError, did_you_mean
 
 SUFFIXES = ("__DEV", "__PROD", "__DRY_RUN")
@@ -23,13 +25,21 @@ class BaseSettings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
     prefix: ClassVar[str] = "PIPELINE_"
     default_locations: ClassVar[Mapping[str, str]] = {}
-    _given: frozenset[str] = pydantic.PrivateAttr(frozenset())
+    of_environment: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "prod": {"warehouse": "data/prod/warehouse.duckdb", "output": "data/prod"},
+    }
+    """Defaults of one environment, so that the others do not write what it has."""
+    _origins: Mapping[str, str] = pydantic.PrivateAttr(default_factory=dict)
 
     env: Literal["dev", "prod", "dry_run"] = pydantic.Field(
         "dev", description="Which environment runs: dev, prod, or dry_run (nothing real is written)."
     )
-    warehouse: Path = pydantic.Field(Path("data/warehouse.duckdb"), description="The warehouse's DuckDB file.")
-    output: Path = pydantic.Field(Path("data"), description="The folder of exported files, such as the dashboard.")
+    warehouse: Path = pydantic.Field(
+        Path("data/warehouse.duckdb"), description="The warehouse's DuckDB file; in prod data/prod/warehouse.duckdb."
+    )
+    output: Path = pydantic.Field(
+        Path("data"), description="The folder of exported files, such as the dashboard; in prod data/prod."
+    )
     snapshot: Path | None = pydantic.Field(
         None, description="A copy of the warehouse for readers, renewed after every run; default: none is made."
     )
@@ -92,15 +102,18 @@ class BaseSettings(pydantic.BaseModel):
         None,
         description="An address that is asked after each look at the pipeline's health, and notices when that ends.",
     )
+    env_file: Path | None = pydantic.Field(
+        None, description="A file of variables in the place of .env and .env.<environment>; /dev/null for none."
+    )
     sources: Mapping[str, str] = pydantic.Field(
         default_factory=dict,
         description="Locations by name, each set by PIPELINE_SOURCE_<LOCATION>; ./ and ../ count from the project.",
     )
 
     @property
-    def given(self) -> frozenset[str]:
-        """The variables that were set; the others have their defaults."""
-        return self._given
+    def origins(self) -> Mapping[str, str]:
+        """Of each variable that was set where it was: `the environment`, or a file; the others have their defaults."""
+        return self._origins
 
     @property
     def locations(self) -> dict[str, str]:
@@ -131,29 +144,40 @@ class BaseSettings(pydantic.BaseModel):
     def read(cls, environ: Mapping[str, str], *, root: Path) -> Self:
         """Settings from variables; relative paths count from `root`.
 
-        A variable with an environment's name behind it, such as PIPELINE_WAREHOUSE__PROD, counts in that environment,
-        before the one without.
+        A variable of `environ` counts before one of the file `.env.prod` in `root`, where the environment is prod, and that
+        before one of `.env`. In each a variable with an environment's name behind it, such as PIPELINE_WAREHOUSE__PROD,
+        counts in that environment, before the one without. What the files say of other names is put into `os.environ`,
+        where it does not have them, for libraries that look there.
 
         Raises:
             SettingsError: a variable with the prefix is unknown or malformed; one line, naming it.
         """
         values: dict[str, object] = {}
         sources: dict[str, str] = {}
-        known = cls.variables()
-        own = f"__{environ.get(f'{cls.prefix}ENV', 'dev').upper()}"
-        given: dict[str, str] = {}
+        known, found = cls.variables(), layers(environ, root, cls.prefix)
+        env = next((said[name] for _, said in reversed(found) if (name := f"{cls.prefix}ENV") in said), "dev")
+        own, given, origins = f"__{env.upper()}", dict[str, str](), dict[str, str]()
         # Those with a suffix come last, and stay.
-        for written, text in sorted(environ.items(), key=lambda item: item[0].endswith(own)):
+        in_order = [
+            (origin, *each)
+            for origin, said in found
+            for each in sorted(said.items(), key=lambda item: item[0].endswith(own))
+        ]
+        for origin, written, text in in_order:
             if not written.startswith(cls.prefix):
+                if environ is os.environ:
+                    os.environ.setdefault(written, text)
                 continue
+            where = written if origin == ENVIRONMENT else f"{origin}: {written}"
             variable = written.removesuffix(next((end for end in SUFFIXES if written.endswith(end)), ""))
             if variable not in known or (variable != written and variable == f"{cls.prefix}ENV"):
                 fix = did_you_mean(variable, known, "`pipeline settings` lists all variables.", most=1)
-                raise SettingsError("unknown setting", where=written, fix=fix)
+                raise SettingsError("unknown setting", where=where, fix=fix)
             if not text.strip():
-                raise SettingsError("is set, but empty", where=written, fix="Unset it, or give it a value.")
+                raise SettingsError("is set, but empty", where=where, fix="Unset it, or give it a value.")
             if variable == written or written.endswith(own):
                 given[variable] = text
+                origins[variable] = origin if variable == written else f"{written} of {origin}"
         for variable, text in given.items():
             name = variable.removeprefix(cls.prefix).lower()
             if name.startswith("source_"):
@@ -161,7 +185,7 @@ class BaseSettings(pydantic.BaseModel):
             else:
                 values[name] = text
         try:
-            settings = cls.model_validate({**values, "sources": sources})
+            settings = cls.model_validate({**cls.of_environment.get(env, {}), **values, "sources": sources})
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0])
@@ -181,7 +205,7 @@ class BaseSettings(pydantic.BaseModel):
             name: str(root / address) if address.startswith(("./", "../")) else address
             for name, address in settings.locations.items()
         }
-        settings._given = frozenset(given)
+        settings._origins = origins
         return settings.model_copy(update={**absolute, "sources": locations})
 
 

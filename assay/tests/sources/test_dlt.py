@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pydantic
 import pytest
 
 from assay.errors import SourceUnavailable
 from assay.settings import BaseSettings
 from assay.sources import Http, Rows
+from tests.postgres import execute
 from tests.sources.test_document import EXAMPLES
 
 pytestmark = pytest.mark.filterwarnings("default")  # what dlt and its libraries deprecate is theirs
@@ -38,62 +35,6 @@ def documented(table: str) -> Rows:
     return source
 
 
-def server_binaries() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
-
-
-AS_POSTGRES = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-"""The server refuses to run as root."""
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """Debian's PostgreSQL in a folder of its own; its URL."""
-    binaries = server_binaries()
-    if binaries is None:
-        if os.environ.get("CI"):
-            pytest.fail("PostgreSQL's server is not there")
-        pytest.skip("PostgreSQL's server is not there")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = Path(tempfile.mkdtemp(prefix="assay_pg_"))
-    if AS_POSTGRES:
-        shutil.chown(folder, "postgres", "postgres")
-
-    def as_postgres(*command: str) -> None:
-        subprocess.run([*AS_POSTGRES, *command], check=True, capture_output=True, cwd=folder)
-
-    try:
-        as_postgres(str(binaries / "initdb"), "-D", str(folder / "data"), "-A", "trust")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-        as_postgres(
-            str(binaries / "pg_ctl"),
-            "-D",
-            str(folder / "data"),
-            "-o",
-            options,
-            "-l",
-            str(folder / "log"),
-            "-w",
-            "start",
-        )
-        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run(
-            [*AS_POSTGRES, str(binaries / "pg_ctl"), "-D", str(folder / "data"), "-m", "immediate", "stop"],
-            check=False, capture_output=True, cwd="/",
-        )  # fmt: skip
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def in_postgres(url: str, *statements: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
-
-
 def in_sqlite(url: str, *statements: str) -> None:
     with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
         for statement in statements:
@@ -105,7 +46,7 @@ def in_sqlite(url: str, *statements: str) -> None:
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Callable[..., None]]:
     """A database's URL, and what executes statements in it, with three orders."""
     url: str = f"sqlite:///{tmp_path}/shop.db" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    ask = in_sqlite if request.param == "sqlite" else in_postgres
+    ask = in_sqlite if request.param == "sqlite" else execute
     ask(
         url,
         "DROP TABLE IF EXISTS orders",
@@ -132,7 +73,7 @@ def test_a_table_of_a_database_by_its_watermark(land, database):
 
 
 def test_a_database_that_goes_away_in_the_middle_is_told_and_nothing_lands(land, postgres):
-    in_postgres(
+    execute(
         postgres,
         "DROP TABLE IF EXISTS orders",
         "CREATE TABLE orders AS SELECT n AS id, 1::numeric(9,2) AS amount, '2026-03-01'::timestamp AS updated_at "
@@ -144,7 +85,7 @@ def test_a_database_that_goes_away_in_the_middle_is_told_and_nothing_lands(land,
         for number, chunk in enumerate(source.fetch(context)):
             yield chunk
             if number == 0:
-                in_postgres(
+                execute(
                     postgres, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
                 )
 

@@ -22,6 +22,7 @@ from assay.sql import quoted
 from assay.warehouse.session import Session
 from tests.spark.expressions import EXPRESSIONS, ROWS, Expression, as_table, is_column
 
+PAGE = Path(__file__).parents[3] / "docs" / "scale.md"
 COMPUTED = [each for each in EXPRESSIONS if each.verdict != "refused"]
 REFUSED = [each for each in EXPRESSIONS if each.verdict == "refused"]
 REWRITTEN = [each for each in EXPRESSIONS if each.verdict == "rewritten"]
@@ -140,3 +141,12 @@ def test_every_known_operation_stands_in_the_table(session: Session, rows: ibis.
 def test_an_operation_that_nobody_tried_is_refused(session: Session, rows: ibis.Table) -> None:
     distance = rows.s.levenshtein("vest").op()
     assert "Levenshtein" in str(known.refusal(distance))
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the page is not here")
+def test_the_page_tells_what_is_rewritten_and_what_is_refused() -> None:
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    told = ", ".join(f"`{each.name}`" for each in REWRITTEN)
+    assert f"gives what DuckDB gives: {told}." in page
+    lines = [f"| `{op.__name__}` | {why} | {fix} |" for op, (why, fix) in known.DIFFERENT.items()]
+    assert [line for line in lines if line not in page] == []

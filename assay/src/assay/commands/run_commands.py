@@ -240,7 +240,8 @@ def settings(project: Project, env: str | None) -> None:
     """List every setting: its value, where it comes from, and what it is for.
 
     Addresses are shown without user and password, and a project's own settings as *** unless they say that they are
-    public. A variable with an environment's name behind it, such as PIPELINE_WAREHOUSE__PROD, counts there alone.
+    public. A variable with an environment's name behind it, such as PIPELINE_WAREHOUSE__PROD, and the file .env.prod count
+    there alone.
     """
     from assay.sources.addresses import shown
 
@@ -256,7 +257,10 @@ def settings(project: Project, env: str | None) -> None:
             value = value and shown(value)
         elif value is not None and not is_shown(type(current), name):
             value = "***"
-        origin = f"from the environment; default {default or 'none'}" if variable in current.given else "the default"
+        own = current.of_environment.get(current.env, {}).get(name)
+        given = current.origins.get(variable)
+        origin = f"the default{' of ' + current.env if own else ''}"
+        origin = f"from {given}; default {own or default or 'none'}" if given else origin
         say(f"{variable}={'' if value is None else value}  ({origin})")
         say(f"    {description}")
 

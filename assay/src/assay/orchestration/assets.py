@@ -109,6 +109,9 @@ def _asset(node: Asset, project: Project) -> dg.AssetsDefinition:
         freshness_policy=freshness((node.fresh if isinstance(node, TableDef) else None) or project.fresh),
         partitions_def=dagster_partitions(partitions) if partitions else None,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
+        # DuckDB has one writer. A history on Postgres can have runs that write the same warehouse wait for each other
+        # in the queue, and no others; see docs/scale.md. One in SQLite knows no pools.
+        pool=f"{project.package}_warehouse",
         required_resource_keys={"warehouse", "sources"},
         check_specs=[
             dg.AssetCheckSpec(

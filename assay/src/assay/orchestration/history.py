@@ -1,12 +1,13 @@
-"""Dagster's history in SQLite: made by one process at a time, held open for a run, and rid of runs that died."""
+"""Dagster's history: in SQLite made by one process at a time, held open for a run, and rid of runs that died."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 import sys
-from contextlib import closing
-from functools import partial
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -21,12 +22,21 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from assay.errors import PipelineError
 from assay.orchestration import home as homes
-from assay.orchestration import processes
+from assay.orchestration import postgres, postgres_server, processes
 from assay.orchestration.event_log import HeldOpen
 from assay.orchestration.home import in_files
 
-told = partial(homes.told, kinds=(SQLAlchemyError,))
-"""As `home.told`, whatever database the history is in."""
+
+@contextmanager
+def told(home: Path) -> Iterator[None]:
+    """As `home.told`, whatever database the history is in."""
+    with homes.told(home, kinds=(SQLAlchemyError,)):
+        try:
+            yield
+        except Exception as error:
+            if (lost := postgres_server.lost(error)) is not None:
+                raise lost from error
+            raise
 
 
 def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
@@ -41,13 +51,27 @@ def instance(home: Path, *, bury: bool = True) -> dg.DagsterInstance:
         PipelineError: the history cannot be read or written.
     """
     with told(home):
-        made = _in_sqlite(home) if in_files(home) else dg.DagsterInstance.from_config(str(home))
+        made = _in_sqlite(home) if in_files(home) else _elsewhere(home)
         try:
             if bury:
                 bury_the_dead(made)
         except BaseException:
             made.dispose()
             raise
+    return made
+
+
+def _elsewhere(home: Path) -> dg.DagsterInstance:
+    """The instance, where the history is not in Dagster's own files."""
+    try:
+        ref = InstanceRef.from_dir(str(home))
+        if ref.storage_data is not None and ref.storage_data.module_name == postgres.MODULE:
+            postgres_server.ask(ref.storage_data)
+        made = dg.DagsterInstance.from_ref(ref)
+    except dg.DagsterInvalidConfigError as error:
+        raise postgres_server.unreadable(error.errors, str(error)) from None
+    if postgres.is_history_of(made):
+        postgres.hold(made)
     return made
 
 
@@ -106,8 +130,11 @@ class Launcher(DefaultRunLauncher):
 
 def main() -> None:
     """Make the history ready for `make dev`: one process at a time, and without runs that died."""
+    home = Path(sys.argv[1])
     try:
-        with instance(Path(sys.argv[1])):
+        with told(home):
+            homes.configure(home, Path.cwd(), dry=os.environ.get("PIPELINE_ENV") == "dry_run")
+        with instance(home):
             pass
     except PipelineError as error:
         sys.exit(f"error: {error}")

@@ -14,7 +14,9 @@ from assay.errors import PipelineError
 
 OWN_LOG = "assay.orchestration.event_log"
 """The module whose event log is Dagster's own in SQLite, in the same files."""
-ELSEWHERE = {"storage", "run_storage", "event_log_storage", "schedule_storage", "instance_class"}
+STORES = {"storage", "run_storage", "event_log_storage", "schedule_storage"}
+ELSEWHERE = {*STORES, "instance_class"}
+COPIED = "# Copied from the project's dagster.yaml, without its store: the history of dry runs stays here."
 
 
 def dagster_home(root: Path, *, dry: bool) -> Path:
@@ -25,12 +27,28 @@ def dagster_home(root: Path, *, dry: bool) -> Path:
 
     with told(home):
         home.mkdir(parents=True, exist_ok=True)
-        config, wanted = home / "dagster.yaml", root / "dagster.yaml"
-        if not config.exists() and wanted.exists():
-            # A link, as `make dev` makes one: a copy would go stale. One that leads nowhere is renewed.
-            config.unlink(missing_ok=True)
-            config.symlink_to(wanted)
+        configure(home, root, dry=dry)
     return home
+
+
+def configure(home: Path, root: Path, *, dry: bool) -> None:
+    """Let Dagster find the dagster.yaml of `root` in `home`, unless there is one; raises OSError.
+
+    By a link, for a copy would go stale. But the history of dry runs stays in files wherever the other one is, for there it
+    would tell of tables that were never built: so it has a copy without the store, made anew each time.
+    """
+    config, wanted = home / "dagster.yaml", root / "dagster.yaml"
+    if not wanted.exists():
+        return
+    settings = (yaml.safe_load(wanted.read_text(encoding="utf-8")) or {}) if dry else {}
+    if settings.keys() & {"storage", "run_storage"}:
+        if not config.exists() or config.is_symlink() or config.read_text(encoding="utf-8").startswith(COPIED):
+            config.unlink(missing_ok=True)
+            kept = {name: value for name, value in settings.items() if name not in STORES}
+            config.write_text(f"{COPIED}\n{yaml.safe_dump(kept, sort_keys=False)}", encoding="utf-8")
+    elif not config.exists():
+        config.unlink(missing_ok=True)  # a link that leads nowhere
+        config.symlink_to(wanted)
 
 
 def in_files(home: Path) -> bool:

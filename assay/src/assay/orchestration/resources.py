@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -14,6 +15,7 @@ from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
 
 from assay.errors import PipelineError, SettingsError
+from assay.orchestration import postgres
 from assay.orchestration.origin import sign
 from assay.orchestration.processes import claim
 from assay.settings import BaseSettings
@@ -76,16 +78,17 @@ class WarehouseResource(DuckDBResource):
         if context.instance is not None and context.run is not None:
             self.refuse(context.instance, context.run)
             claim(context.instance, context.run)
+            os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "500")
+            if postgres.is_history_of(context.instance):
+                postgres.hold(context.instance)
             if root := self.root():
                 sign(context.instance, context.run, root)
         with ExitStack() as stack:
             self._stack = stack
             try:
                 yield self
-                # Not by its type: `EventLog` brings SQLAlchemy, for which who only loads the code would wait.
-                if retire := getattr(context.instance and context.instance.event_log_storage, "retire", None):
-                    with suppress(SettingsError):  # the run has said so already
-                        retire(self.read_settings().keep_runs)
+                with suppress(SettingsError):  # the run has said so already
+                    _retire(context.instance, self.read_settings().keep_runs)
             finally:
                 self._stack = self._session = self._run = self._warehouse = None
 
@@ -130,6 +133,15 @@ class WarehouseResource(DuckDBResource):
             yield connection
         finally:
             close(connection)
+
+
+def _retire(instance: dg.DagsterInstance | None, keep: int) -> None:
+    """Rid the history of old runs' pages, in whichever of its stores that is known."""
+    # Not by its type: `EventLog` brings SQLAlchemy, for which who only loads the code would wait.
+    if retire := getattr(instance and instance.event_log_storage, "retire", None):
+        retire(keep)
+    elif instance is not None and postgres.is_history_of(instance):
+        postgres.retire(instance, keep)
 
 
 def refuse_without_partition(project: Project, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:

@@ -234,7 +234,7 @@ def _started(address: str, folder: Path, options: dict[str, str]) -> Any:
     except Exception as error:
         told = " ".join(str(error).split())[:200]
         raise EngineError(
-            f"Spark did not start: {told}", where=address, fix="Spark 3.5 and 4.0 run on Java 17: see JAVA_HOME."
+            f"Spark did not start: {told}", where=address, fix="Spark 3.5 runs on Java 17: see JAVA_HOME."
         ) from error
     finally:
         if threading.current_thread() is threading.main_thread():

@@ -1,4 +1,4 @@
-"""Tests see no setting of the shell they are started from, and let the test of the UI go first."""
+"""Tests see no setting of the shell they are started from, or of a file, and let the test of the UI go first."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 for name in list(os.environ):
     if name.startswith("PIPELINE_") or name == "DAGSTER_HOME":
         del os.environ[name]
+os.environ["PIPELINE_ENV_FILE"] = os.devnull
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
