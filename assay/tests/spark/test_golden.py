@@ -24,6 +24,7 @@ from assay.golden.case import read_cases
 from assay.golden.inputs import build_names, find_inputs
 from assay.golden.runner import built_tables, run_golden
 from assay.project import Project
+from assay.report.golden_page import page
 from assay.settings import BaseSettings
 from assay.spark import session
 from assay.spark.engine import SparkEngine
@@ -68,6 +69,7 @@ def test_every_case_of_the_project_is_equal_on_the_cluster(engine: SparkEngine) 
     assert engine.cluster.executors >= WORKERS
     assert f"computed by spark {engine.cluster.version} (spark://127.0.0.1:" in told
     assert result.as_dict()["engine"] == engine.name
+    assert f"computed by {engine.name}," in page(result)
 
 
 def test_a_row_that_the_golden_does_not_have_is_told(tree: Tree, engine: SparkEngine) -> None:
