@@ -114,7 +114,7 @@ def ended() -> Iterator[list[subprocess.Popen[str]]]:
     for process in started:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
 
 
 @pytest.mark.skipif(PROJECT is None, reason="there is no project beside the framework")
@@ -144,7 +144,7 @@ def test_spark_dies_under_the_command(
         process = pipeline(mortal.address)
         ended.append(process)
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("ok")
+        assert process.stdout.readline().startswith("ok"), process.communicate()
         if dies == "cluster":
             for each in mortal.processes:
                 os.killpg(each.pid, signal.SIGKILL)
