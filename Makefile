@@ -15,6 +15,10 @@ endif
 # Where Dagster keeps the history of runs between starts; `pipeline run` uses the same. Dry runs have their own.
 HISTORY := $(or $(DAGSTER_HOME),$(CURDIR)/.dagster)$(if $(filter dry_run,$(PIPELINE_ENV)),/dry_run)
 
+# Half of the time it takes to collect tests is to compile them, in each worker: what nobody would keep where the shell
+# says so.
+COMPILED := PYTHONDONTWRITEBYTECODE=
+
 PORT ?= 3000
 TESTS ?=
 ARGS ?=
@@ -63,7 +67,7 @@ check: MARKED := # template;
 check: lint types layers test ## Lint, types, import layers, all tests: what CI runs
 
 test: $(READY) ## All tests but those marked `ui` or `slow`, or TESTS="path ..." only
-	"$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
+	$(COMPILED) "$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
 
 lint: $(READY) ## Ruff: rules and format; deptry: what is imported is declared
 	"$(PYTHON)" -m ruff check .
@@ -83,7 +87,7 @@ layers: $(READY) ## Imports point one way
 
 # template: its floor is of the framework and the example together
 coverage: $(READY) ## The quick tests, with the share of lines and branches they run; fails below FLOOR percent
-	"$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(MARKED) --cov --cov-report=term \
+	$(COMPILED) "$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(MARKED) --cov --cov-report=term \
 	    --cov-report=html:build/coverage --cov-fail-under=$(FLOOR)
 
 golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)

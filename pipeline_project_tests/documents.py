@@ -35,7 +35,10 @@ FENCE = re.compile(
     re.M | re.S,
 )
 GENERATED = ("data", "build", ".venv", ".dagster", "golden/.pending", ".env", "dist")
-OTHER_PROGRAMS = {"git", "cd", "cat", "sed", "uv", "export", "rm", "cp", "mkdir", "echo", "python", "docker", "kill"}
+OTHER_PROGRAMS = {
+    *("git", "cd", "cat", "sed", "uv", "export", "rm", "cp", "mkdir", "echo", "python", "docker", "kill"),
+    *("createdb", "createuser"),
+}
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ import os
 import pty
 import re
 import struct
-import subprocess
 import termios
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tests import warm
 
 _CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -48,18 +49,11 @@ class Screen:
 def run(
     command: Sequence[str], *, cwd: Path, columns: int = 80, environment: Mapping[str, str] | None = None
 ) -> Screen:
-    """Run `command` to its end in a terminal; NO_COLOR and CI are as `environment` says."""
+    """Run `python COMMAND` to its end in a terminal; NO_COLOR and CI are as `environment` says."""
     known = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR", "COLUMNS")}
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env={**known, "TERM": "xterm-256color", **(environment or {})},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
+    process = warm.start(command, cwd=cwd, env={**known, "TERM": "xterm-256color", **(environment or {})}, tty=theirs)
     os.close(theirs)
     written = b""
     try:

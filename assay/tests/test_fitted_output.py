@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from click.testing import CliRunner
 from assay.cli import COMMANDS as LAZY
 from assay.cli import LazyGroup
 from assay.terminal import cut, fit, wide
+from tests import warm
 from tests.golden.tree import Tree
 from tests.screens import Screen, run
 from tests.shop.project import ORDERS
@@ -57,7 +57,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pipeline(shop: Path, *arguments: str, columns: int = 80, **environment: str) -> Screen:
-    return run([sys.executable, "run.py", *arguments], cwd=shop, columns=columns, environment=environment)
+    return run(["run.py", *arguments], cwd=shop, columns=columns, environment=environment)
 
 
 def test_a_long_line_is_broken_between_words_under_the_first_word_after_its_label() -> None:
@@ -107,8 +107,7 @@ def test_what_to_try_next_is_told_after_the_first_run_alone(shop: Path) -> None:
     (shop / "data" / "warehouse.duckdb").unlink(missing_ok=True)
     assert "make open" in pipeline(shop, "run").text
     # Piped, a fact keeps its line, and there are no codes.
-    command = [sys.executable, "run.py", "run"]
-    again = subprocess.run(command, cwd=shop, capture_output=True, text=True, check=False)
+    again = warm.run(["run.py", "run"], cwd=shop, env=os.environ)
     assert "Next:" not in again.stdout
     assert f"letter     {(shop / 'data' / 'letter.txt').as_uri()}\n" in again.stdout
     assert "\n  orders  1 of 5 rows rejected, inside the budget: amount.ge_0 1\n" in again.stdout

@@ -88,6 +88,7 @@ def test_tables_with_the_same_partitions(make: MakeChain, instance: dg.DagsterIn
     assert chain.days("t2") == days(first, 1, 2, 2, 3, 3, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, -1])
 def test_tables_with_different_partitions(make: MakeChain, instance: dg.DagsterInstance, order: int) -> None:
     """Each table builds its own; Dagster loads them all."""
@@ -144,6 +145,7 @@ def rows_told(instance: dg.DagsterInstance, table: str) -> list[tuple[str | None
     ]
 
 
+@pytest.mark.slow
 def test_every_partition_of_a_range_has_rows_of_its_own(make: MakeChain, instance: dg.DagsterInstance) -> None:
     """However many there are, and also where a job builds the range or all; a whole build tells what has changed."""
     chain = make(['daily("ordered_on", start="2026-01-01", end="2026-05-31")'] * 2)
@@ -175,6 +177,7 @@ def test_every_partition_of_a_range_has_rows_of_its_own(make: MakeChain, instanc
     assert rows == {key: {"2026-03-01": 2, "2026-03-03": 2, "2026-03-04": 1}.get(key, 0) for key in DAYS_OF_2026}
 
 
+@pytest.mark.slow
 def test_a_backfill_of_each_unit(make: MakeChain, instance: dg.DagsterInstance) -> None:
     chain = make(DIFFERENT)
     assert chain.job(instance).success
@@ -200,6 +203,7 @@ def test_a_backfill_of_each_unit(make: MakeChain, instance: dg.DagsterInstance) 
         assert chain.days(table).count("2026-03-01") == 3, table
 
 
+@pytest.mark.slow
 def test_the_command_line_runs_and_applies_it(make: MakeChain) -> None:
     chain = make([RECENT, RECENT, f'weekly("ordered_on", start="{WEEK_AGO}")'])
     chain.rows(*days(WEEK_AGO, 1, 2, 3, 4))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from pathlib import Path
+
+from tests import warm
 
 BROKEN = """
 from assay.project import Project
@@ -44,10 +45,8 @@ def test_table(tmp_path):
 def test_what_is_wrong_with_the_tables_is_told_by_one_test_and_the_others_say_that_it_is(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
     (tmp_path / "test_it.py").write_text(TESTS)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "test_it.py"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "test_it.py"]
+    done = warm.run(command, cwd=tmp_path, env=os.environ)
     assert "1 failed, 4 skipped" in done.stdout
     assert "another test says it: load/sales.py: its partition column 'day' is no column of Sales" in done.stdout
     assert "WiringError: load/sales.py: its partition column" in done.stdout.replace("assay.errors.", "")

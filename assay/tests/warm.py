@@ -13,6 +13,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -53,9 +54,11 @@ LATE = (
 
 
 class Process:
-    """A command that runs, as of `subprocess.Popen` with text and pipes."""
+    """A command that runs, as of `subprocess.Popen` with text and pipes; or in the terminal `tty`."""
 
-    def __init__(self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], given: str = "") -> None:
+    def __init__(
+        self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], given: str = "", tty: int | None = None
+    ) -> None:
         self.args = arguments
         self.returncode: int | None = None
         self._line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -65,8 +68,9 @@ class Process:
         with tempfile.TemporaryFile("w+") as stdin:
             stdin.write(given)
             stdin.seek(0)
-            asked = json.dumps([list(arguments), str(cwd), dict(environment)]).encode()
-            socket.send_fds(self._line, [asked], [stdin.fileno(), theirs_out, theirs_err])
+            streams = [stdin.fileno(), theirs_out, theirs_err] if tty is None else [tty] * 3
+            asked = json.dumps([list(arguments), str(cwd), dict(env)]).encode()
+            socket.send_fds(self._line, [asked], streams)
         os.close(theirs_out)
         os.close(theirs_err)
         self.stdout, self.stderr = os.fdopen(ours_out), os.fdopen(ours_err)
@@ -118,9 +122,11 @@ class Process:
         self.send_signal(signal.SIGTERM)
 
 
-def start(arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], given: str = "") -> Process:
+def start(
+    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], given: str = "", tty: int | None = None
+) -> Process:
     """`python ARGUMENTS` in `cwd`, which begin with `-m MODULE`, `-c CODE` or a file; `given` on its standard input."""
-    process = Process(arguments, cwd, env, given)
+    process = Process(arguments, cwd, env, given, tty)
     atexit.register(process.kill)  # a test that fails leaves nobody behind
     return process
 
@@ -215,6 +221,9 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> N
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
+    if os.isatty(1) and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     sys.modules["numpy"].random.seed()
     sys.path[:1] = [name for name in environment.get("PYTHONPATH", "").split(os.pathsep) if name]
     importlib.invalidate_caches()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import subprocess
@@ -23,6 +24,7 @@ from assay.errors import PipelineError
 from assay.orchestration import history
 from assay.orchestration.event_log import EventLog, HeldOpen
 from assay.orchestration.home import dagster_home
+from tests import warm
 
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("sound", asset="rows")])
@@ -257,8 +259,8 @@ import sys
 from pathlib import Path
 from assay.orchestration import history
 from assay.errors import PipelineError
-from assay.orchestration.home import dagster_home
-sys.stdin.read()
+while not Path("now").exists():
+    pass
 with history.instance(Path(sys.argv[1])) as instance:
     print(len(instance.get_runs()))
 """
@@ -275,17 +277,12 @@ def databases(home: Path) -> list[Path]:
 
 
 def test_processes_that_make_the_history_at_once_make_one(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", MAKER, str(tmp_path)]
-    makers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    for maker in makers:
-        assert maker.stdin is not None
-        maker.stdin.close()
-    assert [maker.stdout.read() for maker in makers if maker.stdout] == ["0\n"] * 3
-    for maker in makers:
-        assert maker.wait() == 0
-        assert maker.stdout is not None
-        maker.stdout.close()
-    assert [len(versions(file)) for file in databases(tmp_path)] == [1, 1, 1]
+    home = tmp_path / "home"
+    home.mkdir()
+    makers = [warm.start(["-c", MAKER, str(home)], cwd=tmp_path, env=os.environ) for _ in range(3)]
+    (tmp_path / "now").touch()
+    assert [(*maker.communicate(), maker.wait()) for maker in makers] == [("0\n", "", 0)] * 3
+    assert [len(versions(file)) for file in databases(home)] == [1, 1, 1]
 
 
 def test_a_history_that_two_processes_made_at_once_is_mended(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def call(sample: Sample, command: str, *arguments: object) -> Result:
     return result
 
 
+@pytest.mark.slow
 def test_a_late_row_of_an_older_day_is_found_and_its_day_is_built(daily_sample: Sample) -> None:
     daily_sample.rows([*ROWS, LATE, NEW])
     assert daily_sample.run(partition="2024-01-03").ok

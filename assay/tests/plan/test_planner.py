@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from assay.plan.model import NodePlan, Plan
 from assay.plan.planner import bytes_of, make_plan
 from assay.plan.text import render
 from assay.tables.partitions import PartitionRange
+from tests import warm
 from tests.plan.sample import HEAD, ROWS, Sample
 
 ORDERS, SALES, RAW, COUNTS = "transform/orders.py", "load/sales.py", "extract/raw_orders.py", "load/counts.py"
@@ -385,7 +387,7 @@ def test_a_crash_in_the_middle_leaves_the_real_warehouse_alone(built: Sample) ->
         "sample.root, sample.package, sample.environ = Path(sys.argv[1]), 'plan_sample', {}\n"
         "make_plan(sample.project())\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(built.root)], check=False, capture_output=True, text=True)
+    done = warm.run(["-c", script, str(built.root)], cwd=built.root, env=os.environ)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert built.warehouse.read_bytes() == before
     assert len(list((built.root / "data" / "scratch").glob("dry_run_*"))) == 1

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+from tests import warm
 from tests.sources.consumer import consume, ticks, warehouse
 from tests.sources.log import append
 
@@ -23,10 +22,7 @@ def test_a_killed_consumer_loses_nothing_and_reads_nothing_twice(tmp_path):
     append(tmp_path / "log", "ticks", *({"n": number} for number in range(30)), partition=0)
     append(tmp_path / "log", "ticks", *({"n": -number} for number in range(30)), partition=1)
     for builds in (1, 2):
-        with subprocess.Popen(
-            [sys.executable, "-c", FOR_EVER, tmp_path], stdout=subprocess.PIPE, text=True, cwd=ROOT
-        ) as process:
-            assert process.stdout is not None
+        with warm.start(["-c", FOR_EVER, str(tmp_path)], cwd=ROOT, env=os.environ) as process:
             for _ in range(builds):
                 assert process.stdout.readline(), "the consumer stopped by itself"
             os.kill(process.pid, signal.SIGKILL)

@@ -65,6 +65,7 @@ def kills(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return [found for program in programs for found in said(program)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["append", "replace", "partition", "merge"])
 def test_after_a_kill_at_any_statement_all_is_old_or_all_is_new(kills: list[dict[str, Any]], scenario: str) -> None:
     """Rows, offsets, books and rejects together; and building again gives the new version, nothing lost or twice."""
@@ -89,6 +90,7 @@ def test_after_a_kill_at_any_statement_all_is_old_or_all_is_new(kills: list[dict
     assert sum("then" in found for found in attacks) > 2
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_clear_line_and_the_old_version_stays(tmp_path: Path) -> None:
     old, *found = said(started("full", tmp_path))
     assert [each["more"] for each in found if each["said"]["error"]] == [0, 1 << 18]

@@ -194,6 +194,7 @@ def test_a_table_reads_a_history_as_of_a_moment(house: House):
 STEPS = st.lists(st.dictionaries(st.integers(0, 4), st.integers(0, 2), max_size=5), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
 def test_any_sequence_of_states_is_kept_as_a_model_in_python_keeps_it(steps: list[dict[int, int]]):

@@ -391,6 +391,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS, lookback=st.integers(0, 2))
 def test_any_sequence_of_loads_is_what_a_model_in_python_says(steps: list[Step], lookback: int):

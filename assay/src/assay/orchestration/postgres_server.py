@@ -46,7 +46,7 @@ def ask(storage: ConfigurableClassData) -> None:
         raise PipelineError(
             f"Dagster's history is to be on Postgres, and {' and '.join(missing)} is not installed",
             where="dagster.yaml",
-            fix="Install the extra: pip install 'dagster-assay[postgres]', and add it to the lock as docs/scale.md says.",
+            fix="Install the extra: pip install 'dagster-assay[postgres]', and add it to the lock as `pipeline guide scale` says.",
         )
     found = process_config(resolve_to_config_type(pg_config()), storage.config_dict)
     if not found.success or found.value is None:

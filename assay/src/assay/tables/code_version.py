@@ -17,7 +17,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ def code_version(node: Node, *rules: Node, settings: Declared = NOTHING) -> str:
         rules: the invariants audited before the table is published; they say what may be published.
     """
     digest = hashlib.sha256(f"assay {__version__}\n".encode())
-    reached = {text for each in (node, *rules) for text in _reached(each)}
+    followed = map(_follow, (node, *rules))
+    reached = {text for reach, loose in followed for text in (*loose, *(reach.texts() if reach else ()))}
     for text in sorted(reached.union(settings.written.values())):
         digest.update(hashlib.sha256(text.encode()).digest())
     return digest.hexdigest()[:12]
@@ -69,7 +70,7 @@ def code_sources(node: Node, *rules: Node, settings: Declared = NOTHING) -> dict
     for reach, _ in map(_follow, (node, *rules)):
         for module, (file, chosen) in reach.chosen.items() if reach else ():
             for each in (file.statements[number] for number in sorted(chosen)):
-                known, text = found.setdefault(f"{module}:{each.label}", []), ast.unparse(each.tree)
+                known, text = found.setdefault(f"{module}:{each.label}", []), each.written
                 known += [text] if text not in known else []
     return {part: "\n".join(texts) for part, texts in found.items()}
 
@@ -102,6 +103,10 @@ class _Statement:
     label: str = ""
     tree: ast.AST = field(default_factory=ast.Pass)
 
+    @cached_property
+    def written(self) -> str:
+        return ast.unparse(self.tree)
+
     @classmethod
     def of(cls, tree: ast.stmt, module: str, is_package: bool) -> Iterator[_Statement]:
         parts = list(ast.walk(tree))
@@ -130,6 +135,11 @@ class _File:
         self.statements = sorted(every, key=lambda each: each.text if each.text.startswith("_Import(") else "~")
         self.code = {number for number, each in enumerate(self.statements) if not each.is_node}
         self.attributes = set().union(*(each.attributes for each in every))
+
+    @cached_property
+    def definitions(self) -> list[ast.FunctionDef]:
+        """Every function of the file, those inside of others as well."""
+        return [part for part in ast.walk(self.tree) if isinstance(part, ast.FunctionDef)]
 
     def functions(self, name: str) -> set[int]:
         """Of the functions of tables, the one of this name."""
@@ -195,11 +205,6 @@ class _Reach:
                     self.module(whole, file.attributes)
 
 
-def _reached(node: Node) -> list[str]:
-    reach, loose = _follow(node)
-    return [*loose, *(reach.texts() if reach else ())]
-
-
 def _follow(node: Node) -> tuple[_Reach | None, list[str]]:
     """What the node's function reaches in files, and the texts that are in none."""
     function, module = node.function, node.module
@@ -212,17 +217,15 @@ def _follow(node: Node) -> tuple[_Reach | None, list[str]]:
     for model in [*node.inputs.values(), *([node.model] if isinstance(node, TableDef) else [])]:
         if model.__module__.split(".")[0] == reach.package:  # imported already, unless the annotation is quoted
             reach.names(model.__module__, model.__qualname__.split(".")[0])
-    inner = [_inner(own.tree, function, line)] if "<locals>" in function.__qualname__ else []
+    inner = [_inner(own, function, line)] if "<locals>" in function.__qualname__ else []
     return reach, [*inner, *_closure(function)]
 
 
-def _inner(tree: ast.Module, function: Callable[..., Any], line: int) -> str:
+def _inner(file: _File, function: Callable[..., Any], line: int) -> str:
     """A function made inside another one: its own text tells it from others of its name in the file."""
-    for part in ast.walk(tree):
-        if isinstance(part, ast.FunctionDef) and part.name == function.__name__:
-            lines = [part.lineno, *(decorator.lineno for decorator in part.decorator_list)]
-            if line in lines:
-                return _text(part)
+    for part in file.definitions:
+        if part.name == function.__name__ and line in (part.lineno, *(each.lineno for each in part.decorator_list)):
+            return _text(part)
     return _compiled(function)
 
 

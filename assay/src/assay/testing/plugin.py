@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 
 import pytest
 
@@ -10,6 +12,22 @@ for name in list(os.environ):
     if name.startswith("PIPELINE_") or name == "DAGSTER_HOME":
         del os.environ[name]
 os.environ["PIPELINE_ENV_FILE"] = os.devnull
+
+
+USUAL = gc.get_threshold()
+gc.set_threshold(100_000, 20, 100)  # until all is imported, as the command line does it
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage pass over all that was imported, and write no more byte code.
+
+    That is told from its source by size and second, and tests edit code sooner than that.
+    """
+    gc.set_threshold(*USUAL)
+    gc.collect()
+    gc.freeze()
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

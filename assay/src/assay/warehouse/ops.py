@@ -162,11 +162,12 @@ def keep_code(
     _prepare_code(connection, catalog)
     book = f"{quoted(catalog)}.ops"
     connection.execute(f"INSERT INTO {book}.code VALUES (?, ?)", [code_version, as_json(parts)])
-    for part, digest in parts.items():
-        connection.execute(
-            f"INSERT INTO {book}.code_sources SELECT $1, $2 WHERE NOT EXISTS (FROM {book}.code_sources WHERE digest = $1)",
-            [digest, sources.get(part, "")],
-        )
+    texts = {digest: sources.get(part, "") for part, digest in reversed([*parts.items()])}
+    connection.execute(
+        f"""INSERT INTO {book}.code_sources SELECT * FROM (SELECT unnest($1) AS digest, unnest($2) AS text)
+            ANTI JOIN {book}.code_sources USING (digest)""",
+        [list(texts), list(texts.values())],
+    )
 
 
 def knows_code(connection: duckdb.DuckDBPyConnection, catalog: str, code_version: str) -> bool:

@@ -17,6 +17,7 @@ from assay.errors import WarehouseError, WarehouseLocked
 from assay.warehouse.dry.proof import Witness
 from assay.warehouse.dry.scratch import folder_bytes, scratch_folder
 from assay.warehouse.warehouse import DryRunWarehouse, DuckDBWarehouse
+from tests import warm
 
 
 @pytest.fixture
@@ -238,8 +239,8 @@ def test_scratch_is_removed_kept_on_request_and_swept_after_a_kill(real: Path, t
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     before = real.read_bytes()
-    command = [sys.executable, "-c", script, str(real), str(scratch)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    killed = warm.run(["-c", script, str(real), str(scratch)], cwd=tmp_path, env=os.environ)
+    assert killed.returncode == -signal.SIGKILL
     assert real.read_bytes() == before
     assert len(list(scratch.iterdir())) == 2
     with dry(real, tmp_path).session() as session:
