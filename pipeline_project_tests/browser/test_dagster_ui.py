@@ -89,7 +89,6 @@ def the_lineage_shows_the_stages(server: DevServer, page: Page) -> None:
         page.get_by_text(stage, exact=True).first.wait_for()
     page.goto(f"{server.address}{LOCATION}/asset-groups/transform/lineage")
     page.get_by_text("purchases", exact=True).first.wait_for()
-    keep(page, "lineage")
 
 
 def all_tables_are_built_in_one_run(server: DevServer, page: Page) -> None:
@@ -99,6 +98,7 @@ def all_tables_are_built_in_one_run(server: DevServer, page: Page) -> None:
     page.get_by_text("All partitions").first.wait_for()  # by days and by weeks: there is nothing to choose
     page.get_by_role("button", name="Launch backfill").wait_for()
     page.get_by_role("button", name="Cancel").click()
+    keep(page, "job")
     page.get_by_role("link", name="open its launchpad").click()
     assert launched(server, page, "Launch Run", "pipeline")["status"] == "SUCCESS"
     (run,) = server.runs()
@@ -114,6 +114,9 @@ def the_graph_is_green(server: DevServer, page: Page) -> None:
     for count in ("9", "12", "3"):
         page.get_by_text(count, exact=True).first.wait_for()
     keep(page, "built")
+    page.goto(f"{server.address}{LOCATION}/asset-groups/transform/lineage")
+    page.get_by_text("purchases", exact=True).first.wait_for()
+    keep(page, "lineage")
 
 
 def a_backfill_is_launched(server: DevServer, page: Page) -> None:
