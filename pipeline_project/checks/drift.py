@@ -12,10 +12,15 @@ from pipeline_project.transform.redemption_model import FEATURES, TEST_FROM
 from pipeline_project.transform.redemption_model_metrics import RedemptionModelMetrics
 from pipeline_project.transform.redemption_scores import RedemptionScores
 
-CONTINUOUS = tuple(name for name in FEATURES if name not in ("is_type_a", "redeemed_share"))
-"""Not the share of earlier campaigns: early in the year a household has had few of them, so it moves by itself (0.40)."""
+CONTINUOUS = tuple(name for name in FEATURES if name != "is_type_a")
 MOVED = 0.25
 """Above this population stability index a distribution is called another one (N. Siddiqi, Credit Risk Scorecards, 2006)."""
+MOVED_BY_ITSELF = 0.6
+"""The same of the share of earlier campaigns, of which a household has had the more the later in the year it is.
+
+Untouched its index is 0.40 to 0.52, wherever the year is cut; where a join finds no earlier campaign it is 0.67. That it
+is a hundred times as large cannot be seen (0.45): nine of ten learned values are 0, so that all others share two bins.
+"""
 BINS = 10
 ENOUGH = 100
 """Households on either side without which shares of tenths say nothing."""
@@ -23,7 +28,7 @@ ENOUGH = 100
 
 @invariant(severity="warn")
 def features_are_distributed_as_the_model_learned_them(redemption_features: Table[RedemptionFeatures]) -> ir.Table:
-    """No feature of the campaigns the model is tested on has a population stability index above 0.25."""
+    """No feature of the campaigns the model is tested on has a population stability index above 0.25, or 0.6 where it grows by itself."""
     features = redemption_features
     rows = features.select(
         *CONTINUOUS, is_learned=features.end_date < TEST_FROM, is_new=features.start_date >= TEST_FROM
@@ -41,7 +46,8 @@ def features_are_distributed_as_the_model_learned_them(redemption_features: Tabl
     enough = (counts.all_learned >= ENOUGH) & (counts.all_new >= ENOUGH)
     counts = counts.filter(enough).mutate(part=(new - learned) * (new / learned).ln())
     index = counts.group_by("feature").agg(population_stability_index=counts.part.sum())
-    return index.filter(index.population_stability_index > MOVED)
+    bound = (index.feature == "redeemed_share").ifelse(MOVED_BY_ITSELF, MOVED)
+    return index.filter(index.population_stability_index > bound)
 
 
 @metric(kind="share")

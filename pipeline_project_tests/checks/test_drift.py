@@ -39,6 +39,20 @@ def test_untouched_features_are_no_finding_nor_are_few(bench: Bench) -> None:
     assert drifted(bench, households(90)) == [], "thirty households say nothing about tenths"
 
 
+@pytest.mark.parametrize(("redeemed", "named"), [(0.34, []), (0.0, ["redeemed_share"])])
+def test_a_share_that_grows_by_itself_is_named_only_when_it_is_lost(
+    bench: Bench, redeemed: float, named: list[str]
+) -> None:
+    """As in the example's year: of the learned households a ninth has redeemed before, of 2,400 new ones a third."""
+    rows = households(8 * ROWS)
+    shares = [
+        (number % 5 + 1) / 5 if number % 100 < 100 * (redeemed if start >= TEST_FROM else 0.11) else 0.0
+        for number, start in enumerate(rows["start_date"].to_pylist())
+    ]
+    place = rows.column_names.index("redeemed_share")
+    assert drifted(bench, rows.set_column(place, "redeemed_share", pa.array(shares))) == named
+
+
 def test_flipped_labels_turn_the_base_rate_and_the_metrics_red(bench: Bench) -> None:
     bench.given_arrow("redemption_features", households(ROWS))
     bench.build("redemption_contributions")

@@ -9,10 +9,11 @@ from typing import Any
 
 
 class Channel:
-    """A server that takes JSON, and answers with `codes` first and 200 then."""
+    """A server that takes JSON, and answers with `codes` first and 200 then; 0 is no answer at all."""
 
     def __init__(self) -> None:
         self.codes: list[int] = []
+        self.over = threading.Event()
         self.got: list[dict[str, Any]] = []
         channel = self
 
@@ -20,6 +21,9 @@ class Channel:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 code = channel.codes.pop(0) if channel.codes else 200
+                if code == 0:
+                    channel.over.wait(60)
+                    return
                 if code == 200:
                     channel.got.append(json.loads(body))
                 self.send_response(code)

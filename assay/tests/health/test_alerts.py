@@ -62,6 +62,25 @@ def test_a_channel_that_answers_500_three_times_gets_it_once_on_the_fourth(chann
     assert channel.got[-1]["title"].startswith("shop: RESOLVED")
 
 
+def test_a_channel_that_hangs_is_left_after_a_time_and_keeps_nobody_else_waiting(channel: Channel) -> None:
+    hanging = Channel()
+    hanging.codes = [0, 0]
+    made = Channels({ALL: [f"{hanging.address}?rto=0.2"], "team:shop": [channel.address]})
+    (plain,) = Channels({ALL: [channel.address]}).routes[ALL]
+    assert all(0 < each.socket_read_timeout <= 10 for each in plain), "nobody has to ask for it"
+    found = [finding("failed:a", subject="a"), finding("failed:b", subject="b", owner="team:shop")]
+    memory = swept(Memory(), found, made)
+    assert [each["title"] for each in channel.got] == ["shop: FAIL b is red"]
+    memory = swept(memory, found, made)
+    assert hanging.got == []
+    swept(memory, found, made)
+    assert [each["title"] for each in hanging.got] == ["shop: FAIL a is red"]
+    assert len(channel.got) == 1
+    hanging.over.set()
+    hanging.server.shutdown()
+    hanging.server.server_close()
+
+
 def test_an_owner_gets_its_own_and_all_gets_what_has_no_channel(channel: Channel) -> None:
     other = Channel()
     made = Channels({ALL: [channel.address], "team:shop": [other.address]})

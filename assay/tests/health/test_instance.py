@@ -13,6 +13,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,27 @@ from tests.health.channel import Channel
 from tests.little import Little
 
 CANARY = "canary-7f3a@example.org"
+DASHBOARD = '''"""All that a page can know of the tables' past."""
+
+from assay import Run, export
+from little.extract.numbers import Numbers
+from pandera.typing.ibis import Table
+
+
+@export("dashboard.txt")
+def dashboard(numbers: Table[Numbers], run: Run) -> str:
+    """The last builds and days, and what was told of this run."""
+    assert run.past.builds
+    return repr((run.past, run.publications))
+'''
 
 
 def test_a_malformed_source_is_told_once_without_a_value_and_resolved_when_mended(
     little: Little, channel: Channel
 ) -> None:
-    """And a canary in a personal column, or in the channel's address, is nowhere."""
+    """And a canary in a personal column, or in the channel's address, is nowhere: no message, page, setting, answer or book."""
     told = {"PIPELINE_ALERTS": channel.address}
+    (little.root / "little" / "extract" / "dashboard.py").write_text(DASHBOARD)
     assert little.run("run")[0] == 0
     code, out, _ = little.run("health", "--notify", environment=told)
     assert (code, channel.got) == (0, [])
@@ -62,7 +77,11 @@ def test_a_malformed_source_is_told_once_without_a_value_and_resolved_when_mende
     shown = little.run("settings", environment=told)[1]
     as_json = little.run("health", "--json", environment=told)[1]
     assert json.loads(as_json)["findings"][0]["key"] == "check:numbers.rows_valid"
-    little.table("numbers")
+    with _serving(little, told) as address, pytest.raises(urllib.error.HTTPError, match="503") as answer:
+        urllib.request.urlopen(address, timeout=60)
+    answered = answer.value.read().decode()
+    assert json.loads(answered)["status"] == "fail"
+    little.table("numbers", body="return source.mutate(who=__import__('ibis').literal('" + CANARY + "'))")
     assert little.run("run")[0] == 0
     code, out, _ = little.run("health", "--notify", environment=told)
     assert code == 0
@@ -70,9 +89,28 @@ def test_a_malformed_source_is_told_once_without_a_value_and_resolved_when_mende
     assert len(channel.got) == 2
     with duckdb.connect(str(little.warehouse), read_only=True) as connection:
         metrics = str(connection.execute("FROM ops.metrics").fetchall())
-    everything = [json.dumps(channel.got), shown, as_json, out, errors, metrics, *_storage(little.root / ".dagster")]
+        assert (CANARY,) in connection.execute("SELECT who FROM extract.numbers").fetchall(), "where it belongs it is"
+    page = (little.root / "data" / "dashboard.txt").read_text()
+    assert "rows" in page
+    everything = [json.dumps(channel.got), shown, as_json, answered, page, out, errors, metrics]
+    everything += [*_storage(little.root / ".dagster"), (little.root / ".dagster" / "outline.json").read_text()]
     for canary in (CANARY, "canary-secret"):
         assert not [text[:200] for text in everything if canary in text]
+
+
+@contextmanager
+def _serving(little: Little, environment: dict[str, str]) -> Iterator[str]:
+    """The address of `/health`."""
+    serving = little.start("health", "--serve", "0", environment=environment)
+    assert serving.stdout is not None
+    line = serving.stdout.readline()
+    address = re.search(r"http://127.0.0.1:\d+/health", line)
+    assert address is not None, line
+    try:
+        yield address[0]
+    finally:
+        serving.terminate()
+        serving.communicate(timeout=60)
 
 
 TRAINING = "import random\n\ndef weight():\n    return random.Random({seed}).getrandbits(40)\n"
@@ -145,18 +183,12 @@ def test_health_answers_while_a_run_holds_the_warehouse(little: Little) -> None:
     try:
         code, out, _ = little.run("health", environment={"PIPELINE_LOCK_TIMEOUT": "600"})
         assert (code, out.split()[0]) == (0, "LEARNING")
-        serving = little.start("health", "--serve", "0")
-        assert serving.stdout is not None
-        line = serving.stdout.readline()
-        base = re.search(r"http://127.0.0.1:\d+", line)
-        assert base is not None, line
-        with urllib.request.urlopen(f"{base[0]}/health", timeout=30) as answer:
-            assert answer.status == 200
-            assert json.load(answer)["status"] == "learning"
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(f"{base[0]}/", timeout=30)
-        serving.terminate()
-        serving.communicate(timeout=60)
+        with _serving(little, {}) as address:
+            with urllib.request.urlopen(address, timeout=30) as answer:
+                assert answer.status == 200
+                assert json.load(answer)["status"] == "learning"
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(address.removesuffix("health"), timeout=30)
     finally:
         held.close()
 
