@@ -40,7 +40,7 @@ from assay.tables.fresh import Fresh
 from tests.health.channel import Channel
 from tests.little import Little
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("health_acceptance")]
+pytestmark = pytest.mark.slow
 MINUTE, HOUR, DAY = dtm.timedelta(minutes=1), dtm.timedelta(hours=1), dtm.timedelta(days=1)
 
 LAND = """
