@@ -80,6 +80,7 @@ def read_state(
             schedules=_instigators(records),
             daemon=min((moment(beat["timestamp"]) for beat in beats if beat["daemon_type"] in DAEMONS), default=None),
             unread=tuple(_unread(project, outline, built, offsets, unread_since)),
+            first=_first(records),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PipelineError(
@@ -193,6 +194,13 @@ def _runs(records: Records) -> Iterator[RunSeen]:
             failures=_failures(records, run) if status == "failed" and failed <= FAILURES else {},
             dead=_dead(records, run) if status == "running" else None,
         )
+
+
+def _first(records: Records) -> dtm.datetime | None:
+    """When the history begins; old runs may be removed, assets are not."""
+    oldest = [records.ask(RUNS, "SELECT create_timestamp FROM runs ORDER BY id LIMIT 1")]
+    oldest += [records.ask(EVENTS, "SELECT create_timestamp FROM asset_keys ORDER BY id LIMIT 1")]
+    return min((_utc(row[0]) for rows in oldest for row in rows), default=None)
 
 
 def _dead(records: Records, run_id: str) -> str | None:
