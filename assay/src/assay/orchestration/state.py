@@ -19,7 +19,7 @@ from assay.orchestration.records import EVENTS, RUNS, SCHEDULES, Records
 from assay.sources.base import Offset
 from assay.sources.events import EventLog
 from assay.sources.files import Files
-from assay.warehouse.warehouse import committed_offsets
+from assay.warehouse.offsets import committed_offsets
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -266,6 +266,7 @@ def _unread(
                     lag = Files(*files, new_only=True).lag(sources.resolve(files[0]), known)
                     yield Unread(name, lag, first)
             except WarehouseLocked:
-                continue  # a run holds it, which reads what waits
+                if name in since:  # what waited may wait still: that nobody can tell makes it no better
+                    yield Unread(name, 1, first)
             except PipelineError as error:
                 yield Unread(name, 0, first, str(error))
