@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ibis.expr.types as ir
 from pandera.typing.ibis import Table
@@ -36,7 +36,10 @@ class Given:
     location: str = "given"
     columns: Mapping[str, str] | None = None
 
-    def fingerprint(self, base: str, transport: Any = None) -> str:
+    told_by_landing: ClassVar[bool] = False
+    tells_lag: ClassVar[bool] = False
+
+    def fingerprint(self, base: str, transport: Any = None, settings: Any = None) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
     def land(self, landing: Landing) -> Landed:
@@ -88,9 +91,12 @@ def values(columns: str, *rows: str) -> str:
 
 
 class House:
-    """A warehouse in a folder. One session stays open for the builds and questions of a test, until `leave`."""
+    """A warehouse in a folder. One session stays open for the builds and questions of a test, until `leave`.
 
-    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+    On one thread: between a few rows, more of them take a quarter more of the processor.
+    """
+
+    def __init__(self, folder: Path, *, threads: int | None = 1) -> None:
         self.folder = folder
         self.file = folder / "w.duckdb"
         self.warehouse = DuckDBWarehouse(

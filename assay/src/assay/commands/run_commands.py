@@ -96,6 +96,7 @@ class ProgressPrinter:
     def __init__(self, screen: Live, nodes: Sequence[Node]) -> None:
         self.screen, self.total = screen, len(nodes)
         self.numbers: dict[str, int] = {}
+        self.said: set[str] = set()
         self.running: dict[str, float] = {}
         width = columns(sys.stdout)
         longest = max((len(f"{node.stage}.{node.name}") for node in nodes), default=0)
@@ -116,6 +117,11 @@ class ProgressPrinter:
         self.numbers[node.name] = number
         self._doing()
         if told.kind == "failed":
+            if (
+                str(told.error) in self.said and not again
+            ):  # as where the warehouse cannot be opened; the summary names the node
+                return
+            self.said.add(str(told.error))
             self.screen.say(f"{place}  {styled('FAILED', fg='red', bold=True)}  {name}{' again' if again else ''}")
             for line in [str(told.error), *_rows_lines(found)]:
                 self.screen.say(f"{'':>{len(place)}}  {line}")
@@ -161,6 +167,12 @@ def summary_lines(project: Project, summary: RunSummary, *, first: bool = False)
     settings = project.settings()
     published = [found for found in summary.publications.values() if not found.failed]
     yield from _warnings(published)
+    same: dict[str, list[str]] = {}
+    for name, error in summary.errors.items():
+        same.setdefault(str(error), []).append(f"{project.graph.get(name).stage}.{name}")
+    for first_of_them, *others in same.values():
+        if others:
+            yield f"failed   {', '.join(others)}: as {first_of_them}"
     for name, cause in skipped(project, summary).items():
         yield f"skipped  {name}: {cause}"
     yield ""

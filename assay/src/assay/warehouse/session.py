@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import duckdb
 import ibis
@@ -27,9 +27,31 @@ from assay.warehouse.failures import explained
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
+    from assay.errors import PipelineError
     from assay.warehouse.ops import PartitionRecord
 
 T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """What computes expressions in the place of DuckDB, which keeps, audits and publishes their rows all the same."""
+
+    name: str
+    tables: int
+    """How many tables' functions it has computed."""
+
+    @property
+    def gone(self) -> PipelineError | None:
+        """Why nothing more can be computed; None as long as it answers."""
+        ...
+
+    def rows(self, session: Session, expression: ibis.Table) -> str:
+        """SQL, for DuckDB, of the rows that `expression` gives."""
+        ...
+
+    def labelled(self, session: Session, table: TableDef, expression: ibis.Table, beside: Sequence[str]) -> str:
+        """SQL, for DuckDB, of the contract's columns, those named in `beside`, and the masks of broken rules."""
+        ...
 
 
 class _Shared:
@@ -49,6 +71,7 @@ class Session:
         output: the folder of exported files.
         real: the name of an attached catalog that is read where this session has written nothing (dry runs).
         keeps_books: whether publications are profiled and recorded, for those who ask later.
+        engine: computes expressions and contracts; None for DuckDB itself.
     """
 
     def __init__(
@@ -59,8 +82,10 @@ class Session:
         scratch: Path,
         real: str | None = None,
         keeps_books: bool = True,
+        engine: Engine | None = None,
     ) -> None:
         self.connection = connection
+        self.engine = engine
         self.backend: Backend = ibis.duckdb.from_connection(connection)
         self.catalog: str = connection.execute("SELECT current_database()").fetchall()[0][0]
         self.output = output
@@ -79,7 +104,12 @@ class Session:
         connection = self.connection.cursor()
         settle(connection)
         other = Session(
-            connection, output=self.output, scratch=self.scratch, real=self.real, keeps_books=self.keeps_books
+            connection,
+            output=self.output,
+            scratch=self.scratch,
+            real=self.real,
+            keeps_books=self.keeps_books,
+            engine=self.engine,
         )
         other._shared = self._shared
         return other
@@ -243,6 +273,10 @@ class Session:
         return {row[0] for row in found.fetchall()}
 
     def sql(self, expression: ibis.Table) -> str:
+        """SQL, for DuckDB, of the rows of an Ibis expression, which the session's engine computes."""
+        return self.duckdb_sql(expression) if self.engine is None else self.engine.rows(self, expression)
+
+    def duckdb_sql(self, expression: ibis.Table) -> str:
         """The DuckDB SQL of an Ibis expression, its in-memory tables made known to the connection."""
         # Ibis registers memtables and UDFs only when it executes an expression itself; publishing executes
         # the SQL inside its own transaction, so it is done here.
