@@ -98,7 +98,7 @@ def test_no_file_is_long() -> None:
 
 
 LATE = {"apprise", "difflib", "httpx", "stamina", "selectolax", "confluent_kafka", "obstore", "openpyxl"}
-LATE |= {"playwright", "rich", "sqlalchemy"}
+LATE |= {"playwright", "pyspark", "rich", "sqlalchemy"}
 """What few need and is slow to load: imported where it is used."""
 DOORS = ("cli.py", "project.py", "commands/", "testing/")
 """What is entered for a word of help as well as for a run: what lies behind is imported when it is gone through."""
@@ -155,6 +155,7 @@ print("heavy:", [name for name in {HEAVY!r} if name in sys.modules])
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
+@pytest.mark.slow
 def test_a_project_s_definitions_enter_by_one_door_and_tables_do_not_pay_for_it() -> None:
     """`from assay import table` loads no Dagster; `assay.definitions` has all that a `definitions.py` is made of."""
     code = f"""

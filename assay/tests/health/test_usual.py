@@ -178,6 +178,7 @@ def test_error_keeps_the_table_from_being_published_and_nothing_is_learned(house
     assert house.rows("SELECT count(*) FROM ops.metrics") == kept
 
 
+@pytest.mark.slow
 def test_a_metric_of_the_project_is_kept_and_judged(house: House) -> None:
     source = Given(sales())
     table = given("sold", Sale, source)
