@@ -55,13 +55,13 @@ def test_without_a_target_it_runs_what_ci_runs() -> None:
     assert make(ROOT, "-n", "PYTHON=python").stdout == make(ROOT, "-n", "check", "PYTHON=python").stdout
 
 
-def test_only_check_runs_the_slow_tests_and_those_of_the_ui() -> None:
+def test_only_check_runs_the_slow_tests_and_browsers() -> None:
     def pytests(*arguments: str) -> list[str]:
         lines = make(ROOT, "-n", "PYTHON=python", *arguments).stdout.splitlines()
         return [line.partition(" --dist worksteal")[2].strip() for line in lines if " -m pytest " in line]
 
     assert pytests("check") == ['-m "not spark"']
-    assert pytests("test") == ['-m "not ui and not slow and not spark"']
+    assert pytests("test") == ['-m "not browser and not slow and not spark"']
     assert pytests("test", "TESTS=pipeline_project_tests/browser") == ["pipeline_project_tests/browser"]
 
 
