@@ -1,7 +1,8 @@
-"""The README's pictures of a terminal: `python -m pipeline_project_tests.pictures` makes them from what documents execute.
+"""The documents' pictures: `python -m pipeline_project_tests.pictures` makes them all anew, or those that are named.
 
-Each is what a document's executed block prints, in colours; test_readme.py holds that its lines are those of the
-document, and that the document's are those that are printed.
+One of a terminal is what a document's executed block prints, in colours; test_readme.py holds that its lines are those
+of the document, and that the document's are those that are printed. One of Dagster's UI is what the browser's test kept,
+and one of the dashboard is of what `make run` made last.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ import fcntl
 import io
 import os
 import re
+import shutil
 import struct
 import subprocess
+import sys
 import termios
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from assay.testing.browser import chromium
 from pipeline_project_tests import documents
 from pipeline_project_tests.repository import ROOT
 
@@ -65,6 +70,11 @@ PICTURES = (
     ),
     Picture("plan.svg", ROOT / "docs" / "dry_run.md", "pipeline plan", "~ ", 7, "What a run would change"),
 )
+
+
+SCREENS = ("job.png", "lineage.png", "red_check.png")
+"""What the test of Dagster's UI keeps in build/screenshots."""
+DASHBOARD = "dashboard.png"
 
 
 def shown(picture: Picture) -> tuple[str, ...]:
@@ -130,17 +140,41 @@ def in_terminal(command: str, folder: Path) -> str:
     return found.decode()
 
 
-def main() -> None:
-    for picture in PICTURES:
-        with TemporaryDirectory() as folder:
-            documents.copied(Path(folder))
-            for command in documents.executed(picture.document):
-                printed = in_terminal(command.line, Path(folder))
-                if command.line.startswith(picture.command):
-                    break
-        (IMAGES / picture.file).write_text(draw(picture, printed), encoding="utf-8")
-        print(f"wrote  {(IMAGES / picture.file).relative_to(ROOT)}")
+def of_terminal(picture: Picture) -> None:
+    with TemporaryDirectory() as folder:
+        documents.copied(Path(folder))
+        for command in documents.executed(picture.document):
+            printed = in_terminal(command.line, Path(folder))
+            if command.line.startswith(picture.command):
+                break
+    (IMAGES / picture.file).write_text(draw(picture, printed), encoding="utf-8")
+
+
+def of_dashboard() -> None:
+    page_file = ROOT / "data" / "dashboard.html"
+    if not page_file.exists():
+        sys.exit(f"{page_file.relative_to(ROOT)} is not there: make run")
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1200, "height": 1000})
+        page.goto(page_file.as_uri())
+        page.screenshot(path=IMAGES / DASHBOARD)
+
+
+def main(*wanted: str) -> None:
+    made = {picture.file: partial(of_terminal, picture) for picture in PICTURES} | {DASHBOARD: of_dashboard}
+    unknown = set(wanted) - {*made, *SCREENS}
+    if unknown:
+        sys.exit(f"no picture: {', '.join(sorted(unknown))}. There are: {', '.join(sorted({*made, *SCREENS}))}")
+    for name in [name for name in made if not wanted or name in wanted]:
+        made[name]()
+        print(f"wrote  {(IMAGES / name).relative_to(ROOT)}")
+    if screens := [name for name in SCREENS if not wanted or name in wanted]:
+        test = Path(__file__).parent / "browser"
+        subprocess.run([sys.executable, "-m", "pytest", "-q", str(test)], cwd=ROOT, check=True)
+        for name in screens:
+            shutil.copy(ROOT / "build" / "screenshots" / name, IMAGES / name)
+            print(f"wrote  {(IMAGES / name).relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

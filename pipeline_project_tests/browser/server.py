@@ -21,6 +21,7 @@ from pipeline_project_tests.repository import ROOT
 
 RUNS = "{runsOrError(limit:20){... on Runs{results{runId status pipelineName}}}}"
 
+BUILT = "{assetNodes {assetKey {path} assetMaterializations(limit: 1) {runId}}}"
 BACKFILLS = "{partitionBackfillsOrError{... on PartitionBackfills{results{status error{message}}}}}"
 
 
@@ -49,6 +50,15 @@ class DevServer:
         """Runs, newest first."""
         found: list[dict[str, str]] = self.ask(RUNS)["runsOrError"]["results"]
         return found
+
+    def built(self) -> dict[str, str]:
+        """Every asset that was materialized, with the last run that did it."""
+        nodes = self.ask(BUILT)["assetNodes"]
+        return {
+            node["assetKey"]["path"][-1]: node["assetMaterializations"][0]["runId"]
+            for node in nodes
+            if node["assetMaterializations"]
+        }
 
     def launched(self, job: str, known: set[str], seconds: float = 60) -> str:
         """The id of the run of `job` that is not among `known`, as soon as there is one."""

@@ -18,7 +18,7 @@ from assay.health.draw import outline
 from assay.health.finding import Finding
 from assay.health.findings import findings as of_outline
 from assay.health.state import Built, Checked, RunSeen, State, Unread
-from assay.health.verdict import Verdict
+from assay.health.verdict import Verdict, told
 from assay.orchestration.freshness import freshness
 from assay.tables.graph import Graph
 from assay.tables.nodes import TableDef
@@ -199,6 +199,7 @@ def test_events_that_nobody_reads_are_found_after_the_grace() -> None:
     assert findings(graph, state) == []
     found = only(findings(graph, dataclasses.replace(state, now=MORNING + 16 * MINUTE)))
     assert found.actual.startswith("500 unread events")
+    assert " " * 16 + "pipeline run a --downstream" in told(found), "what is copied is on one line"
     changed = dataclasses.replace(
         state, unread=(Unread("a", 0, MORNING, "orders.ndjson: is not the one that was read"),)
     )

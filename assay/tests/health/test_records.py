@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dtm
 import socket
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,14 @@ from dagster._daemon.types import DaemonHeartbeat
 from assay.errors import PipelineError
 from assay.health.outline import Check, Outline, Watched
 from assay.health.state import State
-from assay.orchestration import history
+from assay.orchestration import alerting, history
 from assay.orchestration.origin import repository
 from assay.orchestration.processes import PROCESS
 from assay.orchestration.records import Records, of_files, of_instance
 from assay.orchestration.state import read_state, recall
 from assay.tables.fresh import Fresh
 from assay.tables.partitions import daily
+from tests.postgres import execute
 from tests.shop.project import shop_project
 
 NOW = dtm.datetime.now(dtm.UTC)
@@ -85,6 +85,19 @@ def _job(name: str, *assets: Any) -> dg.JobDefinition:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
+    happen(home)
+    # The latest of the evaluations is being made.
+    with sqlite3.connect(home / "history/runs/index.db") as connection:
+        connection.execute(PLANNED)
+    return home
+
+
+PLANNED = """INSERT INTO asset_check_executions (asset_key, check_name, run_id, execution_status)
+             VALUES ('["rows"]', 'sound', 'r', 'PLANNED'), ('["rows"]', 'late_one', 'r', 'PLANNED')"""
+
+
+def happen(home: Path) -> None:
+    """Runs that end well and not, that wait and are dead, days, an asset that is wiped, a schedule and a daemon."""
     with history.instance(home) as instance:
         (days_job, wiped_job) = (_job("of_days", days), _job("of_wiped", wiped))
         assert (
@@ -113,14 +126,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             instance.add_instigator_state(state)
         for name in ("SCHEDULER", "SENSOR", "BACKFILL"):
             instance.add_daemon_heartbeat(DaemonHeartbeat(NOW.timestamp() - len(name), name, "d", []))
-        # The latest of its evaluations is being made.
-        log = home / "history/runs/index.db"
-        with sqlite3.connect(log) as connection:
-            connection.execute(
-                """INSERT INTO asset_check_executions (asset_key, check_name, run_id, execution_status)
-                   VALUES ('["rows"]', 'sound', 'r', 'PLANNED'), ('["rows"]', 'late_one', 'r', 'PLANNED')"""
-            )
-    return home
 
 
 def _read(records: Records) -> State:
@@ -128,17 +133,33 @@ def _read(records: Records) -> State:
     return read_state(records, OUTLINE, project, NOW, {})
 
 
-@pytest.fixture(params=["files", "instance"])
-def read(home: Path, request: pytest.FixtureRequest) -> Iterator[State]:
-    if request.param == "files":
-        with of_files(home) as records:
-            yield _read(records)
-    else:
-        with history.instance(home, bury=False) as instance:
-            yield _read(of_instance(instance))
+def test_the_history_read_as_rows_is_the_one_dagster_tells(home: Path) -> None:
+    with of_files(home) as records:
+        same(home, _read(records))
+    with history.instance(home, bury=False) as instance:
+        same(home, _read(of_instance(instance)))
 
 
-def test_the_history_read_as_rows_is_the_one_dagster_tells(home: Path, read: State) -> None:
+def test_the_history_on_postgres_is_read_as_the_one_in_files(
+    tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Acceptance 12; there no run is this machine's for sure."""
+    execute(postgres, "CREATE DATABASE health")
+    database = f"{postgres.rpartition('/')[0]}/health"
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", database.replace("postgresql://", "postgresql+psycopg2://"))
+    (tmp_path / "dagster.yaml").write_text("storage: {postgres: {postgres_url: {env: DAGSTER_POSTGRES_URL}}}")
+    happen(tmp_path)
+    execute(database, PLANNED)
+    with history.instance(tmp_path, bury=False) as instance:
+        records = of_instance(instance)
+        same(tmp_path, _read(records))
+        assert _read(records).runs[0].dead is None
+        alerting.remember(instance, lambda known: dataclasses.replace(known, unread={"events": NOW}))
+        assert recall(records).unread == {"events": NOW}
+
+
+def same(home: Path, read: State) -> None:
+    """Whether `read` is what Dagster says of the history in `home`."""
     with history.instance(home, bury=False) as instance:
         for name in ("rows", "days", "wiped"):
             key = dg.AssetKey(name)

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import re
+import signal
+import socket
+import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -253,3 +263,93 @@ def test_without_the_extra_it_is_told_how_to_install_it(home: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "dagster_postgres", None)
     with pytest.raises(PipelineError, match=r"dagster_postgres is not installed\. .*dagster-assay\[postgres\]"):
         history.instance(home)
+
+
+DEFINITIONS = """
+from assay.orchestration.golden_job import golden_definitions
+
+defs = dg.Definitions.merge(defs, golden_definitions(project))
+"""
+LAUNCH = """mutation {launchRun(executionParams: {mode: "default", runConfigData: {}, selector:
+ {jobName: "%s", repositoryName: "__repository__", repositoryLocationName: "little.definitions"}})
+ {__typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}"""
+
+
+class Server:
+    """`dagster dev` of the little project."""
+
+    def __init__(self, little: Little) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        command = [sys.executable, "-m", "dagster", "dev", "-m", "little.definitions", "--port", str(self.port)]
+        home = {"DAGSTER_HOME": str(little.root / ".dagster")}
+        self.log = little.root / "dev.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=little.root, env=little.environment | home, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def ask(self, query: str) -> Any:
+        body = json.dumps({"query": query}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql", body, {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)["data"]
+
+    def until(self, found: Callable[[], object]) -> None:
+        """Wait until `found` finds something."""
+        while True:
+            assert self.process.poll() is None, self.log.read_text()
+            with suppress(urllib.error.URLError, ConnectionError):
+                if found():
+                    return
+            time.sleep(0.3)
+
+    def launch(self, job: str) -> str:
+        launched = self.ask(LAUNCH % job)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        run_id: str = launched["run"]["runId"]
+        return run_id
+
+    def status(self, run_id: str) -> str:
+        status: str = self.ask(f'{{runOrError(runId: "{run_id}") {{... on Run {{status}}}}}}')["runOrError"]["status"]
+        return status
+
+    def end(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGINT)
+            self.process.wait(30)
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.mark.slow
+def test_runs_of_the_ui_wait_in_the_queue_for_the_warehouse_and_golden_does_not(little: Little) -> None:
+    """The real web server and daemon: nothing less has a queue."""
+    little.table("slow", land=ENDING)
+    (little.root / "golden").mkdir()
+    definitions = little.root / "little" / "definitions.py"
+    definitions.write_text(definitions.read_text() + DEFINITIONS)
+    (little.root / ".dagster").mkdir()
+    (little.root / ".dagster" / "dagster.yaml").symlink_to(little.root / "dagster.yaml")
+    with history.instance(little.root / ".dagster"):
+        pass  # as `make dev` does
+    server = Server(little)
+    try:
+        loaded = "{repositoriesOrError {... on RepositoryConnection {nodes {name}}}}"
+        server.until(lambda: server.ask(loaded)["repositoriesOrError"].get("nodes"))
+        first = server.launch("pipeline")
+        server.until(lambda: (little.root / "began").exists())
+        second, golden = server.launch("pipeline"), server.launch("golden")
+        server.until(lambda: server.status(golden) == "SUCCESS")
+        assert [server.status(run) for run in (first, second)] == ["STARTED", "QUEUED"]
+        (little.root / "end").write_text("")
+        server.until(lambda: server.status(second) == "SUCCESS")
+        assert server.status(first) == "SUCCESS"
+        built = '{assetOrError(assetKey: {path: ["slow"]}) {... on Asset {assetMaterializations {runId}}}}'
+        found = server.ask(built)["assetOrError"]["assetMaterializations"]
+        assert [each["runId"] for each in found] == [second, first]
+    finally:
+        server.end()

@@ -60,7 +60,7 @@ def _of_the_daemon(state: State) -> Iterator[Finding]:
             "Dagster's daemon",
             "does not answer",
             state.daemon,
-            f"a heartbeat within {span(HEARTBEAT)}, for {', '.join(on)} is on",
+            f"a heartbeat within {span(HEARTBEAT)}; on is {', '.join(on)}",
             "none was ever seen" if state.daemon is None else f"the last one {span(state.now - state.daemon)} ago",
             "Start it: make dev, or dagster-daemon run.",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dtm
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from assay.tables.fresh import span
 
 Status = Literal["pass", "warn", "fail", "learning"]
 WIDTH = 80
+COMMAND = re.compile(r"pipeline (run|quarantine)\b[^`.;]*")
+"""What is copied into a terminal stands on one line."""
 NAMED = 5
 """So many subjects that follow from a finding are named."""
 
@@ -79,9 +82,11 @@ def told(finding: Finding) -> Iterator[str]:
     rows.append(("silenced", finding.silenced))
     for name, text in rows:
         if text:
-            yield from textwrap.wrap(
-                text, WIDTH, initial_indent=f"      {name:<9} ", subsequent_indent=" " * 16, break_on_hyphens=False
-            )
+            whole = COMMAND.sub(lambda found: found[0].replace(" ", "\xa0"), text)
+            for line in textwrap.wrap(
+                whole, WIDTH, initial_indent=f"      {name:<9} ", subsequent_indent=" " * 16, break_on_hyphens=False
+            ):
+                yield line.replace("\xa0", " ")
 
 
 def _plain(value: Any) -> str:

@@ -134,8 +134,13 @@ def main() -> None:
     try:
         with told(home):
             homes.configure(home, Path.cwd(), dry=os.environ.get("PIPELINE_ENV") == "dry_run")
-        with instance(home):
-            pass
+        with instance(home) as made:
+            # The daemon warns of what it has not written yet: where in the history it looks for runs to try again.
+            keys = {f"EVENT_LOG_CONSUMER_CURSOR-{kind}" for kind in ("PIPELINE_FAILURE", "PIPELINE_SUCCESS")}
+            missing = keys - made.daemon_cursor_storage.get_cursor_values(keys).keys()
+            if missing:
+                newest = made.event_log_storage.get_maximum_record_id() or 0
+                made.daemon_cursor_storage.set_cursor_values(dict.fromkeys(missing, str(newest)))
     except PipelineError as error:
         sys.exit(f"error: {error}")
 

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 PIPELINE = "pipeline"
 """The job that builds everything."""
+BUILDS_ALL = f"""\
+Builds every table and export, in one run: [open its launchpad](/locations/{{}}/jobs/{PIPELINE}/playground), *Launch Run*.
+
+*Materialize all* here and on the lineage asks which partitions, and then builds them in several runs, one after the other."""
+"""Dagster's pages of asset jobs have a launchpad, and no tab that leads to it."""
 
 
 def project_jobs(project: Project, *own: UnresolvedAssetJobDefinition) -> list[dg.JobDefinition]:
@@ -41,7 +46,7 @@ def project_jobs(project: Project, *own: UnresolvedAssetJobDefinition) -> list[d
     stages = list(dict.fromkeys(node.stage for node in project.graph))
     jobs = [
         dg.define_asset_job(
-            PIPELINE, dg.AssetSelection.assets(*project.graph.nodes), description="Builds every table and export."
+            PIPELINE, dg.AssetSelection.assets(*project.graph.nodes), description=BUILDS_ALL.format(project.package)
         )
     ]
     jobs += [

@@ -38,9 +38,10 @@ def acknowledged(table: TableDef, checks: Iterable[CheckResult]) -> tuple[CheckR
 def _acknowledged(check: CheckResult, known: Known) -> CheckResult:
     if not check.warns or check.untold:
         return check
+    said = check.summary.rstrip(".")
     if check.failing > known.rows:
-        return dataclasses.replace(check, summary=f"{check.summary}; more than is {known}")
-    return dataclasses.replace(check, summary=f"{check.summary}; {known}", known=known.reason)
+        return dataclasses.replace(check, summary=f"{said}; more than is {known}")
+    return dataclasses.replace(check, summary=f"{said}; {known}", known=known.reason)
 
 
 def schema(table: TableDef, problems: Iterable[object]) -> CheckResult:
