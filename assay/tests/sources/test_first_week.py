@@ -78,7 +78,7 @@ class Api(dict[str, Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.changes = [
+        self.changes: list[dict[str, Any]] = [
             {"order_id": 1, "amount": 9.5, "updated_at": "2026-03-01T12:00:00+00:00"},
             {"order_id": 2, "amount": 8.5, "updated_at": "2026-03-01T12:05:00+00:00"},
         ]
