@@ -33,7 +33,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # much already, so that all of them run more.
 FLOOR ?= 59
 # A browser with the whole of Dagster, and what takes over 5 seconds alone: for what is to be merged, not for each change.
-MARKED := -m "not ui and not slow"
+MARKED := -m "not ui and not slow and not spark"
 NAME ?=
 EXAMPLE ?=
 FRAMEWORK ?=
@@ -41,7 +41,7 @@ TO ?=
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: run open test dev check lint format types layers coverage golden docs site bench lock install fork upgrade clean clean-all help
+.PHONY: run open test dev check lint format types layers coverage golden docs spark site bench lock install fork upgrade clean clean-all help
 
 run: $(READY) ## Install, and run the whole pipeline on the real example data
 	@"$(PYTHON)" -m compileall -q $(PACKAGE) $(ASSAY)
@@ -63,7 +63,7 @@ dev: $(READY) ## Dagster's UI on http://localhost:3000 (PORT=...), with history 
 open: $(READY) ## What the last run made for readers, in the browser
 	@"$(PYTHON)" -m $(PACKAGE) open $(ARGS)
 
-check: MARKED := # template;
+check: MARKED := -m "not spark" # template;
 check: lint types layers test ## Lint, types, import layers, all tests: what CI runs
 
 test: $(READY) ## All tests but those marked `ui` or `slow`, or TESTS="path ..." only
@@ -90,6 +90,10 @@ coverage: $(READY) ## The quick tests, with the share of lines and branches they
 	$(COMPILED) "$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(MARKED) --cov --cov-report=term \
 	    --cov-report=html:build/coverage --cov-fail-under=$(FLOOR)
 
+# framework: CI runs it beside `make check`; it needs Java, and pyspark's 320 MB stand beside the environment
+spark: $(if $(READY),.venv/spark/.installed) ## The tests on a cluster of Apache Spark (needs Java 17)
+	PYTHONPATH="$(CURDIR)/.venv/spark" "$(PYTHON)" -m pytest -m spark $(or $(TESTS),assay/tests/spark)
+
 golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
 	@"$(PYTHON)" -m $(PACKAGE) golden $(ARGS)
 
@@ -110,6 +114,8 @@ lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest v
 	uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --no-header \
 	    $(if $(EXTRAS),$(EXTRAS:%=--extra %),--all-extras) --group dev $(if $(ASSAY),--no-emit-package dagster-assay,--find-links vendor) \
 	    $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+	[ ! -d assay/tests/spark ] || uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	    $(if $(UPGRADE),--upgrade) --group spark -o assay/tests/spark/requirements.lock
 	[ ! -d docs/site ] || uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    $(if $(UPGRADE),--upgrade) -c requirements.lock --group docs -o docs/site/requirements.lock
 
@@ -137,6 +143,13 @@ help: ## This list
 
 .venv/.installed: requirements.lock pyproject.toml scripts/install.sh $(wildcard assay/pyproject.toml vendor/*.whl)
 	@sh scripts/install.sh .venv
+	@touch $@
+
+# framework: as the site's below
+.venv/spark/.installed: assay/tests/spark/requirements.lock $(READY)
+	@rm -rf .venv/spark
+	@if uv --version >/dev/null 2>&1; then uv pip install --quiet --python .venv/bin/python --target .venv/spark --no-deps --require-hashes -r $<; \
+	    else .venv/bin/python -m pip install --quiet --disable-pip-version-check --target .venv/spark --no-deps --require-hashes -r $<; fi
 	@touch $@
 
 # template: beside the environment, which stays what requirements.lock says

@@ -29,7 +29,7 @@ class Measured:
     Attributes:
         seconds: of the part that is measured: what the program reported, else the whole process.
         peak_mb: the most memory the process held.
-        cpu: processor seconds of the whole process, which depend less on what else the machine does.
+        cpu: processor seconds of the same part or the whole process, which depend less on what else the machine does.
         failure: why there is no result; None if there is one.
         facts: what else the program reported.
         output: what it printed.
@@ -100,7 +100,7 @@ def child(
     """Call `target(**arguments)` in a fresh process.
 
     Args:
-        target: returns facts that JSON can hold; its `seconds`, if there, are what is measured.
+        target: returns facts that JSON can hold; its `seconds` and `cpu`, if there, are what is measured.
         arguments: of simple types.
     """
     with tempfile.TemporaryDirectory(prefix="bench_") as folder:
@@ -111,7 +111,8 @@ def child(
         if measured.failure or not answer.exists():
             return measured
         facts = json.loads(answer.read_text())
-    return dataclasses.replace(measured, seconds=facts.get("seconds", measured.seconds), facts=facts)
+    told = {name: facts.get(name, getattr(measured, name)) for name in ("seconds", "cpu")}
+    return dataclasses.replace(measured, **told, facts=facts)
 
 
 def process(

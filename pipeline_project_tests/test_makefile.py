@@ -61,14 +61,14 @@ def test_only_check_runs_the_slow_tests_and_those_of_the_ui() -> None:
         lines = make(ROOT, "-n", "PYTHON=python", *arguments).stdout.splitlines()
         return [line.partition(" --dist worksteal")[2].strip() for line in lines if " -m pytest " in line]
 
-    assert pytests("check") == [""]
-    assert pytests("test") == ['-m "not ui and not slow"']
+    assert pytests("check") == ['-m "not spark"']
+    assert pytests("test") == ['-m "not ui and not slow and not spark"']
     assert pytests("test", "TESTS=pipeline_project_tests/browser") == ["pipeline_project_tests/browser"]
 
 
 def test_ci_runs_check() -> None:
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert "make -j2 check || status=$?" in lines
+    assert "make -j2 check spark || status=$?" in lines
     assert lines[-1] == 'exit "$status"'
     assert "bash .ci/run" in (ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8")
 

@@ -102,7 +102,7 @@ class Given(ReadWhole):
     location: str = "files"
     columns = None
 
-    def fingerprint(self, base, transport=None):
+    def fingerprint(self, base, transport=None, settings=None):
         return "1"
 
     def land(self, landing):

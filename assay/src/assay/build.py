@@ -6,23 +6,19 @@ Golden runs and plans call `build`; a Dagster asset's body calls `build_node`: o
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import duckdb
 import ibis.expr.types as ir
 
 from assay import notices
 from assay.contract.contract import Contract
-from assay.errors import PipelineError, SourceError, WarehouseError, WiringError
+from assay.errors import PipelineError, WiringError
+from assay.landings import blaming_the_source, land
 from assay.mishaps import told
-from assay.sources.base import Landing
-from assay.sources.fetched import Rows
 from assay.tables.alignment import is_aligned
 from assay.tables.code_version import code_version
 from assay.tables.declared import declared
@@ -33,7 +29,6 @@ from assay.tables.places import with_places
 from assay.tables.results import AuditFailed, Publication
 from assay.warehouse import histories, ops, past, versions, watermarks
 from assay.warehouse.builds import Build
-from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.publish import publish
 
 if TYPE_CHECKING:
@@ -112,8 +107,13 @@ def build(
     return result
 
 
-def build_node(node: Asset, graph: Graph, session: Session, run: Run, sources: Sources) -> Publication:
+def build_node(
+    node: Asset, graph: Graph, session: Session, run: Run, sources: Sources, landed: Landed | None = None
+) -> Publication:
     """Build one node from what is published upstream.
+
+    Args:
+        landed: what its source brought, where somebody asked already; None lands it.
 
     Raises:
         AuditFailed: a blocking check failed; nothing was published.
@@ -124,7 +124,7 @@ def build_node(node: Asset, graph: Graph, session: Session, run: Run, sources: S
     try:
         with told(node), notices.watched(session.connection):
             publication = (
-                _build_table(node, graph, session, given, sources, started)
+                _build_table(node, graph, session, given, sources, landed, started)
                 if isinstance(node, TableDef)
                 else _build_export(node, graph, session, given, started)
             )
@@ -137,7 +137,13 @@ def build_node(node: Asset, graph: Graph, session: Session, run: Run, sources: S
 
 
 def _build_table(
-    table: TableDef, graph: Graph, session: Session, run: Run, sources: Sources, started: float
+    table: TableDef,
+    graph: Graph,
+    session: Session,
+    run: Run,
+    sources: Sources,
+    landed: Landed | None,
+    started: float,
 ) -> Publication:
     contract = Contract.of(table.model)
     code = code_version(table, *graph.invariants_of(table.name), settings=run.settings)
@@ -146,19 +152,14 @@ def _build_table(
     inputs = {name: session.read(graph.tables[name]) for name in table.inputs}
     with ExitStack() as stack:
         arguments: dict[str, Any] = dict(inputs)
-        landed, anew = None, False
+        anew = False
         if table.source is not None:
-            folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
-            folder.mkdir()
-            stack.enter_context(session.temporary_tables())
-            notices.phase("reading the source")
             offsets = session.offsets(table) if table.goes_on(full=run.full) else {}
             # Read whole until now: all that comes is in the table already.
-            anew = not offsets and (table.rereads or (table.appends and isinstance(table.source, Rows)))
+            anew = not offsets and table.appends and table.source.told_by_landing
             value = since.value if since is not None else None
-            landing = _landing(table, contract.duckdb_columns, session.connection, sources, folder, offsets, value)
-            landed = table.source.land(landing)
-            stack.enter_context(_blaming_the_source(landed))
+            landed = landed or land(table, session, sources, offsets, value, stack)
+            stack.enter_context(blaming_the_source(landed))
             arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)
         if table.run_parameter:
             arguments[table.run_parameter] = run
@@ -241,61 +242,6 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
         ops.record(session.connection, session.catalog, publication, run)
         versions.keep_code(session, publication.code_version, node, settings=run.settings)
     return publication
-
-
-def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int], since: Any = None) -> str:
-    """The fingerprint that landing the table's source would report, without a warehouse; for plans.
-
-    Args:
-        offsets: as committed.
-    """
-    assert table.source is not None
-    if not isinstance(table.source, Rows) and not table.rereads:
-        known = {"settings": sources.settings} if hasattr(table.source, "auth") else {}
-        return table.source.fingerprint(sources.resolve(table.source.location), sources.transport, **known)
-    # What a function yields is known once it has yielded, and which files are new with what was read.
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        columns = Contract.of(table.model).duckdb_columns
-        landing = _landing(table, columns, connection, sources, Path(folder), offsets, since)
-        return table.source.land(landing).fingerprint
-
-
-def _landing(
-    table: TableDef,
-    columns: Mapping[str, str],
-    connection: duckdb.DuckDBPyConnection,
-    sources: Sources,
-    folder: Path,
-    offsets: Mapping[int, int],
-    since: Any,
-) -> Landing:
-    assert table.source is not None
-    return Landing(
-        table=table.name,
-        base=sources.resolve(table.source.location),
-        columns=table.source.columns or columns,
-        connection=connection,
-        scratch=folder,
-        offsets=offsets,
-        since=since,
-        transport=sources.transport,
-        given=sources.given,
-        settings=sources.settings,
-    )
-
-
-@contextmanager
-def _blaming_the_source(landed: Landed) -> Iterator[None]:
-    """Where the engine fails while the source is still being read, and the source fails alone too, it is to blame."""
-    try:
-        yield
-    except (duckdb.Error, WarehouseError, SourceError) as error:
-        cause = error if isinstance(error, duckdb.Error) else error.__cause__
-        elsewhere = isinstance(cause, duckdb.InterruptException | duckdb.OutOfMemoryException)
-        if landed.recheck is not None and isinstance(cause, duckdb.Error) and not elsewhere:
-            landed.recheck()
-        raise
 
 
 def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractContextManager[ibis.Table]:

@@ -110,6 +110,10 @@ class WarehouseLocked(WarehouseError):
     """Another process holds the warehouse's file."""
 
 
+class EngineError(PipelineError):
+    """Spark is not installed or does not answer, or would compute a table otherwise than DuckDB."""
+
+
 class GoldenError(PipelineError):
     """A golden case cannot be read or run. (A difference is a result, not an error.)"""
 

@@ -58,6 +58,10 @@ class BaseSettings(pydantic.BaseModel):
         description="DuckDB's memory limit, such as 4GB; default: DuckDB's own.",
     )
     threads: int | None = pydantic.Field(None, ge=1, description="DuckDB's threads; default: all cores.")
+    spark: str = pydantic.Field(
+        "local[2]",
+        description="Where Spark is, for `pipeline golden --engine spark`: local[N] on this machine, or spark://host:7077.",
+    )
     lock_timeout: float = pydantic.Field(
         3600.0,
         ge=0,

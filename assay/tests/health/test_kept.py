@@ -30,9 +30,9 @@ def aged(folder: Path) -> None:
 def test_what_is_kept_is_what_was_drawn(tmp_path: Path) -> None:
     """Of the tables of the tests' shop, with partitions, owners, checks and an event log."""
     project = shop_project(tmp_path)
-    drawn = kept.drawn("tests.shop", lambda: outline(project.graph, project.fresh))
+    drawn = kept.drawn("tests.shop", "", lambda: outline(project.graph, project.fresh))
     kept.write(tmp_path, drawn, time.time() + 60)
-    assert kept.read(tmp_path, "tests.shop") == drawn
+    assert kept.read(tmp_path, "tests.shop", "") == drawn
     assert list(drawn.outline.nodes) == list(project.graph.nodes)
     assert len(list(tmp_path.glob(f"{FILE}*"))) == 1
     kept.write(tmp_path / "gone", drawn, time.time() + 60)  # nobody can write there: it is drawn each time
@@ -62,9 +62,10 @@ def test_any_change_of_the_code_draws_anew(
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    drawn = kept.drawn("kept_package", lambda: Outline({}))
+    drawn = kept.drawn("kept_package", "", lambda: Outline({}))
     kept.write(home, drawn, time.time() + 60)
-    assert kept.read(home, "kept_package") == drawn
+    assert kept.read(home, "kept_package", "") == drawn
+    assert kept.read(home, "kept_package", "fresh in prod alone") is None
     if change == "a module beside":
         (tmp_path / "kept_beside.py").write_text("OWNER = 'team:food'")
     elif change == "a file of data":
@@ -77,7 +78,7 @@ def test_any_change_of_the_code_draws_anew(
         monkeypatch.setattr(sys, "version", "3.99")
     else:
         (home / FILE).write_text('{"installed": "1"}')
-    assert kept.read(home, "kept_package") is None
+    assert kept.read(home, "kept_package", "") is None
     assert drawn.holds("kept_package") == (change == "the file")
 
 
@@ -86,9 +87,9 @@ def test_what_changes_while_it_is_loaded_is_not_kept(tmp_path: Path, package: Pa
         (package / "rules.yml").write_text("a: 3")
         return Outline({})
 
-    drawn = kept.drawn("kept_package", edited)
+    drawn = kept.drawn("kept_package", "", edited)
     assert not drawn.holds("kept_package"), "nobody knows which of both was loaded"
-    kept.write(tmp_path, kept.drawn("kept_package", lambda: Outline({})), time.time() - 3600)
+    kept.write(tmp_path, kept.drawn("kept_package", "", lambda: Outline({})), time.time() - 3600)
     assert not (tmp_path / FILE).exists(), "it was changed after the process began"
 
 

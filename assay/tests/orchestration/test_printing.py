@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
@@ -12,7 +13,11 @@ import pytest
 
 from assay import internal, personal, public
 from assay.build import Progress
-from assay.commands.run_commands import SHOWN, ProgressPrinter
+from assay.commands.run_commands import SHOWN, ProgressPrinter, summary_lines
+from assay.errors import WarehouseError
+from assay.orchestration.execute import RunSummary
+from assay.settings import BaseSettings
+from assay.tables.graph import Graph
 from assay.tables.nodes import TableDef
 from assay.terminal import live
 from tests.warehouse.house import Given, House, given, publication, values
@@ -76,3 +81,21 @@ def test_only_some_rows_are_shown(house: House, capsys: pytest.CaptureFixture[st
     text = said(house, capsys, *(f"{number}, 'ann', 'pear'" for number in range(9) for _ in range(2)))
     assert text.count("such as number=") == SHOWN
     assert "unique_key finds its rows with: SELECT" in text
+
+
+def test_what_ends_every_table_for_one_reason_is_said_once(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a warehouse of another version, which nine raw tables would refuse one by one."""
+    nodes = [given(name, Delivery, Given("")) for name in "abc"]
+    error = WarehouseError("was written by another version of this framework", where="w.ops.code", fix="Move it away.")
+    other = WarehouseError("is full", where="a disk")
+    with live() as screen:
+        printer = ProgressPrinter(screen, nodes)
+        for node, why in zip(nodes, (error, error, other), strict=True):
+            printer(Progress("failed", node, None, why))
+    text = capsys.readouterr().out
+    assert text.count("another version") == 1
+    assert text.count("FAILED") == 2
+    project = SimpleNamespace(graph=Graph.of(nodes), settings=lambda: BaseSettings(env="dry_run"))
+    summary = RunSummary("1", errors={"a": error, "b": error, "c": other})
+    lines = list(summary_lines(project, summary))  # type: ignore[arg-type]
+    assert [line for line in lines if line.startswith("failed")] == ["failed   warehouse.b: as warehouse.a"]

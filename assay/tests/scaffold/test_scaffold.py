@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime as dtm
 import keyword
 import re
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import openpyxl
 import pyarrow
 import pyarrow.parquet as pq
 import pytest
@@ -96,20 +98,26 @@ def test_what_is_left_to_decide_is_marked_and_told(load: Loaded, tmp_path: Path)
     assert [line for line in problems(load()) if "big_orders" in line] == []
 
 
-@pytest.mark.parametrize("kind", ["csv", "ndjson", "parquet", "page", "api", "events"])
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "parquet", "page", "api", "events", "rows", "excel", "dlt"])
 def test_a_source_is_started_from_a_sample(load: Loaded, tmp_path: Path, kind: str) -> None:
-    sample = tmp_path / f"sample.{kind}"
+    ending = ".xlsx" if kind == "excel" else ""
+    sample = tmp_path / f"sample{ending or '.' + kind}"
     if kind == "csv":
         sample.write_text("id,name,priceInEuro,day\n1,tea,2.50,2026-01-01\n")
     elif kind == "parquet":
         duckdb.sql("SELECT 1::BIGINT AS id, 'tea' AS name").write_parquet(str(sample))
+    elif kind == "excel":
+        book = openpyxl.Workbook()
+        for row in (["id", "name", "day"], [1, "tea", dtm.date(2026, 1, 1)], [2, "milk", None]):
+            book.active.append(row)
+        book.save(sample)
     elif kind == "page":
         sample.write_text("<table><tr><th>id</th><th>name</th></tr><tr><td>1</td><td>tea</td></tr></table>")
     elif kind == "api":
         sample.write_text('{"rows": [{"id": 1, "name": "tea"}], "next": null}')
     else:
         sample.write_text('{"id": 1, "name": "tea"}\n{"id": 2, "name": "milk"}\n')
-    arguments = ("--kind", kind, "--location", "shop_files", "--path", "teas", "--items", "rows")
+    arguments = ("--kind", kind, "--location", "shop_files", "--path", f"teas{ending}", "--items", "rows")
     done = call(load(), new_source, "raw_teas", *arguments, "--sample", str(sample), "--key", "id")
     assert done.exit_code == 0, done.output + repr(done.exception)
     contract = Contract.of(table(load(), "raw_teas").model)
@@ -118,6 +126,18 @@ def test_a_source_is_started_from_a_sample(load: Loaded, tmp_path: Path, kind: s
     assert {column.classification for column in contract.columns} == {"personal"}, "until somebody decides"
     assert contract.column("id").sql_type == ("VARCHAR" if kind == "page" else "BIGINT")
     assert table(load(), "raw_teas").source is not None
+    if kind in ("rows", "dlt"):
+        text = (load().root / load().package / "extract" / "raw_teas.py").read_text()
+        assert text.index("def fetch(context: FetchContext)") < text.index("@table(")
+        assert [line for line in problems(load()) if "extract/raw_teas.py" in line and "fetch" in line] == []
+        assert any("ask for the rows" in line or "name the resource" in line for line in problems(load()))
+        assert (tmp_path / "golden" / "raw_teas" / "inputs" / "shop_files" / "teas.ndjson").exists()
+    if kind == "excel":
+        assert contract.column("day").sql_type == "DATE"
+        assert (
+            'Rows(Sheet("teas.xlsx"), "shop_files", "teas")'
+            in (load().root / load().package / "extract" / "raw_teas.py").read_text()
+        )
 
 
 def test_each_column_is_named_once_in_what_is_left(load: Loaded, tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def changes(context: FetchContext):
     """What a library would give: the changes from `since` on."""
+    with (ROOT / "asked").open("a") as file:
+        file.write("asked\\n")
     for line in (ROOT / "server.ndjson").read_text().splitlines():
         change = json.loads(line)
         if context.since is None or change["version"] >= context.since:
@@ -120,8 +122,10 @@ def test_a_plan_tells_the_new_rows_and_moves_nothing(shop):
     code, output, errors = shop.run("plan")
     assert (code, "nothing changes" in output.lower() or "0 tables change" in output) == (0, True), output + errors
     shop.serve((2, 2, "bob"), (3, 3, "cem"))
+    (shop.root / "asked").write_text("")
     code, output, errors = shop.run("plan", "--out", "new.plan")
     assert code == 2, output + errors
+    assert (shop.root / "asked").read_text() == "asked\n", "whoever is asked is asked once, and what came is built"
     assert "2 -> 3   +1 added" in output
     assert "files changed" in output
     assert shop.watermark() == before

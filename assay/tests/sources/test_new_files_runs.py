@@ -114,6 +114,10 @@ def test_a_plan_tells_the_new_rows_and_remembers_nothing(shop):
     shop.deliver("b.csv", 3)
     output = shop.good("plan", "--out", "new.plan", code=2)
     assert "2 -> 3 +1 added" in output
+    whole = shop.good("plan", "sales", "--full", "--out", "full.plan", code=2)
+    assert "all rows, as asked for" in whole
+    assert "is replaced" in whole
+    assert json.loads((shop.root / "full.plan").read_text())["full"] is True
     shop.good("run", environment={"PIPELINE_ENV": "dry_run"})
     assert shop.warehouse.read_bytes() == before
     shop.deliver("c.csv", 4)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ibis.expr.types as ir
 from pandera.typing.ibis import Table
@@ -36,7 +36,10 @@ class Given:
     location: str = "given"
     columns: Mapping[str, str] | None = None
 
-    def fingerprint(self, base: str, transport: Any = None) -> str:
+    told_by_landing: ClassVar[bool] = False
+    tells_lag: ClassVar[bool] = False
+
+    def fingerprint(self, base: str, transport: Any = None, settings: Any = None) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
     def land(self, landing: Landing) -> Landed:

@@ -455,3 +455,20 @@ def test_an_event_log_is_incremental_already_and_only_a_merge_deletes():
         Incremental("u", merge=False, deleted="gone")
     with pytest.raises(WiringError, match="does not look back"):
         Incremental("u", lookback=-1)
+
+
+def test_columns_may_be_named_as_the_merge_names_nothing_of_its_own(tmp_path: Path) -> None:
+    """Names that do not begin with two underscores are the contract's, whatever they are."""
+
+    class Odd(pa.DataFrameModel):
+        row_id: dt.Int64 = pa.Field(unique=True, metadata=public)
+        what: dt.Int64 = pa.Field(metadata=public)
+        there: dt.Int64 = pa.Field(metadata=public)
+
+    house = House(tmp_path, threads=1)
+    source = Given(values("row_id BIGINT, what BIGINT, there BIGINT", "1, 1, 1", "2, 2, 2"))
+    odd = houses.given("odd", Odd, source, load=Incremental("what"))
+    assert house.build(odd).ok
+    source.sql = values("row_id BIGINT, what BIGINT, there BIGINT", "1, 5, 7", "3, 6, 8")
+    assert house.build(odd).ok
+    assert house.table(odd) == [(1, 5, 7), (2, 2, 2), (3, 6, 8)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ import click
 from assay.commands import lab_commands as beyond
 from assay.commands.coverage_command import coverage
 from assay.commands.group import Group
-from assay.errors import GoldenError, on_disk
+from assay.errors import GoldenError, PipelineError, on_disk
 from assay.terminal import live, say, say_json, styled
 from assay.words import rows_told
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from assay.golden.pending import PendingStore
     from assay.golden.result import CaseResult
     from assay.project import Project
+    from assay.terminal import Live
+    from assay.warehouse.session import Engine
 
 
 class GoldenGroup(Group):
@@ -67,6 +71,12 @@ ci_option = click.option(
     "--pending-dir", type=click.Path(path_type=Path, file_okay=False), help="Keep new output there, CI or not."
 )
 @click.option("--every", is_flag=True, help="Also show the differences that follow from others upstream.")
+@click.option(
+    "--engine",
+    type=click.Choice(["duckdb", "spark"]),
+    default="duckdb",
+    help="What computes the tables and their contracts. Spark, at PIPELINE_SPARK, keeps no new output, and takes one process.",
+)
 @workers_option
 @ci_option
 @click.pass_obj
@@ -77,11 +87,12 @@ def run(
     html: Path | None,
     pending_dir: Path | None,
     every: bool,
+    engine: str,
     workers: int | None,
     ci: bool,
 ) -> None:
     """Run all cases, or those named."""
-    with live() as screen:
+    with live() as screen, ExitStack() as stack:
         screen.doing("loading the tables")
         from assay.golden import text
         from assay.golden.pending import PendingStore
@@ -89,6 +100,8 @@ def run(
         from assay.golden.workers import processors
 
         keep = PendingStore(pending_dir) if pending_dir else None if ci else _store(project)
+        if engine == "spark":
+            keep = None  # what is accepted is what DuckDB computes
         done: list[str] = []
 
         def on_case(case: CaseResult) -> None:
@@ -97,8 +110,11 @@ def run(
             done.append(case.name)
 
         _ = project.graph
+        spark = stack.enter_context(_spark(project, selection, screen)) if engine == "spark" else None
         screen.doing("running the cases", lambda: f"{len(done)} done")
-        result = run_golden(project, selection, keep=keep, on_case=on_case, workers=workers or processors())
+        result = run_golden(
+            project, selection, keep=keep, on_case=on_case, workers=workers or processors(), engine=spark
+        )
     if as_json:
         say_json(result.as_dict())
     else:
@@ -251,6 +267,24 @@ def new(project: Project, name: str, tables: tuple[str, ...], returned: bool) ->
     say(f"{what}, then: pipeline golden {name}")
 
 
+@contextmanager
+def _spark(project: Project, selection: tuple[str, ...], screen: Live) -> Iterator[Engine]:
+    """Spark, which computes the tables of these cases as DuckDB does; raises EngineError where it would not."""
+    from assay.golden.runner import built_tables
+    from assay.spark.engine import SparkEngine
+    from assay.spark.load import refusals
+    from assay.spark.session import opened
+
+    names = built_tables(project, selection)
+    settings = project.settings()
+    screen.doing(f"starting Spark, {settings.spark}")
+    with opened(settings.spark, scratch=settings.scratch) as cluster:
+        engine = SparkEngine(cluster)
+        screen.doing("asking Spark for the tables' SQL")
+        _raise_all(list(refusals(project.graph, names, engine, settings)))
+        yield engine
+
+
 def _store(project: Project) -> PendingStore:
     from assay.golden.pending import FOLDER, PendingStore
 
@@ -289,7 +323,7 @@ def _refuse_in_ci(ci: bool) -> None:
         raise GoldenError("in CI no golden is written", fix="Accept on your machine and commit, or pass --no-ci.")
 
 
-def _raise_all(problems: list[GoldenError]) -> None:
+def _raise_all(problems: Sequence[PipelineError]) -> None:
     for error in problems[:-1]:
         say(f"error: {error}", err=True)
     if problems:

@@ -161,10 +161,10 @@ def _declared(project: Project) -> Kept:
     """What the code declares: as it was kept, or drawn anew from the tables' files where any code has changed."""
     from assay.health import kept
 
-    home = _home(project)
-    found = kept.read(home, project.package)
+    home, says = _home(project), repr((project.stages, project.fresh))
+    found = kept.read(home, project.package, says)
     if found is None:
-        found = kept.drawn(project.package, lambda: _drawn(project))
+        found = kept.drawn(project.package, says, lambda: _drawn(project))
         kept.write(home, found, BEGUN)
     return found
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from assay.project import Project
     from assay.scaffold.start import Started
 
-KINDS = ("csv", "ndjson", "parquet", "page", "api", "events")
+KINDS = ("csv", "ndjson", "parquet", "page", "api", "events", "rows", "excel", "dlt")
 
 key_option = click.option("--key", multiple=True, metavar="COLUMN", help="No two rows share it; repeat for several.")
 
@@ -44,16 +44,17 @@ def new_table(
 @click.argument("name")
 @click.option("--kind", required=True, type=click.Choice(KINDS), help="What the source is.")
 @click.option("--location", required=True, help="The name under which settings know the folder, site, API or log.")
-@click.option("--path", required=True, help="The file (or files: orders_*.csv), page, resource or topic there.")
+@click.option("--path", required=True, help="The file (or files: orders_*.csv), page, resource, topic or table there.")
 @click.option("--address", help="Where a new location is: a folder such as ./data/shop, or a URL.")
 @click.option("--sample", type=click.Path(path_type=Path, dir_okay=False), help="A file to infer columns from.")
 @click.option("--items", help="For an API: the field that holds the list of items; default: data.")
 @key_option
 @click.pass_obj
 def new_source(project: Project, /, name: str, **given: Any) -> None:
-    """Start a table that reads a file, page, API or event log: its one file and a golden case.
+    """Start a table that reads a file, page, API, event log, sheet or database: its one file and a golden case.
 
-    No row of the sample is kept; the golden case gets made-up ones from you.
+    No row of the sample is kept; the golden case gets made-up ones from you. The kinds rows, excel and dlt begin with a
+    function of yours; a sample of rows or dlt is NDJSON, what the function would yield.
 
     \b
     pipeline new-source raw_orders --kind csv --location shop_files \\

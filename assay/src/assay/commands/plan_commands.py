@@ -30,6 +30,7 @@ COLOURS = {"danger": "red", "fail": "red", "change": "yellow", "create": "green"
 @click.option("--upstream/--no-upstream", default=False, help="Also plan everything the tables depend on.")
 @click.option("--downstream/--no-downstream", default=False, help="Also plan everything that depends on them.")
 @click.option("--partition", "partition_text", metavar="DAY|START..END", help="Only these days of partitioned tables.")
+@click.option("--full", is_flag=True, help="Incremental tables take all rows, as `run --full` does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.option("--details", is_flag=True, help="Also all rows that were kept, all code that changed, metrics and costs.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write the plan as one HTML page.")
@@ -48,6 +49,7 @@ def plan(
     upstream: bool,
     downstream: bool,
     partition_text: str | None,
+    full: bool,
     as_json: bool,
     details: bool,
     html: Path | None,
@@ -72,6 +74,7 @@ def plan(
             project,
             names,
             partition=partition,
+            full=full,
             removed_limit=removed_limit,
             on_node=lambda node: screen.doing(f"planning {node.stage}.{node.name}", notices.how_far),
         )

@@ -95,6 +95,7 @@ class ProgressPrinter:
     def __init__(self, screen: Live, nodes: Sequence[Node]) -> None:
         self.screen, self.total = screen, len(nodes)
         self.numbers: dict[str, int] = {}
+        self.said: set[str] = set()
         width = columns(sys.stdout)
         longest = max((len(f"{node.stage}.{node.name}") for node in nodes), default=0)
         self.staged = width is None or longest <= width - COUNTED
@@ -113,6 +114,11 @@ class ProgressPrinter:
         self.screen.doing("writing Dagster's history")
         self.numbers[node.name] = number
         if told.kind == "failed":
+            if (
+                str(told.error) in self.said and not again
+            ):  # as where the warehouse cannot be opened; the summary names the node
+                return
+            self.said.add(str(told.error))
             self.screen.say(f"{place}  {styled('FAILED', fg='red', bold=True)}  {name}{' again' if again else ''}")
             for line in [str(told.error), *_rows_lines(found)]:
                 self.screen.say(f"{'':>{len(place)}}  {line}")
@@ -148,6 +154,12 @@ def summary_lines(project: Project, summary: RunSummary, *, first: bool = False)
     settings = project.settings()
     published = [found for found in summary.publications.values() if not found.failed]
     yield from _warnings(published)
+    same: dict[str, list[str]] = {}
+    for name, error in summary.errors.items():
+        same.setdefault(str(error), []).append(f"{project.graph.get(name).stage}.{name}")
+    for first_of_them, *others in same.values():
+        if others:
+            yield f"failed   {', '.join(others)}: as {first_of_them}"
     for name, cause in skipped(project, summary).items():
         yield f"skipped  {name}: {cause}"
     yield ""

@@ -8,6 +8,7 @@ would change with the partition or with the rows replayed.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ from assay.errors import ContractError
 
 if TYPE_CHECKING:
     from pandera.api.checks import Check
+
+if sys.modules.get("pyspark.pandas", sys) is None:
+    del sys.modules["pyspark.pandas"]  # `assay/__init__.py` put it there, for as long as Pandera is imported
 
 _VOLATILE = {
     "random", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "now", "today", "current_date",

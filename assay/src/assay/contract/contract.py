@@ -133,8 +133,11 @@ class Contract:
         """Where `schema` (names to Ibis types) is not the contract's: missing, extra, retyped, reordered columns."""
         return schema_problems(self.columns, dict(schema.items()), strict=self.strict, ordered=self.ordered)
 
-    def label(self, expression: ibis.Table) -> ibis.Table:
+    def label(self, expression: ibis.Table, *, mask_type: str = "uint64") -> ibis.Table:
         """`expression` with the mask columns added: bit `i` is set where row rule `i` is broken.
+
+        Args:
+            mask_type: int64 for engines without unsigned numbers; 63 bits fit.
 
         Raises:
             ContractError: a column of the contract is missing or has another type.
@@ -154,7 +157,7 @@ class Contract:
             for bit, rule in enumerate(self.row_rules[number * BITS : (number + 1) * BITS]):
                 flag = rules.bind(rule.broken, self.rows, expression).cast("int64") << bit
                 mask = flag if bit == 0 else mask | flag
-            masks[name] = mask.cast("uint64")
+            masks[name] = mask.cast(mask_type)
         return expression.mutate(**masks)
 
     def labelled_sql(self, rows: str, beside: Sequence[str] = ()) -> str:

@@ -106,7 +106,7 @@ def updated(
 ) -> Profile:
     """The profile of `relation`, of which `before` was known, from the rows that went and came.
 
-    A column whose smallest or largest value went, or whose mean cannot be carried on, is read again. Distinct values
+    A column whose mean cannot be carried on is read again, and of one whose smallest or largest value went what may hold the next. Distinct values
     cannot be carried on at all: None, for to count them takes as long as everything else.
     """
     hashed = f"sum(hash({', '.join(f'hash({quoted(column.name)})' for column in columns)}))"
@@ -122,11 +122,14 @@ def updated(
         nulls = old.nulls - (gone - went[0]) + (come - came[0])
         present = before.rows - old.nulls
         lost = [end for end in {old.minimum, old.maximum} & {went[1], went[2]} - {came[1], came[2]} if end is not None]
-        ends = [each for each in (old.minimum, old.maximum, came[1], came[2]) if each is not None]
-        if column.dtype.is_floating() or not all(_has(connection, relation, column, end) for end in lost):
+        if column.dtype.is_floating():
             numbers = connection.execute(f"SELECT {', '.join(_numbers(column))} FROM {relation}").fetchall()[0]
         else:
-            low, high = _ends(connection, column, ends)
+            ends: list[str | None] = [old.minimum, old.maximum]
+            if not all(_has(connection, relation, column, end) for end in lost):
+                ends = [_end(connection, relation, column, way) for way in ("ASC", "DESC")]
+            known_ends = [each for each in (*ends, came[1], came[2]) if each is not None]
+            low, high = _ends(connection, column, known_ends)
             parts = [(old.mean, present), (went[3], -went[0]), (came[3], came[0])]
             known = [(mean, count) for mean, count in parts if mean is not None and count]
             mean = sum(mean * count for mean, count in known) / (rows - nulls) if known and rows > nulls else None
@@ -141,6 +144,14 @@ def _has(connection: duckdb.DuckDBPyConnection, relation: str, column: Column, t
     return bool(
         connection.execute(f"SELECT 1 FROM {relation} WHERE {quoted(column.name)} = {value} LIMIT 1").fetchall()
     )
+
+
+def _end(connection: duckdb.DuckDBPyConnection, relation: str, column: Column, way: str) -> str | None:
+    """The first value in an order, as text: of a large table DuckDB skips what cannot hold it, which min() does not."""
+    name = quoted(column.name)
+    query = f"SELECT CAST({name} AS VARCHAR) FROM {relation} WHERE {name} IS NOT NULL ORDER BY {name} {way} LIMIT 1"
+    found = connection.execute(query).fetchall()
+    return found[0][0] if found else None
 
 
 def _ends(connection: duckdb.DuckDBPyConnection, column: Column, texts: list[str]) -> tuple[str | None, str | None]:

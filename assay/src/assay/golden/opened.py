@@ -18,7 +18,7 @@ from assay.sources.base import Sources
 from assay.tables.declared import fixture
 from assay.tables.graph import Graph
 from assay.warehouse.connection import Options
-from assay.warehouse.session import Session
+from assay.warehouse.session import Engine, Session
 from assay.warehouse.warehouse import DryRunWarehouse
 
 
@@ -54,6 +54,7 @@ def opened_case(
     after: OpenedCase | None = None,
     threads: int = 1,
     time_zone: str = "UTC",
+    engine: Engine | None = None,
 ) -> Iterator[OpenedCase]:
     """A case, open for the time of the block.
 
@@ -62,6 +63,7 @@ def opened_case(
         settings: tells the kind of the project's settings, where a table reads some.
         after: a case in whose database this one continues, as a source's next landing.
         threads: the data is tiny, so that a second one would only wait.
+        engine: computes tables and contracts; None for DuckDB.
 
     Raises:
         GoldenError: an input cannot be read, or a given table breaks its own contract.
@@ -73,7 +75,9 @@ def opened_case(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="golden_")))
             # Without books: nobody will ask them.
             options = Options(threads=threads, time_zone=time_zone)
-            warehouse = DryRunWarehouse(None, scratch=folder, options=options, in_memory=True, keeps_books=False)
+            warehouse = DryRunWarehouse(
+                None, scratch=folder, options=options, in_memory=True, keeps_books=False, engine=engine
+            )
             session = stack.enter_context(warehouse.session())
             publish_given(session, graph, inputs, names)
         else:

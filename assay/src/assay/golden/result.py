@@ -108,6 +108,8 @@ class GoldenResult:
     """All cases of one run.
 
     Attributes:
+        engine: what computed the tables and their contracts, by name and version.
+        computed: how many tables' functions it computed, where it is not DuckDB; the others compute rows in Python.
         orphans: files that belong to no case and table.
         notes: errors outside the cases, such as pending files that could not be written.
     """
@@ -117,6 +119,8 @@ class GoldenResult:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     full: bool = True
+    engine: str = "duckdb"
+    computed: int = 0
 
     @property
     def tables(self) -> tuple[TableResult, ...]:
@@ -147,6 +151,8 @@ class GoldenResult:
             "status": self.status,
             "exit_code": self.exit_code,
             "seconds": round(self.seconds, 3),
+            "engine": self.engine,
+            "computed": self.computed,
             "counts": self.counts(),
             "orphans": list(self.orphans),
             "notes": list(self.notes),

@@ -19,6 +19,7 @@ from assay.golden.workers import in_order
 from assay.golden.yaml_file import shown
 from assay.project import Project
 from assay.tables.graph import Graph
+from assay.warehouse.session import Engine
 
 
 def run_golden(
@@ -28,18 +29,48 @@ def run_golden(
     keep: PendingStore | None = None,
     on_case: Callable[[CaseResult], None] = lambda result: None,
     workers: int = 1,
+    engine: Engine | None = None,
 ) -> GoldenResult:
     """Run all cases, or those selected (CASE or CASE/TABLE, patterns allowed).
 
     Args:
         keep: where new output waits for a decision; None keeps none.
         on_case: called with every case's result as soon as it and those before it are there.
-        workers: how many processes may share the cases.
+        workers: how many processes may share the cases; one, where an engine is given.
+        engine: computes tables and contracts in the place of DuckDB, which judges them.
 
     Raises:
+        EngineError: the engine does not answer any more.
         GoldenError: a case cannot be read, or the selection matches nothing.
     """
     started = time.perf_counter()
+    chosen = _chosen(project, selection)
+    results: list[CaseResult] = []
+    tasks = [partial(run_case, project, case, subjects, keep=keep, engine=engine) for case, subjects in chosen]
+    sizes = [_size(case) for case, _ in chosen]
+    alike = [_computes_in_python(case, project.graph, subjects) for case, subjects in chosen]
+    for result in in_order(tasks, sizes, 1 if engine is not None else workers, alike):
+        if engine is not None and engine.gone is not None:
+            raise engine.gone
+        results.append(result)
+        on_case(result)
+    full = not selection
+    notes = tuple(note for result in results for note in result.notes)
+    orphans = orphaned([case for case, _ in chosen], keep.folder if keep else None) if full else ()
+    found = GoldenResult(tuple(results), tuple(map(shown, orphans)), notes, time.perf_counter() - started, full)
+    return found if engine is None else dataclasses.replace(found, engine=engine.name, computed=engine.tables)
+
+
+def built_tables(project: Project, selection: Sequence[str] = ()) -> list[str]:
+    """The tables that a run of these cases builds, upstream first; raises as `run_golden` does."""
+    names = {
+        name for case, subjects in _chosen(project, selection) for name in build_names(case, project.graph, subjects)
+    }
+    return [name for name in project.graph.nodes if name in names]
+
+
+def _chosen(project: Project, selection: Sequence[str]) -> list[tuple[Case, tuple[str, ...]]]:
+    """The cases of a selection, each with those of its tables that are asked for."""
     cases = read_cases(project.golden, selection)
     chosen = [(case, selected_tables(case, selection) if selection else case.subjects) for case in cases]
     chosen = [(case, subjects) for case, subjects in chosen if subjects]
@@ -47,28 +78,23 @@ def run_golden(
         raise GoldenError(f"no table under test is called {' or '.join(selection)}", fix="Write CASE/TABLE.")
     for case, _ in chosen:
         check_case(case, project.graph)
-    results: list[CaseResult] = []
-    tasks = [partial(run_case, project, case, subjects, keep=keep) for case, subjects in chosen]
-    sizes = [_size(case) for case, _ in chosen]
-    alike = [_computes_in_python(case, project.graph, subjects) for case, subjects in chosen]
-    for result in in_order(tasks, sizes, workers, alike):
-        results.append(result)
-        on_case(result)
-    full = not selection
-    notes = tuple(note for result in results for note in result.notes)
-    orphans = orphaned(cases, keep.folder if keep else None) if full else ()
-    return GoldenResult(tuple(results), tuple(map(shown, orphans)), notes, time.perf_counter() - started, full)
+    return chosen
 
 
 def run_case(
-    project: Project, case: Case, subjects: Sequence[str] | None = None, *, keep: PendingStore | None = None
+    project: Project,
+    case: Case,
+    subjects: Sequence[str] | None = None,
+    *,
+    keep: PendingStore | None = None,
+    engine: Engine | None = None,
 ) -> CaseResult:
     """Run one case, or some of its tables; an error of the case is part of the result, never raised."""
     started = time.perf_counter()
     wanted = case.subjects if subjects is None else tuple(subjects)
     base = CaseResult(case.name, case.description, case.owner)
     try:
-        result = _run_case(project, case, wanted, keep)
+        result = _run_case(project, case, wanted, keep, engine)
     except PipelineError as error:
         result = dataclasses.replace(base, error=str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told, with its traceback
@@ -91,10 +117,12 @@ def _size(case: Case) -> int:
     return len(case.subjects) * (1 if given else 2)
 
 
-def _run_case(project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None) -> CaseResult:
+def _run_case(
+    project: Project, case: Case, subjects: Sequence[str], keep: PendingStore | None, engine: Engine | None
+) -> CaseResult:
     graph = project.graph
     check_case(case, graph)
-    with opened_case(graph, case, subjects, settings=project.kind) as opened:
+    with opened_case(graph, case, subjects, settings=project.kind, engine=engine) as opened:
         judge = Judge(project, opened, opened.build(), keep)
         tables = [judge.table(graph.tables[name]) for name in graph.nodes if name in subjects]
     caused = tuple(_with_causes(tables, graph))

@@ -9,7 +9,7 @@ from assay.golden.case import is_unsaid
 from assay.golden.result import CaseResult, Comparison, GoldenResult, TableResult
 from assay.golden.store import REJECTS
 from assay.terminal import styled, unstyled
-from assay.words import harmless, rows_told
+from assay.words import harmless, plural, rows_told
 
 _WORDS = {"equal": ("ok", "green"), "missing": ("NEW", "yellow"), "differs": ("FAIL", "red"), "error": ("ERROR", "red")}
 
@@ -122,6 +122,9 @@ def summary(result: GoldenResult) -> Iterator[str]:
     cases = f"{len(result.cases)} case{'' if len(result.cases) == 1 else 's'}"
     yield ""
     yield f"{', '.join(parts)} in {cases}, {result.seconds:.1f} s"
+    if result.engine != "duckdb":
+        count = f"{result.computed:,} {plural(result.computed, 'table')}"
+        yield f"computed by {result.engine}: {count} and all contracts; compared by DuckDB"
 
 
 def _hidden(table: TableResult, case: CaseResult) -> bool:

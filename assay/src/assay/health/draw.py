@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from assay.health.outline import Check, Outline, Watched
 from assay.sources.events import EventLog
+from assay.sources.files import Files
 from assay.tables.audited import check_names
 from assay.tables.fresh import Fresh
 from assay.tables.graph import Graph
@@ -31,6 +32,7 @@ def _watched(node: Asset, graph: Graph, default: Fresh | None) -> Watched:
         return plain
     source = node.source
     log = (source.location, source.topic) if isinstance(source, EventLog) else None
+    files = (source.location, source.path) if isinstance(source, Files) and source.tells_lag else None
     return Watched(
         **{
             **vars(plain),
@@ -38,5 +40,6 @@ def _watched(node: Asset, graph: Graph, default: Fresh | None) -> Watched:
             "newest": node.newest,
             "partitions": node.partitions,
             "log": log,
+            "files": files,
         }
     )

@@ -224,15 +224,16 @@ def _backlog(outline: Outline, state: State) -> Iterator[Finding]:
         if each.problem is None and (each.events == 0 or waiting <= UNREAD):
             continue
         node = outline.nodes[each.table]
+        source, what = ("folder", "files") if node.files is not None else ("event log", "events")
         yield Finding(
             f"unread:{each.table}",
             True,
             node.full_name,
-            "does not read its event log" if each.problem is None else "cannot tell what of its event log is unread",
+            f"does not read its {source}" if each.problem is None else f"cannot tell what of its {source} is unread",
             each.since,
-            f"events are read within {span(UNREAD)}",
+            f"{what} are read within {span(UNREAD)}",
             each.problem
-            or f"{each.events:,} unread events, the last read {f'{span(waiting)} ago' if each.since else 'never'}",
+            or f"{each.events:,} unread {what}, the last read {f'{span(waiting)} ago' if each.since else 'never'}",
             f"See whether the sensor {each.table}_lag is on and runs get through: pipeline run {each.table} --downstream",
             node.owner,
         )

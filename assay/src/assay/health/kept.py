@@ -7,9 +7,9 @@ imported, such as the environment or the clock, is in no digest: tables must not
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,12 @@ class Kept:
     """An outline, and what it was drawn from.
 
     Attributes:
+        project: what the project itself says, which may differ by environment: its stages, and by when tables are built.
         installed: the interpreter, and the versions of all that is installed, as one digest.
         files: of the project's package, and of modules that are not installed -> digest.
     """
 
+    project: str
     installed: str
     files: Mapping[str, str]
     outline: Outline
@@ -42,20 +44,20 @@ class Kept:
             return False
 
 
-def drawn(package: str, draw: Callable[[], Outline]) -> Kept:
+def drawn(package: str, project: str, draw: Callable[[], Outline]) -> Kept:
     """What `draw` makes by loading the tables, with the digests of all that was loaded."""
     before = _digests(_files(package))  # what changes while it is loaded has another digest from then on
     outline = draw()
-    return Kept(_installed(), {**_digests(_files(package)), **before}, outline)
+    return Kept(project, _installed(), {**_digests(_files(package)), **before}, outline)
 
 
-def read(home: Path, package: str) -> Kept | None:
+def read(home: Path, package: str, project: str) -> Kept | None:
     """The one in `home`; None where there is none, or where the code of `package` is another one by now."""
     try:
         kept = TypeAdapter(Kept).validate_json((home / FILE).read_bytes())
     except (OSError, ValidationError):
         return None
-    return kept if kept.holds(package) else None
+    return kept if kept.project == project and kept.holds(package) else None
 
 
 def write(home: Path, kept: Kept, since: float) -> None:
@@ -63,11 +65,14 @@ def write(home: Path, kept: Kept, since: float) -> None:
     try:
         if max(Path(file).stat().st_mtime for file in kept.files) >= since:
             return
-        with tempfile.NamedTemporaryFile(dir=home, prefix=FILE, delete=False) as file:
-            file.write(TypeAdapter(Kept).dump_json(kept))
-        Path(file.name).replace(home / FILE)
+        new = home / f"{FILE}.{os.getpid()}"
+        try:
+            new.write_bytes(TypeAdapter(Kept).dump_json(kept))
+            new.replace(home / FILE)
+        finally:
+            new.unlink(missing_ok=True)
     except OSError:
-        return  # a folder that nobody may write to, or code that is gone: it is drawn anew each time
+        return  # a folder that nobody may write to, a full disk, or code that is gone: it is drawn anew each time
 
 
 def _files(package: str) -> set[str]:

@@ -27,6 +27,7 @@ class Watched:
         fresh: by when it is built, the project's default included.
         newest: the column whose largest value has an age, and how old that may be.
         log: location and topic of the event log it reads.
+        files: location and pattern of the files of which it reads those that are new.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Watched:
     newest: tuple[str, dtm.timedelta] | None = None
     partitions: Partitions | None = None
     log: tuple[str, str] | None = None
+    files: tuple[str, str] | None = None
 
     @property
     def full_name(self) -> str:

@@ -53,7 +53,7 @@ class RunSeen:
 
 @dataclass(frozen=True)
 class Unread:
-    """The events of a table's log that nobody has read; `problem` where that cannot be told."""
+    """The events of a table's log, or the files of its folder, that nobody has read; `problem` where that cannot be told."""
 
     table: str
     events: int

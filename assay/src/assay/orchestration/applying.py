@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from assay.build import source_version
 from assay.contract.contract import Contract
 from assay.errors import PlanError
+from assay.landings import source_version
 from assay.orchestration.execute import RunSummary, execute
 from assay.plan.kept import AGAIN, Expected, KeptPlan
 from assay.plan.published import Books, read_books
@@ -78,7 +78,7 @@ def apply_plan(project: Project, kept: KeptPlan, *, on_progress: Callable[[Progr
         return Applied((), 0, 0.0)
     summaries = []
     for names, partition in _runs(kept):
-        summaries.append(execute(project, names, partition=partition, on_progress=on_progress))
+        summaries.append(execute(project, names, partition=partition, full=kept.full, on_progress=on_progress))
         if summaries[-1].exit_code:
             break  # what comes after reads what failed
     outcomes = tuple(_outcome(node, summaries) for node in kept.build)
@@ -124,19 +124,20 @@ def _moved_sources(project: Project, kept: KeptPlan, settings: Any) -> Iterator[
             node = project.graph.nodes.get(name)
             if not isinstance(node, TableDef) or node.source is None:
                 continue  # told with the code already
-            offsets = committed_offsets(settings.warehouse, node.name, settings.lock_timeout) if node.appends else {}
-            if source_version(node, sources, offsets, _since(project, node, settings)) != version:
+            goes_on = node.goes_on(full=kept.full)
+            offsets = committed_offsets(settings.warehouse, node.name, settings.lock_timeout) if goes_on else {}
+            if source_version(node, sources, offsets, _since(project, node, settings, kept.full)) != version:
                 yield f"the source of {name} ({node.source.location})"
 
 
-def _since(project: Project, table: TableDef, settings: Any) -> Any:
+def _since(project: Project, table: TableDef, settings: Any, full: bool) -> Any:
     """From where an incremental table would go on; None where it would take all rows."""
     if table.load is None or not settings.warehouse.exists():
         return None
     rules = project.graph.invariants_of(table.name)
     code = code_version(table, *rules, settings=declared(table, settings))
     with DuckDBWarehouse.of(settings).reading() as session:
-        found = watermarks.since(session, table, Contract.of(table.model), code, Run.start())
+        found = watermarks.since(session, table, Contract.of(table.model), code, Run.start(full=full))
     return found.value if found is not None else None
 
 

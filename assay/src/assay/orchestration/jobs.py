@@ -13,7 +13,6 @@ import dagster as dg
 from assay.errors import PipelineError, WarehouseLocked, WiringError
 from assay.orchestration.assets import PARTITION_TAG, build_resources, unpartitioned
 from assay.orchestration.dry_run_job import dry_run_job
-from assay.sources.events import EventLog
 from assay.tables.nodes import Node, TableDef
 from assay.tables.partitions import PartitionRange, Unit, touched
 from assay.tables.selection import select
@@ -131,10 +130,9 @@ def due(nodes: Iterable[Node], now: dtm.datetime, *, lookback: int = 0) -> Parti
 
 
 def event_log_sensors(project: Project) -> list[dg.SensorDefinition]:
-    """For every table fed by an event log, a sensor that builds it and what follows when the log has lag."""
-    return [
-        _lag_sensor(project, table) for table in project.graph.tables.values() if isinstance(table.source, EventLog)
-    ]
+    """For every table of an event log or of new files a sensor that builds it, and what follows, when some are not read."""
+    tables = project.graph.tables.values()
+    return [_lag_sensor(project, table) for table in tables if table.source is not None and table.source.tells_lag]
 
 
 def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
@@ -144,7 +142,7 @@ def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
         name=f"{table.name}_lag",
         job_name=PIPELINE,
         minimum_interval_seconds=60,
-        description=f"Builds {table.name} and what follows from it when its event log has unread events.",
+        description=f"Builds {table.name} and what follows from it when its source has events or files that were not read.",
     )
     def lag_sensor(_: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -154,7 +152,7 @@ def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
         except PipelineError as error:
             return dg.SkipReason(str(error))
         if lag == 0:
-            return dg.SkipReason("no unread events")
+            return dg.SkipReason("nothing unread")
         # The run key names how far was read: the same lag is never requested twice.
         request = dg.RunRequest(run_key=f"{sorted(offsets.items())}+{lag}", asset_selection=chosen)
         return dg.SensorResult(run_requests=[request])
@@ -163,7 +161,7 @@ def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
 
 
 def unread(project: Project, table: TableDef) -> tuple[int, dict[int, int]]:
-    """How many events `table` has not read yet, and the offsets it has committed."""
+    """How many events or files `table` has not read yet, and the offsets it has committed."""
     settings = project.settings()
     offsets = committed_offsets(settings.warehouse, table.name, 0)
     assert table.source is not None

@@ -1,4 +1,4 @@
-"""What Dagster's history says of a pipeline, as plain data for `assay.health`. The warehouse is not opened: a run holds it."""
+"""What Dagster's history says of a pipeline, as plain data for `assay.health`. The warehouse, which a run holds, is asked only which files were read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import PipelineError
+from assay.errors import PipelineError, WarehouseLocked
 from assay.health.alerts import Memory, silenced
 from assay.health.findings import findings
 from assay.health.outline import Outline
@@ -18,6 +18,8 @@ from assay.orchestration.processes import PROCESS, cause_of_death
 from assay.orchestration.records import EVENTS, RUNS, SCHEDULES, Records
 from assay.sources.base import Offset
 from assay.sources.events import EventLog
+from assay.sources.files import Files
+from assay.warehouse.warehouse import committed_offsets
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -240,14 +242,22 @@ def _unread(
     offsets: Mapping[str, Mapping[int, int]],
     since: Mapping[str, dtm.datetime],
 ) -> Iterator[Unread]:
-    logs = {node.name: node.log for node in outline if node.log is not None and node.name in built}
-    if not logs:
+    waiting = [node for node in outline if (node.log or node.files) and node.name in built]
+    if not waiting:
         return
-    with project.opening(project.settings()) as sources:
-        for name, (location, topic) in logs.items():
+    settings = project.settings()
+    with project.opening(settings) as sources:
+        for name, log, files in ((node.name, node.log, node.files) for node in waiting):
             first = since.get(name, built[name].at)
             try:
-                base = sources.resolve(location)
-                yield Unread(name, EventLog(location, topic).lag(base, offsets.get(name, {})), first)
+                if log is not None:
+                    lag = EventLog(*log).lag(sources.resolve(log[0]), offsets.get(name, {}))
+                    yield Unread(name, lag, first)
+                elif files is not None:  # which were read are too many names for Dagster: the warehouse has them
+                    known = committed_offsets(settings.warehouse, name, 0)
+                    lag = Files(*files, new_only=True).lag(sources.resolve(files[0]), known)
+                    yield Unread(name, lag, first)
+            except WarehouseLocked:
+                continue  # a run holds it, which reads what waits
             except PipelineError as error:
                 yield Unread(name, 0, first, str(error))

@@ -44,6 +44,7 @@ class KeptPlan:
     fingerprints: Fingerprints
     exit_code: int
     footer: str
+    full: bool = False
 
 
 def to_json(plan: Plan) -> str:
@@ -102,6 +103,7 @@ def _kept(content: Mapping[str, Any]) -> KeptPlan:
         fingerprints=Fingerprints(**content["fingerprints"]),
         exit_code=content["summary"]["exit_code"],
         footer=content["summary"]["footer"],
+        full=content.get("full", False),
     )
 
 

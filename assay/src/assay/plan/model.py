@@ -166,6 +166,7 @@ class Plan:
     targets: tuple[str, ...]
     partition: str | None
     nodes: tuple[NodePlan, ...]
+    full: bool = False
     not_in_plan: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
     not_simulated: tuple[str, ...] = ()

@@ -36,10 +36,14 @@ def make_plan(
     names: Sequence[str] = (),
     *,
     partition: PartitionRange | None = None,
+    full: bool = False,
     removed_limit: float = MAY_SHRINK,
     on_node: Callable[[Asset], None] = lambda node: None,
 ) -> Plan:
     """What building `names` would change; without names, everything that calls for a build.
+
+    Args:
+        full: whether incremental tables take all rows.
 
     Raises:
         WiringError: an unknown name.
@@ -49,7 +53,7 @@ def make_plan(
     settings = project.settings()
     wanted = {project.graph.get(name).name for name in names}
     considered = [node for node in project.graph if not wanted or node.name in wanted]
-    run = Run.start(partition=partition)
+    run = Run.start(partition=partition, full=full)
     if partition is not None:
         considered = _touched(considered, partition, run)
     started = time.perf_counter()
@@ -71,6 +75,7 @@ def make_plan(
         environment=settings.env,
         targets=tuple(node.name for node in considered if node.name in wanted),
         partition=str(partition) if partition else None,
+        full=full,
         nodes=nodes,
         not_in_plan=tuple(name for name in project.graph.downstream(touched) if name not in work.nodes),
         orphans=unpublished,

@@ -35,6 +35,7 @@ def reasons(
     now: dtm.datetime,
     partition: PartitionRange | None,
     requested: Collection[str],
+    full: bool = False,
 ) -> tuple[tuple[Reason, ...], tuple[PartitionRange, ...]]:
     """Everything that calls for building `node`, and the partitions that do; these are empty where it is built whole.
 
@@ -43,6 +44,7 @@ def reasons(
         code: the node's code version now; `parts` is what it is made of, and `written` how that is written.
         changed: data versions that this plan would publish, by name.
         now: the moment of the run; says which partitions are complete.
+        full: whether tables that take what is new are to take all rows.
     """
     published = books.of(node)
     asked: tuple[PartitionRange, ...] = (partition,) if partition is not None else ()
@@ -69,6 +71,8 @@ def reasons(
             some = tuple(ranges(node.partitions, looked_at.keys, keys, BUILDS))
     else:
         found += _whole(node, books, published, code=code, parts=parts, source=source, changed=changed)
+    if full and isinstance(node, TableDef) and (isinstance(node.load, Incremental) or node.rereads):
+        found.append(Reason("requested", "all rows, as asked for"))
     if not found and node.name in requested:
         found.append(Reason("requested", "asked for"))
     diff = code_diff([books.code.get(version) for version in made_by], parts, books.sources, written)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import duckdb
 
 from assay import __version__
-from assay.build import build_node, source_version
+from assay.build import build_node
 from assay.compare.engine import compare
 from assay.compare.model import Difference
 from assay.contract.classification import is_masked
 from assay.contract.contract import Contract
 from assay.errors import PipelineError
+from assay.landings import land, source_version
 from assay.plan import effects
 from assay.plan.model import Action, Fingerprints, NodePlan
 from assay.plan.published import Books, read_books
@@ -32,7 +34,7 @@ from assay.warehouse.session import Session, qualified
 if TYPE_CHECKING:
     from assay.project import Project
     from assay.settings import BaseSettings
-    from assay.sources.base import Sources
+    from assay.sources.base import Landed, Sources
     from assay.tables.results import Publication
     from assay.tables.run import Run
     from assay.warehouse.ops import PartitionRecord
@@ -114,6 +116,11 @@ class Work:
         return name in self.nodes and self.nodes[name].action in ("fail", "skip")
 
     def _plan(self, node: Asset, base: NodePlan) -> NodePlan:
+        with ExitStack() as stack:
+            source, landed = self._asked(node, stack)
+            return self._planned(node, base, source, landed)
+
+    def _planned(self, node: Asset, base: NodePlan, source: str | None, landed: Landed | None) -> NodePlan:
         rules, given = self.project.graph.invariants_of(node.name), declared(node, self.settings)
         why, some = reasons(
             node,
@@ -123,11 +130,12 @@ class Work:
             code=base.code_version,
             parts=code_parts(node, *rules, settings=given),
             written=code_sources(node, *rules, settings=given),
-            source=self._fingerprint(node),
+            source=source,
             changed=self.changed,
             now=self.run.now,
             partition=self.run.partition,
             requested=self.wanted,
+            full=self.run.full,
         )
         if not why:
             return base
@@ -142,6 +150,7 @@ class Work:
                         self.session,
                         dataclasses.replace(self.run, partition=part),
                         self.sources,
+                        landed,
                     )
                     for part in some or (None,)
                 ]
@@ -152,16 +161,21 @@ class Work:
             self.source_versions[node.name] = publication.source_version
         return self._built(node, base, publication, before)
 
-    def _fingerprint(self, node: Asset) -> str | None:
-        """The source's fingerprint, where it can make a difference: a table built anyway tells it by building."""
+    def _asked(self, node: Asset, stack: ExitStack) -> tuple[str | None, Landed | None]:
+        """The source's fingerprint, where it can make a difference: a table built anyway tells it by building.
+
+        And what it brought, where nothing else tells: a build takes that, so that nobody is asked twice.
+        """
         if not isinstance(node, TableDef) or node.source is None or self.books.of(node) is None:
-            return None
+            return None, None
         offsets = self.session.offsets(node) if node.goes_on(full=self.run.full) else {}
         contract, code = Contract.of(node.model), self._code_version(node)
         since = watermarks.since(self.session, node, contract, code, self.run)
-        found = source_version(node, self.sources, offsets, since.value if since is not None else None)
+        asked = (self.sources, offsets, since.value if since is not None else None)
+        landed = land(node, self.session, *asked, stack) if node.source.told_by_landing else None
+        found = landed.fingerprint if landed is not None else source_version(node, *asked)
         self.source_versions[node.name] = found
-        return found
+        return found, landed
 
     def _built(
         self, node: Asset, base: NodePlan, publication: Publication, before: Mapping[str, PartitionRecord]

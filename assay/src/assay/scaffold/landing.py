@@ -11,6 +11,7 @@ from assay.build import build
 from assay.errors import PipelineError
 from assay.golden.scaffold import example_path
 from assay.sources.base import Sources
+from assay.sources.fetched import Rows
 from assay.sources.strict_json import dumps, loads
 from assay.tables.results import AuditFailed
 from assay.tables.run import Run
@@ -67,6 +68,16 @@ def _served(source: Source, sample: Path, kind: str, items: str | None, place: P
         content = _last_page(sample, items or "data") if kind == "api" else sample.read_bytes()
         answer = httpx.MockTransport(lambda _: httpx.Response(200, content=content))
         return Sources({source.location: "http://sample"}, answer)
+    if isinstance(source, Rows):
+        sources = Sources({source.location: str(place)})
+        if kind == "excel":
+            (place / source.fetch.path).symlink_to(sample.resolve())  # type: ignore[attr-defined]  # a Sheet
+            return sources
+        sources.given = place
+        file = place / source.location / f"{source.name}.ndjson"
+        file.parent.mkdir(parents=True)
+        file.symlink_to(sample.resolve())
+        return sources
     path = str(getattr(source, "topic", None) or getattr(source, "path", ""))
     file = place / f"{path}.ndjson" if kind == "events" else place / example_path(path)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -33,6 +33,7 @@ class File:
         preserves: the upstream table none of whose rows may be lost or multiplied.
         partitions: the partitions as code, e.g. `daily("sold_on", start="2017-01-01")`; "" for none.
         inferred_from: what the columns were read off, for people.
+        imports, function: lines of import, and code of a function that the source calls.
     """
 
     name: str
@@ -44,6 +45,8 @@ class File:
     preserves: str | None = None
     partitions: str = ""
     inferred_from: str = "the expression"
+    imports: Sequence[str] = ()
+    function: str = ""
 
     @property
     def model(self) -> str:
@@ -59,6 +62,7 @@ def render(file: File) -> str:
         *_imports(file),
         "",
         "",
+        *([file.function, ""] if file.function else []),
         *_contract(file),
         "",
         "",
@@ -121,10 +125,29 @@ def _imports(file: File) -> list[str]:
     own = [f"from {FRAMEWORK} import {', '.join(sorted([*classes, *units, 'table']))}"]
     own += [f"from {table.model.__module__} import {table.model.__name__}" for table in file.upstream]
     if file.source is not None:
-        own.append(f"from {FRAMEWORK}.sources import {file.source.partition('(')[0]}")
+        used = {
+            file.source.partition("(")[0],
+            *re.findall(r"\b(?:FetchContext|Sheet)\b", f"{file.source} {file.function}"),
+        }
+        own.append(f"from {FRAMEWORK}.sources import {', '.join(sorted(used))}")
     if any(text.startswith("types.") for text in annotations):
         own.append(f"from {FRAMEWORK}.contract import types")
-    return ["from __future__ import annotations", "", *whole, "", *sorted(set(own))]
+    library = [line for line in file.imports if line.startswith(("from collections", "from typing"))]
+    whole = sorted([*whole, *(line for line in file.imports if line not in library)], key=_order)
+    return [
+        "from __future__ import annotations",
+        "",
+        *library,
+        *([""] if library else []),
+        *whole,
+        "",
+        *sorted(set(own)),
+    ]
+
+
+def _order(line: str) -> tuple[bool, str]:
+    """As isort has it: plain imports first, then by module."""
+    return line.startswith("from"), line.split()[1].lower()
 
 
 def _contract(file: File) -> Iterable[str]:

@@ -8,12 +8,13 @@ could not be told from the value again: `02134` is no number, a number of 20 dig
 from __future__ import annotations
 
 import codecs
+import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import ibis.expr.datatypes as dt
@@ -23,7 +24,7 @@ from ibis.backends.sql.datatypes import DuckDBType
 from assay.contract.columns import sql_type
 from assay.errors import PipelineError, SourceError
 from assay.scaffold.columns import Draft, python_names, python_string
-from assay.sources import Csv, HtmlTable
+from assay.sources import Csv, FetchContext, HtmlTable, Sheet
 from assay.sources.base import Landing
 from assay.sources.casts import strict_cast
 from assay.sources.files import plain
@@ -80,6 +81,8 @@ def read_sample(path: Path, kind: str, *, items: str | None = None) -> Sample:
                 return _parquet(connection, path)
             if kind == "csv":
                 return _csv(connection, path, Path(scratch))
+            if kind == "excel":
+                path = _workbook(path, Path(scratch))
             return _objects(connection, path, (items or "data") if kind == "api" else None)
     except SourceError as error:  # whose place is that of a copy
         raise PipelineError(error.what, where=str(path), fix=error.fix) from None
@@ -87,6 +90,14 @@ def read_sample(path: Path, kind: str, *, items: str | None = None) -> Sample:
         raise PipelineError(
             f"the sample is no {kind}: {str(error).splitlines()[0]}", where=str(path), fix="Give another sample."
         ) from None
+
+
+def _workbook(path: Path, scratch: Path) -> Path:
+    """The rows of a workbook's only sheet as NDJSON."""
+    rows = Sheet(path.name)(FetchContext(None, str(path.parent), cast(Any, None)))
+    file = scratch / "rows.ndjson"
+    file.write_text("".join(f"{json.dumps(row, default=str)}\n" for row in rows), encoding="utf-8")
+    return file
 
 
 def _csv(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Sample:

@@ -26,7 +26,7 @@ from assay.scaffold.given import missing_values
 from assay.scaffold.landing import land_sample
 from assay.scaffold.render import File, partitions_code, render
 from assay.scaffold.samples import Sample, read_sample
-from assay.scaffold.unsaid import problems
+from assay.scaffold.unsaid import EDIT, problems
 from assay.tables.nodes import TableDef
 from assay.words import rows_told
 
@@ -40,7 +40,29 @@ CONNECTORS = {
     "page": "HtmlTable",
     "api": "PagedJson",
     "events": "EventLog",
+    **dict.fromkeys(("rows", "excel", "dlt"), "Rows"),
 }
+FUNCTIONS = {
+    "rows": (
+        ("from collections.abc import Iterator", "from typing import Any"),
+        """def fetch(context: FetchContext) -> Iterator[Any]:
+    # {edit} ask for the rows: what is yielded are dicts, lists of them, Arrow or data frames; context.since is the watermark
+    yield from context.http.get({path}).json()
+""",
+    ),
+    "dlt": (
+        (
+            "from collections.abc import Iterable",
+            "from typing import Any",
+            "from dlt.sources.sql_database import sql_table",
+        ),
+        """def fetch(context: FetchContext) -> Iterable[Any]:
+    # {edit} name the resource of dlt that has the rows; docs/sources.md has one with a watermark, an API and files
+    return sql_table(context.address, table={path}, backend="sqlalchemy")
+""",
+    ),
+}
+"""By kind the imports and the code of the function that fetches."""
 
 CHECKS = "checks"
 """The stage of statements that span tables."""
@@ -111,7 +133,7 @@ def new_source(
     """Write a table of the first stage that reads a source, and a golden case.
 
     Args:
-        path: the file, page, resource or topic at the location.
+        path: the file, page, resource, topic or table at the location.
         address: where the location is, if settings do not know it yet.
         items: for an API, the field that holds the list.
     """
@@ -124,6 +146,10 @@ def new_source(
     _check_key(key, drafts)
     settings = _with_location(project, location, address)
     arguments = [columns.python_string(location), columns.python_string(path)]
+    imports, function = FUNCTIONS.get(kind, ((), ""))
+    if CONNECTORS[kind] == "Rows":
+        fetch = f"Sheet({columns.python_string(path)})" if kind == "excel" else "fetch"
+        arguments = [fetch, arguments[0], columns.python_string(Path(path).stem)]
     arguments += [f"items={columns.python_string(items)}"] if items and kind == "api" else []
     arguments += [f"{argument}={text}" for argument, text in found.arguments.items()]
     code = "source"
@@ -134,7 +160,16 @@ def new_source(
         renamed = [f"{draft.name}={columns.python_string(draft.served or draft.name)}" for draft in drafts]
         code = f"source.select({', '.join(renamed)})"
     source = f"{CONNECTORS[kind]}({', '.join(arguments)})"
-    file = File(name, drafts, code, source=source, key=key, inferred_from=_inferred(sample, found))
+    file = File(
+        name,
+        drafts,
+        code,
+        source=source,
+        key=key,
+        inferred_from=_inferred(sample, found),
+        imports=imports,
+        function=function.format(path=columns.python_string(path), edit=EDIT),
+    )
     lands = partial(land_sample, name=name, sample=sample, kind=kind, items=items) if sample else None
     started = _write(project, folder / f"{name}.py", file, lands)
     if settings is None:

@@ -97,6 +97,8 @@ class Source(Protocol):
         location: the name under which settings know the folder, site or log.
         incremental: whether each landing brings only what is new (event logs).
         columns: what the source serves, where that is not the table's contract.
+        told_by_landing: whether only landing it tells its fingerprint, as of what a function yields.
+        tells_lag: whether `lag` knows how much waits; else it is 0 whatever waits.
     """
 
     @property
@@ -105,16 +107,19 @@ class Source(Protocol):
     def incremental(self) -> bool: ...
     @property
     def columns(self) -> Mapping[str, str] | None: ...
+    @property
+    def told_by_landing(self) -> bool: ...
+    @property
+    def tells_lag(self) -> bool: ...
 
-    def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
-        """The fingerprint `land` would report, without landing; for plans.
-
-        A source with a field `auth` takes the project's `settings` as well.
-        """
+    def fingerprint(
+        self, base: str, transport: httpx.BaseTransport | None = None, settings: BaseSettings | None = None
+    ) -> str:
+        """The fingerprint `land` would report, without landing; for plans. The project's settings hold its secrets."""
         ...
 
     def lag(self, base: str, offsets: Mapping[int, int]) -> int:
-        """How many events an incremental source has beyond `offsets`; 0 for sources that are read whole."""
+        """How many events or files an incremental source has beyond `offsets`; 0 for sources that are read whole."""
         return 0
 
     def land(self, landing: Landing) -> Landed:
@@ -128,6 +133,16 @@ class ReadWhole:
     @property
     def incremental(self) -> bool:
         """Never."""
+        return False
+
+    @property
+    def told_by_landing(self) -> bool:
+        """Whether only landing it tells its fingerprint."""
+        return False
+
+    @property
+    def tells_lag(self) -> bool:
+        """Whether `lag` knows how much waits."""
         return False
 
     def lag(self, base: str, offsets: Mapping[int, int]) -> int:

@@ -24,6 +24,8 @@ from assay.sources.text import LONGEST
 if TYPE_CHECKING:
     import httpx
 
+    from assay.settings import BaseSettings
+
 PARTITION_COLUMN = "event_partition"
 OFFSET_COLUMN = "event_offset"
 
@@ -57,8 +59,12 @@ class EventLog:
     json_in_strings: tuple[str, ...] = ()
     extra: Extra = "stop"
     incremental: ClassVar[bool] = True
+    told_by_landing: ClassVar[bool] = False
+    tells_lag: ClassVar[bool] = True
 
-    def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
+    def fingerprint(
+        self, base: str, transport: httpx.BaseTransport | None = None, settings: BaseSettings | None = None
+    ) -> str:
         with self._log(base) as log:
             return _mark(log.ends())
 

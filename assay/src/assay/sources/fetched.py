@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from assay.errors import PipelineError, SourceError, SourceUnavailable
 from assay.settings import BaseSettings, secret
@@ -103,8 +103,13 @@ class Rows:
         """Whether each landing brings only what is new."""
         return self.cursor is not None
 
-    def fingerprint(self, base: str, transport: httpx.BaseTransport | None = None) -> str:
-        """Not known without landing: see `build.source_version`."""
+    told_by_landing: ClassVar[bool] = True
+    tells_lag: ClassVar[bool] = False
+
+    def fingerprint(
+        self, base: str, transport: httpx.BaseTransport | None = None, settings: BaseSettings | None = None
+    ) -> str:
+        """Not known without landing."""
         raise SourceError("what a function yields is known once it has yielded", where=shown(base))
 
     def lag(self, base: str, offsets: Mapping[int, int]) -> int:

@@ -74,6 +74,16 @@ class Files(ReadWhole):
         """Whether each landing brings only the files that are new."""
         return self.new_only
 
+    @property
+    def told_by_landing(self) -> bool:
+        """Which files are new is known with what was read."""
+        return self.new_only
+
+    @property
+    def tells_lag(self) -> bool:
+        """New files are counted."""
+        return self.new_only
+
     def lag(self, base: str, offsets: Mapping[int, int]) -> int:
         """How many files are new."""
         if not self.new_only:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from assay.errors import SourceError, SourceUnavailable
 from assay.sources.addresses import join, shown
@@ -64,6 +64,7 @@ class HtmlTable(ReadWhole):
     header_rows: int = 1
     spans: bool = False
     extra: Extra = "stop"
+    told_by_landing: ClassVar[bool] = True  # that a plan asks once, where it builds
 
     def fingerprint(
         self, base: str, transport: httpx.BaseTransport | None = None, settings: BaseSettings | None = None

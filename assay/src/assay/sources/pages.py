@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlencode, urljoin
 
 from assay import notices
@@ -85,6 +85,7 @@ class PagedJson(ReadWhole):
     link: bool = False
     until_empty: bool = False
     extra: Extra = "stop"
+    told_by_landing: ClassVar[bool] = True  # that a plan asks once, where it builds
 
     def fingerprint(
         self, base: str, transport: httpx.BaseTransport | None = None, settings: BaseSettings | None = None

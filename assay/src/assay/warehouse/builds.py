@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from assay.warehouse.session import Session
 
 REPLACED = "__replaced"
-"""The temporary table of the published rows that an incremental build takes away: `row_id`, and their columns."""
+"""The temporary table of the published rows that an incremental build takes away: `__row`, their columns, and more that begins with `__`."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Build:
         """The published rows that stay."""
         existing = session.relation(self.table)
         if self.since is not None:
-            return f"(SELECT * FROM {existing} WHERE rowid NOT IN (SELECT row_id FROM {REPLACED}))"
+            return f"(SELECT * FROM {existing} WHERE rowid NOT IN (SELECT __row FROM {REPLACED}))"
         return existing if self.table.appends else f"(SELECT * FROM {existing} WHERE NOT ({self.in_partition}))"
 
     def whole(self, session: Session, relation: str) -> str:

@@ -55,7 +55,7 @@ def arrange(session: Session, build: Build, staged: Staged) -> Merged:
     key = _repeats(session, build, relation, names)
     before = session.count(build.table) if build.since is not None else 0
     if build.since is None or not key.passed:
-        going = f"SELECT 0::BIGINT AS row_id, {_columns(build, 's')} FROM {relation} AS s WHERE false"
+        going = f"SELECT 0::BIGINT AS __row, {_columns(build, 's')} FROM {relation} AS s WHERE false"
         execute(f"CREATE OR REPLACE TEMP TABLE {REPLACED} AS {going}")
         counts = {"inserted": staged.published} if key.passed else {}
         return Merged(before, before + sum(counts.values()), counts, build.run.now.isoformat(), 0, key)
@@ -71,7 +71,7 @@ def arrange(session: Session, build: Build, staged: Staged) -> Merged:
     there = ", ".join(f"{quoted(name)} := e.{quoted(name)}" for name in contract.duckdb_columns)
     execute(
         f"""CREATE OR REPLACE TEMP TABLE __met AS
-            SELECT s.rowid AS staged_row, e.rowid AS row_id, struct_pack({there}) AS there, s.{start} AS ends,
+            SELECT s.rowid AS staged_row, e.rowid AS __row, struct_pack({there}) AS there, s.{start} AS ends,
                 CASE WHEN {same(compared, "s", "e", "IS NOT DISTINCT FROM")} THEN 'unchanged'
                      WHEN s.{start} <= e.{start} THEN 'older' ELSE 'updated' END AS what
             FROM {relation} AS s JOIN {existing} AS e ON {same(names, "s", "e")} AND e.{end} IS NULL"""
@@ -79,7 +79,7 @@ def arrange(session: Session, build: Build, staged: Staged) -> Merged:
     counts = dict(execute("SELECT what, count(*) FROM __met GROUP BY 1").fetchall())
     counts["inserted"] = staged.published - sum(counts.values())
     now = _moment(build, kind)
-    missing = "SELECT row_id, there.*, ends FROM __met WHERE what = 'updated'"
+    missing = "SELECT __row, there.*, ends FROM __met WHERE what = 'updated'"
     # What is broken is not gone; of a row that could not be read nobody knows the key.
     if load.complete and not count(session, "SELECT count(*) FROM __rejects WHERE malformed"):
         arrived = quarantine.with_rejects(contract, relation, list(names))
@@ -90,8 +90,7 @@ def arrange(session: Session, build: Build, staged: Staged) -> Merged:
     execute(f"DELETE FROM {relation} WHERE rowid IN (SELECT staged_row FROM __met WHERE what <> 'updated')")
     sound = ", ".join(f"0 AS {name}" for name in contract.mask_columns)
     execute(
-        f"INSERT INTO {relation} BY NAME "
-        f"SELECT * EXCLUDE (row_id, ends) REPLACE (ends AS {end}), {sound} FROM __closing"
+        f"INSERT INTO {relation} BY NAME SELECT * EXCLUDE (__row, ends) REPLACE (ends AS {end}), {sound} FROM __closing"
     )
     counts["unlisted"] = count(session, f"SELECT count(*) FROM {REPLACED}") - counts.get("updated", 0)
     execute("DROP TABLE __met; DROP TABLE __closing")

@@ -95,29 +95,35 @@ def arrange(session: Session, build: Build, staged: Staged) -> Merged:
         unlisted = f"SELECT s.rowid FROM {relation} AS s ANTI JOIN {listed} ON {same(contract.key, 's', 'k')}"
         counts["gone"] = count(session, f"DELETE FROM {relation} WHERE rowid IN ({unlisted})")
     before = 0 if build.since is None else session.count(build.table)
-    session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __sorted AS {_sorted(session, build, relation)}")
-    for what, rows in session.connection.execute("SELECT what, count(*) FROM __sorted GROUP BY 1").fetchall():
-        counts[what] = counts.get(what, 0) + rows
+    # As REPLACED at once: another copy of the rows that are met costs a fourth of finding them.
+    session.connection.execute(f"CREATE OR REPLACE TEMP TABLE {REPLACED} AS {_met(session, build, relation)}")
+    met = dict(session.connection.execute(f"SELECT __what, count(*) FROM {REPLACED} GROUP BY 1").fetchall())
+    new = count(session, f"SELECT count(*) FROM {relation}") - sum(met.values())
+    written = f"rowid IN (SELECT __staged FROM {REPLACED} WHERE __what <> 'updated')"
+    if load.deleted and (build.since is None or load.merge):
+        gone = f"coalesce({quoted(load.deleted)}, false)"
+        unmet = f"{gone} AND rowid NOT IN (SELECT __staged FROM {REPLACED})"
+        counts["gone"] = counts.get("gone", 0) + (
+            never := count(session, f"SELECT count(*) FROM {relation} WHERE {unmet}")
+        )
+        new, written = new - never, f"({gone} OR {written})"
+    counts |= {**met, "inserted": new}
     if sound:
-        written = "SELECT staged_row FROM __sorted WHERE what NOT IN ('inserted', 'updated')"
-        session.connection.execute(f"DELETE FROM {relation} WHERE rowid IN ({written})")
+        session.connection.execute(f"DELETE FROM {relation} WHERE {written}")
     # Where a key repeats all of its rows are shown, and none of the published ones beside them.
-    among = f"what IN ({GOING})" if sound else "row_id IS NOT NULL"
-    going = f"SELECT row_id, there.* FROM __sorted WHERE {among}"
-    if build.since is None or not load.merge:
-        going = f"SELECT 0::BIGINT AS row_id, {_columns(contract, 's')} FROM {relation} AS s WHERE false"
-    elif listed:
-        going += (
-            f" UNION SELECT e.rowid, {_columns(contract, 'e')} FROM {session.relation(build.table)} AS e "
+    staying = f"__what NOT IN ({GOING})" if sound else "__row IS NULL"
+    session.connection.execute(f"DELETE FROM {REPLACED} WHERE {staying}")
+    if listed and build.since is not None and load.merge:
+        unlisted = (
+            f"SELECT e.rowid AS __row, {_columns(contract, 'e')} FROM {session.relation(build.table)} AS e "
             f"ANTI JOIN {listed} ON {same(contract.key, 'e', 'k')}"
         )
-    session.connection.execute(f"CREATE OR REPLACE TEMP TABLE {REPLACED} AS {going}")
-    session.connection.execute("DROP TABLE __sorted; DROP TABLE IF EXISTS temp.main.__met")
+        session.connection.execute(f"INSERT INTO {REPLACED} BY NAME {unlisted}")
     if not sound:
         return Merged(before, before, {}, watermark, ahead, key)
-    gone = count(session, f"SELECT count(*) FROM {REPLACED}")
-    counts["unlisted"] = gone - counts.get("updated", 0) - counts.get("deleted", 0)
-    after = before - gone + counts.get("inserted", 0) + counts.get("updated", 0)
+    going = count(session, f"SELECT count(*) FROM {REPLACED}")
+    counts["unlisted"] = going - counts.get("updated", 0) - counts.get("deleted", 0)
+    after = before - going + counts.get("inserted", 0) + counts.get("updated", 0)
     return Merged(before, after, counts, watermark, ahead, key)
 
 
@@ -155,35 +161,31 @@ def profiled(session: Session, build: Build, before: Profile, relation: str) -> 
 
 def write(session: Session, relation: str, target: str) -> None:
     """Take the published rows that go out of the table `target`, and put the staged ones in."""
-    session.connection.execute(f"DELETE FROM {target} AS t USING {REPLACED} AS r WHERE t.rowid = r.row_id")
+    session.connection.execute(f"DELETE FROM {target} AS t USING {REPLACED} AS r WHERE t.rowid = r.__row")
     session.connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM {relation}")
 
 
-def _sorted(session: Session, build: Build, relation: str) -> str:
-    """SQL: `staged_row`, `what` it is, and in a merge the published row that it meets: `row_id`, `there`."""
+def _met(session: Session, build: Build, relation: str) -> str:
+    """SQL: the staged rows that are not new (`__staged`), `__what` they are, and in a merge the published row that each meets:
+    `__row`, and its columns."""
     load, contract = build.incremental, build.contract
     gone, cursor = f"coalesce(s.{quoted(load.deleted)}, false)" if load.deleted else "false", quoted(load.cursor)
-    if build.since is None:
-        return f"SELECT rowid AS staged_row, if({gone}, 'gone', 'inserted') AS what FROM {relation} AS s"
+    if build.since is None or not load.merge:
+        nothing = f"SELECT s.rowid AS __staged, NULL::BIGINT AS __row, 'unchanged' AS __what, {_columns(contract, 's')}"
+        if build.since is None:
+            return f"{nothing} FROM {relation} AS s WHERE false"
     existing, columns = session.relation(build.table), contract.duckdb_columns
-    there = ", ".join(f"{quoted(name)} := e.{quoted(name)}" for name in columns)
     if load.merge:
-        # Apart from those that meet one: DuckDB would hash all published rows for the few that do not.
         equal = same(columns, "s", "e", "IS NOT DISTINCT FROM")
-        session.connection.execute(
-            f"""CREATE OR REPLACE TEMP TABLE __met AS
-                SELECT s.rowid AS staged_row, e.rowid AS row_id, struct_pack({there}) AS there,
-                    CASE WHEN s.{cursor} < e.{cursor} THEN 'older' WHEN {gone} THEN 'deleted'
-                         WHEN {equal} THEN 'unchanged' ELSE 'updated' END AS what
-                FROM {relation} AS s JOIN {existing} AS e ON {same(contract.key, "s", "e")}"""
-        )
-        return f"""FROM __met UNION ALL BY NAME SELECT rowid AS staged_row, if({gone}, 'gone', 'inserted') AS what
-            FROM {relation} AS s WHERE rowid NOT IN (SELECT staged_row FROM __met)"""
+        return f"""SELECT s.rowid AS __staged, e.rowid AS __row, {_columns(contract, "e")},
+                CASE WHEN s.{cursor} < e.{cursor} THEN 'older' WHEN {gone} THEN 'deleted'
+                     WHEN {equal} THEN 'unchanged' ELSE 'updated' END AS __what
+            FROM {relation} AS s JOIN {existing} AS e ON {same(contract.key, "s", "e")}"""
     listed = ", ".join(map(quoted, columns))
-    return f"""SELECT s.staged_row, if(s.place <= coalesce(e.rows, 0), 'unchanged', 'inserted') AS what
-        FROM (SELECT rowid AS staged_row, row_number() OVER (PARTITION BY {listed}) AS place, {listed} FROM {relation}) AS s
-        LEFT JOIN (SELECT {listed}, count(*) AS rows FROM {existing} WHERE {cursor} >= {build.since.start} GROUP BY ALL) AS e
-        ON {same(columns, "s", "e", "IS NOT DISTINCT FROM")}"""
+    return f"""{nothing}
+        FROM (SELECT rowid, row_number() OVER (PARTITION BY {listed}) AS __place, {listed} FROM {relation}) AS s
+        JOIN (SELECT {listed}, count(*) AS __rows FROM {existing} WHERE {cursor} >= {build.since.start} GROUP BY ALL) AS e
+        ON {same(columns, "s", "e", "IS NOT DISTINCT FROM")} WHERE s.__place <= e.__rows"""
 
 
 def same(names: Iterable[str], left: str, right: str, equal: str = "=") -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import duckdb
 import ibis
@@ -23,9 +23,31 @@ from assay.warehouse.failures import explained
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
+    from assay.errors import PipelineError
     from assay.warehouse.ops import PartitionRecord
 
 T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """What computes expressions in the place of DuckDB, which keeps, audits and publishes their rows all the same."""
+
+    name: str
+    tables: int
+    """How many tables' functions it has computed."""
+
+    @property
+    def gone(self) -> PipelineError | None:
+        """Why nothing more can be computed; None as long as it answers."""
+        ...
+
+    def rows(self, session: Session, expression: ibis.Table) -> str:
+        """SQL, for DuckDB, of the rows that `expression` gives."""
+        ...
+
+    def labelled(self, session: Session, table: TableDef, expression: ibis.Table, beside: Sequence[str]) -> str:
+        """SQL, for DuckDB, of the contract's columns, those named in `beside`, and the masks of broken rules."""
+        ...
 
 
 class Session:
@@ -36,6 +58,7 @@ class Session:
         output: the folder of exported files.
         real: the name of an attached catalog that is read where this session has written nothing (dry runs).
         keeps_books: whether publications are profiled and recorded, for those who ask later.
+        engine: computes expressions and contracts; None for DuckDB itself.
     """
 
     def __init__(
@@ -46,8 +69,10 @@ class Session:
         scratch: Path,
         real: str | None = None,
         keeps_books: bool = True,
+        engine: Engine | None = None,
     ) -> None:
         self.connection = connection
+        self.engine = engine
         self.backend: Backend = ibis.duckdb.from_connection(connection)
         self.catalog: str = connection.execute("SELECT current_database()").fetchall()[0][0]
         self.output = output
@@ -203,6 +228,10 @@ class Session:
         return {row[0] for row in found.fetchall()}
 
     def sql(self, expression: ibis.Table) -> str:
+        """SQL, for DuckDB, of the rows of an Ibis expression, which the session's engine computes."""
+        return self.duckdb_sql(expression) if self.engine is None else self.engine.rows(self, expression)
+
+    def duckdb_sql(self, expression: ibis.Table) -> str:
         """The DuckDB SQL of an Ibis expression, its in-memory tables made known to the connection."""
         # Ibis registers memtables and UDFs only when it executes an expression itself; publishing executes
         # the SQL inside its own transaction, so the hook is called here.

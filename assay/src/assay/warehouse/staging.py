@@ -136,9 +136,12 @@ def stage(
     wanted = [*names, *(name for name in beside(table) if name in expression.columns and name not in names)]
     if wanted != list(expression.columns):
         expression = expression.select(*wanted)
-    rows = _as_declared(session, contract, session.sql(expression))
     extras = wanted[len(names) :]
-    count = session.number(f"CREATE OR REPLACE TABLE {relation} AS {contract.labelled_sql(rows, extras)}")
+    if session.engine is not None:
+        labelled = session.engine.labelled(session, table, expression, extras)
+    else:
+        labelled = contract.labelled_sql(_as_declared(session, contract, session.sql(expression)), extras)
+    count = session.number(f"CREATE OR REPLACE TABLE {relation} AS {labelled}")
     if landed is not None and landed.malformed is not None:
         count += session.number(f"SELECT count(*) FROM ({landed.malformed})")
     return Staged(relation, count, extras=extras)

@@ -19,7 +19,7 @@ from assay.warehouse.dry.proof import Witness
 from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.failures import explained
 from assay.warehouse.retention import Retention, retire
-from assay.warehouse.session import Session
+from assay.warehouse.session import Engine, Session
 from assay.warehouse.snapshot import renew
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class DryRunWarehouse:
         scratch: the folder in which this dry run makes a folder of its own, removed afterwards.
         in_memory: keep the scratch database in memory (golden cases).
         keeps_books: whether publications are profiled and recorded; golden cases need neither.
+        engine: computes tables in the place of DuckDB.
         keep: leave the scratch folder behind for inspection.
         readable: the folders that sources are read from; DuckDB then opens files there and in the scratch folder
             only. None where they are not known: then DuckDB may read any file.
@@ -120,6 +121,7 @@ class DryRunWarehouse:
     lock_timeout: float = 30.0
     in_memory: bool = False
     keeps_books: bool = True
+    engine: Engine | None = None
     keep: bool = False
     readable: Sequence[Path] | None = None
     folder: Path | None = field(default=None, init=False)
@@ -168,6 +170,7 @@ class DryRunWarehouse:
                     scratch=folder,
                     real="real",
                     keeps_books=self.keeps_books,
+                    engine=self.engine,
                 )
                 # Ibis pins UTC when it takes the connection over.
                 connection.execute(f"SET TimeZone = '{options.time_zone}'")

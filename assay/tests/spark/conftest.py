@@ -1,0 +1,127 @@
+"""A standalone cluster of Spark for the whole folder: a master and two workers on loopback, and one session with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from assay.spark.engine import SparkEngine
+from assay.spark.session import opened
+
+WORKERS = 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests that ask for a cluster are marked, so that they can be left out."""
+    for item in items:
+        if {"cluster", "engine"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.spark)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Standalone:
+    """A master with its workers, each a process of its own."""
+
+    def __init__(self, folder: Path, workers: int = WORKERS) -> None:
+        self.folder, self.processes = folder, list[subprocess.Popen[bytes]]()
+        port, self.pages = free_port(), free_port()
+        self.address = f"spark://127.0.0.1:{port}"
+        self._start("Master", "--port", str(port), "--webui-port", str(self.pages))
+        for number in range(workers):
+            room = ("--cores", "2", "--memory", "3g", "--webui-port", "0", "--work-dir", str(folder / f"work{number}"))
+            self._start("Worker", *room, self.address)
+        self._wait(workers)
+
+    def _start(self, kind: str, *arguments: str) -> None:
+        home = str(Path(find_spec("pyspark").origin).parent)
+        environment = {
+            **os.environ,
+            "SPARK_HOME": home,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOCAL_DIRS": str(self.folder / "local"),
+            "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        }
+        command = [f"{home}/bin/spark-class", f"org.apache.spark.deploy.{kind.lower()}.{kind}", "--host", "127.0.0.1"]
+        with (self.folder / f"{kind}{len(self.processes)}.log").open("wb") as log:
+            self.processes.append(
+                subprocess.Popen(
+                    [*command, *arguments], env=environment, stdout=log, stderr=log, start_new_session=True
+                )
+            )
+
+    def _wait(self, workers: int) -> None:
+        until = time.monotonic() + 120
+        while self.alive() < workers:
+            if time.monotonic() > until or any(process.poll() is not None for process in self.processes):
+                self.stop()
+                logs = "\n".join(log.read_text()[-2000:] for log in self.folder.glob("*.log"))
+                raise AssertionError(f"the cluster did not start:\n{logs}")
+            time.sleep(0.1)
+
+    def state(self) -> dict[str, list[dict[str, object]]]:
+        """What the master tells of workers and applications."""
+        with (
+            suppress(OSError, ValueError),
+            urllib.request.urlopen(f"http://127.0.0.1:{self.pages}/json/", timeout=5) as page,
+        ):
+            return json.load(page)
+        return {"workers": [], "activeapps": []}
+
+    def alive(self) -> int:
+        return sum(worker["state"] == "ALIVE" for worker in self.state()["workers"])
+
+    def stop(self) -> None:
+        """End all of it: workers end their executors."""
+        for process in reversed(self.processes):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.processes.clear()
+
+
+def missing() -> str | None:
+    """Why there is no Spark on this machine; None where there is."""
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        return "there is no Java"
+    return "pyspark is not installed: make spark" if find_spec("pyspark") is None else None
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+    if (why := missing()) is not None:
+        if os.environ.get("CI"):
+            pytest.fail(f"in CI Spark is never skipped: {why}")
+        pytest.skip(why)
+    found = Standalone(tmp_path_factory.mktemp("spark"))
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture(scope="session")
+def engine(cluster: Standalone) -> Iterator[SparkEngine]:
+    with opened(cluster.address) as session:
+        yield SparkEngine(session)
