@@ -20,7 +20,7 @@ from pipeline_project.project import project
 from pipeline_project_tests import repository
 from pipeline_project_tests.repository import ROOT
 
-LOCKS = [ROOT / "requirements.lock", ROOT / "docs" / "site" / "requirements.lock"]
+LOCKS = [ROOT / file / "requirements.lock" for file in (".", "docs/site", "assay/tests/spark")]
 LOCK = "".join(lock.read_text(encoding="utf-8") for lock in LOCKS)
 PINS = {
     canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)", LOCK, re.M)
