@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -141,6 +142,9 @@ class Cluster:
         try:
             yield
         except Exception as error:
+            if isinstance(error, OSError) or type(error).__name__ == "Py4JNetworkError":
+                with suppress(subprocess.TimeoutExpired):
+                    self._java.wait(5)  # its sockets close before it has ended
             if self._java.poll() is not None:
                 self.gone = EngineError("Spark's Java process has ended", where=self.address, fix="Run it again.")
             if self.gone is not None:
