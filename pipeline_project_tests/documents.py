@@ -30,6 +30,9 @@ import click
 from pipeline_project_tests import repository
 from pipeline_project_tests.repository import ROOT
 
+sys.path.insert(0, str(ROOT / "assay"))
+from tests import warm
+
 FENCE = re.compile(
     r"^(?:<!-- (?:(?P<run>run)(?:: (?P<code>\d+))?|from (?P<origin>\S+)|to (?P<target>\S+)) -->\n)?```(?P<language>\w*)\n(?P<body>.*?)^```$",
     re.M | re.S,
@@ -271,9 +274,10 @@ def environment(folder: Path) -> dict[str, str]:
     """A reader's: this environment's programs, and the copy's code."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "PYTEST_"))}
     kept.pop("CI", None)  # with CI=true no golden is ever written
+    command = warm.program("pipeline", "from pipeline_project.cli import main; main()")
     return {
         **kept,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(command), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": os.pathsep.join([str(folder), str(folder / "assay" / "src")]),
         "MAKEFLAGS": f"PYTHON={sys.executable}",
     }

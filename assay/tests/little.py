@@ -139,7 +139,7 @@ class Little:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": f"{self.root}{os.pathsep}{ROOT}", "NO_COLOR": "1"}
+        return {**os.environ, "PYTHONPATH": f"{self.root}{os.pathsep}{ROOT}", "NO_COLOR": "1", "PIPELINE_THREADS": "1"}
 
     def table(self, name: str, *, land: str = "pass", body: str = "pass") -> Path:
         """Write the table `name`, whose source runs `land`, and whose function runs `body`."""

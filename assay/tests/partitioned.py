@@ -127,7 +127,9 @@ class Chain:
                 package=self.package,
                 stages=("transform",),
                 root=self.root,
-                settings=lambda: BaseSettings.read({"PIPELINE_LOCK_TIMEOUT": "1"}, root=self.root),
+                settings=lambda: BaseSettings.read(
+                    {"PIPELINE_LOCK_TIMEOUT": "1", "PIPELINE_THREADS": "1"}, root=self.root
+                ),
                 sources=lambda _: Sources({"shop": str(self.root / "shop")}),
             )
             sys.modules[name] = module

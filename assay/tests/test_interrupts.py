@@ -40,7 +40,7 @@ def test_an_interrupted_run_publishes_nothing_more_and_is_not_tried_again(
     little.table("aa")
     little.table("bb", land=f"ROOT.joinpath('slow').write_text(''); {land}")
     little.table("cc")
-    process = little.start("run")
+    process = little.start("run", environment={"PIPELINE_TABLES_AT_ONCE": "1"})
     little.until("slow", process)
     process.send_signal(number)
     output, errors = process.communicate()
@@ -49,6 +49,36 @@ def test_an_interrupted_run_publishes_nothing_more_and_is_not_tried_again(
     assert errors.splitlines()[-1].startswith("error: interrupted while building bb; nothing of it was published.")
     assert "Traceback" not in errors
     assert tables(little.warehouse) == ["aa"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_tables_side_by_side_are_interrupted_together_and_history_knows_what_was_built_ahead(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    little = Little(tmp_path)
+    # Dagster asks for `aa`, which does not end, before `cc`; in its thread `cc` was built, and after it `dd` began.
+    little.table("aa", land=f"ROOT.joinpath('query').write_text(''); {LANDING}")
+    little.table("cc")
+    little.table("dd", land="ROOT.joinpath('python').write_text(''); time.sleep(1000)")
+    process = little.start("run")
+    for name in ("query", "python"):
+        little.until(name, process)
+    process.send_signal(number)
+    output, errors = process.communicate()
+    assert process.returncode == code, output + errors
+    assert "1 published, 0 failed, 2 skipped" in output
+    assert "error: interrupted while building aa and dd; nothing of it was published." in errors
+    assert "Traceback" not in errors
+    assert tables(little.warehouse) == ["cc"]
+    with history.instance(tmp_path / ".dagster") as instance:
+        known = {name: instance.get_latest_materialization_event(dg.AssetKey(name)) for name in ("aa", "cc", "dd")}
+        assert [name for name, event in known.items() if event is not None] == ["cc"]
+        event = known["cc"] and known["cc"].asset_materialization
+        assert event is not None
+        assert event.tags is not None
+        assert event.metadata["dagster/row_count"].value == 1
+        assert event.tags["dagster/data_version"]
 
 
 @pytest.mark.slow
@@ -76,6 +106,7 @@ def test_an_exception_of_a_tables_code_names_its_line_and_no_value(tmp_path: Pat
 @pytest.mark.slow
 def test_terminate_ends_a_run_that_dagster_launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the button in the UI does: the run's launcher is asked to end it."""
+    monkeypatch.setenv("PIPELINE_TABLES_AT_ONCE", "1")
     little = Little(tmp_path)
     little.table("bb", land=f"ROOT.joinpath('slow').write_text(''); {LANDING}")
     little.table("cc")

@@ -19,6 +19,7 @@ import os
 import pkgutil
 import runpy
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -140,6 +141,28 @@ def run(
     return subprocess.CompletedProcess(list(arguments), process.wait(), output, errors)
 
 
+def program(name: str, code: str) -> Path:
+    """A folder for the PATH of a shell, with the program `name`, which is `python -c CODE`."""
+    folder = Path(_server()).parent / "programs"
+    folder.mkdir(exist_ok=True)
+    words = shlex.join([sys.executable, "-I", __file__, _server(), "-c", code])
+    (folder / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    (folder / name).chmod(0o755)
+    return folder
+
+
+def _ask(place: str, arguments: list[str]) -> int:
+    """As a process that a shell has started: its streams, its signals, its exit code."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+        line.connect(place)
+        socket.send_fds(line, [json.dumps([arguments, str(Path.cwd()), dict(os.environ)]).encode()], [0, 1, 2])
+        pid = int(line.recv(64))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: os.kill(pid, number))
+        code = int(line.recv(64))
+    return code if code >= 0 else 128 - code
+
+
 @functools.cache
 def _server() -> str:
     """Where the process that is forked listens. It ends, and what it started, when this one does."""
@@ -243,5 +266,7 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> N
 
 
 if __name__ == "__main__":
+    if sys.argv[2:]:
+        sys.exit(_ask(sys.argv[1], sys.argv[2:]))
     _imported()
     _become(*_serve(sys.argv[1]))

@@ -108,7 +108,8 @@ def remember(bench: Bench) -> None:
         for name, many in (("purchases", 900 + number), ("promotions", 50 if number == 38 else 100)):
             action = "failed" if (name, number) == ("promotions", 39) else "replace"
             made = Publication(name, "transform", action, many, many, 0, 1 + number % 3, "d", "c", ())
-            ops.record(bench.sql, bench.session.catalog, made, Run("r", at - dtm.timedelta(days=40 - number)))
+            run = Run("r", at - dtm.timedelta(days=40 - number))
+            ops.record(bench.sql, bench.session.catalog, bench.session.publication_id(), made, run)
     for place in range(35):
         day, many = christmas + dtm.timedelta(days=place - 30), 0 if place == 30 else 1000 + place
         verdict = "unusual" if many == 0 else "usual"

@@ -214,7 +214,8 @@ def own_partitions(table: TableDef, run: Run) -> PartitionRange | None:
 def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, started: float) -> Publication:
     arguments: dict[str, Any] = {name: session.read(graph.tables[name]) for name in node.inputs}
     if node.run_parameter:
-        arguments[node.run_parameter] = replace(run, past=past.read(session, graph.tables))
+        told_so_far = sorted(run.publications, key=lambda each: [*graph.nodes].index(each.table))
+        arguments[node.run_parameter] = replace(run, past=past.read(session, graph.tables), publications=told_so_far)
     content = node.function(**arguments)
     data = content.encode() if isinstance(content, str) else content
     if not isinstance(data, bytes):
@@ -239,7 +240,7 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
         path=str(path),
     )
     with session.transaction():
-        ops.record(session.connection, session.catalog, publication, run)
+        ops.record(session.connection, session.catalog, session.publication_id(), publication, run)
         versions.keep_code(session, publication.code_version, node, settings=run.settings)
     return publication
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from assay.words import harmless
@@ -15,8 +17,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _readers: list[Callable[[str], None]] = []
 _tellers: list[Callable[[str], None]] = []
-_connection: list[duckdb.DuckDBPyConnection] = []
-_phase = ""
+
+
+@dataclass(eq=False)
+class _Build:
+    connection: duckdb.DuckDBPyConnection
+    phase: str = ""
+
+
+_builds: list[_Build] = []
+_own = threading.local()
 
 
 @contextmanager
@@ -53,20 +63,26 @@ def notice(text: str) -> None:
 
 def phase(text: str) -> None:
     """Say which part of a build goes on, such as `computing rows`, for `how_far`."""
-    global _phase
-    _phase = text
+    if (build := getattr(_own, "build", None)) is not None:
+        build.phase = text
 
 
-def watched(connection: duckdb.DuckDBPyConnection) -> AbstractContextManager[None]:
-    """Let `how_far` ask `connection` for the time of the block."""
-    phase("")
-    return among(_connection, connection)
+@contextmanager
+def watched(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let `how_far` tell of the build that this thread does with `connection` in the block."""
+    before, _own.build = getattr(_own, "build", None), _Build(connection)
+    try:
+        with among(_builds, _own.build):
+            yield
+    finally:
+        _own.build = before
 
 
 def how_far() -> str:
-    """The part of the build that goes on in this process, and how much of its query DuckDB has done: `checking, 57%`."""
+    """The part of the build that goes on here, of several of the oldest, and how much of its query is done: `checking, 57%`."""
+    build = next(iter(_builds), None)
     try:
-        share = _connection[-1].query_progress() if _connection else -1
+        share = build.connection.query_progress() if build is not None else -1
     except Exception:  # noqa: BLE001 - it is asked from another thread, and may be closed by now
         share = -1
-    return ", ".join(filter(None, (_phase, f"{share:.0f}%" if 0 < share < 100 else "")))
+    return ", ".join(filter(None, (build.phase if build else "", f"{share:.0f}%" if 0 < share < 100 else "")))

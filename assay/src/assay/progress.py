@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from assay.build import Progress
 
 _listeners: list[Callable[[Progress], None]] = []
+_lock = threading.RLock()
 
 
 def listening(listener: Callable[[Progress], None]) -> AbstractContextManager[None]:
@@ -20,6 +22,7 @@ def listening(listener: Callable[[Progress], None]) -> AbstractContextManager[No
 
 
 def emit(progress: Progress) -> None:
-    """Tell every listener."""
-    for listener in _listeners:
-        listener(progress)
+    """Tell every listener, one thing after the other, whichever thread says it."""
+    with _lock:
+        for listener in _listeners:
+            listener(progress)

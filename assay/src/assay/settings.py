@@ -62,6 +62,11 @@ class BaseSettings(pydantic.BaseModel):
         "local[2]",
         description="Where Spark is, for `pipeline golden --engine spark`: local[N] on this machine, or spark://host:7077.",
     )
+    tables_at_once: int = pydantic.Field(
+        2,
+        ge=1,
+        description="How many tables a run builds side by side, as soon as what they read is there; 1: one after the other.",
+    )
     lock_timeout: float = pydantic.Field(
         3600.0,
         ge=0,

@@ -170,10 +170,11 @@ class Live:
         if self._thread:
             self._thread.start()
 
-    def doing(self, what: str, more: Callable[[], str] = str) -> None:
-        """Say `what` goes on from now on, and with each look what `more` says of it."""
+    def doing(self, what: str, more: Callable[[], str] = str, *, since: float | None = None) -> None:
+        """Say `what` goes on from now on, or since a `time.monotonic()`, and with each look what `more` says of it."""
         with self._lock:
-            self._what, self._more, self._since = harmless(what, ""), more, time.monotonic()
+            self._what, self._more = harmless(what, ""), more
+            self._since = time.monotonic() if since is None else since
             self._draw()
 
     def say(self, text: str, *, err: bool = False) -> None:

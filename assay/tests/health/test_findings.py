@@ -118,6 +118,8 @@ def test_never_built_warns_and_fails_after_the_grace() -> None:
     assert found.what == "was never built"
     found = only(findings(graph, State(MORNING + DAY + 91 * MINUTE, runs=young)))
     assert found.fatal
+    found = only(findings(graph, State(MORNING + 3 * HOUR, runs=young, first=MORNING - 9 * DAY)))
+    assert found.fatal, "two hundred runs may be of this morning alone"
     assert findings(graph, State(MORNING)) == [], "of no history nothing can be said"
 
 

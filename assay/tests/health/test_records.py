@@ -185,6 +185,8 @@ def same(home: Path, read: State) -> None:
             "daily": True,
             "health": False,
         }
+        assert read.first is not None
+        assert read.first <= runs[-1].create_timestamp.astimezone(dtm.UTC)
         beats = instance.get_daemon_heartbeats()
     assert [each.status for each in read.runs] == ["running", "queued", *["done"] * 7, "failed"]
     assert read.runs[-1].failures == {"broken": "broken: the file is no gzip"}

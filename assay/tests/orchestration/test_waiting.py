@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dtm
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,3 +82,15 @@ def test_health_says_how_many_files_wait(shop: Any) -> None:
     (shop.house.folder / "in" / "1.csv").write_text("n\n9\n")
     (changed,) = _unread(shop, drawn, built, {}, {})
     assert "has changed since" in str(changed.problem)
+
+
+def test_files_that_waited_are_not_resolved_by_a_run_that_holds_the_warehouse(shop: Any) -> None:
+    drawn, built = outline(shop.graph), {"files": Built(NOW)}
+    code = f"import duckdb, sys; held = duckdb.connect({str(shop.house.file)!r}); print('held', flush=True); sys.stdin.read()"
+    holding = [sys.executable, "-c", code]
+    with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert list(_unread(shop, drawn, built, {}, {})) == [], "nobody knows of any"
+        assert list(_unread(shop, drawn, built, {}, {"files": NOW})) == [Unread("files", 1, NOW)]
+        holder.communicate("")

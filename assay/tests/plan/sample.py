@@ -202,7 +202,9 @@ class Sample:
             package=self.package,
             stages=("extract", "transform", "load", "checks"),
             root=self.root,
-            settings=lambda: Settings.read({"PIPELINE_LOCK_TIMEOUT": "0.2", **self.environ}, root=self.root),
+            settings=lambda: Settings.read(
+                {"PIPELINE_LOCK_TIMEOUT": "0.2", "PIPELINE_THREADS": "1", **self.environ}, root=self.root
+            ),
             sources=lambda settings: Sources(settings.locations),
         )
         module = type(sys)(f"{self.package}.current")

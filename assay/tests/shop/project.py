@@ -28,6 +28,8 @@ def shop_project(root: Path, *, env: str = "dev") -> Project:
         package="tests.shop",
         stages=("extract", "transform", "load", "checks"),
         root=root,
-        settings=lambda: BaseSettings.read({"PIPELINE_ENV": env, "PIPELINE_LOCK_TIMEOUT": "1"}, root=root),
+        settings=lambda: BaseSettings.read(
+            {"PIPELINE_ENV": env, "PIPELINE_LOCK_TIMEOUT": "1", "PIPELINE_THREADS": "1"}, root=root
+        ),
         sources=lambda _: Sources({"shop_files": str(inputs)}),
     )

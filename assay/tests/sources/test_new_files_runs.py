@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,12 +83,20 @@ class Shop(Little):
         return " ".join((output + errors).split())
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    shop = Shop(tmp_path)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shop = Shop(tmp_path_factory.mktemp("ran"))
     (shop.root / "little" / "extract" / "sales.py").write_text(TABLE)
     shop.deliver("a.csv", 1, 2)
     shop.good("run")
+    return shop.root
+
+
+@pytest.fixture
+def shop(ran: Path, tmp_path: Path) -> Shop:
+    """The project after its first run."""
+    shop = Shop(tmp_path)
+    shutil.copytree(ran, tmp_path, dirs_exist_ok=True)
     return shop
 
 

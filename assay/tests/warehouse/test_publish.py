@@ -750,7 +750,7 @@ def test_rows_published_before_a_contract_was_tightened_are_told_by_the_next_run
     options: dict[str, Any] = {"partitions": None if appends else DAYS}
     assert house.build(given("a", Loose, source, **options)).ok
     source.sql = values(columns, "1, '2026-01-02'")
-    monkeypatch.setattr("assay.build.code_version", lambda *_: "another")
+    monkeypatch.setattr("assay.build.code_version", lambda *_, **__: "another")
     result = house.build(given("a", Strict, source, **options), partition=day)
     found = check(result, "a", "rows_valid")
     assert (result.ok, found.passed, found.severity) == (True, False, "warn")

@@ -57,7 +57,7 @@ def campaign_calendar(rows: Rows, width: int, *, campaigns: Rows, period: Period
         alt.Chart(alt.InlineData(values=spans))
         .transform_calculate(begins="toDate(datum.begins)", ends="toDate(datum.until)")
         .mark_rect(cornerRadius=1.5, color=SPAN)
-        .encode(x=weeks("begins", width, alt), x2="ends:T", y=y, description="told:N")
+        .encode(x=weeks("begins", width, alt), x2=alt.X2("ends:T"), y=y, description=alt.Description("told:N"))
     )
     came = (
         alt.Chart(named(alt))
@@ -65,9 +65,9 @@ def campaign_calendar(rows: Rows, width: int, *, campaigns: Rows, period: Period
         .mark_rect(cornerRadius=1.5)
         .encode(
             x=weeks("begins", width, alt),
-            x2="ends:T",
+            x2=alt.X2("ends:T"),
             y=y,
-            description="told:N",
+            description=alt.Description("told:N"),
             color=alt.Color("steps:O", title="coupons redeemed in a week")
             .scale(domain=labels, range=list(HEAT[-len(labels) :]))
             .legend(
@@ -142,17 +142,19 @@ def campaign_response(rows: Rows, width: int) -> alt.TopLevelMixin:
     ticks = [step * number for number in range(int(most / step) + 1)]
     lines = base.mark_rule(strokeWidth=1.6).encode(
         x=alt.X("low:Q", title=title, scale=scale).axis(format=".0%", values=ticks),
-        x2="high:Q",
+        x2=alt.X2("high:Q"),
         color=alt.Color("colour:N", scale=None, legend=None),
     )
     points = base.mark_point(filled=True, opacity=1, strokeWidth=1.6).encode(
-        x="share:Q",
+        x=alt.X("share:Q"),
         fill=alt.Fill("fill:N", scale=None, legend=None),
         stroke=alt.Stroke("colour:N", scale=None, legend=None),
         size=alt.condition("datum.is_type", alt.value(90), alt.value(42)),
         shape=alt.condition("datum.is_type", alt.value("diamond"), alt.value("circle")),
     )
-    labels = base.mark_text(align="left", dx=6, color=SOFT, fontSize=11).encode(x="high:Q", text="text:N")
+    labels = base.mark_text(align="left", dx=6, color=SOFT, fontSize=11).encode(
+        x=alt.X("high:Q"), text=alt.Text("text:N")
+    )
     return (lines + points + labels).properties(height=18 * len(rows) + 4, width=width)
 
 

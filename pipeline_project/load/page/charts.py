@@ -48,10 +48,10 @@ def weekly_sales(rows: Rows, width: int) -> alt.TopLevelMixin:
         .mark_rect(color=INK, fillOpacity=0)
         .encode(
             x=weeks("begins", width, alt),
-            x2="ends:T",
+            x2=alt.X2("ends:T"),
             y=alt.value(0),
             y2=alt.value(WEEKLY_HEIGHT),
-            description="told:N",
+            description=alt.Description("told:N"),
         )
     )
     return (areas + pointed).properties(height=WEEKLY_HEIGHT, width=width)
@@ -91,17 +91,19 @@ def calibration(rows: Rows, width: int) -> alt.TopLevelMixin:
     top = max((max(row["predicted"], row["observed"]) for row in rows), default=0.0) * 1.08
     scale = alt.Scale(domain=[0, max(top, 0.01)], nice=False)
     ideal = alt.Chart({"values": [{"both": 0}, {"both": max(top, 0.01)}]})
-    line = ideal.mark_line(color=SOFT, strokeDash=[4, 4], strokeWidth=1).encode(x="both:Q", y="both:Q")
+    line = ideal.mark_line(color=SOFT, strokeDash=[4, 4], strokeWidth=1).encode(x=alt.X("both:Q"), y=alt.Y("both:Q"))
     points = (
         alt.Chart(named(alt))
         .mark_line(color=ACCENT, strokeWidth=2)
         .encode(
             x=alt.X("predicted:Q", title="predicted to redeem", scale=scale).axis(format=".0%", tickCount=5),
             y=alt.Y("observed:Q", title="redeemed", scale=scale).axis(format=".0%", tickCount=5),
-            order="bin:Q",
+            order=alt.Order("bin:Q"),
         )
     )
-    points += points.mark_point(filled=True, size=55, color=ACCENT, opacity=1).encode(description="told:N")
+    points += points.mark_point(filled=True, size=55, color=ACCENT, opacity=1).encode(
+        description=alt.Description("told:N")
+    )
     return (line + points).properties(height=260, width=width)
 
 
@@ -127,7 +129,7 @@ def drivers(rows: Rows, width: int) -> alt.TopLevelMixin:
                 tickCount=5 if width > NARROW else 3, format="+.1f"
             ),
             y=names(rows, "name", alt),
-            description="told:N",
+            description=alt.Description("told:N"),
             color=alt.condition("datum.coefficient >= 0", alt.value(ACCENT), alt.value(CONTRAST)),
         )
     )

@@ -29,10 +29,13 @@ def figure(name: str, title: str, caption: str, drawn: Any, rows: Rows, *, full:
     head = f'<h3 id="{name}">{escape(title)}</h3><figcaption>{escape(caption)}</figcaption>'
     if not rows:
         return f'<figure class="{card}">{head}<p class="note">No rows yet.</p></figure>'
+    from altair.utils.schemapi import debug_mode
+
     sizes = {"wide": FULL if full else HALF, "middle": MIDDLE, "narrow": NARROW}
-    drawings = "".join(
-        _svg(_spec(drawn(rows, width), rows, width), f"{name}-{size}", size, title) for size, width in sizes.items()
-    )
+    with debug_mode(False):  # Altair would validate each part of each chart against the schema, a third of the time
+        drawings = "".join(
+            _svg(_spec(drawn(rows, width), rows, width), f"{name}-{size}", size, title) for size, width in sizes.items()
+        )
     return f'<figure class="{card}" aria-labelledby="{name}">{head}{drawings}</figure>'
 
 

@@ -6,6 +6,7 @@ import datetime as dtm
 import os
 import shutil
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -96,6 +97,7 @@ class ProgressPrinter:
         self.screen, self.total = screen, len(nodes)
         self.numbers: dict[str, int] = {}
         self.said: set[str] = set()
+        self.running: dict[str, float] = {}
         width = columns(sys.stdout)
         longest = max((len(f"{node.stage}.{node.name}") for node in nodes), default=0)
         self.staged = width is None or longest <= width - COUNTED
@@ -108,11 +110,12 @@ class ProgressPrinter:
         number = self.numbers.get(node.name, len(self.numbers) + 1)
         place = f"{number:>{len(str(self.total))}}/{self.total}"
         if told.kind == "start":
-            notices.phase("")
-            self.screen.doing(f"{place}  {name}", notices.how_far)
+            self.running[name] = time.monotonic()
+            self._doing()
             return
-        self.screen.doing("writing Dagster's history")
+        self.running.pop(name, None)
         self.numbers[node.name] = number
+        self._doing()
         if told.kind == "failed":
             if (
                 str(told.error) in self.said and not again
@@ -136,6 +139,16 @@ class ProgressPrinter:
             loaded = [f"{rows:,} {what}" for what, rows in found.changes.items() if rows and what != "unchanged"]
             built += f"  {', '.join(loaded) or 'nothing new'}"
         self.screen.say(f"{place}  {name:<{self.width}}  {counted} {found.seconds:7.1f} s{rejected}{built}")
+
+    def _doing(self) -> None:
+        """Say what is built now: what began first, and how many more."""
+        if not self.running:
+            self.screen.doing("writing Dagster's history")
+            return
+        name, since = next(iter(self.running.items()))
+        more = f" and {len(self.running) - 1} more" if len(self.running) > 1 else ""
+        place = f"{min(len(self.numbers) + 1, self.total):>{len(str(self.total))}}/{self.total}"
+        self.screen.doing(f"{place}  {name}{more}", notices.how_far, since=since)
 
 
 def _rows_lines(found: Publication | None) -> Iterator[str]:

@@ -68,7 +68,8 @@ class State:
     Attributes:
         schedules: `schedule daily` or `sensor health` -> whether it is on.
         daemon: the oldest of the last heartbeats of Dagster's daemon; None where none ever came.
-        runs: newest first.
+        runs: the newest, newest first.
+        first: when the history begins, where it is longer than these.
     """
 
     now: dtm.datetime
@@ -78,3 +79,4 @@ class State:
     schedules: Mapping[str, bool] = field(default_factory=dict)
     daemon: dtm.datetime | None = None
     unread: Sequence[Unread] = ()
+    first: dtm.datetime | None = None

@@ -22,7 +22,8 @@ from assay.tables.results import joined
 from assay.tables.run import Run
 from assay.warehouse import watermarks
 from assay.warehouse.connection import reading
-from assay.warehouse.warehouse import DuckDBWarehouse, committed_offsets
+from assay.warehouse.offsets import committed_offsets
+from assay.warehouse.warehouse import DuckDBWarehouse
 
 if TYPE_CHECKING:
     from assay.build import Progress

@@ -5,15 +5,18 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import dagster as dg
 from dagster._check import CheckError
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
 from assay import notices, progress
+from assay.ahead import Ahead
 from assay.build import Progress, build_node, own_partitions
 from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
@@ -32,8 +35,10 @@ from assay.tables.code_version import code_version
 from assay.tables.graph import Graph
 from assay.tables.nodes import Asset, TableDef
 from assay.tables.partitions import PartitionRange, Partitions
-from assay.tables.results import AuditFailed
+from assay.tables.results import AuditFailed, Publication
+from assay.tables.run import Run
 from assay.warehouse.ops import PartitionRecord
+from assay.warehouse.session import Session
 
 PARTITION_TAG = "pipeline/partition"
 """What a run of a job is to build, as `--partition` has it; without it a job's run builds all of every table."""
@@ -129,21 +134,15 @@ def _asset(node: Asset, project: Project) -> dg.AssetsDefinition:
 def _materialize(
     context: dg.AssetExecutionContext, node: Asset, graph: Graph, partitions: Partitions | None
 ) -> Iterator[Any]:
-    """Build the node; checks are recorded even when the step then fails."""
+    """Build the node, or take what was built ahead; checks are recorded even when the step then fails."""
     warehouse: WarehouseResource = context.resources.warehouse
-    progress.emit(Progress("start", node))
     try:
-        with told(node), notices.reading(context.log.warning):
-            tags = context.run.tags
-            run = warehouse.run(context.run.run_id, _asked(tags, partitions), full=_is_full(tags))
-            before = warehouse.session().partitions(node.name) if partitions is not None else {}
-            publication = build_node(node, graph, warehouse.session(), run, context.resources.sources())
+        with notices.reading(context.log.warning):
+            done = _ahead(context, node, graph).result(node.name)
     except AuditFailed as error:
-        progress.emit(Progress("failed", node, error.publication, error))
         yield from check_results(node, error.checks)
         raise dg.Failure(str(error), allow_retries=False) from None
     except PipelineError as error:
-        progress.emit(Progress("failed", node, None, error))
         if isinstance(error, SourceUnavailable) and context.retry_number < SOURCE_RETRIES.max_retries:
             # Waited for here, where Ctrl-C ends it at once: between two attempts Dagster would not listen.
             time.sleep(SOURCE_RETRIES.calculate_delay(context.retry_number + 1))
@@ -151,9 +150,13 @@ def _materialize(
         frames = {"traceback": dg.MetadataValue.text(frames_only(error))} if isinstance(error, CodeError) else None
         raise dg.Failure(str(error), metadata=frames, allow_retries=False) from None
     except BaseException:
-        warehouse.interrupted()
+        for other in warehouse.interrupted():
+            # Published, and Dagster did not come to its step: its history would not know.
+            version = {DATA_VERSION_TAG: other.publication.data_version}
+            metadata = publication_metadata(other.node, other.publication)
+            context.log_event(dg.AssetMaterialization(other.node.name, metadata=metadata, tags=version))
         raise
-    progress.emit(Progress("done", node, publication))
+    publication, run, before = done.publication, done.run, done.before
     metadata = publication_metadata(node, publication)
     if isinstance(node, TableDef) and partitions is not None:
         built = own_partitions(node, run) or partitions.whole(run.now)
@@ -164,6 +167,51 @@ def _materialize(
         data_version=dg.DataVersion(publication.data_version),
         check_results=list(check_results(node, publication.checks)),
     )
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A node as it was built in this run, and what the books said of its partitions before."""
+
+    node: Asset
+    publication: Publication
+    run: Run
+    before: Mapping[str, PartitionRecord]
+
+
+def _ahead(context: dg.AssetExecutionContext, node: Asset, graph: Graph) -> Ahead[_Built]:
+    """What builds the nodes of this run; tells what goes on."""
+    warehouse: WarehouseResource = context.resources.warehouse
+    tags, run_id = context.run.tags, context.run.run_id
+    # Of a run whose steps have processes of their own it is this one's step alone.
+    names = [
+        key for key in context.get_step_execution_context().execution_plan.step_keys_to_execute if key in graph.nodes
+    ]
+
+    def build(node: Asset, session: Session) -> _Built:
+        progress.emit(Progress("start", node))
+        try:
+            with told(node):
+                partitions = node.partitions if isinstance(node, TableDef) else None
+                run = warehouse.run(run_id, _asked(tags, partitions), full=_is_full(tags))
+                before = session.partitions(node.name) if partitions is not None else {}
+                publication = build_node(node, graph, session, run, sources)
+        except PipelineError as error:
+            failed = error.publication if isinstance(error, AuditFailed) else None
+            progress.emit(Progress("failed", node, failed, error))
+            raise
+        progress.emit(Progress("done", node, publication))
+        return _Built(node, publication, run, before)
+
+    try:
+        with told(node):
+            warehouse.run(run_id, None)  # one moment for all of them
+            sources = context.resources.sources()
+            return warehouse.ahead(graph, names, build)
+    except PipelineError as error:
+        progress.emit(Progress("start", node))
+        progress.emit(Progress("failed", node, None, error))
+        raise
 
 
 def _asked(tags: Mapping[str, str], partitions: Partitions | None) -> PartitionRange | None:

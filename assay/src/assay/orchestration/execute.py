@@ -110,7 +110,7 @@ def execute(
     summary.seconds = time.perf_counter() - started
     summary.skipped = [name for name in names if name not in summary.publications and name not in summary.errors]
     if not result.success and (arrived.number is not None or _was_interrupted(result)):
-        running = next((name for name in summary.started if name in summary.skipped), None)
+        running = " and ".join(name for name in dict.fromkeys(summary.started) if name in summary.skipped)
         summary.interrupted = Interrupted(
             f"interrupted while building {running}; nothing of it was published" if running else "interrupted",
             arrived.number or signal.SIGINT,

@@ -16,7 +16,7 @@ from assay.orchestration.dry_run_job import dry_run_job
 from assay.tables.nodes import Node, TableDef
 from assay.tables.partitions import PartitionRange, Unit, touched
 from assay.tables.selection import select
-from assay.warehouse.warehouse import committed_offsets
+from assay.warehouse.offsets import committed_offsets
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition

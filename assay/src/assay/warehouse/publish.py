@@ -251,7 +251,7 @@ def _published_rows(session: Session, table: TableDef) -> int:
 def _record(session: Session, build: Build, publication: Publication) -> Publication:
     timed = dataclasses.replace(publication, seconds=time.perf_counter() - build.started)
     if session.keeps_books:
-        ops.record(session.connection, session.catalog, timed, build.run)
+        ops.record(session.connection, session.catalog, session.publication_id(), timed, build.run)
         if not timed.failed:
             versions.keep_code(session, build.code_version, build.table, *build.invariants, settings=build.run.settings)
     return timed

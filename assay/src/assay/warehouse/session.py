@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import duckdb
 import ibis
+import ibis.expr.operations as operations
+from ibis.expr.operations.udf import InputType
 
 from assay.contract.contract import Contract
 from assay.errors import WarehouseError, on_disk
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
 from assay.warehouse import ops
+from assay.warehouse.connection import settle
 from assay.warehouse.failures import explained
 
 if TYPE_CHECKING:
@@ -50,6 +54,15 @@ class Engine(Protocol):
         ...
 
 
+class _Shared:
+    """What sessions with one database have in common."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.last_id = 0
+        self.functions: set[type] = set()
+
+
 class Session:
     """A DuckDB connection with the pipeline's view of it.
 
@@ -79,8 +92,40 @@ class Session:
         self.scratch = scratch
         self.real = real
         self.keeps_books = keeps_books
+        self._shared = _Shared()
         with explained(self.catalog):
             ops.prepare(connection, self.catalog)
+
+    def beside(self) -> Session:
+        """A session with the same database for another thread: a connection, a transaction and temporary tables of its own."""
+        # What a transaction would make when it is missing, two could not make at once.
+        ops.prepare_code(self.connection, self.catalog)
+        self._share_functions()
+        connection = self.connection.cursor()
+        settle(connection)
+        other = Session(
+            connection,
+            output=self.output,
+            scratch=self.scratch,
+            real=self.real,
+            keeps_books=self.keeps_books,
+            engine=self.engine,
+        )
+        other._shared = self._shared
+        return other
+
+    def publication_id(self) -> int:
+        """The number of the publication that is recorded next: no session beside this one gets it too."""
+        known = self.number(f"SELECT coalesce(max(id), 0) FROM {quoted(self.catalog)}.ops.publications")
+        with self._shared.lock:
+            # Another session's transaction does not show its number before it ends.
+            self._shared.last_id = max(self._shared.last_id, known) + 1
+            return self._shared.last_id
+
+    def make_schema(self, stage: str) -> None:
+        """Make the schema of a stage if it is missing: two transactions could not at once."""
+        with self._shared.lock:
+            self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.catalog)}.{quoted(stage)}")
 
     @property
     def dry(self) -> bool:
@@ -234,9 +279,27 @@ class Session:
     def duckdb_sql(self, expression: ibis.Table) -> str:
         """The DuckDB SQL of an Ibis expression, its in-memory tables made known to the connection."""
         # Ibis registers memtables and UDFs only when it executes an expression itself; publishing executes
-        # the SQL inside its own transaction, so the hook is called here.
-        self.backend._run_pre_execute_hooks(expression)
+        # the SQL inside its own transaction, so it is done here.
+        for function in expression.op().find(operations.ScalarUDF):
+            self._make_function(function)
+        self.backend._register_in_memory_tables(expression)
         return str(self.backend.compile(expression))
+
+    def _make_function(self, function: Any) -> None:
+        """Make a function of Python's known that expressions call; it belongs to the database, to all sessions with it."""
+        make = getattr(self.backend, f"_register_{function.__input_type__.name.lower()}_udf")(function)
+        if make is not None and type(function) not in self._shared.functions:
+            with suppress(duckdb.InvalidInputException):  # it is none of this connection's
+                self.connection.remove_function(type(function).__name__)
+            make(self.connection)
+
+    def _share_functions(self) -> None:
+        """Make all functions of Python's known before others are there: one made in a transaction is nobody else's yet."""
+        for kind in operations.ScalarUDF.__subclasses__():
+            if kind not in self._shared.functions and kind.__input_type__ is not InputType.BUILTIN:
+                types = [each.annotation.pattern.dtype for each in kind.__signature__.parameters.values()]
+                self._make_function(kind(*(operations.Literal(None, dtype=dtype) for dtype in types)))
+                self._shared.functions.add(kind)
 
     def write_file(self, path: str, content: bytes) -> Path:
         """Write an exported file so that a reader sees the old one or the new one, never a part.

@@ -76,7 +76,7 @@ def narrow(session: Session, expression: ibis.Table, taken: Sequence[str]) -> ib
 @contextmanager
 def staging_table(session: Session, table: TableDef) -> Iterator[str]:
     """The quoted name of the table's staging table, which does not outlive the block."""
-    session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(session.catalog)}.{quoted(table.stage)}")
+    session.make_schema(table.stage)
     relation = qualified(session.catalog, table.stage, f"{PREFIX}{table.name}")
     try:
         yield relation

@@ -224,7 +224,7 @@ def _publish(
     published = dataclasses.replace(
         publication, action="replay", rows=profile.rows, data_version=profile.content_hash, profile=profile.columns
     )
-    ops.record(session.connection, session.catalog, published, run)
+    ops.record(session.connection, session.catalog, session.publication_id(), published, run)
     return published
 
 
