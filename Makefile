@@ -32,8 +32,8 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # What the quick tests run of the code, in percent; `make coverage` fails below. It only ever rises: half of them run this
 # much already, so that all of them run more.
 FLOOR ?= 59
-# A browser with the whole of Dagster, and what takes over 5 seconds alone: for what is to be merged, not for each change.
-MARKED := -m "not ui and not slow and not spark"
+# Browsers, and what takes over 2 seconds of the processor alone: for what is to be merged, not for each change.
+MARKED := -m "not browser and not slow and not spark"
 NAME ?=
 EXAMPLE ?=
 FRAMEWORK ?=
@@ -66,7 +66,7 @@ open: $(READY) ## What the last run made for readers, in the browser
 check: MARKED := -m "not spark" # template;
 check: lint types layers test ## Lint, types, import layers, all tests: what CI runs
 
-test: $(READY) ## All tests but those marked `ui` or `slow`, or TESTS="path ..." only
+test: $(READY) ## All tests but those marked `browser` or `slow`, or TESTS="path ..." only
 	$(COMPILED) "$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
 
 lint: $(READY) ## Ruff: rules and format; deptry: what is imported is declared

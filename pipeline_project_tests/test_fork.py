@@ -296,7 +296,7 @@ def test_make_says_nothing_of_what_is_not_there(which: str, request: pytest.Fixt
     folder = request.getfixturevalue(which)
     told = succeed(run(folder, "make", "help"))
     text = (folder / "Makefile").read_text()
-    assert [word for word in ("bench", "EXAMPLE", "MARKED", "`ui`", "scripts/fork") if word in text + told] == []
+    assert [word for word in ("bench", "EXAMPLE", "MARKED", "`browser`", "scripts/fork") if word in text + told] == []
     assert ("drop-sample" in told) is ("on the real example data" not in told) is (which != "whole")
     targets = text.partition(".PHONY:")[2].splitlines()[0].split()
     assert sorted(targets) == sorted(line.split()[1] for line in told.splitlines())
@@ -468,6 +468,7 @@ def commit(folder: Path) -> None:
         succeed(run(folder, "git", *command.split()))
 
 
+@pytest.mark.slow
 def test_in_place_it_waits_for_a_clean_tree(small: Path, tmp_path: Path) -> None:
     place = template(tmp_path / "template")
     commit(place)
@@ -499,6 +500,7 @@ def make_newer(folder: Path) -> None:
         file.write_text(re.sub('dagster-assay==[^"]*', "dagster-assay==9.1.0", file.read_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", ["no", "yes"])
 def test_an_upgrade_makes_the_fork_that_the_newer_template_makes(
     newer: Path, small: Path, owner: Path, tmp_path: Path, framework: str
@@ -650,6 +652,7 @@ def test_a_fork_that_0_1_0_made_is_taken_over(first: Path, installed: str) -> No
     assert " passed" in succeed(run(first, "make", "lint", "layers", "test", *arguments, python=installed))
 
 
+@pytest.mark.slow
 def test_work_that_is_not_committed_is_not_taken_over(first: Path) -> None:
     (first / "README.md").write_text("mine\n")
     before = texts(first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -55,13 +56,13 @@ def test_without_a_target_it_runs_what_ci_runs() -> None:
     assert make(ROOT, "-n", "PYTHON=python").stdout == make(ROOT, "-n", "check", "PYTHON=python").stdout
 
 
-def test_only_check_runs_the_slow_tests_and_those_of_the_ui() -> None:
+def test_only_check_runs_the_slow_tests_and_browsers() -> None:
     def pytests(*arguments: str) -> list[str]:
         lines = make(ROOT, "-n", "PYTHON=python", *arguments).stdout.splitlines()
         return [line.partition(" --dist worksteal")[2].strip() for line in lines if " -m pytest " in line]
 
     assert pytests("check") == ['-m "not spark"']
-    assert pytests("test") == ['-m "not ui and not slow and not spark"']
+    assert pytests("test") == ['-m "not browser and not slow and not spark"']
     assert pytests("test", "TESTS=pipeline_project_tests/browser") == ["pipeline_project_tests/browser"]
 
 
@@ -144,6 +145,48 @@ def test_without_the_venv_module_one_line_says_what_to_do(clone: Path) -> None:
     assert (
         done.stderr == "install: this Python has no venv module. On Debian and Ubuntu: apt-get install python3-venv\n"
     )
+
+
+UV = """#!/bin/sh
+case "$*" in
+--version) echo uv ;;
+venv*) for folder; do :; done; mkdir -p "$folder/bin"; ln -s "{python}" "$folder/bin/python" ;;
+*--require-hashes*)
+    mkdir -p .venv/lib/python3.11/site-packages/one-1.dist-info
+    until [ -e seen ]; do sleep 0.1; done ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("ci", [False, True])
+def test_a_terminal_sees_how_far_the_installation_is_and_a_build_servers_log_does_not(clone: Path, ci: bool) -> None:
+    tools = clone / "tools"
+    tools.mkdir()
+    (tools / "uv").write_text(UV.format(python=sys.executable))
+    (tools / "uv").chmod(0o755)
+    if ci:
+        (clone / "seen").touch()
+    environment = {
+        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+        "TERM": "xterm",
+        **({"CI": "true"} if ci else {}),
+    }
+    ours, theirs = os.openpty()
+    installing = subprocess.Popen(
+        ["sh", "scripts/install.sh", ".venv"], cwd=clone, env=environment, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    told = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while some := os.read(ours, 4096):
+            told += some
+            if re.search(rb"install: 1 of \d{3} packages  \d+ s", told):
+                (clone / "seen").touch()
+    os.close(ours)
+    assert installing.wait() == 0, told
+    assert (b"\r\x1b[Kinstall: 1 of " in told) is not ci, told
+    assert told.endswith(b"install: compiling them, once\r\n")
+    assert ci or b" s\r\x1b[Kinstall: compiling" in told, "the line is gone when something else is said"
 
 
 def test_the_path_of_python_may_have_blanks(clone: Path) -> None:

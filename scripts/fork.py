@@ -193,7 +193,7 @@ def edit_makefile(file: Path, kept: set[str]) -> None:
         f"# As many as there are cores with `auto`, which pays with many tests.\nWORKERS ?= {'auto' if kept else 0}\n"
     )
     text = text.replace("TESTS ?=\n", f"{workers}TESTS ?=\n", 1)
-    text = text.replace("$(or $(TESTS),$(MARKED))", "$(TESTS)").replace(" but those marked `ui` or `slow`", "", 1)
+    text = text.replace("$(or $(TESTS),$(MARKED))", "$(TESTS)").replace(" but those marked `browser` or `slow`", "", 1)
     if "example" not in kept:
         text = text.replace(" on the real example data", "", 1)
         text = re.sub(r"^(?=upgrade:)", lambda _: DROP_SAMPLE, text, flags=re.M)

@@ -155,6 +155,7 @@ print("heavy:", [name for name in {HEAVY!r} if name in sys.modules])
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
+@pytest.mark.slow
 def test_a_project_s_definitions_enter_by_one_door_and_tables_do_not_pay_for_it() -> None:
     """`from assay import table` loads no Dagster; `assay.definitions` has all that a `definitions.py` is made of."""
     code = f"""

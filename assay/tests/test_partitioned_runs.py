@@ -67,6 +67,7 @@ def days(first: dtm.date, *numbers: int) -> list[str]:
     return [(first + dtm.timedelta(days=number - 1)).isoformat() for number in numbers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALIKE)
 def test_tables_with_the_same_partitions(make: MakeChain, instance: dg.DagsterInstance, name: str) -> None:
     partitions, first = ALIKE[name]
@@ -107,6 +108,7 @@ def test_tables_with_different_partitions(make: MakeChain, instance: dg.DagsterI
     assert chain.days("t9").count("2026-03-01") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["open-ended", "closed"])
 def test_a_backfill_is_one_run_that_builds_its_range(make: MakeChain, instance: dg.DagsterInstance, name: str) -> None:
     partitions, begin = ALIKE[name]

@@ -53,6 +53,7 @@ def test_a_share_that_grows_by_itself_is_named_only_when_it_is_lost(
     assert drifted(bench, rows.set_column(place, "redeemed_share", pa.array(shares))) == named
 
 
+@pytest.mark.slow
 def test_flipped_labels_turn_the_base_rate_and_the_metrics_red(bench: Bench) -> None:
     bench.given_arrow("redemption_features", households(ROWS))
     bench.build("redemption_contributions")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,24 @@ def test_days_of_a_table_without_partitions_are_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == "error: none of these tables is partitioned, so 2017-01-01 is none of their partitions\n"
     assert not (tmp_path / "w.duckdb").exists()
+
+
+def test_what_was_made_is_opened_in_the_browser(tmp_path: Path) -> None:
+    """As `make open` does it; the browser is a program that writes down what it is to open."""
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    environment = {**os.environ, "PIPELINE_OUTPUT": str(tmp_path), "BROWSER": f"{browser} %s", "COLUMNS": "200"}
+    command = ["make", "--no-print-directory", "open", f"PYTHON={sys.executable}"]
+    ask = partial(subprocess.run, command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = ask()
+    page = tmp_path / "dashboard.html"
+    assert done.stderr.startswith(f"error: {page}: does not exist yet. Run: pipeline run.\n")
+    assert not opened.exists()
+    page.write_text("<p>sales")
+    done = ask()
+    assert (done.returncode, done.stdout) == (0, f"{page.as_uri()}\n")
+    assert opened.read_text() == f"{page.as_uri()}\n"
 
 
 @pytest.mark.slow

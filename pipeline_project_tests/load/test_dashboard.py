@@ -416,6 +416,7 @@ def test_a_name_in_the_books_is_text_on_the_page() -> None:
     assert over_time(Past()) == ""
 
 
+@pytest.mark.slow
 def test_the_same_tables_make_the_same_page(tmp_path: Path) -> None:
     pages = []
     for name in "ab":

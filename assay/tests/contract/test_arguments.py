@@ -65,6 +65,7 @@ def held(contract: Contract, rows: list[Any]) -> list[bool]:
         return [not codes for codes in verdicts(connection, contract, [(row,) for row in rows])]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(COLUMNS)), st.sampled_from(sorted(OPERATORS)), BOUNDS)
 def test_a_bound_decides_as_exact_numbers_do(column: str, rule: str, bound: Any) -> None:

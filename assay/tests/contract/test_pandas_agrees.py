@@ -130,6 +130,7 @@ def pandas_verdicts(
     return found
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40,
     deadline=None,

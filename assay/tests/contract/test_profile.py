@@ -95,6 +95,7 @@ VALUES = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(VALUES, max_size=8), seed=st.integers(), position=st.integers(0, 7), other=VALUES)
 def test_the_hash_is_of_the_multiset_of_rows(rows, seed, position, other):

@@ -81,6 +81,7 @@ def uncovered(tree: Tree) -> list[str]:
     return [f"{d['table']} {d['name']}" for d in found["demands"] if d["status"] == "uncovered"]
 
 
+@pytest.mark.slow
 def test_all_is_shown_until_a_rule_is_not(shown: Tree) -> None:
     said = shown.cli("coverage", "--all")
     assert said.exit_code == 0, said.output

@@ -96,6 +96,7 @@ def test_a_case_that_does_not_say_what_it_teaches_is_named(tree: Tree) -> None:
     assert "TODO" not in tree.cli("six").output
 
 
+@pytest.mark.slow
 def test_running_a_case_imports_neither_dagster_nor_a_model_library(tree: Tree) -> None:
     tree.case("five", FIVE_ORDERS)
     code = """

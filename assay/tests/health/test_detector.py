@@ -108,6 +108,7 @@ def test_the_bars_on_the_examples_days() -> None:
     assert flagged == GROCERY_KNOWN
 
 
+@pytest.mark.slow
 def test_the_bars_on_22_series_of_900_days() -> None:
     assert len(SYNTHETIC) == 22
     results = []

@@ -49,6 +49,7 @@ def dashboard(numbers: Table[Numbers], run: Run) -> str:
 '''
 
 
+@pytest.mark.slow
 def test_a_malformed_source_is_told_once_without_a_value_and_resolved_when_mended(
     little: Little, channel: Channel
 ) -> None:
@@ -130,6 +131,7 @@ def the_same_rows_train_the_same_model(model: Table[Numbers]) -> ir.Table:
 '''
 
 
+@pytest.mark.slow
 def test_a_model_without_a_seed_is_red_and_told_and_resolved_when_seeded(little: Little, channel: Channel) -> None:
     told = {"PIPELINE_ALERTS": channel.address}
     package = little.root / "little"
@@ -159,6 +161,7 @@ def _storage(home: Path) -> Iterator[str]:
             yield "\n".join(connection.iterdump())
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_named_and_its_death_is_not_hidden_by_looking(little: Little) -> None:
     file = little.table("sleeper", land="import time; ROOT.joinpath('sleeps').write_text(''); time.sleep(600)")
     process = little.start("run")

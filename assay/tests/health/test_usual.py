@@ -145,6 +145,7 @@ def test_an_old_day_built_again_alarms_nobody_and_changes_no_verdict(house: Hous
     assert [row[-1] for row in set(after) - set(before)] == ["history"]
 
 
+@pytest.mark.slow
 def test_a_jump_of_rejects_or_nulls_is_told(house: House) -> None:
     source = Given(sales("i < 176"))
     table = given("sold", Sale, source, **DAILY)
@@ -177,6 +178,7 @@ def test_error_keeps_the_table_from_being_published_and_nothing_is_learned(house
     assert house.rows("SELECT count(*) FROM ops.metrics") == kept
 
 
+@pytest.mark.slow
 def test_a_metric_of_the_project_is_kept_and_judged(house: House) -> None:
     source = Given(sales())
     table = given("sold", Sale, source)

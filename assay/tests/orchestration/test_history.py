@@ -96,6 +96,7 @@ def test_the_same_history_is_written(tmp_path: Path) -> None:
     assert expected["status"] is dg.DagsterRunStatus.FAILURE
 
 
+@pytest.mark.slow
 def test_what_is_written_is_seen_at_once_and_another_process_may_write(tmp_path: Path) -> None:
     with history.instance(tmp_path) as held, dg.DagsterInstance.from_config(str(tmp_path)) as plain:
         for writer, reader in ((held, plain), (plain, held), (held, plain)):
@@ -215,6 +216,7 @@ def written(home: Path, run_id: str) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_what_is_written_in_batches_is_what_dagster_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the batches are smaller than what comes at once."""
     found = {}
@@ -233,6 +235,7 @@ def test_what_is_written_in_batches_is_what_dagster_writes(tmp_path: Path, monke
             assert rows == plain[table], table
 
 
+@pytest.mark.slow
 def test_more_partitions_than_a_statement_takes_variables(tmp_path: Path) -> None:
     """Of a table with a check Dagster alone backfills 4,095 in one run."""
     (tmp_path / "dagster.yaml").write_text(IN_BATCHES)
@@ -312,6 +315,7 @@ def test_a_history_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatc
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_old_runs_give_up_their_page_and_the_catalog_stays(tmp_path: Path) -> None:
     """But those that built an asset last, however old they are."""
     with history.instance(tmp_path) as held:
@@ -330,6 +334,7 @@ def test_old_runs_give_up_their_page_and_the_catalog_stays(tmp_path: Path) -> No
     assert {file.name for file in (tmp_path / "storage").iterdir()} == {first, *runs[-2:]}
 
 
+@pytest.mark.slow
 def test_who_only_loads_the_code_does_not_wait_for_the_history() -> None:
     """Its libraries are a fifth of all that a project's definitions would import."""
     script = "import sys, assay.definitions; print({'sqlalchemy', 'alembic'} & {*sys.modules})"

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from assay.errors import SourceError
+from assay.sources import Http
 from assay.sources.addresses import join, same_server, shown, split
+from assay.sources.web import Fetcher
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,16 @@ def test_what_is_shown_is_scheme_host_and_path(address, expected):
 )
 def test_the_same_server(one, other, same):
     assert same_server(split(one), split(other)) is same
+
+
+def test_a_blank_is_told_as_such_and_parameters_are_encoded(server):
+    import datetime as dtm
+
+    moment = dtm.datetime(2026, 3, 1, 12, 5, tzinfo=dtm.UTC)
+    with Fetcher(Http(attempts=1), "sold", base=server.url) as http:
+        with pytest.raises(SourceError, match="has a blank in it"):
+            http.get(f"changes?since={moment}")
+        server.serve("/changes?page=1&since=2026-03-01T12%3A05%3A00%2B00%3A00&who=a%26b", "[]")
+        assert http.get("changes?page=1", {"since": moment, "none": None, "who": "a&b"}).json() == []
+        server.serve("/changes", "[1]")
+        assert http.get("changes", {"since": None}).json() == [1]

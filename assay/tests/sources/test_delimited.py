@@ -289,6 +289,7 @@ LINES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=LINES, ended=st.booleans())
 @example(lines=[b'1,a"'], ended=True)

@@ -72,6 +72,7 @@ def test_a_table_of_a_database_by_its_watermark(land, database):
     assert land(source, url, ORDERS, offsets=second.landed.offsets).rows == []
 
 
+@pytest.mark.slow
 def test_a_database_that_goes_away_in_the_middle_is_told_and_nothing_lands(land, postgres):
     execute(
         postgres,
@@ -125,6 +126,7 @@ def test_files_of_a_folder_by_their_pattern(land, tmp_path):
     assert [reason for reason, _ in found.reasons] == ["rows.cast"]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_leaves_nothing_of_dlt_behind(tmp_path):
     """Nothing of the resources' own state is kept: the watermark is the warehouse's alone."""
     code = """

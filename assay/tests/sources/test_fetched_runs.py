@@ -13,6 +13,8 @@ import pytest
 
 from tests.little import Little
 
+pytestmark = pytest.mark.slow
+
 TABLE = '''"""One row per change of an order."""
 
 import json

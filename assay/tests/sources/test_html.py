@@ -211,6 +211,7 @@ def test_hidden_cells_are_no_cells(land, server):
     assert ids(land(HtmlTable("site", "t"), server.url, {"id": "BIGINT"})) == [1]
 
 
+@pytest.mark.slow
 def test_spans_without_end_are_bounded(land, server):
     server.serve("/t", "<table><tr><th>Id" + "<tr><td colspan=999999999 rowspan=999999999>1" * 300 + "</table>")
     with pytest.raises(SourceError, match="takes too long or too much memory"):

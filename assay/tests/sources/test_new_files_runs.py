@@ -14,6 +14,8 @@ import pytest
 
 from tests.little import Little
 
+pytestmark = pytest.mark.slow
+
 TABLE = '''"""One row per sale of the tills."""
 
 import time

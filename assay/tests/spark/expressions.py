@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import ibis
+import ibis.expr.datatypes as dt
 
 Verdict = Literal["same", "close", "rewritten", "refused"]
 
@@ -52,6 +53,25 @@ def _twice(value: int) -> int:
 @ibis.udf.scalar.builtin(name="ord")  # type: ignore[untyped-decorator]
 def _ordinal(text: str) -> int:  # type: ignore[empty-body]  # DuckDB's
     ...
+
+
+@ibis.udf.scalar.builtin(name="timezone")  # type: ignore[untyped-decorator]
+def _wall_clock(zone: str, at: dt.Timestamp(timezone="UTC", scale=6)) -> dt.Timestamp(scale=6):
+    """What a clock on the wall shows there."""
+
+
+@ibis.udf.scalar.builtin(name="timezone")  # type: ignore[untyped-decorator]
+def _instant(zone: str, shown: dt.Timestamp(scale=6)) -> dt.Timestamp(timezone="UTC", scale=6):
+    """When a clock on the wall shows it there."""
+
+
+def _recent(t: Any) -> Any:
+    """Before zones were agreed on, engines take other offsets."""
+    return (t.id != 7).ifelse(t["at"], None).cast(dt.Timestamp(scale=6))
+
+
+def _instants(t: Any) -> Any:
+    return _recent(t).cast(dt.Timestamp(timezone="UTC", scale=6))
 
 
 EXPRESSIONS = [
@@ -224,6 +244,10 @@ EXPRESSIONS = [
     Expression("delta in weeks", lambda t: t.d.delta(_day("2016-12-26"), unit="week")),
     Expression("delta in months", lambda t: t.d.delta(_day("2016-12-26"), unit="month"), "rewritten"),
     Expression("delta in seconds", lambda t: t["at"].delta(t["at"].truncate("D"), unit="second")),
+    Expression("timestamp < literal", lambda t: t["at"] < lit(dtm.datetime(2017, 11, 5, 5, 30))),
+    Expression("instant < literal", lambda t: _instants(t) < lit(dtm.datetime(2017, 11, 5, 5, 30, tzinfo=dtm.UTC))),
+    Expression("wall clock of an instant", lambda t: _wall_clock("America/New_York", _instants(t)), "rewritten"),
+    Expression("instant of a wall clock", lambda t: _instant("Europe/Berlin", _recent(t)), "rewritten"),
     Expression("date < timestamp", lambda t: t.d.cast("timestamp") < t["at"]),
     Expression("count", lambda t: t.count()),
     Expression("count where", lambda t: t.count(where=t.i > 0)),

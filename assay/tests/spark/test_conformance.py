@@ -139,7 +139,8 @@ def test_the_table_notices_a_rewrite_that_is_gone(
 def test_every_known_operation_stands_in_the_table(session: Session, rows: ibis.Table) -> None:
     tried = {"UnboundTable"}
     for each in COMPUTED:
-        tried |= {type(node).__name__ for node in as_table(each.build(rows), rows).op().find(ops.Node)}
+        found = as_table(each.build(rows), rows).op().find(ops.Node)
+        tried |= {type(node).__name__ for node in found if not isinstance(node, ops.ScalarUDF)}
     assert tried == known.SAME
 
 

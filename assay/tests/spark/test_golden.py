@@ -95,6 +95,12 @@ def pipeline(address: str, *arguments: str, **environment: str) -> subprocess.Po
     )
 
 
+def small_cases(count: int) -> list[str]:
+    """Cases of the project with few tables."""
+    project: Project = import_module(f"{PROJECT}.project").project
+    return [case.name for case in sorted(read_cases(project.golden), key=lambda case: len(case.subjects))[:count]]
+
+
 def group(process: subprocess.Popen[str]) -> dict[int, str]:
     """The living processes of its group, by number, each with its command line."""
     found = {}
@@ -121,9 +127,7 @@ def ended() -> Iterator[list[subprocess.Popen[str]]]:
 def test_the_command_names_the_engine_and_leaves_no_process(
     cluster: Standalone, ended: list[subprocess.Popen[str]]
 ) -> None:
-    project: Project = import_module(f"{PROJECT}.project").project
-    case = min(read_cases(project.golden), key=lambda case: len(case.subjects)).name
-    process = pipeline(cluster.address, case)
+    process = pipeline(cluster.address, *small_cases(1))
     ended.append(process)
     stdout, stderr = process.communicate()
     assert (process.returncode, stderr) == (0, "")
@@ -141,7 +145,7 @@ def test_spark_dies_under_the_command(
     """One line for all the cases that could not be computed any more, and no process is left."""
     mortal = Standalone(tmp_path, workers=1)
     try:
-        process = pipeline(mortal.address)
+        process = pipeline(mortal.address, *small_cases(8))
         ended.append(process)
         assert process.stdout is not None
         assert process.stdout.readline().startswith("ok"), process.communicate()

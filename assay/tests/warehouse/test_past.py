@@ -6,6 +6,7 @@ import datetime as dtm
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pandera.typing.ibis import Table
 
 from assay.build import build
@@ -42,6 +43,7 @@ def test_the_days_of_a_partitioned_table_are_told_with_the_one_that_is_flagged(h
     assert found.days[0].low is None, "history is not judged"
 
 
+@pytest.mark.slow
 def test_a_build_is_told_with_what_was_usual_and_a_failed_one_as_failed(house: House) -> None:
     source = Given(sales(f"{LAST} AND j < 1000"))
     table = given("sold", Sale, source, max_rejects=DAILY["max_rejects"], may_shrink=1.0)

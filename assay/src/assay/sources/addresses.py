@@ -39,6 +39,9 @@ def split(address: str) -> SplitResult:
         sound = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
     except ValueError:
         sound = False
+    if sound and " " in address:
+        fix = "Give what stands in a query as parameters, which are encoded: get(path, {...}); else write %20."
+        raise SourceError("has a blank in it", where=shown(address), fix=fix)
     if not sound or not all(mark.isprintable() and mark != " " for mark in address):
         raise SourceError(
             "is no http address", where=shown(address), fix="Set the location to http://... or https://..."

@@ -1,7 +1,7 @@
 """Rows that a team's function yields: whatever a library can read is a source, and all else is the framework's.
 
 def orders(context: FetchContext) -> Iterator[dict[str, object]]:
-    yield from context.http.get(f"/orders?since={context.since or ''}").json()["orders"]
+    yield from context.http.get("/orders", {"since": context.since}).json()["orders"]
 
 @table(source=Rows(orders, "shop_api", "orders", cursor="updated_at"))
 """

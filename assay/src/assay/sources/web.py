@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import urlencode
 
 from assay.errors import SourceError, SourceUnavailable
 from assay.sources.addresses import join, shown, split
@@ -125,9 +126,15 @@ class Fetcher:
             for client in self._clients.values():
                 client.close()
 
-    def get(self, url: str) -> Answer:
-        """The document at `url`; raises SourceError once the attempts are used up, at once where waiting is useless."""
-        return self._ask(url)
+    def get(self, url: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+        """The document at `url`; raises SourceError once the attempts are used up, at once where waiting is useless.
+
+        Args:
+            parameters: of the query, encoded as an address wants it; times as ISO 8601 has them, and None is left out.
+        """
+        told = {name: value for name, value in (parameters or {}).items() if value is not None}
+        texts = {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in told.items()}
+        return self._ask(f"{url}{'&' if '?' in url else '?'}{urlencode(texts)}" if texts else url)
 
     def post(self, url: str, body: Any) -> Answer:
         """What the address answers to `body`, sent as JSON; raises as `get`, and is repeated as it is."""

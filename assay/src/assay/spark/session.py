@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -140,6 +142,9 @@ class Cluster:
         try:
             yield
         except Exception as error:
+            if isinstance(error, OSError) or type(error).__name__ == "Py4JNetworkError":
+                with suppress(subprocess.TimeoutExpired):
+                    self._java.wait(5)  # its sockets close before it has ended
             if self._java.poll() is not None:
                 self.gone = EngineError("Spark's Java process has ended", where=self.address, fix="Run it again.")
             if self.gone is not None:
@@ -186,12 +191,13 @@ def opened(address: str, *, scratch: Path | None = None, options: dict[str, str]
             scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="spark_", dir=scratch) as folder:
         notices.phase("starting Spark")
-        cluster = Cluster(address, Path(folder), LITTLE if options is None else options)
-        try:
-            cluster.wait()
-            yield cluster
-        finally:
-            cluster.close()
+        with _quiet():
+            cluster = Cluster(address, Path(folder), LITTLE if options is None else options)
+            try:
+                cluster.wait()
+                yield cluster
+            finally:
+                cluster.close()
 
 
 def check(address: str) -> None:
@@ -239,6 +245,24 @@ def _started(address: str, folder: Path, options: dict[str, str]) -> Any:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)  # Spark has put its own in its place
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep py4j from logging tracebacks, at the root logger too, when Java has ended: that is told as an error."""
+
+    def is_ours(record: logging.LogRecord) -> bool:
+        return "py4j" not in Path(record.pathname).parts
+
+    root, own = logging.getLogger(), logging.getLogger("py4j")
+    before = own.level
+    root.addFilter(is_ours)
+    own.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        root.removeFilter(is_ours)
+        own.setLevel(before)
 
 
 @contextmanager

@@ -50,6 +50,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_tables_own_code_cannot_write_what_is_mounted_read_only(data: Path, tmp_path: Path) -> None:
     file, before = data / "warehouse.duckdb", (data / "warehouse.duckdb").read_bytes()
     done = in_namespace(data, sys.executable, "-c", DRY, str(file), str(tmp_path / "scratch"))
