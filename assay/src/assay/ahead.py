@@ -89,16 +89,17 @@ class Ahead(Generic[T]):
             threading.Thread(target=self._work, args=(each,), name=f"build-{number}", daemon=True)
             for number, each in enumerate(self._sessions)
         ]
+        if self._threads:
+            self._threads.append(threading.Thread(target=self._import, name="imports", daemon=True))
 
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
-        if self._threads:
-            threading.Thread(target=self._import, name="imports", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        if not self._stopping:
+            self.stop()
 
     def result(self, name: str) -> T:
         """What building the node gave, awaited; raises what it raised."""
