@@ -232,7 +232,7 @@ WITH targets AS (
     WHERE t.start_date - p.sold_on BETWEEN 1 AND 56
 ), history AS (
     SELECT campaign_id, household_id, count(DISTINCT basket_id) AS baskets, count(*) AS lines, sum(sales_value) AS sales,
-           sum(retail_disc) AS discount, count(*) FILTER (coupon_disc > 0) AS coupon_lines,
+           sum(retail_disc) AS discount, sum(coupon_match_disc) AS matched, count(*) FILTER (coupon_disc > 0) AS coupon_lines,
            count(*) FILTER (is_displayed OR is_mailed) AS promoted_lines, min(days_before) AS days_since_purchase
     FROM bought GROUP BY ALL
 ), couponed AS (
@@ -246,20 +246,21 @@ WITH targets AS (
       ON o.household_id = t.household_id AND o.start_date < t.start_date
     GROUP BY ALL
 )
-SELECT campaign_id, household_id, start_date, end_date, first_redeemed IS NOT NULL AS has_redeemed, history_days,
+SELECT campaign_id, household_id, start_date, end_date, first_redeemed IS NOT NULL AS has_redeemed,
+       coalesce(end_date <= (SELECT max(sold_on) FROM transform.purchases), false) AS is_settled, history_days,
        coalesce(baskets / nullif(history_days / 7, 0), 0)::DOUBLE AS baskets_per_week,
        coalesce(sales::DOUBLE / nullif(history_days / 7, 0), 0)::DOUBLE AS sales_per_week,
        coalesce(campaign_sales::DOUBLE / nullif(history_days / 7, 0), 0)::DOUBLE AS campaign_sales_per_week,
        coalesce(coupon_lines / nullif(history_days / 7, 0), 0)::DOUBLE AS coupon_lines_per_week,
        coalesce(promoted_lines / nullif(lines, 0), 0)::DOUBLE AS promoted_share,
-       coalesce(discount::DOUBLE / nullif((sales + discount)::DOUBLE, 0), 0)::DOUBLE AS discount_share,
+       coalesce(discount::DOUBLE / nullif((sales + discount + matched)::DOUBLE, 0), 0)::DOUBLE AS discount_share,
        coalesce(days_since_purchase, 56)::DOUBLE AS days_since_purchase,
        coalesce(earlier_redeemed / nullif(earlier, 0), 0)::DOUBLE AS redeemed_share,
        (campaign_type = 'Type A')::DOUBLE AS is_type_a
 FROM targets LEFT JOIN history USING (campaign_id, household_id) LEFT JOIN couponed USING (campaign_id, household_id)
 LEFT JOIN earlier USING (campaign_id, household_id) LEFT JOIN redeemed USING (campaign_id, household_id);
 SELECT must_be_none('features against their rules', count(*) FILTER (NOT coalesce(
-           has_redeemed IS NOT NULL AND history_days IS NOT NULL AND baskets_per_week >= 0 AND sales_per_week >= 0
+           has_redeemed IS NOT NULL AND is_settled IS NOT NULL AND history_days IS NOT NULL AND baskets_per_week >= 0 AND sales_per_week >= 0
            AND campaign_sales_per_week >= 0 AND coupon_lines_per_week >= 0 AND promoted_share IS NOT NULL
            AND discount_share BETWEEN 0 AND 1 AND days_since_purchase >= 0 AND redeemed_share IS NOT NULL
            AND is_type_a IS NOT NULL AND start_date IS NOT NULL AND end_date IS NOT NULL, false))),
