@@ -13,7 +13,8 @@ from tests.golden.tree import Tree
 from tests.shop.project import shop_project
 
 # Processes that tests start import the tests' modules as the tests do.
-os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+FOUND = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, FOUND))
 
 
 @pytest.fixture
