@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
@@ -22,6 +24,7 @@ from assay.tables.graph import Graph
 from assay.tables.nodes import Asset, KeepFirst, RejectBudget
 from assay.tables.run import Run
 from assay.warehouse.session import Session
+from tests.little import Little
 from tests.warehouse.house import Given, House, given, made, values
 
 ENDLESS = "SELECT count(md5(range::VARCHAR)) FROM range(1000000000000)"
@@ -204,3 +207,44 @@ def test_side_by_side_gives_what_one_after_the_other_gives(tmp_path: Path) -> No
     assert found[4]["numbers"] == [(number,) for number in range(1, 33)]
     assert found[4]["next3"] == [(1, 4), (3, 4)]
     assert len(found[4]["rejects"]) == 16
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_while_tables_are_built_side_by_side_leaves_each_whole(tmp_path: Path) -> None:
+    """Each is as its record says or not there at all, wherever in their transactions the others were."""
+    little, began = Little(tmp_path), tmp_path / "log"
+    land = (
+        "import os; (ROOT / 'log').open('a').write('x'); "
+        "(ROOT / 'log').stat().st_size == int(os.environ['DIES']) and os.kill(os.getpid(), 9)"
+    )
+    names = [f"t{number}" for number in range(8)]
+    for name in names:
+        little.table(name, land=land)
+    recorded = []
+    for dies in (3, 5, 8, 8, 0):
+        began.unlink(missing_ok=True)
+        code, output, errors = little.run(
+            "run", environment={"PIPELINE_TABLES_AT_ONCE": "4", "PIPELINE_THREADS": "2", "DIES": str(dies)}
+        )
+        assert code == (-signal.SIGKILL if dies else 0), output + errors
+        with duckdb.connect(str(little.warehouse), read_only=True) as connection:
+            books = dict(
+                connection.execute(
+                    "SELECT table_name, arg_max(row_count, id) FROM ops.publications GROUP BY 1"
+                ).fetchall()
+            )
+            ids = connection.execute("SELECT count(*), count(DISTINCT id) FROM ops.publications").fetchall()[0]
+            found = connection.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'extract'"
+            ).fetchall()
+            counts = {name: connection.table(f"extract.{name}").count("*").fetchall()[0][0] for (name,) in found}
+        left = {name for name in counts if name.startswith("__staging_")}
+        assert {name: count for name, count in counts.items() if name not in left} == books
+        assert ids[0] == ids[1]
+        recorded.append(ids[0])
+    assert "8 published, 0 failed, 0 skipped" in output
+    assert set(books) == set(names)
+    assert not left
+    # Killed before all were published, and after some were.
+    assert recorded[0] < 8
+    assert recorded[-2] > recorded[0]
