@@ -67,7 +67,7 @@ check: MARKED := -m "not spark" # template;
 check: lint types layers test ## Lint, types, import layers, all tests: what CI runs
 
 test: $(READY) ## All tests but those marked `browser` or `slow`, or TESTS="path ..." only
-	$(COMPILED) "$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
+	MAKEFLAGS= $(COMPILED) "$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(MARKED))
 
 lint: $(READY) ## Ruff: rules and format; deptry: what is imported is declared
 	"$(PYTHON)" -m ruff check .
@@ -87,7 +87,7 @@ layers: $(READY) ## Imports point one way
 
 # template: its floor is of the framework and the example together
 coverage: $(READY) ## The quick tests, with the share of lines and branches they run; fails below FLOOR percent
-	$(COMPILED) "$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(MARKED) --cov --cov-report=term \
+	MAKEFLAGS= $(COMPILED) "$(PYTHON)" -m pytest -n $(WORKERS) --dist worksteal $(MARKED) --cov --cov-report=term \
 	    --cov-report=html:build/coverage --cov-fail-under=$(FLOOR)
 
 # framework: CI runs it beside `make check`; it needs Java, and pyspark's 320 MB stand beside the environment

@@ -248,6 +248,7 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> N
     if os.isatty(1) and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     sys.modules["numpy"].random.seed()
+    sys.modules.pop("assay.commands.health_commands", None)  # it notes when its process began
     sys.path[:1] = [name for name in environment.get("PYTHONPATH", "").split(os.pathsep) if name]
     importlib.invalidate_caches()
     first, *sys.argv = arguments

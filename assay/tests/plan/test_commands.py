@@ -43,8 +43,9 @@ def without_dagster(built: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run what is applied by `build` alone: Dagster's part has a test of its own."""
 
     def execute(
-        project: Project, names: list[str], *, partition: object, on_progress: Callable[[Progress], None]
+        project: Project, names: list[str], *, partition: object, full: bool, on_progress: Callable[[Progress], None]
     ) -> RunSummary:
+        assert not full
         result = built.run(*names, partition=str(partition) if partition else None)
         return RunSummary("run", 0.1, result.publications, result.errors)
 

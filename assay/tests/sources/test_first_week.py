@@ -39,8 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 record = ops.record
 
 
-def held(connection, catalog, publication, run):
-    record(connection, catalog, publication, run)
+def held(connection, catalog, number, publication, run):
+    record(connection, catalog, number, publication, run)
     if (ROOT / "hold").exists() and (ROOT / "hold").read_text() == publication.table:
         (ROOT / "began").write_text("")
         time.sleep(600)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from assay import notices
 from assay.errors import CodeError, WarehouseError, WarehouseLocked
 from assay.warehouse.connection import Options, connect
+from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.warehouse import DuckDBWarehouse
 from tests.warehouse.house import Given, House, given, made, values
 from tests.warehouse.test_publish import COLUMNS, Pair
@@ -293,3 +295,16 @@ def test_who_is_waited_for_is_told_while_waiting(
     assert told[0].startswith(f"waiting: {tmp_path / 'w.duckdb'}: process {process.pid} (")
     assert "holds it; waiting for up to 600 s" in told[0]
     assert told[0] in capsys.readouterr().err
+
+
+def test_folders_made_at_once_are_not_taken_for_those_of_dead_runs(tmp_path: Path) -> None:
+    """Two tables of a run begin to read at the same moment, and each looks for what killed runs left."""
+
+    def made(_: int) -> bool:
+        with scratch_folder(tmp_path) as folder:
+            (folder / "rows").write_text("")
+            return (folder / "rows").exists()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(made, range(800)))
+    assert list(tmp_path.iterdir()) == []

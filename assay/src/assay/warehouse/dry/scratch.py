@@ -27,9 +27,12 @@ def scratch_folder(parent: Path, *, keep: bool = False, prefix: str = PREFIX) ->
         parent.mkdir(parents=True, exist_ok=True)
         _sweep(parent, prefix)
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        # While a run lives it holds this lock; the system lets go of it however the run ends.
-        owner = os.open(folder / OWNER, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        # While a run lives it holds this lock; the system lets go of it however the run ends. It has its name when it is
+        # held: by that name others find what nobody holds.
+        unnamed = folder / f"{OWNER}.new"
+        owner = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(owner, fcntl.LOCK_EX)
+        unnamed.rename(folder / OWNER)
     try:
         yield folder
     finally:
