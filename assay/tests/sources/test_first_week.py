@@ -194,7 +194,7 @@ def test_six_sources_are_read_planned_killed_and_read_on(tmp_path, server, postg
     for name in TABLES:
         (tmp_path / "began").unlink(missing_ok=True)
         (tmp_path / "hold").write_text(name)
-        with shop.start("run", environment=shop.given) as process:
+        with shop.start("run", name, environment=shop.given) as process:
             shop.until("began", process)
             os.kill(process.pid, signal.SIGKILL)
         assert shop.published(name) == before[name], f"{name} was killed before it was committed"
