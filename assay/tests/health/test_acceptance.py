@@ -37,7 +37,7 @@ from assay.health.verdict import Verdict
 from assay.orchestration import alerting, history
 from assay.orchestration.origin import repository
 from assay.orchestration.records import of_files
-from assay.orchestration.state import look, read_state
+from assay.orchestration.state import DAEMONS, look, read_state
 from assay.tables.fresh import Fresh
 from tests.health.channel import Channel
 from tests.little import Little
@@ -387,7 +387,7 @@ def test_dagsters_daemon_tells_by_itself_and_its_death_is_told(shop: Shop) -> No
     channel.server.server_close()
     with history.instance(shop.home, bury=False) as instance:
         beats = instance.get_daemon_heartbeats()
-        last = dtm.datetime.fromtimestamp(min(beats[name].timestamp for name in ("SCHEDULER", "SENSOR")), dtm.UTC)
+        last = dtm.datetime.fromtimestamp(min(beats[name].timestamp for name in DAEMONS if name in beats), dtm.UTC)
         statuses = get_daemon_statuses(instance, ["SCHEDULER"], curr_time_seconds=(last + 6 * MINUTE).timestamp())
         assert statuses["SCHEDULER"].healthy, "Dagster waits for half an hour"
         assert not [each for each in shop.look(last + 4 * MINUTE).findings if each.key == "daemon"]
