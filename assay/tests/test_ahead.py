@@ -215,7 +215,7 @@ def test_a_run_that_is_killed_while_tables_are_built_side_by_side_leaves_each_wh
     little, began = Little(tmp_path), tmp_path / "log"
     land = (
         "import os; (ROOT / 'log').open('a').write('x'); "
-        "(ROOT / 'log').stat().st_size == int(os.environ['DIES']) and os.kill(os.getpid(), 9)"
+        "0 < int(os.environ['DIES']) <= (ROOT / 'log').stat().st_size and os.kill(os.getpid(), 9)"
     )
     names = [f"t{number}" for number in range(8)]
     for name in names:
