@@ -164,9 +164,7 @@ class Ahead(Generic[T]):
 
     def _has_ended(self, job: _Job[T]) -> bool:
         """Whether it is built, or will not be because it or something above it failed."""
-        if job.state == "waiting":
-            return any(self._has_failed(self._jobs[name]) for name in job.above)
-        return job.state != "running"
+        return job.state == "done" or self._has_failed(job)
 
     def _has_failed(self, job: _Job[T]) -> bool:
         return job.state == "failed" or (

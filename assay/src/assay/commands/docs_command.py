@@ -32,9 +32,9 @@ def docs(project: Project, out: Path | None, cases: bool, workers: int | None) -
 
     Exit codes: 0 written, 2 error.
     """
+    from assay.disk import write_atomically
     from assay.report.catalog import catalog
     from assay.report.catalog_page import page
-    from assay.warehouse.session import write_atomically
 
     with live() as screen:
         screen.doing("reading the code")

@@ -121,8 +121,8 @@ def run(
         for line in [*text.details(result, every=every), *text.summary(result)]:
             say(line)
     if html:
+        from assay.disk import write_atomically
         from assay.report.golden_page import page
-        from assay.warehouse.session import write_atomically
 
         with on_disk(GoldenError, "cannot be written", where=str(html)):
             write_atomically(html, page(result).encode())

@@ -141,7 +141,7 @@ def _report(applied: Applied) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from assay.warehouse.session import write_atomically
+    from assay.disk import write_atomically
 
     with on_disk(PlanError, "cannot be written", where=str(path)):
         write_atomically(path, text.encode())

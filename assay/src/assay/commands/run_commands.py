@@ -117,10 +117,8 @@ class ProgressPrinter:
         self.numbers[node.name] = number
         self._doing()
         if told.kind == "failed":
-            if (
-                str(told.error) in self.said and not again
-            ):  # as where the warehouse cannot be opened; the summary names the node
-                return
+            if str(told.error) in self.said and not again:
+                return  # as where the warehouse cannot be opened; the summary names the node
             self.said.add(str(told.error))
             self.screen.say(f"{place}  {styled('FAILED', fg='red', bold=True)}  {name}{' again' if again else ''}")
             for line in [str(told.error), *_rows_lines(found)]:

@@ -21,7 +21,6 @@ from assay.errors import GoldenError, did_you_mean
 from assay.golden.case import Case
 from assay.golden.inputs import Inputs
 from assay.golden.rows import CaseRows, load, read_rows
-from assay.sql import quoted as quote
 from assay.tables.graph import Graph
 from assay.tables.nodes import TableDef
 from assay.warehouse import watermarks
@@ -66,7 +65,7 @@ def _publish(session: Session, table: TableDef, file: Path | None, case: Case) -
     if problem:
         where = case.error("").where if file is None else f"{case.name}: {file.name}"
         raise GoldenError(f"the given table breaks its contract: {problem}", where=where)
-    session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(session.catalog)}.{quote(table.stage)}")
+    session.make_schema(table.stage)
     target = qualified(session.catalog, table.stage, table.name)
     session.connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {rows}")
     session.connection.execute(f"DROP TABLE {rows}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.compare.model import Tolerance
+from assay.disk import write_atomically
 from assay.errors import GoldenError, on_disk
 from assay.golden import store
 from assay.golden.case import Case
@@ -23,7 +24,6 @@ from assay.golden.store import REJECTS, Schema, Values
 from assay.golden.yaml_file import shown
 from assay.tables.code_version import code_version
 from assay.tables.graph import Graph
-from assay.warehouse.session import write_atomically
 
 FOLDER = ".pending"
 SUFFIX = ".ndjson.new"

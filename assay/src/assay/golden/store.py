@@ -19,11 +19,11 @@ import yaml
 from pydantic import Field
 
 from assay.compare.model import SqlColumn, Tolerance
+from assay.disk import write_atomically
 from assay.errors import GoldenError, PipelineError, on_disk
 from assay.golden.rows import CaseRows, as_text, is_deep, read_ndjson
 from assay.golden.yaml_file import Names, Strict, YamlFile, read, shown, told
 from assay.sources.strict_json import JsonError, loads
-from assay.warehouse.session import write_atomically
 
 MAX_ROWS = 500
 MAX_BYTES = 256 * 1024

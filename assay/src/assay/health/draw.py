@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from assay.health.outline import Check, Outline, Watched
 from assay.sources.events import EventLog
 from assay.sources.files import Files
@@ -33,13 +35,5 @@ def _watched(node: Asset, graph: Graph, default: Fresh | None) -> Watched:
     source = node.source
     log = (source.location, source.topic) if isinstance(source, EventLog) else None
     files = (source.location, source.path) if isinstance(source, Files) and source.tells_lag else None
-    return Watched(
-        **{
-            **vars(plain),
-            "fresh": node.fresh or default,
-            "newest": node.newest,
-            "partitions": node.partitions,
-            "log": log,
-            "files": files,
-        }
-    )
+    fresh = node.fresh or default
+    return replace(plain, fresh=fresh, newest=node.newest, partitions=node.partitions, log=log, files=files)

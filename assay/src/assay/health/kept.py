@@ -7,7 +7,6 @@ imported, such as the environment or the clock, is in no digest: tables must not
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from assay.disk import write_atomically
 from assay.health.outline import Outline
 
 FILE = "outline.json"
@@ -65,12 +65,7 @@ def write(home: Path, kept: Kept, since: float) -> None:
     try:
         if max(Path(file).stat().st_mtime for file in kept.files) >= since:
             return
-        new = home / f"{FILE}.{os.getpid()}"
-        try:
-            new.write_bytes(TypeAdapter(Kept).dump_json(kept))
-            new.replace(home / FILE)
-        finally:
-            new.unlink(missing_ok=True)
+        write_atomically(home / FILE, TypeAdapter(Kept).dump_json(kept))
     except OSError:
         return  # a folder that nobody may write to, a full disk, or code that is gone: it is drawn anew each time
 

@@ -14,8 +14,6 @@ from assay.orchestration.execute import RunSummary, execute
 from assay.plan.kept import AGAIN, Expected, KeptPlan
 from assay.plan.published import Books, read_books
 from assay.plan.work import environment
-from assay.tables.code_version import code_version
-from assay.tables.declared import declared
 from assay.tables.nodes import TableDef
 from assay.tables.partitions import PartitionRange
 from assay.tables.results import joined
@@ -109,7 +107,7 @@ def what_moved(project: Project, kept: KeptPlan) -> Iterator[str]:
         node = project.graph.nodes.get(name)
         if node is None:
             yield f"table {name} is gone from the code"
-        elif code_version(node, *project.graph.invariants_of(name), settings=declared(node, settings)) != version:
+        elif project.graph.version_of(node, settings) != version:
             yield f"the code of {name} ({node.file.name})"
     books = _books(settings)
     for name, known in kept.fingerprints.real.items():
@@ -135,8 +133,7 @@ def _since(project: Project, table: TableDef, settings: Any, full: bool) -> Any:
     """From where an incremental table would go on; None where it would take all rows."""
     if table.load is None or not settings.warehouse.exists():
         return None
-    rules = project.graph.invariants_of(table.name)
-    code = code_version(table, *rules, settings=declared(table, settings))
+    code = project.graph.version_of(table, settings)
     with DuckDBWarehouse.of(settings).reading() as session:
         found = watermarks.since(session, table, Contract.of(table.model), code, Run.start(full=full))
     return found.value if found is not None else None

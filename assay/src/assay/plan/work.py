@@ -23,7 +23,7 @@ from assay.plan.model import Action, Fingerprints, NodePlan
 from assay.plan.published import Books, read_books
 from assay.plan.reasons import reasons
 from assay.plan.stale import told
-from assay.tables.code_version import code_parts, code_sources, code_version
+from assay.tables.code_version import code_parts, code_sources
 from assay.tables.declared import declared
 from assay.tables.nodes import Asset, TableDef
 from assay.tables.results import AuditFailed, joined
@@ -110,7 +110,7 @@ class Work:
         )
 
     def _code_version(self, node: Asset) -> str:
-        return code_version(node, *self.project.graph.invariants_of(node.name), settings=declared(node, self.settings))
+        return self.project.graph.version_of(node, self.settings)
 
     def _is_broken(self, name: str) -> bool:
         return name in self.nodes and self.nodes[name].action in ("fail", "skip")

@@ -21,8 +21,7 @@ from assay.plan.published import read_books
 from assay.report.expressions import Expression, expressions
 from assay.sql import quoted
 from assay.tables.audited import FIXED, check_names, describe
-from assay.tables.code_version import code_version, source_location
-from assay.tables.declared import declared
+from assay.tables.code_version import source_location
 from assay.tables.fresh import span
 from assay.tables.nodes import Asset, ExportDef, TableDef
 from assay.tables.results import Verdict
@@ -137,16 +136,24 @@ def catalog(project: Project, shown: Coverage | None, *, made: dtm.datetime | No
     Raises:
         SettingsError: the environment says something that cannot be.
     """
-    graph = project.graph
-    books = _books(project.settings(), project)
+    graph, settings = project.graph, project.settings()
+    books = _books(settings, project)
     proven = {(demand.table, demand.name): demand for demand in shown.demands} if shown else {}
     readers: dict[str, list[str]] = {}
     for node in graph:
         for name in graph.upstream_of(node.name):
             readers.setdefault(name, []).append(node.name)
-    told = expressions(graph, project.kind())
+    told = expressions(graph, type(settings))
     nodes = tuple(
-        _node(project, node, books, None if shown is None else proven, readers.get(node.name, ()), told.get(node.name))
+        _node(
+            project,
+            settings,
+            node,
+            books,
+            None if shown is None else proven,
+            readers.get(node.name, ()),
+            told.get(node.name),
+        )
         for node in graph
     )
     stages = tuple(stage for stage in project.stages if any(node.stage == stage for node in graph))
@@ -156,6 +163,7 @@ def catalog(project: Project, shown: Coverage | None, *, made: dtm.datetime | No
 
 def _node(
     project: Project,
+    settings: BaseSettings,
     node: Asset,
     books: _Books,
     proven: Mapping[tuple[str, str], Demand] | None,
@@ -174,7 +182,7 @@ def _node(
         readers=tuple(readers),
         code=_source(node.function),
         last=last,
-        outdated=tuple(_outdated(node, project, last, books)),
+        outdated=tuple(_outdated(node, graph, settings, last, books)),
         failed=books.failed.get(node.name),
     )
     if isinstance(node, ExportDef):
@@ -278,11 +286,12 @@ def _source(function: Callable[..., Any]) -> str:
         return ""
 
 
-def _outdated(node: TableDef | ExportDef, project: Project, last: Record | None, books: _Books) -> Iterator[str]:
+def _outdated(
+    node: TableDef | ExportDef, graph: Graph, settings: BaseSettings, last: Record | None, books: _Books
+) -> Iterator[str]:
     if last is None:
         return
-    rules, given = project.graph.invariants_of(node.name), declared(node, project.settings())
-    if last.code_version != code_version(node, *rules, settings=given):
+    if last.code_version != graph.version_of(node, settings):
         yield "its code, or a setting that it reads, has changed" if node.settings else "its code has changed"
     for name in node.inputs:
         now = books.published.get(name)

@@ -124,10 +124,7 @@ class SparkEngine:
     def _hand_over(self, session: Session, node: Any, view: str) -> None:
         """The rows of a leaf of an expression as a view of Spark's."""
         types = {name: _held(dtype) for name, dtype in node.schema.items()}
-        casts = ", ".join(
-            f"CAST({quoted(name)} AS {sql_type(dtype)}) AS {quoted(name)}" for name, dtype in types.items()
-        )
-        found = session.connection.execute(f"SELECT {casts} FROM ({session.duckdb_sql(node.to_expr())})")
+        found = session.connection.execute(f"SELECT {_casts(types)} FROM ({session.duckdb_sql(node.to_expr())})")
         reader = found.to_arrow_reader(BATCH)
         file = self.folder / f"{view}.parquet"
         with pq.ParquetWriter(file, reader.schema) as writer:
@@ -144,15 +141,17 @@ class SparkEngine:
         """Run a statement, and return SQL of its rows for DuckDB, with the types of `schema`."""
         folder = self.folder / f"computed_{uuid.uuid4().hex}"
         self.cluster.write(sql, folder)
-        casts = ", ".join(
-            f"CAST({quoted(name)} AS {sql_type(dtype)}) AS {quoted(name)}" for name, dtype in schema.items()
-        )
-        return f"SELECT {casts} FROM read_parquet({literal(f'{folder}/*.parquet')})"
+        return f"SELECT {_casts(schema)} FROM read_parquet({literal(f'{folder}/*.parquet')})"
 
 
 def _held(dtype: dt.DataType) -> dt.DataType:
     """The type in which Spark holds values of `dtype`."""
     return SparkType.to_ibis(SparkType.from_ibis(dtype)) if not dtype.is_timestamp() else dtype
+
+
+def _casts(types: Mapping[str, dt.DataType]) -> str:
+    """SQL, for DuckDB: columns in these types."""
+    return ", ".join(f"CAST({quoted(name)} AS {sql_type(dtype)}) AS {quoted(name)}" for name, dtype in types.items())
 
 
 def _tick(name: str) -> str:

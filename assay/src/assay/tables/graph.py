@@ -12,12 +12,17 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from assay.contract.naming import wrong_argument
 from assay.errors import PipelineError, WiringError, did_you_mean
+from assay.tables.code_version import code_version
+from assay.tables.declared import declared
 from assay.tables.fit import check_exports, check_table
 from assay.tables.nodes import Asset, ExportDef, InvariantDef, MetricDef, Node, TableDef
+
+if TYPE_CHECKING:
+    from assay.settings import BaseSettings
 
 N = TypeVar("N", bound=Node)
 
@@ -89,6 +94,10 @@ class Graph:
     def invariants_of(self, table: str) -> tuple[InvariantDef, ...]:
         """The invariants audited before `table` is published."""
         return tuple(invariant for invariant in self.invariants.values() if invariant.table == table)
+
+    def version_of(self, node: Asset, settings: BaseSettings) -> str:
+        """The version of all that makes `node`: its code, the rules it is audited by, and the settings it reads."""
+        return code_version(node, *self.invariants_of(node.name), settings=declared(node, settings))
 
     def metrics_of(self, table: str) -> tuple[MetricDef, ...]:
         """The numbers that are taken of `table` at each build."""

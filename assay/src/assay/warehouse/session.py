@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +15,7 @@ import ibis.expr.operations as operations
 from ibis.expr.operations.udf import InputType
 
 from assay.contract.contract import Contract
+from assay.disk import write_atomically
 from assay.errors import WarehouseError, on_disk
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
@@ -72,6 +71,7 @@ class Session:
         real: the name of an attached catalog that is read where this session has written nothing (dry runs).
         keeps_books: whether publications are profiled and recorded, for those who ask later.
         engine: computes expressions and contracts; None for DuckDB itself.
+        shared: of the session that this one is beside.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Session:
         real: str | None = None,
         keeps_books: bool = True,
         engine: Engine | None = None,
+        shared: _Shared | None = None,
     ) -> None:
         self.connection = connection
         self.engine = engine
@@ -92,9 +93,10 @@ class Session:
         self.scratch = scratch
         self.real = real
         self.keeps_books = keeps_books
-        self._shared = _Shared()
-        with explained(self.catalog):
-            ops.prepare(connection, self.catalog)
+        self._shared = shared or _Shared()
+        if shared is None:
+            with explained(self.catalog):
+                ops.prepare(connection, self.catalog)
 
     def beside(self) -> Session:
         """A session with the same database for another thread: a connection, a transaction and temporary tables of its own."""
@@ -103,16 +105,15 @@ class Session:
         self._share_functions()
         connection = self.connection.cursor()
         settle(connection)
-        other = Session(
+        return Session(
             connection,
             output=self.output,
             scratch=self.scratch,
             real=self.real,
             keeps_books=self.keeps_books,
             engine=self.engine,
+            shared=self._shared,
         )
-        other._shared = self._shared
-        return other
 
     def publication_id(self) -> int:
         """The number of the publication that is recorded next: no session beside this one gets it too."""
@@ -148,6 +149,14 @@ class Session:
     def relation(self, table: TableDef) -> str:
         """The quoted SQL name of `table`; raises WarehouseError if it was never published."""
         return qualified(self._published_in(table), table.stage, table.name)
+
+    def own(self, table: TableDef) -> str:
+        """The quoted SQL name of `table`, published, to be written: a dry run has a copy of its own, and only reads the real one."""
+        target, existing = qualified(self.catalog, table.stage, table.name), self.relation(table)
+        if existing != target:
+            self.make_schema(table.stage)
+            self.connection.execute(f"CREATE TABLE {target} AS FROM {existing}")
+        return target
 
     def read(self, table: TableDef) -> ibis.Table:
         """The published rows of `table`; raises WarehouseError if there are none yet.
@@ -326,19 +335,3 @@ class Session:
 def qualified(catalog: str, schema: str, name: str) -> str:
     """A quoted three-part SQL name."""
     return ".".join(quoted(part) for part in (catalog, schema, name))
-
-
-def write_atomically(target: Path, content: bytes) -> None:
-    """Replace `target` with `content` by a rename, after the bytes are on the disk; its folder is made."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

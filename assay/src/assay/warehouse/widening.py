@@ -14,7 +14,7 @@ import ibis
 
 from assay import notices
 from assay.sql import quoted
-from assay.warehouse.session import Session, qualified
+from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
@@ -52,11 +52,7 @@ def widened(session: Session, build: Build) -> Build:
 def _add(session: Session, table: TableDef, names: list[str]) -> None:
     if not names:
         return
-    target = qualified(session.catalog, table.stage, table.name)
     with session.transaction():
-        if (existing := session.relation(table)) != target:
-            # A dry run writes into its own copy; the real table is only read.
-            session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(session.catalog)}.{quoted(table.stage)}")
-            session.connection.execute(f"CREATE TABLE {target} AS FROM {existing}")
+        target = session.own(table)
         for name in names:
             session.connection.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} VARCHAR")

@@ -26,7 +26,7 @@ from assay.warehouse.failures import explained
 from assay.warehouse.parts import Parts
 from assay.warehouse.publish import failure
 from assay.warehouse.quarantine.keep import adopt, rejects
-from assay.warehouse.session import Session, qualified
+from assay.warehouse.session import Session
 from assay.warehouse.spanning import spanning
 from assay.warehouse.staging import REPEAT
 from assay.warehouse.widening import beyond
@@ -87,7 +87,7 @@ def _replay(
     if not publication.failed:
         _settle(session, run)
         if passing:
-            publication = _publish(session, table, contract, run, existing, publication)
+            publication = _publish(session, table, contract, run, publication)
     for name in _TEMPORARY:
         session.connection.execute(f"DROP TABLE {name}")
     return publication
@@ -207,14 +207,8 @@ def _settle(session: Session, run: Run) -> None:
     )
 
 
-def _publish(
-    session: Session, table: TableDef, contract: Contract, run: Run, existing: str, publication: Publication
-) -> Publication:
-    target = qualified(session.catalog, table.stage, table.name)
-    if existing != target:
-        # A dry run writes into its own copy; the real table is only read.
-        session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(session.catalog)}.{quoted(table.stage)}")
-        session.connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {existing}")
+def _publish(session: Session, table: TableDef, contract: Contract, run: Run, publication: Publication) -> Publication:
+    target = session.own(table)
     columns = ", ".join(quoted(column.name) for column in contract.columns)
     session.connection.execute(f"INSERT INTO {target} BY NAME SELECT {columns} FROM __passing")
     parts = Parts.of(table, None, run.now)
