@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from assay.sql import quoted
 from assay.tables.loads import History
-from assay.warehouse import histories, merging, preserved, shrinking, staging, usual, verdicts, versions
+from assay.warehouse import histories, merging, preserved, references, shrinking, staging, usual, verdicts, versions
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from assay.warehouse.merging import Merged
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
+    from assay.warehouse.references import Orphans
     from assay.warehouse.shrinking import Replaced
     from assay.warehouse.staging import Staged
-    from assay.warehouse.verdicts import Orphans
 
 
 @contextmanager
@@ -134,7 +134,7 @@ class DuckDBStaging(DuckDBAdded):
         judged = self.whole if itself and build.since is not None else relation  # what is deleted may be referred to
         if isinstance(build.table.load, History):  # what was is not judged by what is
             judged = f"(SELECT * FROM {relation} WHERE {quoted(build.table.load.valid_to)} IS NULL)"
-        return verdicts.orphans(self.session, build.contract, judged, declared, other, target=self.target)
+        return references.orphans(self.session, build.contract, judged, declared, other, target=self.target)
 
     def days(self, names: Sequence[str]) -> dict[dtm.date, tuple[int, ...]]:
         """Rows, and values that are not null of the columns `names`, of each day of the table as it would be."""

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from assay.tables.results import CheckResult, Publication
     from assay.warehouse.merging import Merged
     from assay.warehouse.preserved import Preserved
+    from assay.warehouse.references import Orphans
     from assay.warehouse.shrinking import Replaced
     from assay.warehouse.staging import Staged
-    from assay.warehouse.verdicts import Orphans
 
 
 class Staging(Added, Protocol):

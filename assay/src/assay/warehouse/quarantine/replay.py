@@ -21,7 +21,7 @@ from assay.contract.contract import Contract
 from assay.errors import WarehouseError
 from assay.sql import quoted
 from assay.tables.results import CheckResult, Publication
-from assay.warehouse import ops, verdicts, versions
+from assay.warehouse import ops, references, verdicts, versions
 from assay.warehouse.failures import explained
 from assay.warehouse.parts import Parts
 from assay.warehouse.publish import failure
@@ -161,7 +161,7 @@ def _judge(
     for reference in table.references:
         if reference.severity == "error":
             other = existing if reference.to == table.name else session.scan(upstream[reference.to])
-            orphans = verdicts.orphans_sql(left, reference, other)
+            orphans = references.orphans_sql(left, reference, other)
             session.connection.execute(f"INSERT INTO __why SELECT __reject_id, ? {orphans}", [reference.name])
     for key in contract.keys:
         listed = ", ".join(quoted(name) for name in key)
