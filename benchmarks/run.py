@@ -58,7 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parse(arguments: Sequence[str] | None) -> tuple[list[str], Options]:
     """The benchmarks to run, and how."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join([*BENCHMARKS, *NAMED])}; default: all but {', '.join(NAMED)}")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"of {', '.join([*BENCHMARKS, *NAMED])}; default: all but {', '.join(NAMED)}",
+    )
     parser.add_argument("--repeat", type=int, default=3, help="runs of each measurement (default: 3)")
     parser.add_argument("--rows", type=int, help="only so many promotions, to try things out; README.md stays")
     parser.add_argument("--millions", default="1,10,100", help="sizes for `scale` (default: 1,10,100)")
