@@ -15,18 +15,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What is decided for every engine is tried with each."""
     if metafunc.definition.get_closest_marker("engines") is not None:
         spark = pytest.param("spark", marks=pytest.mark.spark)
-        metafunc.parametrize("engine_of_house", ["duckdb", spark], indirect=True)
+        metafunc.parametrize("house", ["duckdb", spark], indirect=True)
 
 
 @pytest.fixture
-def engine_of_house(request: pytest.FixtureRequest) -> str:
-    """Which engine keeps the tables of `house`."""
-    return str(getattr(request, "param", "duckdb"))
-
-
-@pytest.fixture
-def house(engine_of_house: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
-    if engine_of_house == "duckdb":
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    if getattr(request, "param", "duckdb") == "duckdb":
         house = House(tmp_path)
     else:
         house = House(tmp_path, kind=lakes(tmp_path / "lake", request.getfixturevalue("spark")))
