@@ -54,7 +54,9 @@ class DuckDBSession(Session):
         """The quoted SQL name of `table`; raises WarehouseError if it was never published."""
         return qualified(self._published_in(table), table.stage, table.name)
 
-    scan = relation
+    def scan(self, table: TableDef, *, real: bool = False) -> str:
+        """The same; with `real` the name of the real table, which may not exist."""
+        return qualified(self.real or self.catalog, table.stage, table.name) if real else self.relation(table)
 
     def columns(self, table: TableDef) -> dict[str, str]:
         """The columns of `table`, published, and their types."""

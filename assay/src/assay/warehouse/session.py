@@ -73,11 +73,7 @@ class Added(Protocol):
         """Rows and content hash of each partition that is built and has rows."""
 
     def commit(self, publication: Publication, number: int | None) -> None:
-        """The last step before the books are committed.
-
-        Args:
-            number: under which the books have the publication; None where none are kept.
-        """
+        """The last step before the books are committed, which have it under `number`, or are not kept."""
 
 
 class _Shared:
@@ -140,15 +136,20 @@ class Session(ABC):
         """The name of `table` in the engine's SQL; raises WarehouseError if it was never published."""
 
     @abstractmethod
-    def scan(self, table: TableDef) -> str:
-        """SQL for DuckDB, to stand in a FROM: the published rows of `table`, whatever engine keeps them."""
+    def scan(self, table: TableDef, *, real: bool = False) -> str:
+        """SQL for DuckDB, to stand in a FROM: the published rows of `table`, whatever engine keeps them.
+
+        Args:
+            real: of a dry run those of the real warehouse, whatever was built here.
+        """
+
+    def standing(self) -> Mapping[tuple[str, str], Mapping[str, str]] | None:
+        """The tables of the real warehouse by stage and name, with their columns; None where they stand beside the books."""
+        return None
 
     @abstractmethod
     def read(self, table: TableDef) -> ibis.Table:
-        """The published rows of `table`; raises WarehouseError if there are none yet.
-
-        Columns that it took beyond its contract are for people: a table that reads it gets what the contract says.
-        """
+        """The published rows of `table`, with the contract's columns; raises WarehouseError if there are none yet."""
 
     @abstractmethod
     def landed(self, sql: str) -> ibis.Table:
