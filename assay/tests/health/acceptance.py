@@ -28,7 +28,7 @@ NUMBERS = [f"t{number}" for number in range(24)]
 
 LAND = """
         if ROOT.joinpath("broken").exists():
-            raise SourceUnavailable("numbers: the file is no gzip", fix="Ask for it again.")
+            raise SourceError("numbers: the file is no gzip", fix="Ask for it again.")
         getattr(__import__("__main__"), "pass_some_time", int)()
         while ROOT.joinpath("sleep").exists():
             time.sleep(0.05)

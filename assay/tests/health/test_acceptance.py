@@ -215,6 +215,7 @@ def test_a_silence_hides_nothing_from_the_verdict_and_ends(shop: Shop) -> None:
 def test_dagsters_daemon_tells_by_itself_and_its_death_is_told(shop: Shop) -> None:
     """Acceptance 1 and 11: the sensor in a real daemon tells a failure once, and that it is over; then the daemon dies."""
     channel = Channel()
+    assert shop.little.run("health", "forget")[0] == 0
     broken = shop.write("broken")
     shop.run("t0", code=2)
     origin = repository(shop.project).get_instigator_origin("daily")

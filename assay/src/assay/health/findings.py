@@ -32,10 +32,10 @@ def findings(outline: Outline, state: State) -> list[Finding]:
         *_slow(state),
         *failed,
         *_red(outline, state),
-        *_backlog(outline, state),
         *old(outline, state),
     ]
-    found = _folded(outline, found, late(outline, state))
+    for following in (_backlog(outline, state), late(outline, state)):
+        found = _folded(outline, found, following)
     return sorted(found, key=lambda each: not each.fatal)
 
 
@@ -250,7 +250,7 @@ def _backlog(outline: Outline, state: State) -> Iterator[Finding]:
 
 
 def _folded(outline: Outline, found: list[Finding], following: Iterable[Finding]) -> list[Finding]:
-    """Late tables under what makes them late: a red or failed one they read, or the first late one."""
+    """What follows under what it follows from: a red or failed table it is of or reads, a dead run, or the first late one."""
     causes: dict[str, int] = {}
     for at, each in enumerate(found):
         kind, _, rest = each.key.partition(":")
