@@ -34,7 +34,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 LATE = (
     "dagster._core.definitions.repository_definition.repository_data_builder",
@@ -216,7 +216,8 @@ def _serve(place: str) -> tuple[list[str], str, dict[str, str]]:
     running: dict[int, socket.socket] = {}
     staying: list[socket.socket] = []
     while True:
-        ready = select.select([ended, server.fileno(), *staying], [], [], None if staying else 60)[0]
+        waiting: list[Any] = [ended, server.fileno(), *staying]
+        ready = select.select(waiting, [], [], None if staying else 60)[0]
         for gone in {each for each in staying if each in ready}:
             staying.remove(gone)
             gone.close()

@@ -65,7 +65,7 @@ class Read:
         elif kind is ast.Import or kind is ast.ImportFrom:
             self.imported += imports(node, self.module, self.is_package)
         out.append(kind.__name__ + "(")
-        for name in _fields(kind):
+        for name in _fields(kind):  # type: ignore[arg-type]  # a class is hashable
             value = getattr(node, name, None)
             # Fields differ between Python versions only by empty ones, so empty ones are left out.
             if value is None or value == []:
