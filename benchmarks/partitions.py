@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.health import DEFINITIONS, PROJECT
-from benchmarks.measure import HEAD, Measured, Series, child, process, say, table
+from benchmarks.measure import HEAD, Measured, Series, child, process, say, seconds, table
 from benchmarks.options import Options
 
 ROWS = 2_000
@@ -100,7 +100,7 @@ def measure(options: Options) -> str:
             folder = folders[name]
             found.setdefault(("day, build", name), []).append(child(build, folder=str(folder), partition=DAY))
             found.setdefault(("day, run", name), []).append(_run(folder, ["--partition", DAY]))
-        say(", ".join(f"{' '.join(key)} {runs[-1].failure or runs[-1].seconds:.2f} s" for key, runs in found.items()))
+        say(", ".join(f"{' '.join(key)} {runs[-1].failure or seconds(runs[-1].cpu)}" for key, runs in found.items()))
     series = {key: Series(tuple(runs)) for key, runs in found.items()}
     days = [
         [f"{name}, {kind.removeprefix('day, ')}", *series[kind, name].cells(series[kind, "one month"])]

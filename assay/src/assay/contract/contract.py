@@ -7,12 +7,11 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.operations as ops
-import sqlglot.expressions as sge
-from ibis.backends.sql.compilers.duckdb import compiler
 
 from assay.contract import payload, profile, rules, uniqueness
 from assay.contract.classification import mask
@@ -167,17 +166,20 @@ class Contract:
         return expression.mutate(**masks)
 
     @cached_property
-    def masks_sql(self) -> str:
-        """SQL over the contract's columns, for a SELECT: what `label` adds, named as `mask_columns`."""
+    def mask_values(self) -> tuple[str, ...]:
+        """SQL over the contract's columns: the values of `mask_columns`."""
         labelled = self.label(ibis.table(self.schema, name="__rows")).op().replace(_listed)
+        # Whoever only loads the code would wait for SQLGlot's dialects.
+        compiler = import_module("ibis.backends.sql.compilers.duckdb").compiler
         values = {each.alias: each.this for each in compiler.to_sqlglot(labelled.to_expr()).expressions if each.alias}
-        for column in (column for value in values.values() for column in value.find_all(sge.Column)):
+        for column in (node for value in values.values() for node in value.walk() if node.key == "column"):
             column.set("table", None)
-        return ", ".join(f"{values[name].sql(compiler.dialect)} AS {name}" for name in self.mask_columns)
+        return tuple(values[name].sql(compiler.dialect) for name in self.mask_columns)
 
     def labelled_sql(self, rows: str) -> str:
         """SQL: what `label` makes of `rows`, a SELECT of the contract's columns and perhaps of others."""
-        return f"SELECT *, {self.masks_sql} FROM ({rows})"
+        masks = (f"{value} AS {name}" for value, name in zip(self.mask_values, self.mask_columns, strict=True))
+        return f"SELECT *, {', '.join(masks)} FROM ({rows})"
 
     def codes(self, masks: Sequence[int]) -> tuple[str, ...]:
         """The codes of the rules whose bits are set in `masks`, in rule order."""
@@ -185,9 +187,9 @@ class Contract:
             rule.code for index, rule in enumerate(self.row_rules) if masks[index // BITS] >> (index % BITS) & 1
         )
 
-    def broken_sql(self) -> str:
-        """SQL over a labelled relation: whether the row broke any rule."""
-        return "(" + " OR ".join(f"{name} <> 0" for name in self.mask_columns) + ")"
+    def broken_sql(self, masks: Sequence[str] = ()) -> str:
+        """SQL over a labelled relation, or one that has `masks`: whether the row broke any rule."""
+        return "(" + " OR ".join(f"{mask} <> 0" for mask in masks or self.mask_columns) + ")"
 
     def bit_sql(self, index: int) -> str:
         """SQL over a labelled relation: whether the row broke row rule number `index`."""

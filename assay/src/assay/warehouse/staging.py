@@ -30,6 +30,8 @@ PREFIX = "__staging_"
 """How the names of staging tables begin."""
 REFUSED = "__refused_"
 """How the names of tables begin that keep what a failed audit refused."""
+MANY = 20
+"""One of so many rows that break rules are many."""
 REPEAT = "unique_key.repeat"
 """The reason code of rows that repeat a key whose first row is kept."""
 
@@ -236,32 +238,35 @@ def malformed_aside(session: Session, table: TableDef, malformed: str, staged: S
 
 
 def _set_broken_aside(session: Session, table: TableDef, contract: Contract, staged: Staged) -> None:
-    """Reject the rows that break rules, which are looked at once.
+    """Reject the rows that break rules.
 
-    They are judged where they are written: a mask written beside each row costs as much as a column of the table.
+    They are judged where they are written: a mask written beside each costs as much as a column of the table. The rows of
+    few are remembered; of many it costs less to judge them again than to look each up.
     """
     relation, masks = staged.relation, ", ".join(contract.mask_columns)
-    among = contract.broken_sql()
+    but = ""
     if isinstance(table.load, Incremental) and table.load.deleted is not None:
         # What is said of a key that is gone is nobody's row any more: it needs no more than its key.
         present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in (*contract.key, table.load.cursor))
-        among += f" AND ({quoted(table.load.deleted)} AND {present}) IS NOT TRUE"
+        but = f" AND ({quoted(table.load.deleted)} AND {present}) IS NOT TRUE"
     rows = f"SELECT rowid AS __row, * FROM {relation}"
-    labelled = rows if staged.masks else contract.labelled_sql(rows)
-    found = f"CREATE OR REPLACE TEMP TABLE __broken AS SELECT __row, {masks} FROM ({labelled}) WHERE {among}"
-    if session.number(found):
+    labelled = f"({rows if staged.masks else contract.labelled_sql(rows)}) WHERE {contract.broken_sql()}{but}"
+    if session.number(f"CREATE OR REPLACE TEMP TABLE __broken AS SELECT __row, {masks} FROM {labelled}"):
         broken = contract.broken(session.connection, "__broken")
         add(staged.reasons, broken.counts)
         staged.rejected += broken.rejected
         staged.over_budget = not table.max_rejects.tolerates(staged.rejected, staged.staged)
+        source, gone = f"({rows}) JOIN __broken USING (__row)", "rowid IN (SELECT __row FROM __broken)"
+        if broken.rejected * MANY > staged.staged:
+            source, gone = labelled, f"{contract.broken_sql(staged.masks or contract.mask_values)}{but}"
         quarantine.collect(
             session,
             table,
             f"SELECT {contract.reason_codes_sql(broken.masks)} AS reason_codes, {contract.payload_sql()} AS payload, "
-            f"{place(staged.extras)} FROM ({rows}) JOIN __broken USING (__row)",
+            f"{place(staged.extras)} FROM {source}",
             counts=broken.masks.values() if staged.over_budget else None,
         )
-        session.connection.execute(f"DELETE FROM {relation} WHERE rowid IN (SELECT __row FROM __broken)")
+        session.connection.execute(f"DELETE FROM {relation} WHERE {gone}")
     session.connection.execute("DROP TABLE __broken")
 
 
