@@ -94,8 +94,6 @@ def sample(folder: Path) -> None:
             sql.execute(f"CREATE VIEW {file.stem} AS FROM '{file}'")
             columns = [name for name, *_ in sql.execute(f"DESCRIBE {file.stem}").fetchall()]
             rows = f"SELECT * FROM {file.stem}" + " WHERE household_id % 5 = 0" * ("household_id" in columns)
-            if file.stem == "coupons":
-                rows += " WHERE product_id % 5 = 0"
             if file.stem == "promotions":
                 rows = "SELECT DISTINCT ON (product_id, store_id, week) * FROM promotions"
                 rows += f" SEMI JOIN '{folder}/transactions.parquet' USING (product_id, store_id, week)"
