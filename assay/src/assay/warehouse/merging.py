@@ -2,7 +2,7 @@
 
 The staging table is left with the rows to write, and the temporary table `REPLACED` has the published rows that go. Of
 the published rows the key is read, and the other columns where the key arrived: with 100,000 staged rows beside 10
-million published ones that takes 0.1 s.
+million published ones that takes 0.1 s where these stand together, 0.4 s where they are spread.
 """
 
 from __future__ import annotations
