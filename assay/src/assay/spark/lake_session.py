@@ -1,0 +1,260 @@
+"""Spark's session: tables stand in a lake, in front of which a dry run has a catalog of its own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
+from ibis.expr.schema import Schema
+
+from assay.contract.columns import sql_type
+from assay.contract.contract import Contract
+from assay.errors import EngineError, WarehouseError
+from assay.spark.dialect import SparkType, declared, to_sql
+from assay.spark.engine import brought, casts, hand_over, held
+from assay.spark.known import Refused
+from assay.spark.lake import Lake, tick
+from assay.spark.session import SparkFailure
+from assay.warehouse.session import Session
+
+if TYPE_CHECKING:
+    from assay.sources.base import Landed
+    from assay.spark.staging import LakeStaging
+    from assay.tables.nodes import TableDef
+    from assay.warehouse.builds import Build
+
+
+class LakeSession(Session):
+    """A session whose tables are in a lake; see `assay.warehouse.session.Session`.
+
+    Args:
+        lake: where this session writes.
+        behind: of a dry run the real lake, which is read where this session has written nothing.
+    """
+
+    name = "spark"
+
+    def __init__(self, connection: Any, lake: Lake, *, behind: Lake | None = None, **arguments: Any) -> None:
+        super().__init__(connection, **arguments)
+        self.lake, self.behind = lake, behind
+        self.cluster = lake.cluster
+        self.group = f"assay_{uuid.uuid4().hex}"
+
+    def lake_of(self, table: TableDef) -> Lake | None:
+        """The lake in which `table` stands: this session's own first, else the real one; None if neither."""
+        lakes = (self.lake,) if self.behind is None else (self.lake, self.behind)
+        return next((each for each in lakes if each.exists(table.stage, table.name)), None)
+
+    def exists(self, table: TableDef) -> bool:
+        """Whether `table` was published, here or (dry runs) in the real lake."""
+        return self.lake_of(table) is not None
+
+    def published_in(self, table: TableDef) -> Lake:
+        """The lake in which `table` stands; raises WarehouseError if it was never published."""
+        lake = self.lake_of(table)
+        if lake is None:
+            raise WarehouseError(
+                f"'{table.name}' was never published",
+                where=f"{table.stage}.{table.name}",
+                fix=f"Build it first: pipeline run {table.name}.",
+            )
+        return lake
+
+    def relation(self, table: TableDef) -> str:
+        """The name of `table` in Spark's SQL; raises WarehouseError if it was never published."""
+        return self.published_in(table).table(table.stage, table.name)
+
+    def columns(self, table: TableDef) -> dict[str, str]:
+        """The published columns and their types as DuckDB names them; a type that Spark holds as another is the contract's."""
+        actual = self.published_in(table).columns(table.stage, table.name)
+        contract = Contract.of(table.model)
+        wanted = {name: spark_type(dtype) for name, dtype in contract.schema.items()}
+        return {
+            name: contract.duckdb_columns[name] if wanted.get(name) == kind else sql_type(ibis_type(kind))
+            for name, kind in actual.items()
+        }
+
+    def count(self, table: TableDef) -> int:
+        """The number of published rows of `table`."""
+        return int(self.ask(f"SELECT count(*) FROM {self.relation(table)}")[0][0])
+
+    def read(self, table: TableDef) -> ibis.Table:
+        """The published rows of `table`; raises WarehouseError if there are none yet, or with other columns."""
+        contract, lake = Contract.of(table.model), self.published_in(table)
+        there = self.columns(table)
+        wrong = [name for name, kind in contract.duckdb_columns.items() if there.get(name) != kind]
+        if wrong:
+            raise WarehouseError(
+                f"the published table has other columns than its contract: {', '.join(wrong)}",
+                where=f"{table.stage}.{table.name}",
+                fix=f"Build it first: pipeline run {table.name}.",
+            )
+        return self._leaf(table.name, contract.schema, ops.Namespace(lake.name, table.stage))
+
+    def scan(self, table: TableDef) -> str:
+        """SQL for DuckDB, to stand in a FROM: the published rows, brought here."""
+        return f"({self.brought(f'SELECT * FROM {self.relation(table)}', Contract.of(table.model).schema)})"
+
+    def landed(self, landed: Landed) -> ibis.Table:
+        """What a connector landed, handed over to Spark once."""
+        return self._handed(self.backend.sql(landed.sql))
+
+    @contextmanager
+    def registered(self, rows: Any, name: str) -> Iterator[ibis.Table]:
+        """An Arrow table or data frame as rows of Spark's."""
+        self.connection.register(name, rows)
+        try:
+            yield self._handed(self.backend.table(name))
+        finally:
+            self.connection.unregister(name)
+
+    def sql(self, expression: ibis.Table) -> str:
+        """The rows of an expression in Spark's SQL, with the types that Ibis tells of it, in some of which Spark does not compute."""
+
+        def step(node: Any, changed: Mapping[Any, Any] | None) -> Any:
+            node = node.__recreate__(changed) if changed else node
+            if not isinstance(node, ops.PhysicalTable | ops.SQLQueryResult) or isinstance(getattr(node, "source", None), Reader):
+                return node
+            return self._handed(node.to_expr()).op()
+
+        with self.told():
+            return self.declared(to_sql(expression.op().replace(step).to_expr()), dict(expression.schema().items()))
+
+    def declared(self, sql: str, schema: Mapping[str, dt.DataType]) -> str:
+        """A statement's rows with the types of `schema`."""
+        with self.told():
+            actual = self.cluster.types(sql)
+            if actual == {name: spark_type(dtype) for name, dtype in schema.items()}:
+                return sql
+            return f"SELECT {declared(schema, actual)} FROM ({sql})"
+
+    def query(self, sql: str) -> ibis.Table:
+        """The rows of a SELECT as an expression."""
+        return self._view(f"query_{uuid.uuid4().hex}", f"({sql})")
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """The few rows of a SELECT."""
+        return self.lake.all(sql)
+
+    @contextmanager
+    def view(self, name: str, sql: str) -> Iterator[ibis.Table]:
+        """Rows under a name, for the time of the block."""
+        yield self._view(name, sql)
+        self.lake.execute(f"DROP VIEW {tick(name)}")
+
+    def _view(self, name: str, sql: str) -> ibis.Table:
+        self.lake.execute(f"CREATE OR REPLACE TEMP VIEW {tick(name)} AS SELECT * FROM {sql}")
+        with self.told():
+            types = self.cluster.types(f"SELECT * FROM {tick(name)}")
+        return self._leaf(name, Schema({each: ibis_type(kind) for each, kind in types.items()}))
+
+    def staging(self, build: Build) -> AbstractContextManager[LakeStaging]:
+        """The rows of a build in a table that nobody reads, which is dropped at the end of the block."""
+        from assay.spark.staging import staged
+
+        return staged(self, build)
+
+    def widen(self, table: TableDef, names: Sequence[str]) -> None:
+        """Not with Spark: such a table is refused before."""
+        raise EngineError("Spark takes no columns beyond the contract", where=f"{table.stage}.{table.name}")
+
+    def add(self, table: TableDef, rows: str) -> str:
+        """Add the rows of DuckDB's SQL to `table`, published; returns SQL for DuckDB of all its rows."""
+        lake, schema = self.published_in(table), Contract.of(table.model).schema
+        handed = self._handed(self.backend.sql(rows))
+        before = lake.commit(table.stage, table.name)
+        if lake is not self.lake:
+            self.lake.make(table.stage)
+            self.lake.replace(f"SELECT * FROM {self.relation(table)}", table.stage, table.name, before.properties)
+        self.lake.append(self.declared(to_sql(handed), schema), table.stage, table.name, before.properties)
+        return self.scan(table)
+
+    def brought(self, sql: str, schema: Mapping[str, dt.DataType]) -> str:
+        """SQL for DuckDB of a statement's rows, computed now."""
+        with self.told():
+            return brought(self.cluster, sql, schema)
+
+    def here(self, expression: ibis.Table) -> ibis.Table:
+        """The rows of an expression, computed now, as DuckDB's."""
+        return self.backend.sql(self.brought(self.sql(expression), dict(expression.schema().items())))
+
+    def stop(self) -> None:
+        """End what this session's thread asked for."""
+        super().stop()
+        with suppress(EngineError, SparkFailure), self.cluster.asked():
+            self.cluster.spark.sparkContext.cancelJobGroup(self.group)
+
+    @contextmanager
+    def told(self, where: str | None = None) -> Iterator[None]:
+        """What Spark refuses or cannot compute, as one line that quotes no value."""
+        try:
+            with self.lake.told(where):
+                yield
+        except Refused as error:
+            raise EngineError(str(error), where=where) from error
+
+    def _handed(self, rows: ibis.Table) -> ibis.Table:
+        """Rows of DuckDB as a view of Spark's, whose file goes with the cluster's folder."""
+        schema, view = dict(rows.schema().items()), f"read_{uuid.uuid4().hex}"
+        with self.told():
+            found = self.connection.execute(f"SELECT {casts(held(schema))} FROM ({self.duckdb_sql(rows)})")
+            hand_over(self.cluster, found, schema, view)
+        return self._leaf(view, rows.schema())
+
+    def _leaf(self, name: str, schema: Any, namespace: Any = None) -> ibis.Table:
+        return ops.DatabaseTable(name, schema, Reader(self), namespace or ops.Namespace(None, None)).to_expr()
+
+
+class Reader:
+    """What Ibis asks for the rows of an expression over tables of a lake, as functions in Python and exports do: brought here, they are DuckDB's."""
+
+    name = "pyspark"
+
+    def __init__(self, session: LakeSession) -> None:
+        self.session = session
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reader) and other.session is self.session
+
+    def __hash__(self) -> int:
+        return id(self.session)
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith(("to_", "execute")):
+            raise AttributeError(name)
+
+        def answer(expression: ibis.Expr, *arguments: Any, params: Any = None, **options: Any) -> Any:
+            rows = expression.as_table()
+            found = getattr(self.session.here(rows), name)(*arguments, **options)
+            if isinstance(expression, ibis.Table):
+                return found
+            as_is = {"execute": "__pandas_result__", "to_pyarrow": "__pyarrow_result__"}
+            return getattr(expression, as_is[name])(found) if name in as_is else found
+
+        return answer
+
+    def compile(self, expression: ibis.Expr, **_: Any) -> str:
+        """The SQL of an expression, for people."""
+        return self.session.sql(expression.as_table())
+
+
+def spark_type(dtype: Any) -> str:
+    """The type in which the lake holds values of a contract's type, as Spark names it in a schema."""
+    if dtype.is_array():
+        return f"array<{spark_type(dtype.value_type)}>"
+    if dtype.is_map():
+        return f"map<{spark_type(dtype.key_type)},{spark_type(dtype.value_type)}>"
+    if dtype.is_struct():
+        return f"struct<{','.join(f'{name}:{spark_type(kind)}' for name, kind in dtype.fields.items())}>"
+    kind = SparkType.to_string(dtype).lower().replace(" ", "")
+    return {"tinyint": "int", "smallint": "int", "timestamp_ltz": "timestamp"}.get(kind, kind)
+
+
+def ibis_type(kind: str) -> dt.DataType:
+    """The Ibis type of a type as Spark names it."""
+    return SparkType.from_string(kind)
