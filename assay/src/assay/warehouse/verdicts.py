@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -182,37 +183,63 @@ def key_summary(key: Collection[str], nulls: int, excess: int) -> str:
     return " and ".join([*found, *([f"{listed} is null in {rows_told(nulls)}"] if nulls else [])])
 
 
-def reference(
-    session: Session, contract: Contract, relation: str, declared: Reference, other: str, *, target: str
-) -> CheckResult:
-    """Whether every non-null value of the columns exists in the referenced table.
+@dataclass(frozen=True)
+class Orphans:
+    """Rows whose columns are not null and in no row of the table they refer to.
 
-    Args:
-        other: the table that must have them.
-        target: what `relation` is called after publishing, for the SQL that a person runs.
+    Attributes:
+        values: different ones among them.
+        untold: where there are none, rows in which a column is null, which refer to nothing.
+        sample: some of the values, masked; `sample_sql` finds all of them in the published table.
     """
-    orphans = orphans_sql(relation, declared, other)
-    keys = ", ".join(f"staged.{quoted(column)}" for column in declared.columns)
-    counted = session.connection.execute(f"SELECT count(*), count(DISTINCT ({keys})) {orphans}").fetchall()[0]
-    rows, values = int(counted[0]), int(counted[1])
-    listed = ", ".join(declared.columns)
+
+    rows: int
+    values: int
+    untold: int = 0
+    sample: Sequence[Mapping[str, Any]] = ()
+    sample_sql: str | None = None
+
+
+def reference(declared: Reference, orphans: Orphans) -> CheckResult:
+    """Whether every non-null value of the columns exists in the referenced table."""
+    rows, listed = orphans.rows, ", ".join(declared.columns)
     if rows == 0:
-        # As in SQL's own foreign keys a row without a value refers to nothing: told, for it is not judged.
-        nullable = [name for name in declared.columns if contract.column(name).nullable]
-        absent = " OR ".join(f"{quoted(name)} IS NULL" for name in nullable) or "false"
-        untold = session.number(f"SELECT count(*) FILTER ({absent}) FROM {relation}")
-        said = f"; {rows_told(untold)} without a value not judged" if untold else ""
+        said = f"; {rows_told(orphans.untold)} without a value not judged" if orphans.untold else ""
         return CheckResult(declared.name, True, declared.severity, f"every ({listed}) is in {declared.to}{said}")
-    shown = contract.masked_rows(session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}")
     return CheckResult(
         declared.name,
         False,
         declared.severity,
-        f"{rows_told(rows)}, {_values_told(declared.columns, values)}, {'has' if rows == 1 else 'have'} no match in "
-        f"{declared.to}",
+        f"{rows_told(rows)}, {_values_told(declared.columns, orphans.values)}, {'has' if rows == 1 else 'have'} no match "
+        f"in {declared.to}",
         failing=rows,
-        sample=_short(shown),
-        sample_sql=f"SELECT DISTINCT {keys} {orphans_sql(target, declared, other)}",
+        sample=_short(orphans.sample),
+        sample_sql=orphans.sample_sql,
+    )
+
+
+def orphans(
+    session: Session, contract: Contract, relation: str, declared: Reference, other: str, *, target: str
+) -> Orphans:
+    """The rows of `relation` that refer to nothing.
+
+    Args:
+        other: the table that must have the values.
+        target: what `relation` is called after publishing, for the SQL that a person runs.
+    """
+    among = orphans_sql(relation, declared, other)
+    keys = ", ".join(f"staged.{quoted(column)}" for column in declared.columns)
+    rows, values = session.ask(f"SELECT count(*), count(DISTINCT ({keys})) {among}")[0]
+    if rows == 0:
+        # As in SQL's own foreign keys a row without a value refers to nothing: told, for it is not judged.
+        nullable = [name for name in declared.columns if contract.column(name).nullable]
+        absent = " OR ".join(f"{quoted(name)} IS NULL" for name in nullable)
+        return Orphans(0, 0, session.ask(f"SELECT count(*) FROM {relation} WHERE {absent}")[0][0] if absent else 0)
+    sample = contract.masked(
+        declared.columns, session.ask(f"SELECT DISTINCT {keys} {among} ORDER BY ALL LIMIT {SAMPLE}")
+    )
+    return Orphans(
+        rows, values, sample=sample, sample_sql=f"SELECT DISTINCT {keys} {orphans_sql(target, declared, other)}"
     )
 
 
@@ -243,12 +270,10 @@ def table_rules(
     """
     found = []
     for rule in contract.table_rules:
-        value = session.connection.execute(
-            f"SELECT * FROM ({session.sql(rule.expression(rows).as_table())})"
-        ).fetchall()[0][0]
+        value = session.ask(session.sql(rule.expression(rows).as_table()))[0][0]
         held, said = bool(value), "holds" if value else "does not hold"
         if value is None:
-            count = session.number(f"SELECT count(*) FROM ({session.sql(rows)})")
+            count = session.ask(f"SELECT count(*) FROM ({session.sql(rows)})")[0][0]
             held = may_be_empty and count == 0
             said = "is not judged: there is no row" if held else f"cannot be told: it is NULL over {rows_told(count)}"
             said += "" if held else " (if that is right, say so in the rule: .fill_null(True))"
@@ -272,12 +297,11 @@ def invariant(
     first = declared.description.splitlines()[0] if declared.description else declared.name
     said, untold, shown, last = first, 0, contradicting, _last_filter(contradicting)
     if last is None:
-        count = session.number(f"SELECT count(*) FROM ({session.sql(contradicting)})")
+        count = session.ask(f"SELECT count(*) FROM ({session.sql(contradicting)})")[0][0]
     else:  # both answers in one reading
         parent, told = last
-        counts = "count(*) FILTER (told), count(*) FILTER (told IS NULL)"
-        asked = f"SELECT {counts} FROM ({session.sql(parent.select(told=told))})"
-        count, untold = session.connection.execute(asked).fetchall()[0]
+        counts = "count(*) FILTER (WHERE told), count(*) FILTER (WHERE told IS NULL)"
+        count, untold = session.ask(f"SELECT {counts} FROM ({session.sql(parent.select(told=told))})")[0]
         if untold and not count:
             # Not told.isnull(): Ibis writes a negation's as NOT (...) IS NULL, which negates the IS NULL.
             shown = parent.filter(told.fill_null(True) & ~told.fill_null(False))
@@ -293,7 +317,7 @@ def invariant(
         said,
         failing=failing,
         untold=failing > count,
-        sample=_sample(session, sql, hidden(shown)) if sql else (),
+        sample=_sample(session, sql, shown.columns, hidden(shown)) if sql else (),
         sample_sql=sql,
     )
 
@@ -308,12 +332,10 @@ def _last_filter(contradicting: ibis.Table) -> tuple[ibis.Table, ibis.BooleanVal
     return operation.parent.to_expr(), ibis.and_(*(predicate.to_expr() for predicate in operation.predicates))
 
 
-def _sample(session: Session, sql: str, hidden: Collection[str]) -> tuple[Mapping[str, Any], ...]:
-    cursor = session.connection.execute(f"SELECT * FROM ({sql}) ORDER BY ALL LIMIT {SAMPLE}")
-    names = [column[0] for column in cursor.description or ()]
+def _sample(session: Session, sql: str, names: Sequence[str], hidden: Collection[str]) -> tuple[Mapping[str, Any], ...]:
     return _short(
         {name: "***" if name in hidden and value is not None else value for name, value in zip(names, row, strict=True)}
-        for row in cursor.fetchall()
+        for row in session.ask(f"SELECT * FROM ({sql}) ORDER BY ALL LIMIT {SAMPLE}")
     )
 
 

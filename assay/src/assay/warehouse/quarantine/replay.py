@@ -66,7 +66,7 @@ def _replay(
 ) -> Publication:
     contract = Contract.of(table.model)
     contract = contract.taking(beyond(session, table, contract))
-    existing = session.relation(table)
+    existing = session.scan(table)
     _check_columns(session, table, contract)
     adopt(session)
     _choose(session, table, ids)
@@ -82,7 +82,9 @@ def _replay(
     whole = f"(SELECT {columns} FROM {existing} UNION ALL BY NAME SELECT {columns} FROM __passing)"
     checks = [_rows_valid(session, tried, passing)]
     if passing:
-        checks += spanning(session, table, contract, graph.invariants_of(table.name), upstream, whole, parts)
+        target = session.relation(table)
+        invariants = graph.invariants_of(table.name)
+        checks += spanning(session, table, contract, invariants, upstream, whole, parts, target=target)
     publication = _publication(session, table, tried, passing, verdicts.acknowledged(table, checks), started)
     if not publication.failed:
         _settle(session, run)
@@ -94,8 +96,7 @@ def _replay(
 
 
 def _check_columns(session: Session, table: TableDef, contract: Contract) -> None:
-    described = session.connection.execute(f"DESCRIBE {session.relation(table)}").fetchall()
-    if {row[0]: row[1] for row in described} != contract.duckdb_columns:
+    if session.columns(table) != contract.duckdb_columns:
         raise WarehouseError(
             "the published table has other columns than its contract",
             where=f"{table.stage}.{table.name}",
@@ -157,7 +158,7 @@ def _judge(
         )
     for reference in table.references:
         if reference.severity == "error":
-            other = existing if reference.to == table.name else session.relation(upstream[reference.to])
+            other = existing if reference.to == table.name else session.scan(upstream[reference.to])
             orphans = verdicts.orphans_sql(left, reference, other)
             session.connection.execute(f"INSERT INTO __why SELECT __reject_id, ? {orphans}", [reference.name])
     for key in contract.keys:
@@ -208,9 +209,8 @@ def _settle(session: Session, run: Run) -> None:
 
 
 def _publish(session: Session, table: TableDef, contract: Contract, run: Run, publication: Publication) -> Publication:
-    target = session.own(table)
     columns = ", ".join(quoted(column.name) for column in contract.columns)
-    session.connection.execute(f"INSERT INTO {target} BY NAME SELECT {columns} FROM __passing")
+    target = session.add(table, f"SELECT {columns} FROM __passing")
     parts = Parts.of(table, None, run.now)
     if parts is not None:
         versions.refresh(session, table, contract, parts)
