@@ -49,6 +49,11 @@ class Commit:
     record: Mapping[str, Any] = field(default_factory=dict)
     offsets: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def properties(self) -> dict[str, Any]:
+        """For a commit that leaves them as they are."""
+        return {RECORD: self.record, OFFSETS: self.offsets}
+
 
 class Lake:
     """A catalog of Iceberg tables, whose namespaces are the stages.
@@ -253,3 +258,17 @@ def sweep(lake: Lake, prefix: str, mine: str) -> list[str]:
 def tick(name: str) -> str:
     """`name` as an identifier of Spark's."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def text(value: str) -> str:
+    """`value` as a text of Spark's SQL."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def spark_sql(shared: str) -> str:
+    """A condition that is written for DuckDB, such as those of partitions, in Spark's SQL: its texts and instants differ."""
+    told = _TEXT.sub(lambda found: text(found[1].replace("''", "'")), shared)
+    return told.replace("TIMESTAMPTZ '", "TIMESTAMP '")
+
+
+_TEXT = re.compile("'((?:[^']|'')*)'")

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.datatypes as dt
 
 from assay.contract.classification import is_masked
-from assay.contract.profile import ENOUGH, SAMPLED, ColumnProfile, Profile, column_profile, digest, is_ordered
+from assay.contract.profile import ENOUGH, SAMPLED, Profile, column_profile, digest, is_ordered
 from assay.spark.lake import tick
-from assay.spark.types import text
 
 if TYPE_CHECKING:
     from assay.contract.columns import Column

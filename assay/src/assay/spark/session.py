@@ -107,6 +107,13 @@ class Cluster:
             for name, value in options.items():
                 self.spark.conf.set(name, value)
 
+    @contextmanager
+    def named(self, group: str) -> Iterator[None]:
+        """What this thread asks in the block can be ended by the name, with `cancelJobGroup`."""
+        with self.asked():
+            self.spark.sparkContext.setJobGroup(group, group)
+        yield
+
     def create_view(self, name: str, file: Path, columns: str) -> None:
         """A view of a Parquet file whose columns have the types that are told."""
         with self.asked():

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import ibis.expr.datatypes as dt
 
+from assay.contract.payload import free
 from assay.contract.uniqueness import SAMPLE, KeyProblems
 from assay.errors import PipelineError
 from assay.spark.engine import ROWS, compiled_label
-from assay.spark.lake import OFFSETS, RECORD, tick
-from assay.spark.numbers import day_of, key_of, profiled, row_hash
+from assay.spark.lake import spark_sql, text, tick
+from assay.spark.numbers import day_of, iceberg_partition, key_of, profiled, row_hash
 from assay.sql import literal
+from assay.tables.nodes import removes_too_much
 from assay.tables.places import SOURCE_COLUMNS
 from assay.warehouse import verdicts
+from assay.warehouse.preserved import Preserved
 from assay.warehouse.quarantine import keep as quarantine
+from assay.warehouse.shrinking import Replaced
 from assay.warehouse.staging import PREFIX, REFUSED, REPEAT, Staged, add, beside, malformed_aside, place
 
 if TYPE_CHECKING:
@@ -33,8 +37,6 @@ if TYPE_CHECKING:
     from assay.tables.nodes import Reference
     from assay.tables.results import CheckResult, Publication
     from assay.warehouse.builds import Build
-    from assay.warehouse.preserved import Preserved
-    from assay.warehouse.shrinking import Replaced
     from assay.warehouse.verdicts import Orphans
 
 REPEATED = "__repeated_"
@@ -72,6 +74,7 @@ class LakeStaging:
         self.target = self.lake.table(build.table.stage, build.table.name)
         self.columns = ", ".join(tick(each.name) for each in self.contract.columns)
         self.staged = Staged(self.relation)
+        self.merged = None
         self.losers = False
         self.existing: str | None = None
         if build.keeps_existing(session):
@@ -86,13 +89,17 @@ class LakeStaging:
         broken = [f"{name} <> 0" for name in self.contract.mask_columns]
         if parts is not None:
             broken += [spark_sql(parts.waiting), spark_sql(parts.outside())]
-        sound = f"SELECT {self.columns} FROM {self.relation} WHERE NOT ({' OR '.join(broken)})"
+        sound = f"WHERE NOT ({' OR '.join(broken)})"
         if not self.losers:
-            return f"({sound})"
+            return f"(SELECT {self.columns} FROM {self.relation} {sound})"
         repeated = self.lake.table(self.build.table.stage, self.repeated)
-        key = ", ".join(tick(name) for name in self.contract.key)
+        others = f"LEFT ANTI JOIN (SELECT DISTINCT __hash FROM {repeated}) ON {self._hash} = __hash"
         first = f"SELECT {self.columns} FROM {repeated} WHERE __is_staged AND __place = 1"
-        return f"({sound} AND xxhash64({key}) NOT IN (SELECT __hash FROM {repeated}) UNION ALL {first})"
+        return f"(SELECT {self.columns} FROM {self.relation} {others} {sound} UNION ALL {first})"
+
+    @property
+    def _hash(self) -> str:
+        return f"xxhash64({', '.join(tick(name) for name in self.contract.key)})"
 
     @property
     def whole(self) -> str:
@@ -187,18 +194,17 @@ class LakeStaging:
         """Of rows with the same key keep the first; only those are placed in order whose key's hash occurs twice."""
         table, contract, existing = self.build.table, self.contract, self.existing
         assert table.keep is not None
-        hashed = f"xxhash64({', '.join(tick(name) for name in contract.key)})"
-        key = ", ".join(tick(name) for name in contract.key)
+        hashed, key = self._hash, ", ".join(tick(name) for name in contract.key)
         extras = "".join(f", {tick(name)}" for name in self.staged.extras)
-        sound = self.good[1:-1].replace(f"SELECT {self.columns} FROM", f"SELECT {self.columns}{extras} FROM", 1)
-        every = f"SELECT {hashed} AS __hash FROM ({sound})"
+        sound = self.good.replace(f"SELECT {self.columns} FROM", f"SELECT {self.columns}{extras} FROM", 1)
+        every = f"SELECT {hashed} AS __hash FROM {sound}"
         if existing is not None:  # those of other partitions, and of before, repeat nothing among themselves
             every += f" UNION ALL SELECT DISTINCT {hashed} FROM ({existing})"
         suspects = f"SELECT __hash FROM ({every}) GROUP BY __hash HAVING count(*) > 1"
         order = table.keep.order_sql([column.name for column in contract.columns])
         order = ["__is_staged", *order] if table.appends else [*order, "__is_staged"]
         order += [f"{tick(name)} NULLS LAST" for name in self.staged.extras]
-        rows = f"SELECT {self.columns}{extras}, true AS __is_staged FROM ({sound})"
+        rows = f"SELECT {self.columns}{extras}, true AS __is_staged FROM {sound}"
         if existing is not None:
             nulls = "".join(f", NULL AS {tick(name)}" for name in self.staged.extras)
             rows += f" UNION ALL SELECT {self.columns}{nulls}, false FROM ({existing})"
@@ -235,7 +241,7 @@ class LakeStaging:
 
     def unique_key(self, *, proven: bool) -> CheckResult:
         """The verdict on the keys of the table as it would be; `proven` says that its own was looked after."""
-        return verdicts.unique_key(self.contract, self._key_problems, target=self.target, proven=proven)
+        return verdicts.keys(self.contract, self._key_problems, proven=proven)
 
     def _key_problems(self, key: tuple[str, ...]) -> KeyProblems:
         """Nulls and repeats of a key: 64 bits of each are grouped, and whole keys only where these repeat."""
@@ -292,9 +298,9 @@ class LakeStaging:
 
     def preserved(self, upstream: Contract, key: Mapping[str, str], how: str) -> Preserved:
         """How the input that the table preserves compares with what became of its rows."""
-        build, staged, session = self.build, self.staged, self.session
+        build, session = self.build, self.session
         rows = session.relation(build.upstream[str(build.table.preserves)])
-        if build.partition is not None or staged.waiting:
+        if build.partition is not None or self.staged.waiting:
             arrived = f"({session.sql(build.expression)})"
         else:
             arrived = self.relation
@@ -305,8 +311,6 @@ class LakeStaging:
         ]
         both = " UNION ALL ".join(sides)
         before, after = session.ask(f"SELECT count_if(__n > 0), count_if(__n < 0) FROM ({both})")[0]
-        if arrived == self.relation:  # malformed rows are of no table
-            after += sum(staged.reasons.get(code, 0) for code in staged.malformed)
         if not key:
             return Preserved(before, after, max(before - after, 0), max(after - before, 0), how)
         hashed = f"xxhash64({', '.join(names)})"
