@@ -244,15 +244,12 @@ def prepared(folder: str) -> str:
 _ELSEWHERE = "Set PIPELINE_LAKE to an empty folder, or to a lake."
 
 
-def sweep(lake: Lake, prefix: str, mine: str) -> list[str]:
-    """Drop the staging tables that this owner's sessions before left behind; returns their names."""
-    left = []
+def sweep(lake: Lake, prefixes: tuple[str, ...], token: str) -> None:
+    """Drop the staging tables that a warehouse's sessions before left behind."""
     for stage in lake.stages():
         for name in lake.tables(stage):
-            if name.startswith(prefix) and name.endswith(mine):
+            if name.startswith(prefixes) and name.endswith(token):
                 lake.drop(stage, name)
-                left.append(name)
-    return left
 
 
 def tick(name: str) -> str:

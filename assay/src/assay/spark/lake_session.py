@@ -18,14 +18,16 @@ from assay.errors import EngineError, WarehouseError
 from assay.spark.dialect import SparkType, declared, to_sql
 from assay.spark.engine import brought, casts, hand_over, held
 from assay.spark.known import Refused
-from assay.spark.lake import Lake, tick
+from assay.spark.lake import OFFSETS, RECORD, Lake, tick
 from assay.spark.session import SparkFailure
+from assay.warehouse import ops as books
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
     from assay.sources.base import Landed
     from assay.spark.staging import LakeStaging
     from assay.tables.nodes import TableDef
+    from assay.tables.results import Publication
     from assay.warehouse.builds import Build
 
 
@@ -34,14 +36,17 @@ class LakeSession(Session):
 
     Args:
         lake: where this session writes.
+        token: names whose staging tables are this warehouse's.
         behind: of a dry run the real lake, which is read where this session has written nothing.
     """
 
     name = "spark"
 
-    def __init__(self, connection: Any, lake: Lake, *, behind: Lake | None = None, **arguments: Any) -> None:
+    def __init__(
+        self, connection: Any, lake: Lake, *, token: str, behind: Lake | None = None, **arguments: Any
+    ) -> None:
         super().__init__(connection, **arguments)
-        self.lake, self.behind = lake, behind
+        self.lake, self.token, self.behind = lake, token, behind
         self.cluster = lake.cluster
         self.group = f"assay_{uuid.uuid4().hex}"
 
@@ -178,6 +183,19 @@ class LakeSession(Session):
         """SQL for DuckDB of a statement's rows, computed now."""
         with self.told():
             return brought(self.cluster, sql, schema)
+
+    def settle(self) -> None:
+        """Commit what the books have of the transaction so far: the quarantine is there before the rows are published."""
+        self.connection.execute("COMMIT; BEGIN TRANSACTION")
+
+    def properties(self, build: Build, publication: Publication) -> dict[str, Any]:
+        """What the commit of a publication carries: its row of the books, and how far its event log is read."""
+        values = books.row(0, publication, build.run)
+        columns = (each.split()[0] for each in books.TABLES["ops.publications"].split(","))
+        row = dict(zip(columns, values, strict=True)) | {"published_at": build.run.now.isoformat()}
+        offsets = build.landed.offsets if build.landed is not None and build.table.appends else None
+        read = {str(key): [int(offset), getattr(offset, "place", "")] for key, offset in (offsets or {}).items()}
+        return {RECORD: row, OFFSETS: read}
 
     def here(self, expression: ibis.Table) -> ibis.Table:
         """The rows of an expression, computed now, as DuckDB's."""
