@@ -21,7 +21,7 @@ from assay.tables.run import Run
 from assay.warehouse import watermarks
 from assay.warehouse.connection import reading
 from assay.warehouse.offsets import committed_offsets
-from assay.warehouse.warehouse import DuckDBWarehouse
+from assay.warehouses import warehouse_of
 
 if TYPE_CHECKING:
     from assay.build import Progress
@@ -134,7 +134,7 @@ def _since(project: Project, table: TableDef, settings: Any, full: bool) -> Any:
     if table.load is None or not settings.warehouse.exists():
         return None
     code = project.graph.version_of(table, settings)
-    with DuckDBWarehouse.of(settings).reading() as session:
+    with warehouse_of(settings).reading() as session:
         found = watermarks.since(session, table, Contract.of(table.model), code, Run.start(full=full))
     return found.value if found is not None else None
 

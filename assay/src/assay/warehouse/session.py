@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
     from assay.errors import PipelineError
+    from assay.settings import BaseSettings
     from assay.sources.base import Landed
+    from assay.tables.graph import Graph
     from assay.warehouse.ops import PartitionRecord
 
 T = TypeVar("T")
@@ -164,6 +166,10 @@ class Session(ABC):
     @abstractmethod
     def add(self, table: TableDef, rows: str) -> str:
         """Add the rows of DuckDB's SQL to `table`, published; returns SQL for DuckDB of all its rows."""
+
+    def refusals(self, graph: Graph, names: Iterable[str], settings: BaseSettings) -> Iterable[PipelineError]:
+        """What of the nodes `names` the engine cannot do, one error each, with the table's place and what to write."""
+        return ()
 
     def beside(self) -> Self:
         """A session with the same database for another thread: a connection, a transaction and temporary tables of its own."""

@@ -229,11 +229,13 @@ def strip(session: Session, contract: Contract, staged: Staged) -> None:
 
 
 def place(extras: Sequence[str]) -> str:
+    """SQL: where a staged row stood in its source, if its columns `extras` tell."""
     file, line = (column if column in extras else "NULL" for column in SOURCE_COLUMNS)
     return f"{file}::VARCHAR AS source_file, {line}::BIGINT AS source_line"
 
 
 def malformed_aside(session: Session, table: TableDef, malformed: str, staged: Staged) -> None:
+    """Reject the rows of a source that could not be read, which `malformed`, SQL for DuckDB, selects."""
     counts = session.connection.execute(f"SELECT reason_code, count(*) FROM ({malformed}) GROUP BY ALL").fetchall()
     add(staged.reasons, dict(counts))
     staged.rejected += sum(count for _, count in counts)
@@ -318,5 +320,6 @@ def _losers(
 
 
 def add(reasons: dict[str, int], counts: Mapping[str, int]) -> None:
+    """Add to the rejected rows per reason code."""
     for code, count in counts.items():
         reasons[code] = reasons.get(code, 0) + count

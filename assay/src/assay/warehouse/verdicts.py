@@ -21,6 +21,7 @@ from assay.words import plural, rows_told
 
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
+    from assay.contract.uniqueness import KeyProblems
     from assay.tables.nodes import InvariantDef, Known, Reference, TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
@@ -146,7 +147,7 @@ def reconciles(
 def unique_key(
     session: Session, contract: Contract, relation: str, *, target: str, proven: bool = False, rows: int | None = None
 ) -> CheckResult:
-    """Whether no key of the contract is null or repeats.
+    """Whether no key of the contract is null or repeats, by DuckDB.
 
     Args:
         relation: the whole table as it would be.
@@ -154,22 +155,34 @@ def unique_key(
         proven: repeats of the first key were set aside already.
         rows: how many rows there are, where that is known.
     """
+
+    def problems(key: tuple[str, ...]) -> KeyProblems:
+        found = contract.key_problems(session.connection, relation, key=key, rows=rows)
+        sql = found.sample_sql and found.sample_sql.replace(relation, target)
+        return dataclasses.replace(found, sample_sql=sql)
+
+    return keys(contract, problems, proven=proven)
+
+
+def keys(
+    contract: Contract, problems: Callable[[tuple[str, ...]], KeyProblems], *, proven: bool = False
+) -> CheckResult:
+    """Whether no key of the contract is null or repeats, by what an engine finds of each."""
     listed = " and ".join(f"({', '.join(key)})" for key in contract.keys)
     for key in contract.keys:
         nullable = any(contract.column(name).nullable for name in key)
         if proven and key == contract.key and not nullable:
             continue
-        problems = contract.key_problems(session.connection, relation, key=key, rows=rows)
-        if problems.nulls or problems.excess:
-            sql = problems.sample_sql
+        found = problems(key)
+        if not found.sound:
             return CheckResult(
                 "unique_key",
                 False,
                 "error",
-                key_summary(key, problems.nulls, problems.excess),
-                failing=problems.nulls + problems.excess,
-                sample=_short(problems.sample),
-                sample_sql=sql.replace(relation, target) if sql else None,
+                key_summary(key, found.nulls, found.excess),
+                failing=found.nulls + found.excess,
+                sample=_short(found.sample),
+                sample_sql=found.sample_sql,
             )
     if proven:
         return CheckResult("unique_key", True, "error", f"{listed} is unique: repeats were set aside")
