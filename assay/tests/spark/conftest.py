@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from assay.spark.engine import SparkEngine
-from assay.spark.session import opened
+from assay.spark.session import LITTLE, Cluster, opened
 
 WORKERS = 2
 
@@ -26,8 +26,10 @@ WORKERS = 2
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests that ask for a cluster are marked, so that they can be left out."""
     for item in items:
-        if {"cluster", "engine"} & set(getattr(item, "fixturenames", ())):
+        if {"cluster", "engine", "spark"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.spark)
+            # pyspark leaves the socket through which rows came to the garbage collector.
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
 
 
 def free_port() -> int:
@@ -114,14 +116,33 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         if os.environ.get("CI") and request.config.getoption("markexpr") == "spark":
             pytest.fail(f"in CI `make spark` skips nothing: {why}")
         pytest.skip(why)
-    found = Standalone(tmp_path_factory.mktemp("spark"))
-    try:
-        yield found
-    finally:
-        found.stop()
+    folder = tmp_path_factory.mktemp("spark")
+    defaults = {f"spark.{side}.extraClassPath": iceberg() for side in ("driver", "executor")} | LITTLE
+    (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in defaults.items()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_CONF_DIR", str(folder))  # for this process, and for those that tests start
+        found = Standalone(folder)
+        try:
+            yield found
+        finally:
+            found.stop()
+
+
+def iceberg() -> str:
+    """Iceberg's runtime for Spark 3.5, as a wheel has it."""
+    found = find_spec("snowpark_connect_deps_iceberg")
+    assert found is not None and found.submodule_search_locations
+    (jar,) = Path(found.submodule_search_locations[0], "jars").glob("iceberg-spark-runtime-3.5_2.12-*.jar")
+    return str(jar)
 
 
 @pytest.fixture(scope="session")
-def engine(cluster: Standalone) -> Iterator[SparkEngine]:
+def spark(cluster: Standalone) -> Iterator[Cluster]:
+    """One session with the cluster, for all tests."""
     with opened(cluster.address) as session:
-        yield SparkEngine(session)
+        yield session
+
+
+@pytest.fixture(scope="session")
+def engine(spark: Cluster) -> SparkEngine:
+    return SparkEngine(spark)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -14,18 +15,23 @@ from ibis.expr.schema import Schema
 
 from assay.contract.columns import sql_type
 from assay.contract.contract import Contract
-from assay.errors import EngineError, WarehouseError
+from assay.errors import EngineError, PipelineError, WarehouseError
 from assay.spark.dialect import SparkType, declared, to_sql
-from assay.spark.engine import brought, casts, hand_over, held
+from assay.spark.engine import SparkEngine, brought, casts, hand_over, held
 from assay.spark.known import Refused
 from assay.spark.lake import OFFSETS, RECORD, Lake, tick
+from assay.spark.load import refusals
 from assay.spark.session import SparkFailure
+from assay.tables.loads import History
 from assay.warehouse import ops as books
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
+    from assay.settings import BaseSettings
     from assay.sources.base import Landed
+    from assay.spark.session import Cluster
     from assay.spark.staging import LakeStaging
+    from assay.tables.graph import Graph
     from assay.tables.nodes import TableDef
     from assay.tables.results import Publication
     from assay.warehouse.builds import Build
@@ -35,7 +41,7 @@ class LakeSession(Session):
     """A session whose tables are in a lake; see `assay.warehouse.session.Session`.
 
     Args:
-        lake: where this session writes.
+        lake: opens where this session writes, with Spark; called at most once.
         token: names whose staging tables are this warehouse's.
         behind: of a dry run the real lake, which is read where this session has written nothing.
     """
@@ -43,12 +49,36 @@ class LakeSession(Session):
     name = "spark"
 
     def __init__(
-        self, connection: Any, lake: Lake, *, token: str, behind: Lake | None = None, **arguments: Any
+        self, connection: Any, lake: Callable[[], Lake], *, token: str, behind: Lake | None = None, **arguments: Any
     ) -> None:
         super().__init__(connection, **arguments)
-        self.lake, self.token, self.behind = lake, token, behind
-        self.cluster = lake.cluster
+        self._open, self.token, self.behind = lake, token, behind
         self.group = f"assay_{uuid.uuid4().hex}"
+
+    @cached_property
+    def lake(self) -> Lake:
+        """Where this session writes."""
+        return self._open()
+
+    @property
+    def cluster(self) -> Cluster:
+        """Spark."""
+        return self.lake.cluster
+
+    def refusals(self, graph: Graph, names: Iterable[str], settings: BaseSettings) -> Iterator[PipelineError]:
+        """What of the tables `names` Spark does not do, or would compute otherwise."""
+        tables = [graph.tables[name] for name in names if name in graph.tables]
+        for table in tables:
+            if (what := unsupported(table)) is not None:
+                yield EngineError(*what[:1], where=f"{table.stage}.{table.name} ({table.file})", fix=what[1])
+        yield from refusals(graph, [each.name for each in tables], SparkEngine(self.cluster), settings)
+
+    def beside(self) -> LakeSession:
+        """A session with the same lake for another thread, whose jobs can be ended apart."""
+        self.lake  # noqa: B018 - opened once for all
+        other = super().beside()
+        other.group = f"assay_{uuid.uuid4().hex}"
+        return other
 
     def lake_of(self, table: TableDef) -> Lake | None:
         """The lake in which `table` stands: this session's own first, else the real one; None if neither."""
@@ -226,6 +256,19 @@ class LakeSession(Session):
 
     def _leaf(self, name: str, schema: Any, namespace: Any = None) -> ibis.Table:
         return ops.DatabaseTable(name, schema, Reader(self), namespace or ops.Namespace(None, None)).to_expr()
+
+
+def unsupported(table: TableDef) -> tuple[str, str] | None:
+    """What of a table's declaration Spark does not do, and what to write; None where it does all of it."""
+    if isinstance(table.load, History):
+        return "Spark keeps no history of versions", "Keep the table with PIPELINE_ENGINE=duckdb, or build it whole: no load=."
+    if table.load is not None:
+        return "Spark loads no table incrementally", "Build it whole, or by partitions: no load=."
+    if table.takes_more:
+        return "Spark takes no columns beyond the contract", "Name the columns in the contract."
+    if table.rereads:
+        return "Spark reads no source by what is new in it", "Read it whole: no new_only=."
+    return None
 
 
 class Reader:

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import datetime as dtm
 import hashlib
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import EngineError
 from assay.spark.lake import Lake, sweep
 from assay.spark.lake_session import LakeSession
 from assay.spark.session import opened
 from assay.spark.staging import REPEATED
 from assay.sql import quoted
 from assay.warehouse import ops, staging
-from assay.warehouse.connection import Options, close, connect
+from assay.warehouse.connection import Options, close, connect, reading
+from assay.warehouse.dry.proof import Proof
 from assay.warehouse.failures import explained
 from assay.warehouse.retention import Retention, retire
+from assay.warehouse.snapshot import renew
+from assay.warehouse.warehouse import DryRunWarehouse
+from assay.words import plural
 
 if TYPE_CHECKING:
     from assay.settings import BaseSettings
@@ -65,7 +69,7 @@ class SparkWarehouse:
         return cls(
             settings.warehouse,
             settings.spark,
-            settings.lake,
+            settings.lake_address,
             settings.lake_catalog,
             output=settings.output,
             scratch=scratch,
@@ -74,6 +78,13 @@ class SparkWarehouse:
             snapshot=settings.snapshot,
             retention=Retention(settings.keep_rejects, settings.keep_open_rejects, settings.keep_publications),
             **arguments,
+        )
+
+    @classmethod
+    def dry(cls, settings: BaseSettings, **arguments: Any) -> SparkDryRun:
+        """A dry run in front of the warehouse that settings describe."""
+        return SparkDryRun.of(
+            settings, address=settings.spark, lake=settings.lake_address, catalog=settings.lake_catalog, **arguments
         )
 
     @contextmanager
@@ -87,13 +98,10 @@ class SparkWarehouse:
         connection = connect(self.path, self.options, lock_timeout=self.lock_timeout)
         try:
             with ExitStack() as stack:
-                cluster = self.cluster or stack.enter_context(opened(self.address, scratch=self.scratch, options={}))
-                lake = Lake(cluster, CATALOG, self.folder, self.catalog)
-                token = hashlib.md5(str(self.path.resolve()).encode(), usedforsecurity=False).hexdigest()[:8]
-                session = LakeSession(connection, lake, token=token, output=self.output, scratch=self.scratch)
+                session = self._over(connection, stack)
                 with explained(str(self.path)):
                     staging.sweep(session)
-                    sweep(lake, (staging.PREFIX, REPEATED), token)
+                    sweep(session.lake, (staging.PREFIX, REPEATED), session.token)
                     repair(session)
                 yield session
             if self.retention is not None:
@@ -101,6 +109,92 @@ class SparkWarehouse:
                     retire(connection, session.catalog, self.retention, dtm.datetime.now(dtm.UTC))
         finally:
             close(connection)
+        if self.snapshot is not None:
+            renew(self.snapshot, self.path)
+
+    @contextmanager
+    def reading(self) -> Iterator[LakeSession]:
+        """Open the books, which exist, for reading; Spark is started by whoever asks for a table."""
+        with reading(self.path, self.options, lock_timeout=self.lock_timeout) as (connection, _), ExitStack() as stack:
+            yield self._over(connection, stack)
+
+    def _over(self, connection: Any, stack: ExitStack) -> LakeSession:
+        def lake() -> Lake:
+            cluster = self.cluster or stack.enter_context(opened(self.address, scratch=self.scratch, options={}))
+            return Lake(cluster, CATALOG, self.folder, self.catalog)
+
+        token = hashlib.md5(str(self.path.resolve()).encode(), usedforsecurity=False).hexdigest()[:8]
+        return LakeSession(connection, lake, token=token, output=self.output, scratch=self.scratch)
+
+
+@dataclass(frozen=True)
+class LakeState:
+    """Where the metadata of each table of a lake is at one moment: a commit moves it, whoever makes it."""
+
+    pointers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, lake: Lake) -> LakeState:
+        """As it is now."""
+        return cls({f"{stage}.{name}": lake.pointer(stage, name) for stage in lake.stages() for name in lake.tables(stage)})
+
+    def __str__(self) -> str:
+        told = hashlib.sha256(repr(sorted(self.pointers.items())).encode()).hexdigest()[:12]
+        return f"the lake's {plural(len(self.pointers), 'table')} {told}"
+
+
+@dataclass
+class SparkDryRun(DryRunWarehouse):
+    """A lake of its own in front of the real one, and a scratch database in front of the books; both are only read.
+
+    Args:
+        address: of Spark.
+        lake, catalog: the real one's; see `Lake`.
+        cluster: open already; None opens one for each session.
+    """
+
+    address: str = ""
+    lake: str = ""
+    catalog: str | None = None
+    cluster: Cluster | None = None
+
+    @contextmanager
+    def session(self) -> Iterator[LakeSession]:  # type: ignore[override]
+        """Open a new lake in front of the real one.
+
+        Raises:
+            WarehouseLocked: another process is writing the books.
+            WarehouseError: the real lake or the books changed in the meantime.
+        """
+        with ExitStack() as stack:
+            self._cluster = self.cluster or stack.enter_context(opened(self.address, scratch=self.scratch, options={}))
+            self._real = Lake(self._cluster, CATALOG, self.lake, self.catalog)
+            readable = self.readable
+            if readable is not None:  # rows go there and come back through files
+                self.readable = (*readable, self._cluster.folder)
+            before = LakeState.of(self._real)
+            try:
+                with super().session() as session:
+                    yield session  # type: ignore[misc]  # as `_over` makes it
+            finally:
+                self.readable = readable
+                after = LakeState.of(self._real)
+                books = self.proof or Proof((), ())
+                self.proof = Proof((*books.before, before), (*books.after, after))
+                self.proof.check()
+
+    def _over(self, connection: Any, folder: Path) -> LakeSession:  # type: ignore[override]
+        name = f"dry_{uuid.uuid4().hex[:8]}"
+        return LakeSession(
+            connection,
+            lambda: Lake(self._cluster, name, str(folder / "lake")),
+            behind=self._real,
+            token=name,
+            output=folder / "output",
+            scratch=folder,
+            real="real",
+            keeps_books=self.keeps_books,
+        )
 
 
 def repair(session: LakeSession) -> list[str]:
@@ -126,11 +220,8 @@ def repair(session: LakeSession) -> list[str]:
 def _write_down(session: LakeSession, name: str, commit: Commit) -> None:
     books, record = f"{quoted(session.catalog)}.ops", dict(commit.record)
     with session.transaction():
-        record["id"] = session.publication_id()
-        columns = ", ".join(record)
-        session.connection.execute(
-            f"INSERT INTO {books}.publications ({columns}) VALUES ({', '.join('?' * len(record))})", [*record.values()]
-        )
+        values = [*(record | {"id": session.publication_id()}).values()]
+        ops.write(session.connection, session.catalog, values)
         # What its partitions were made of nobody knows any more: the next plan builds them.
         session.connection.execute(f"DELETE FROM {books}.partitions WHERE table_name = ?", [name])
         session.connection.execute(f"DELETE FROM {books}.offsets WHERE table_name = ?", [name])
