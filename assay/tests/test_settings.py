@@ -137,7 +137,7 @@ def test_an_empty_value(variable: str, value: str) -> None:
     [
         ("PIPELINE_WAREHOSE", "Did you mean PIPELINE_WAREHOUSE?"),
         ("PIPELINE_SOURCE_SHOP_FILE", "Did you mean PIPELINE_SOURCE_SHOP_FILES?"),
-        ("PIPELINE_XYZZY_PLUGH", "`pipeline settings` lists all variables."),
+        ("PIPELINE_XYZZY_PLUGH_PLOVER", "`pipeline settings` lists all variables."),
         ("PIPELINE_SOURCES", "Did you mean PIPELINE_SOURCE_SHOP_"),
     ],
 )

@@ -124,7 +124,7 @@ def _moved_sources(project: Project, kept: KeptPlan, settings: Any) -> Iterator[
             if not isinstance(node, TableDef) or node.source is None:
                 continue  # told with the code already
             goes_on = node.goes_on(full=kept.full)
-            offsets = committed_offsets(settings.warehouse, node.name, settings.lock_timeout) if goes_on else {}
+            offsets = committed_offsets(settings, node.name, settings.lock_timeout) if goes_on else {}
             if source_version(node, sources, offsets, _since(project, node, settings, kept.full)) != version:
                 yield f"the source of {name} ({node.source.location})"
 

@@ -11,15 +11,15 @@ import duckdb
 from assay.contract.contract import Contract
 from assay.errors import WarehouseError
 from assay.sql import quoted
-from assay.warehouse.duckdb_staging import DuckDBStaging, staged
+from assay.warehouse.duckdb_staging import DuckDBAdded, DuckDBStaging, staged
 from assay.warehouse.session import Engine, Session, qualified
 
 if TYPE_CHECKING:
     import ibis
 
-    from assay.sources.base import Landed
     from assay.tables.nodes import TableDef
     from assay.warehouse.builds import Build
+    from assay.warehouse.parts import Parts
 
 
 class DuckDBSession(Session):
@@ -54,7 +54,9 @@ class DuckDBSession(Session):
         """The quoted SQL name of `table`; raises WarehouseError if it was never published."""
         return qualified(self._published_in(table), table.stage, table.name)
 
-    scan = relation
+    def scan(self, table: TableDef, *, real: bool = False) -> str:
+        """The same; with `real` the name of the real table, which may not exist."""
+        return qualified(self.real or self.catalog, table.stage, table.name) if real else self.relation(table)
 
     def columns(self, table: TableDef) -> dict[str, str]:
         """The columns of `table`, published, and their types."""
@@ -83,10 +85,6 @@ class DuckDBSession(Session):
         """The number of published rows of `table`."""
         return self.number(f"SELECT count(*) FROM {self.relation(table)}")
 
-    def landed(self, landed: Landed) -> ibis.Table:
-        """What a connector landed, which DuckDB reads where it is."""
-        return self.query(landed.sql)
-
     @contextmanager
     def registered(self, rows: Any, name: str) -> Iterator[ibis.Table]:
         """An Arrow table or data frame as an Ibis table, for the time of the block."""
@@ -103,6 +101,8 @@ class DuckDBSession(Session):
     def query(self, sql: str) -> ibis.Table:
         """The rows of a SELECT as an expression."""
         return self.backend.sql(sql)
+
+    landed = query
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
@@ -126,11 +126,10 @@ class DuckDBSession(Session):
             for name in names:
                 self.connection.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} VARCHAR")
 
-    def add(self, table: TableDef, rows: str) -> str:
-        """Add the rows of a SELECT to `table`, published; returns its name."""
-        target = self._own(table)
-        self.connection.execute(f"INSERT INTO {target} BY NAME {rows}")
-        return target
+    def add(self, table: TableDef, contract: Contract, rows: str, parts: Parts | None) -> DuckDBAdded:
+        """Add the rows of a SELECT to `table`, published."""
+        self.connection.execute(f"INSERT INTO {self._own(table)} BY NAME {rows}")
+        return DuckDBAdded(self, table, contract, parts)
 
     def _own(self, table: TableDef) -> str:
         """The quoted SQL name of `table`, published, to be written: a dry run has a copy of its own, and only reads the real one."""

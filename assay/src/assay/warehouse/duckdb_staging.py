@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from assay.sql import quoted
 from assay.tables.loads import History
-from assay.warehouse import histories, merging, preserved, shrinking, staging, usual, verdicts, versions
+from assay.warehouse import histories, merging, preserved, references, shrinking, staging, usual, verdicts, versions
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
 
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
     from assay.contract.contract import Contract
     from assay.contract.profile import Profile
-    from assay.tables.nodes import Reference
+    from assay.tables.nodes import Reference, TableDef
     from assay.tables.results import CheckResult, Publication
     from assay.warehouse.builds import Build
     from assay.warehouse.merging import Merged
+    from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
+    from assay.warehouse.references import Orphans
     from assay.warehouse.shrinking import Replaced
     from assay.warehouse.staging import Staged
-    from assay.warehouse.verdicts import Orphans
 
 
 @contextmanager
@@ -54,11 +55,32 @@ def staged(session: Session, build: Build) -> Iterator[DuckDBStaging]:
         yield DuckDBStaging(session, build, rows, merged)
 
 
-class DuckDBStaging:
-    """The staged rows of one build; see `publish.Staging`."""
+class DuckDBAdded:
+    """A published table after rows were added to it; `rows` says how many it has, where that is known."""
+
+    def __init__(self, session: Session, table: TableDef, contract: Contract, parts: Parts | None) -> None:
+        self.session, self.table, self.contract, self.parts = session, table, contract, parts
+        self.rows: int | None = None
+
+    def profile(self) -> Profile:
+        """The published table in numbers."""
+        return self.contract.profile(self.session.connection, self.session.relation(self.table), rows=self.rows)
+
+    def contents(self) -> dict[str, tuple[int, str]]:
+        """Rows and content hash of each partition that was built and has rows."""
+        assert self.parts is not None
+        return versions.contents(self.session, self.table, self.contract, self.parts)
+
+    def commit(self, publication: Publication, number: int | None) -> None:
+        """Nothing is left to do: the transaction has both."""
+
+
+class DuckDBStaging(DuckDBAdded):
+    """The staged rows of one build; see `protocol.Staging`."""
 
     def __init__(self, session: Session, build: Build, staged: Staged, merged: Merged | None) -> None:
-        self.session, self.build, self.staged, self.merged = session, build, staged, merged
+        super().__init__(session, build.table, build.contract, build.parts)
+        self.build, self.staged, self.merged = build, staged, merged
         self.whole = build.whole(session, staged.relation)
         self.target = qualified(session.catalog, build.table.stage, build.table.name)
         self._action = ""
@@ -112,7 +134,7 @@ class DuckDBStaging:
         judged = self.whole if itself and build.since is not None else relation  # what is deleted may be referred to
         if isinstance(build.table.load, History):  # what was is not judged by what is
             judged = f"(SELECT * FROM {relation} WHERE {quoted(build.table.load.valid_to)} IS NULL)"
-        return verdicts.orphans(self.session, build.contract, judged, declared, other, target=self.target)
+        return references.orphans(self.session, build.contract, judged, declared, other, target=self.target)
 
     def days(self, names: Sequence[str]) -> dict[dtm.date, tuple[int, ...]]:
         """Rows, and values that are not null of the columns `names`, of each day of the table as it would be."""
@@ -175,18 +197,13 @@ class DuckDBStaging:
         again = build.seen_again(self.session) if published else None
         return quarantine.keep(self.session, build.table, build.run, build.partition, published=published, again=again)
 
-    def contents(self) -> dict[str, tuple[int, str]]:
-        """Rows and content hash of each partition that was built and has rows."""
-        assert self.build.parts is not None
-        return versions.contents(self.session, self.build.table, self.build.contract, self.build.parts)
-
     def profile(self) -> Profile:
         """The published table in numbers."""
         session, build = self.session, self.build
         if self._before is not None:
             return merging.profiled(session, build, self._before, self.staged.relation)
-        rows = self.staged.published if self._action == "replace" else None
-        return build.contract.profile(session.connection, session.relation(build.table), rows=rows)
+        self.rows = self.staged.published if self._action == "replace" else None
+        return super().profile()
 
     def commit(self, publication: Publication, number: int | None) -> None:
         """The last step of the transaction: what was staged is not needed any more."""

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from assay.warehouse.session import Added
+
 if TYPE_CHECKING:
     import datetime as dtm
 
     from assay.contract.contract import Contract
-    from assay.contract.profile import Profile
     from assay.tables.nodes import Reference
     from assay.tables.results import CheckResult, Publication
     from assay.warehouse.merging import Merged
     from assay.warehouse.preserved import Preserved
+    from assay.warehouse.references import Orphans
     from assay.warehouse.shrinking import Replaced
     from assay.warehouse.staging import Staged
-    from assay.warehouse.verdicts import Orphans
 
 
-class Staging(Protocol):
+class Staging(Added, Protocol):
     """The rows of one build, labelled and written once, that nobody sees before `swap` and `commit`.
 
     Attributes:
@@ -74,16 +75,3 @@ class Staging(Protocol):
 
     def keep_rejects(self, *, published: bool) -> int:
         """Move the rejected rows into the quarantine; returns how many it has of them."""
-
-    def contents(self) -> Mapping[str, tuple[int, str]]:
-        """Rows and content hash of each partition that is built and has rows."""
-
-    def profile(self) -> Profile:
-        """The table as it is published, in numbers."""
-
-    def commit(self, publication: Publication, number: int | None) -> None:
-        """The last step before the books are committed.
-
-        Args:
-            number: under which the books have the publication; None where none are kept.
-        """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from assay import notices
 from assay.contract.contract import Contract
 from assay.tables.results import AuditFailed, CheckResult, Publication
-from assay.warehouse import ops, preserved, shrinking, staging, usual, verdicts, versions, watermarks
+from assay.warehouse import ops, preserved, references, shrinking, staging, usual, verdicts, versions, watermarks
 from assay.warehouse.builds import Build
 from assay.warehouse.failures import explained
 from assay.warehouse.preserved import Preserved
@@ -215,7 +215,7 @@ def _audit(session: Session, build: Build, rows: Staging) -> list[CheckResult]:
     checks.append(
         verdicts.reconciles(table, staged, arrived, replaced=replaced, parts=build.parts, after=after, merged=told)
     )
-    checks += [verdicts.reference(each, rows.orphans(each)) for each in table.references]
+    checks += [references.reference(each, rows.orphans(each)) for each in table.references]
     return checks + spanning(
         session, table, contract, build.invariants, build.upstream, rows.whole, build.parts, target=rows.target
     )

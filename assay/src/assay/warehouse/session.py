@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -18,24 +18,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 import duckdb
 import ibis
 import ibis.expr.operations as operations
-from ibis.expr.operations.udf import InputType
 
 from assay.disk import write_atomically
 from assay.errors import WarehouseError, on_disk
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
-from assay.warehouse import ops
+from assay.warehouse import functions, ops
 from assay.warehouse.connection import settle
 from assay.warehouse.failures import explained
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
+    from assay.contract.contract import Contract
+    from assay.contract.profile import Profile
     from assay.errors import PipelineError
     from assay.settings import BaseSettings
-    from assay.sources.base import Landed
     from assay.tables.graph import Graph
+    from assay.tables.results import Publication
     from assay.warehouse.ops import PartitionRecord
+    from assay.warehouse.parts import Parts
 
 T = TypeVar("T")
 
@@ -59,6 +61,19 @@ class Engine(Protocol):
     def labelled(self, session: Session, table: TableDef, expression: ibis.Table, beside: Sequence[str]) -> str:
         """SQL, for DuckDB, of the contract's columns, those named in `beside`, and the masks of broken rules."""
         ...
+
+
+class Added(Protocol):
+    """Rows on their way into a published table, in the transaction of the books."""
+
+    def profile(self) -> Profile:
+        """The table with them, in numbers."""
+
+    def contents(self) -> Mapping[str, tuple[int, str]]:
+        """Rows and content hash of each partition that is built and has rows."""
+
+    def commit(self, publication: Publication, number: int | None) -> None:
+        """The last step before the books are committed, which have it under `number`, or are not kept."""
 
 
 class _Shared:
@@ -121,19 +136,24 @@ class Session(ABC):
         """The name of `table` in the engine's SQL; raises WarehouseError if it was never published."""
 
     @abstractmethod
-    def scan(self, table: TableDef) -> str:
-        """SQL for DuckDB, to stand in a FROM: the published rows of `table`, whatever engine keeps them."""
+    def scan(self, table: TableDef, *, real: bool = False) -> str:
+        """SQL for DuckDB, to stand in a FROM: the published rows of `table`, whatever engine keeps them.
+
+        Args:
+            real: of a dry run those of the real warehouse, whatever was built here.
+        """
+
+    def standing(self) -> Mapping[tuple[str, str], Mapping[str, str]] | None:
+        """The tables of the real warehouse by stage and name, with their columns; None where they stand beside the books."""
+        return None
 
     @abstractmethod
     def read(self, table: TableDef) -> ibis.Table:
-        """The published rows of `table`; raises WarehouseError if there are none yet.
-
-        Columns that it took beyond its contract are for people: a table that reads it gets what the contract says.
-        """
+        """The published rows of `table`, with the contract's columns; raises WarehouseError if there are none yet."""
 
     @abstractmethod
-    def landed(self, landed: Landed) -> ibis.Table:
-        """What a connector landed, as rows of the engine."""
+    def landed(self, sql: str) -> ibis.Table:
+        """Rows that DuckDB has on `connection`, such as what a connector landed, as rows of the engine."""
 
     @abstractmethod
     def registered(self, rows: Any, name: str) -> AbstractContextManager[ibis.Table]:
@@ -164,8 +184,8 @@ class Session(ABC):
         """Give `table`, published, columns of text more, empty."""
 
     @abstractmethod
-    def add(self, table: TableDef, rows: str) -> str:
-        """Add the rows of DuckDB's SQL to `table`, published; returns SQL for DuckDB of all its rows."""
+    def add(self, table: TableDef, contract: Contract, rows: str, parts: Parts | None) -> Added:
+        """Add rows to `table`, published, which `rows`, a SELECT for DuckDB, has."""
 
     def refusals(self, graph: Graph, names: Iterable[str], settings: BaseSettings) -> Iterable[PipelineError]:
         """What of the nodes `names` the engine cannot do, one error each, with the table's place and what to write."""
@@ -175,7 +195,7 @@ class Session(ABC):
         """A session with the same database for another thread: a connection, a transaction and temporary tables of its own."""
         # What a transaction would make when it is missing, two could not make at once.
         ops.prepare_code(self.connection, self.catalog)
-        self._share_functions()
+        functions.share(self.connection, self.backend, self._shared.functions)
         other = copy.copy(self)
         other.connection = self.connection.cursor()
         settle(other.connection)
@@ -297,25 +317,9 @@ class Session(ABC):
         # Ibis registers memtables and UDFs only when it executes an expression itself; publishing executes
         # the SQL inside its own transaction, so it is done here.
         for function in expression.op().find(operations.ScalarUDF):
-            self._make_function(function)
+            functions.make(self.connection, self.backend, function, self._shared.functions)
         self.backend._register_in_memory_tables(expression)
         return str(self.backend.compile(expression))
-
-    def _make_function(self, function: Any) -> None:
-        """Make a function of Python's known that expressions call; it belongs to the database, to all sessions with it."""
-        make = getattr(self.backend, f"_register_{function.__input_type__.name.lower()}_udf")(function)
-        if make is not None and type(function) not in self._shared.functions:
-            with suppress(duckdb.InvalidInputException):  # it is none of this connection's
-                self.connection.remove_function(type(function).__name__)
-            make(self.connection)
-
-    def _share_functions(self) -> None:
-        """Make all functions of Python's known before others are there: one made in a transaction is nobody else's yet."""
-        for kind in operations.ScalarUDF.__subclasses__():
-            if kind not in self._shared.functions and kind.__input_type__ is not InputType.BUILTIN:
-                types = [each.annotation.pattern.dtype for each in kind.__signature__.parameters.values()]
-                self._make_function(kind(*(operations.Literal(None, dtype=dtype) for dtype in types)))
-                self._shared.functions.add(kind)
 
     def write_file(self, path: str, content: bytes) -> Path:
         """Write an exported file so that a reader sees the old one or the new one, never a part.

@@ -58,9 +58,12 @@ def book(session: Session, parts: Parts, origin: Build, found: Mapping[str, tupl
     )
 
 
-def refresh(session: Session, table: TableDef, contract: Contract, parts: Parts) -> None:
-    """Record what the partitions hold after rows were added to them; what they were made from stays."""
-    found = contents(session, table, contract, parts)
+def refresh(session: Session, table: TableDef, found: Mapping[str, tuple[int, str]]) -> None:
+    """Record what the partitions hold after rows were added to them; what they were made from stays.
+
+    Args:
+        found: rows and content hash of those that have rows.
+    """
     session.connection.execute(
         f"""UPDATE {quoted(session.catalog)}.ops.partitions AS kept SET row_count = rows, data_version = data
             FROM (SELECT unnest($keys) AS key, unnest($rows::BIGINT[]) AS rows, unnest($data::VARCHAR[]) AS data)
@@ -100,7 +103,7 @@ def contents(session: Session, table: TableDef, contract: Contract, parts: Parts
     described = ", ".join(f"{name} {sql_type}" for name, sql_type in contract.duckdb_columns.items())
     found = session.connection.execute(
         f"""SELECT {parts.partitions.key_sql()}, count(*), md5(concat_ws(';', ?, count(*), sum({contract.row_hash_sql})))
-            FROM {session.scan(table)} WHERE {parts.rows} GROUP BY 1""",
+            FROM {session.relation(table)} WHERE {parts.rows} GROUP BY 1""",
         [described],
     ).fetchall()
     return {key: (rows, data) for key, rows, data in found}

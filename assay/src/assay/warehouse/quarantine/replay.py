@@ -21,7 +21,7 @@ from assay.contract.contract import Contract
 from assay.errors import WarehouseError
 from assay.sql import quoted
 from assay.tables.results import CheckResult, Publication
-from assay.warehouse import ops, verdicts, versions
+from assay.warehouse import ops, references, verdicts, versions
 from assay.warehouse.failures import explained
 from assay.warehouse.parts import Parts
 from assay.warehouse.publish import failure
@@ -79,10 +79,10 @@ def _replay(
         "CREATE OR REPLACE TEMP TABLE __passing AS FROM __candidates ANTI JOIN __why USING (__reject_id)"
     )
     tried, passing = (session.number(f"SELECT count(*) FROM {name}") for name in ("__candidates", "__passing"))
-    whole = f"(SELECT {columns} FROM {existing} UNION ALL BY NAME SELECT {columns} FROM __passing)"
     checks = [_rows_valid(session, tried, passing)]
     if passing:
-        target = session.relation(table)
+        target, new = session.relation(table), session.sql(session.landed(_passing(contract)))
+        whole = f"(SELECT {columns} FROM {target} UNION ALL SELECT {columns} FROM ({new}))"
         invariants = graph.invariants_of(table.name)
         checks += spanning(session, table, contract, invariants, upstream, whole, parts, target=target)
     publication = _publication(session, table, tried, passing, verdicts.acknowledged(table, checks), started)
@@ -121,7 +121,9 @@ def _read(session: Session, contract: Contract) -> None:
         name = f" AS {quoted(column.name)}"
         values.append(f"TRY({expression.removesuffix(name)}){name}")
     rows = session.backend.sql(f"SELECT {', '.join(values)}, __reject_id, __payload FROM __replay")
-    session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __candidates AS {session.sql(contract.label(rows))}")
+    session.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE __candidates AS {session.duckdb_sql(contract.label(rows))}"
+    )
     session.connection.execute("CREATE OR REPLACE TEMP TABLE __why (__reject_id VARCHAR, code VARCHAR)")
     again = contract.payload_sql()
     session.connection.execute(
@@ -159,7 +161,7 @@ def _judge(
     for reference in table.references:
         if reference.severity == "error":
             other = existing if reference.to == table.name else session.scan(upstream[reference.to])
-            orphans = verdicts.orphans_sql(left, reference, other)
+            orphans = references.orphans_sql(left, reference, other)
             session.connection.execute(f"INSERT INTO __why SELECT __reject_id, ? {orphans}", [reference.name])
     for key in contract.keys:
         listed = ", ".join(quoted(name) for name in key)
@@ -209,17 +211,22 @@ def _settle(session: Session, run: Run) -> None:
 
 
 def _publish(session: Session, table: TableDef, contract: Contract, run: Run, publication: Publication) -> Publication:
-    columns = ", ".join(quoted(column.name) for column in contract.columns)
-    target = session.add(table, f"SELECT {columns} FROM __passing")
     parts = Parts.of(table, None, run.now)
+    added = session.add(table, contract, _passing(contract), parts)
     if parts is not None:
-        versions.refresh(session, table, contract, parts)
-    profile = contract.profile(session.connection, target)
+        versions.refresh(session, table, added.contents())
+    profile = added.profile()
     published = dataclasses.replace(
         publication, action="replay", rows=profile.rows, data_version=profile.content_hash, profile=profile.columns
     )
-    ops.record(session.connection, session.catalog, session.publication_id(), published, run)
+    number = session.publication_id()
+    ops.record(session.connection, session.catalog, number, published, run)
+    added.commit(published, number)
     return published
+
+
+def _passing(contract: Contract) -> str:
+    return f"SELECT {', '.join(quoted(column.name) for column in contract.columns)} FROM __passing"
 
 
 def _publication(
