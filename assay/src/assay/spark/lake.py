@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dtm
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +122,12 @@ class Lake:
         return Commit()
 
     def replace(
-        self, sql: str, stage: str, name: str, properties: Mapping[str, Any] | None = None, partitioned: str | None = None
+        self,
+        sql: str,
+        stage: str,
+        name: str,
+        properties: Mapping[str, Any] | None = None,
+        partitioned: str | None = None,
     ) -> None:
         """The rows of a statement as the table's new version, with its columns.
 
@@ -171,7 +176,9 @@ class Lake:
         with self.told(), self.cluster.asked():
             frame = self.cluster.spark.sql(sql)
             # Spark's Python gives an instant as a naive time of this machine's zone, which has an hour twice.
-            zoned = [place for place, field in enumerate(frame.schema.fields) if field.dataType.typeName() == "timestamp"]
+            zoned = [
+                place for place, field in enumerate(frame.schema.fields) if field.dataType.typeName() == "timestamp"
+            ]
             for place in zoned:
                 name = tick(frame.columns[place])
                 frame = frame.withColumn(frame.columns[place], frame[name].cast("timestamp_ntz"))

@@ -153,7 +153,9 @@ class LakeSession(Session):
 
         def step(node: Any, changed: Mapping[Any, Any] | None) -> Any:
             node = node.__recreate__(changed) if changed else node
-            if not isinstance(node, ops.PhysicalTable | ops.SQLQueryResult) or isinstance(getattr(node, "source", None), Reader):
+            if not isinstance(node, ops.PhysicalTable | ops.SQLQueryResult) or isinstance(
+                getattr(node, "source", None), Reader
+            ):
                 return node
             return self._handed(node.to_expr()).op()
 
@@ -261,7 +263,10 @@ class LakeSession(Session):
 def unsupported(table: TableDef) -> tuple[str, str] | None:
     """What of a table's declaration Spark does not do, and what to write; None where it does all of it."""
     if isinstance(table.load, History):
-        return "Spark keeps no history of versions", "Keep the table with PIPELINE_ENGINE=duckdb, or build it whole: no load=."
+        return (
+            "Spark keeps no history of versions",
+            "Keep the table with PIPELINE_ENGINE=duckdb, or build it whole: no load=.",
+        )
     if table.load is not None:
         return "Spark loads no table incrementally", "Build it whole, or by partitions: no load=."
     if table.takes_more:

@@ -248,7 +248,9 @@ class LakeStaging:
         whole, listed = self.whole, ", ".join(tick(name) for name in key)
         present = " AND ".join(f"{tick(name)} IS NOT NULL" for name in key)
         suspects = f"SELECT xxhash64({listed}) AS __h FROM {whole} WHERE {present} GROUP BY 1 HAVING count(*) > 1"
-        repeats = f"SELECT {listed}, count(*) AS __rows FROM {{}} WHERE {present}{{}} GROUP BY {listed} HAVING count(*) > 1"
+        repeats = (
+            f"SELECT {listed}, count(*) AS __rows FROM {{}} WHERE {present}{{}} GROUP BY {listed} HAVING count(*) > 1"
+        )
         found_sql = repeats.format(whole, f" AND xxhash64({listed}) IN ({suspects})")
         missing = f"SELECT * FROM {{}} WHERE NOT ({present})"
         nulls, repeated, excess = self.session.ask(
@@ -257,7 +259,9 @@ class LakeStaging:
         )[0]
         if excess:
             rows = self.session.ask(f"{found_sql} ORDER BY {listed} LIMIT {SAMPLE}")
-            return self._problems(key, (nulls, repeated, excess), rows, repeats.format(self.target, "") + f" ORDER BY {listed}")
+            return self._problems(
+                key, (nulls, repeated, excess), rows, repeats.format(self.target, "") + f" ORDER BY {listed}"
+            )
         if nulls:
             rows = self.session.ask(f"SELECT {listed} FROM ({missing.format(whole)}) ORDER BY {listed} LIMIT {SAMPLE}")
             return self._problems(key, (nulls, 0, 0), rows, missing.format(self.target))
@@ -267,7 +271,10 @@ class LakeStaging:
         self, key: tuple[str, ...], counts: tuple[int, int, int], rows: Sequence[Sequence[Any]], sql: str
     ) -> KeyProblems:
         shown = self.contract.masked(key, (row[: len(key)] for row in rows))
-        sample = tuple({**each, **{free("rows", key): count for count in row[len(key) :]}} for each, row in zip(shown, rows, strict=True))
+        sample = tuple(
+            {**each, **{free("rows", key): count for count in row[len(key) :]}}
+            for each, row in zip(shown, rows, strict=True)
+        )
         return KeyProblems(key, *map(int, counts), sample, sql)
 
     def replaced(self) -> Replaced:
@@ -290,7 +297,11 @@ class LakeStaging:
             )
         rows = int(session.ask(f"SELECT count(*) FROM {existing}")[0][0])
         keys = None
-        if contract.key and set(contract.key) <= same and removes_too_much(rows - self.staged.published, rows, table.may_shrink):
+        if (
+            contract.key
+            and set(contract.key) <= same
+            and removes_too_much(rows - self.staged.published, rows, table.may_shrink)
+        ):
             listed = ", ".join(tick(name) for name in contract.key)
             found = session.ask(f"SELECT count(*) FROM {existing} LEFT ANTI JOIN {self.good} USING ({listed})")
             keys = int(found[0][0])

@@ -136,7 +136,9 @@ class LakeState:
     @classmethod
     def of(cls, lake: Lake) -> LakeState:
         """As it is now."""
-        return cls({f"{stage}.{name}": lake.pointer(stage, name) for stage in lake.stages() for name in lake.tables(stage)})
+        return cls(
+            {f"{stage}.{name}": lake.pointer(stage, name) for stage in lake.stages() for name in lake.tables(stage)}
+        )
 
     def __str__(self) -> str:
         told = hashlib.sha256(repr(sorted(self.pointers.items())).encode()).hexdigest()[:12]
