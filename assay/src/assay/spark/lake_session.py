@@ -16,25 +16,27 @@ from ibis.expr.schema import Schema
 from assay.contract.columns import sql_type
 from assay.contract.contract import Contract
 from assay.errors import EngineError, PipelineError, WarehouseError
-from assay.spark.dialect import SparkType, declared, to_sql
+from assay.spark.dialect import declared, to_sql
 from assay.spark.engine import SparkEngine, brought, casts, hand_over, held
 from assay.spark.known import Refused
 from assay.spark.lake import OFFSETS, RECORD, Lake, tick
 from assay.spark.load import refusals
 from assay.spark.session import SparkFailure
+from assay.spark.staging import LakeAdded, LakeStaging, staged
+from assay.spark.types import ibis_type, spark_type
+from assay.sql import quoted
 from assay.tables.loads import History
 from assay.warehouse import ops as books
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
     from assay.settings import BaseSettings
-    from assay.sources.base import Landed
     from assay.spark.session import Cluster
-    from assay.spark.staging import LakeStaging
     from assay.tables.graph import Graph
     from assay.tables.nodes import TableDef
-    from assay.tables.results import Publication
     from assay.warehouse.builds import Build
+    from assay.warehouse.parts import Parts
+    from assay.warehouse.session import Added
 
 
 class LakeSession(Session):
@@ -106,12 +108,24 @@ class LakeSession(Session):
 
     def columns(self, table: TableDef) -> dict[str, str]:
         """The published columns and their types as DuckDB names them; a type that Spark holds as another is the contract's."""
-        actual = self.published_in(table).columns(table.stage, table.name)
-        contract = Contract.of(table.model)
-        wanted = {name: spark_type(dtype) for name, dtype in contract.schema.items()}
+        return {name: sql_type(dtype) for name, dtype in self._schema(self.published_in(table), table).items()}
+
+    def _schema(self, lake: Lake, table: TableDef) -> dict[str, dt.DataType]:
+        wanted = Contract.of(table.model).schema
+        actual = lake.columns(table.stage, table.name)
         return {
-            name: contract.duckdb_columns[name] if wanted.get(name) == kind else sql_type(ibis_type(kind))
+            name: wanted[name] if name in wanted and spark_type(wanted[name]) == kind else ibis_type(kind)
             for name, kind in actual.items()
+        }
+
+    def standing(self) -> dict[tuple[str, str], dict[str, str]]:
+        """The tables of the real lake by stage and name, with their columns."""
+        lake = self.behind or self.lake
+        return {
+            (stage, name): {column: sql_type(ibis_type(kind)) for column, kind in lake.columns(stage, name).items()}
+            for stage in lake.stages()
+            for name in lake.tables(stage)
+            if not name.startswith("__")
         }
 
     def count(self, table: TableDef) -> int:
@@ -131,13 +145,15 @@ class LakeSession(Session):
             )
         return self._leaf(table.name, contract.schema, ops.Namespace(lake.name, table.stage))
 
-    def scan(self, table: TableDef) -> str:
-        """SQL for DuckDB, to stand in a FROM: the published rows, brought here."""
-        return f"({self.brought(f'SELECT * FROM {self.relation(table)}', Contract.of(table.model).schema)})"
+    def scan(self, table: TableDef, *, real: bool = False) -> str:
+        """SQL for DuckDB, to stand in a FROM: the published rows, brought here; with `real` those of the real lake."""
+        lake = (self.behind or self.lake) if real else self.published_in(table)
+        rows = f"SELECT * FROM {lake.table(table.stage, table.name)}"
+        return f"({self.brought(rows, self._schema(lake, table))})"
 
-    def landed(self, landed: Landed) -> ibis.Table:
+    def landed(self, sql: str) -> ibis.Table:
         """What a connector landed, handed over to Spark once."""
-        return self._handed(self.backend.sql(landed.sql))
+        return self._handed(self.backend.sql(sql))
 
     @contextmanager
     def registered(self, rows: Any, name: str) -> Iterator[ibis.Table]:
@@ -192,24 +208,16 @@ class LakeSession(Session):
 
     def staging(self, build: Build) -> AbstractContextManager[LakeStaging]:
         """The rows of a build in a table that nobody reads, which is dropped at the end of the block."""
-        from assay.spark.staging import staged
-
         return staged(self, build)
 
     def widen(self, table: TableDef, names: Sequence[str]) -> None:
         """Not with Spark: such a table is refused before."""
         raise EngineError("Spark takes no columns beyond the contract", where=f"{table.stage}.{table.name}")
 
-    def add(self, table: TableDef, rows: str) -> str:
-        """Add the rows of DuckDB's SQL to `table`, published; returns SQL for DuckDB of all its rows."""
-        lake, schema = self.published_in(table), Contract.of(table.model).schema
-        handed = self._handed(self.backend.sql(rows))
-        before = lake.commit(table.stage, table.name)
-        if lake is not self.lake:
-            self.lake.make(table.stage)
-            self.lake.replace(f"SELECT * FROM {self.relation(table)}", table.stage, table.name, before.properties)
-        self.lake.append(self.declared(to_sql(handed), schema), table.stage, table.name, before.properties)
-        return self.scan(table)
+    def add(self, table: TableDef, contract: Contract, rows: str, parts: Parts | None) -> Added:
+        """Rows of DuckDB's SQL to be added to `table`, published."""
+        added = self.declared(self.sql(self._handed(self.backend.sql(rows))), dict(contract.schema.items()))
+        return LakeAdded(self, table, contract, added, parts)
 
     def brought(self, sql: str, schema: Mapping[str, dt.DataType]) -> str:
         """SQL for DuckDB of a statement's rows, computed now."""
@@ -220,14 +228,18 @@ class LakeSession(Session):
         """Commit what the books have of the transaction so far: the quarantine is there before the rows are published."""
         self.connection.execute("COMMIT; BEGIN TRANSACTION")
 
-    def properties(self, build: Build, publication: Publication) -> dict[str, Any]:
-        """What the commit of a publication carries: its row of the books, and how far its event log is read."""
-        values = books.row(0, publication, build.run)
-        columns = (each.split()[0] for each in books.TABLES["ops.publications"].split(","))
-        row = dict(zip(columns, values, strict=True)) | {"published_at": build.run.now.isoformat()}
-        offsets = build.landed.offsets if build.landed is not None and build.table.appends else None
-        read = {str(key): [int(offset), getattr(offset, "place", "")] for key, offset in (offsets or {}).items()}
-        return {RECORD: row, OFFSETS: read}
+    def properties(self, table: TableDef, number: int | None) -> dict[str, Any]:
+        """What a commit carries: the row that the books have of it under `number`, and how far the event log is read."""
+        if number is None:
+            return {}
+        ask = self.connection.execute
+        found = ask(f"SELECT * FROM {quoted(self.catalog)}.ops.publications WHERE id = ?", [number])
+        row = dict(zip((each[0] for each in found.description), found.fetchall()[0], strict=True))
+        read = books.offsets(self.connection, self.catalog, table.name)
+        return {
+            RECORD: row | {"published_at": row["published_at"].isoformat()},
+            OFFSETS: {str(key): [int(offset), getattr(offset, "place", "")] for key, offset in read.items()},
+        }
 
     def here(self, expression: ibis.Table) -> ibis.Table:
         """The rows of an expression, computed now, as DuckDB's."""
@@ -307,20 +319,3 @@ class Reader:
     def compile(self, expression: ibis.Expr, **_: Any) -> str:
         """The SQL of an expression, for people."""
         return self.session.sql(expression.as_table())
-
-
-def spark_type(dtype: Any) -> str:
-    """The type in which the lake holds values of a contract's type, as Spark names it in a schema."""
-    if dtype.is_array():
-        return f"array<{spark_type(dtype.value_type)}>"
-    if dtype.is_map():
-        return f"map<{spark_type(dtype.key_type)},{spark_type(dtype.value_type)}>"
-    if dtype.is_struct():
-        return f"struct<{','.join(f'{name}:{spark_type(kind)}' for name, kind in dtype.fields.items())}>"
-    kind = SparkType.to_string(dtype).lower().replace(" ", "")
-    return {"tinyint": "int", "smallint": "int", "timestamp_ltz": "timestamp"}.get(kind, kind)
-
-
-def ibis_type(kind: str) -> dt.DataType:
-    """The Ibis type of a type as Spark names it."""
-    return SparkType.from_string(kind)

@@ -8,7 +8,7 @@ import ibis.expr.datatypes as dt
 
 from assay.contract.classification import is_masked
 from assay.contract.profile import ENOUGH, SAMPLED, Profile, column_profile, digest, is_ordered
-from assay.spark.lake import tick
+from assay.spark.lake import text, tick
 
 if TYPE_CHECKING:
     from assay.contract.columns import Column
@@ -55,6 +55,16 @@ def row_hash(contract: Contract) -> str:
 def _hashed(column: Column) -> str:
     name = tick(column.name)
     return f"to_json(map_entries({name}))" if column.dtype.is_map() else name
+
+
+def contents(session: LakeSession, contract: Contract, partitions: Partitions, rows: str) -> dict[str, tuple[int, str]]:
+    """Rows and content hash of each partition of `rows`, which stands in a FROM."""
+    described = ", ".join(f"{name} {kind}" for name, kind in contract.duckdb_columns.items())
+    total = f"sum(CAST({row_hash(contract)} AS DECIMAL(38, 0)))"
+    found = session.ask(
+        f"SELECT {key_of(partitions)}, count(*), md5(concat_ws(';', {text(described)}, count(*), {total})) FROM {rows} GROUP BY 1"
+    )
+    return {key: (count, data) for key, count, data in found}
 
 
 def profiled(session: LakeSession, contract: Contract, whole: str) -> Profile:

@@ -17,12 +17,12 @@ from assay.contract.payload import free
 from assay.contract.uniqueness import SAMPLE, KeyProblems
 from assay.errors import PipelineError
 from assay.spark.engine import ROWS, compiled_label
-from assay.spark.lake import spark_sql, text, tick
-from assay.spark.numbers import day_of, iceberg_partition, key_of, profiled, row_hash
+from assay.spark.lake import spark_sql, tick
+from assay.spark.numbers import contents, day_of, iceberg_partition, key_of, profiled
 from assay.sql import literal
 from assay.tables.nodes import removes_too_much
 from assay.tables.places import SOURCE_COLUMNS
-from assay.warehouse import verdicts
+from assay.warehouse import references, verdicts
 from assay.warehouse.preserved import Preserved
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.shrinking import Replaced
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from assay.contract.contract import Contract
     from assay.contract.profile import Profile
     from assay.spark.lake_session import LakeSession
-    from assay.tables.nodes import Reference
+    from assay.tables.nodes import Reference, TableDef
     from assay.tables.results import CheckResult, Publication
     from assay.warehouse.builds import Build
-    from assay.warehouse.verdicts import Orphans
+    from assay.warehouse.parts import Parts
+    from assay.warehouse.references import Orphans
 
 REPEATED = "__repeated_"
 """How the names of tables begin that hold the rows whose key is repeated, in order."""
@@ -158,8 +159,8 @@ class LakeStaging:
         """The rows that broke rules; where too many did, some of each combination of reasons."""
         staged, contract, table = self.staged, self.contract, self.build.table
         staged.rejected += sum(broken.values())
-        for mask, rows in broken.items():
-            add(staged.reasons, dict.fromkeys(contract.codes(mask), rows))
+        for mask, count in broken.items():
+            add(staged.reasons, dict.fromkeys(contract.codes(mask), count))
         staged.over_budget = not table.max_rejects.tolerates(staged.rejected, staged.staged)
         masks = ", ".join(tick(name) for name in contract.mask_columns)
         rows = f"SELECT * FROM {self.relation} WHERE {contract.broken_sql()} AND NOT {waiting}"
@@ -275,7 +276,8 @@ class LakeStaging:
             {**each, **{free("rows", key): count for count in row[len(key) :]}}
             for each, row in zip(shown, rows, strict=True)
         )
-        return KeyProblems(key, *map(int, counts), sample, sql)
+        nulls, repeated, excess = map(int, counts)
+        return KeyProblems(key, nulls, repeated, excess, sample, sql)
 
     def replaced(self) -> Replaced:
         """The published rows that the staged ones would take the place of."""
@@ -349,7 +351,7 @@ class LakeStaging:
         """The rows whose columns are in no row of the table they refer to."""
         build = self.build
         other = self.whole if declared.to == build.table.name else self.session.relation(build.upstream[declared.to])
-        return verdicts.orphans(self.session, self.contract, self.good, declared, other, target=self.target)
+        return references.orphans(self.session, self.contract, self.good, declared, other, target=self.target)
 
     def days(self, names: Sequence[str]) -> dict[dtm.date, tuple[int, ...]]:
         """Rows, and values that are not null of the columns `names`, of each day of the table as it would be."""
@@ -401,14 +403,8 @@ class LakeStaging:
 
     def contents(self) -> dict[str, tuple[int, str]]:
         """Rows and content hash of each partition that was built and has rows."""
-        parts = self.build.parts
-        assert parts is not None
-        described = ", ".join(f"{name} {kind}" for name, kind in self.contract.duckdb_columns.items())
-        found = self.session.ask(
-            f"SELECT {key_of(parts.partitions)}, count(*), md5(concat_ws(';', {text(described)}, count(*), "
-            f"sum(CAST({row_hash(self.contract)} AS DECIMAL(38, 0))))) FROM {self.good} GROUP BY 1"
-        )
-        return {key: (rows, data) for key, rows, data in found}
+        assert self.build.parts is not None
+        return contents(self.session, self.contract, self.build.parts.partitions, self.good)
 
     def profile(self) -> Profile:
         """The table as it will be published, in numbers."""
@@ -418,7 +414,7 @@ class LakeStaging:
         """The one commit that makes the staged rows the published ones, with what the books will say of it."""
         session, build, table, lake = self.session, self.build, self.build.table, self.lake
         self.forget_refused()
-        properties = session.properties(build, publication)
+        properties = session.properties(table, number)
         rows, partitioned = f"SELECT * FROM {self.good}", iceberg_partition(table)
         if self.existing is None:
             lake.replace(rows, table.stage, table.name, properties, partitioned)
@@ -433,3 +429,34 @@ class LakeStaging:
         """Drop what nobody reads."""
         for name in (self.name, self.repeated) if self.losers else (self.name,):
             self.lake.drop(self.build.table.stage, name)
+
+
+class LakeAdded:
+    """Rows that are added to a published table, such as replayed ones; see `assay.warehouse.session.Added`."""
+
+    def __init__(
+        self, session: LakeSession, table: TableDef, contract: Contract, rows: str, parts: Parts | None
+    ) -> None:
+        self.session, self.table, self.contract, self.parts = session, table, contract, parts
+        columns = ", ".join(tick(each.name) for each in contract.columns)
+        self.rows = f"SELECT {columns} FROM ({rows})"
+        self.whole = f"(SELECT {columns} FROM {session.relation(table)} UNION ALL {self.rows})"
+
+    def profile(self) -> Profile:
+        """The table as it will be published, in numbers."""
+        return profiled(self.session, self.contract, self.whole)
+
+    def contents(self) -> dict[str, tuple[int, str]]:
+        """Rows and content hash of each partition that has rows."""
+        assert self.parts is not None
+        among = f"(SELECT * FROM {self.whole} WHERE {spark_sql(self.parts.rows)})"
+        return contents(self.session, self.contract, self.parts.partitions, among)
+
+    def commit(self, publication: Publication, number: int | None) -> None:
+        """The commit that adds the rows, after that of the quarantine."""
+        lake, table, properties = self.session.lake, self.table, self.session.properties(self.table, number)
+        if lake.exists(table.stage, table.name):
+            lake.append(self.rows, table.stage, table.name, properties)
+        else:
+            lake.make(table.stage)
+            lake.replace(f"SELECT * FROM {self.whole}", table.stage, table.name, properties, iceberg_partition(table))

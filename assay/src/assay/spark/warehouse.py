@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from assay.spark.lake import Lake, sweep
 from assay.spark.lake_session import LakeSession
@@ -83,9 +83,9 @@ class SparkWarehouse:
     @classmethod
     def dry(cls, settings: BaseSettings, **arguments: Any) -> SparkDryRun:
         """A dry run in front of the warehouse that settings describe."""
-        return SparkDryRun.of(
-            settings, address=settings.spark, lake=settings.lake_address, catalog=settings.lake_catalog, **arguments
-        )
+        lake = {"lake": settings.lake_address, "catalog": settings.lake_catalog}
+        found: Any = SparkDryRun.of(settings, address=settings.spark, **lake, **arguments)
+        return cast("SparkDryRun", found)
 
     @contextmanager
     def session(self) -> Iterator[LakeSession]:
