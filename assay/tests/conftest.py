@@ -41,7 +41,7 @@ def postgres() -> Iterator[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests that ask for a cluster are marked, so that they can be left out."""
     for item in items:
-        if {"cluster", "engine", "spark"} & set(getattr(item, "fixturenames", ())):
+        if {"cluster", "engine", "spark"} & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("spark"):
             item.add_marker(pytest.mark.spark)
             # pyspark leaves the socket through which rows came to the garbage collector.
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))

@@ -102,10 +102,12 @@ class Cluster:
         self._watch.start()
 
     def configure(self, options: dict[str, str]) -> None:
-        """Settings of Spark's for what is asked from now on."""
+        """Settings of Spark's catalogs, for what is asked from now on."""
         with self.asked():
             for name, value in options.items():
                 self.spark.conf.set(name, value)
+            # What was opened by the same name before would answer.
+            self.spark._jsparkSession.sessionState().catalogManager().reset()
 
     @contextmanager
     def named(self, group: str) -> Iterator[None]:
