@@ -106,6 +106,15 @@ class Lake:
         with self.told():
             return str(self._loaded(stage, name).operations().current().metadataFileLocation())
 
+    def count(self, stage: str, name: str) -> int:
+        """The number of rows of a table: by its metadata, where no row was deleted from its files."""
+        with self.told():
+            snapshot = self._loaded(stage, name).currentSnapshot()
+            summary = snapshot.summary() if snapshot is not None else {"total-records": "0"}
+            if summary.get("total-records") is not None and summary.get("total-delete-files") in (None, "0"):
+                return int(str(summary.get("total-records")))
+        return int(self.all(f"SELECT count(*) FROM {self.table(stage, name)}")[0][0])
+
     def commit(self, stage: str, name: str) -> Commit:
         """What the newest commit of the framework's carries; later ones of others, such as a compaction, carry nothing."""
         if not self.exists(stage, name):

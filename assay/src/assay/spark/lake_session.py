@@ -130,7 +130,7 @@ class LakeSession(Session):
 
     def count(self, table: TableDef) -> int:
         """The number of published rows of `table`."""
-        return int(self.ask(f"SELECT count(*) FROM {self.relation(table)}")[0][0])
+        return self.published_in(table).count(table.stage, table.name)
 
     def read(self, table: TableDef) -> ibis.Table:
         """The published rows of `table`; raises WarehouseError if there are none yet, or with other columns."""

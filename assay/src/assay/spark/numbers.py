@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import ibis.expr.datatypes as dt
+from typing import TYPE_CHECKING
 
 from assay.contract.classification import is_masked
 from assay.contract.profile import ENOUGH, SAMPLED, Profile, column_profile, digest, is_ordered
@@ -67,47 +65,46 @@ def contents(session: LakeSession, contract: Contract, partitions: Partitions, r
     return {key: (count, data) for key, count, data in found}
 
 
-def profiled(session: LakeSession, contract: Contract, whole: str) -> Profile:
+def profiled(session: LakeSession, contract: Contract, whole: str, *, rows: int | None = None) -> Profile:
     """The profile of the rows of `whole`; see `assay.contract.profile`.
 
     One wide aggregate, and a second one of the columns that turn out to have few distinct values.
+
+    Args:
+        rows: how many there are, where that is known: of few rows the first counts every distinct value.
     """
     columns = contract.columns
-    asked, schema = ["count(*) AS __rows"], dict[str, Any]({"__rows": dt.int64})
-    asked.append(f"CAST(sum(CAST({row_hash(contract)} AS DECIMAL(38, 0))) AS DECIMAL(38, 0)) AS __total")
-    schema["__total"] = dt.Decimal(38, 0)
+    small = rows is not None and rows < SAMPLED * ENOUGH
+    asked = {"rows": "count(*)", "total": f"sum(CAST({row_hash(contract)} AS DECIMAL(38, 0)))"}
     for place, column in enumerate(columns):
         name, shown = tick(column.name), not is_masked(column.classification)
-        asked += [f"count({name}) AS __n{place}", f"approx_count_distinct({_hashed(column)}, 0.03) AS __d{place}"]
-        schema |= {f"__n{place}": dt.int64, f"__d{place}": dt.int64}
+        asked[f"present{place}"] = f"count({name})"
+        asked[f"distinct{place}"] = _exact(column) if small else f"approx_count_distinct({_hashed(column)}, 0.03)"
         if shown and is_ordered(column):
-            asked += [f"min({name}) AS __low{place}", f"max({name}) AS __high{place}"]
-            schema |= {f"__low{place}": column.dtype, f"__high{place}": column.dtype}
+            asked |= {f"low{place}": f"min({name})", f"high{place}": f"max({name})"}
         if shown and column.dtype.is_numeric():
             # NaN and infinities have no mean.
             finite = f" FILTER (WHERE NOT isnan({name}) AND abs({name}) < double('infinity'))"
-            asked.append(f"avg(CAST({name} AS DOUBLE)){finite if column.dtype.is_floating() else ''} AS __mean{place}")
-            schema[f"__mean{place}"] = dt.float64
-    brought = session.brought(f"SELECT {', '.join(asked)} FROM {whole}", schema)
-    texts = ", ".join(
-        f"CAST({name} AS VARCHAR) AS {name}" if name.startswith(("__low", "__high")) else name for name in schema
-    )
-    row = dict(zip(schema, session.connection.execute(f"SELECT {texts} FROM ({brought})").fetchall()[0], strict=True))
-    few = [place for place in range(len(columns)) if row[f"__d{place}"] < SAMPLED * ENOUGH]
-    sets = ", ".join(f"size(collect_set(xxhash64({_hashed(columns[place])})))" for place in few)
-    where = " OR ".join(f"{tick(columns[place].name)} IS NOT NULL" for place in few)
-    exact = dict(zip(few, session.ask(f"SELECT {sets} FROM {whole} WHERE {where}")[0], strict=True)) if few else {}
-    return Profile(
-        row["__rows"],
-        tuple(
-            column_profile(
-                column,
-                row["__rows"],
-                exact.get(place, row[f"__d{place}"]),
-                (row[f"__n{place}"], None, *(row.get(f"__{each}{place}") for each in ("low", "high", "mean"))),
-            )
-            for place, column in enumerate(columns)
-        ),
-        digest(columns, row["__rows"], int(row["__total"] or 0)),
-        int(row["__total"] or 0),
-    )
+            asked[f"mean{place}"] = f"avg(CAST({name} AS DOUBLE)){finite if column.dtype.is_floating() else ''}"
+    found = dict(zip(asked, session.ask(f"SELECT {', '.join(asked.values())} FROM {whole}")[0], strict=True))
+    few = [place for place in range(len(columns)) if not small and found[f"distinct{place}"] < SAMPLED * ENOUGH]
+    if few:
+        exact = session.ask(f"SELECT {', '.join(_exact(columns[place]) for place in few)} FROM {whole}")[0]
+        found |= {f"distinct{place}": count for place, count in zip(few, exact, strict=True)}
+    ends = {name: columns[int(name.strip("lowhig"))].sql_type for name in found if name.startswith(("low", "high"))}
+    if ends:  # DuckDB writes a value as text
+        listed = ", ".join(f"CAST(CAST(? AS {kind}) AS VARCHAR)" for kind in ends.values())
+        texts = session.connection.execute(f"SELECT {listed}", [found[name] for name in ends]).fetchall()[0]
+        found |= dict(zip(ends, texts, strict=True))
+    total = int(found["total"] or 0)
+    profiles = []
+    for place, column in enumerate(columns):
+        numbers = (found.get(f"{each}{place}") for each in ("low", "high", "mean"))
+        values = (found[f"present{place}"], None, *numbers)
+        profiles.append(column_profile(column, found["rows"], found[f"distinct{place}"], values))
+    return Profile(found["rows"], tuple(profiles), digest(columns, found["rows"], total), total)
+
+
+def _exact(column: Column) -> str:
+    """SQL that counts the distinct values of a column of few."""
+    return f"size(collect_set(xxhash64({_hashed(column)})) FILTER (WHERE {tick(column.name)} IS NOT NULL))"

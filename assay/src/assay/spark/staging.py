@@ -149,7 +149,8 @@ class LakeStaging:
             self._set_aside(parts.code, f"FROM {self.relation} WHERE {sound} AND NOT {waiting} AND {outside}")
         if table.keep is not None:
             self._set_repeats_aside()
-        staged.published = int(session.ask(f"SELECT count(*) FROM {self.good}")[0][0])
+        sound = sum(row[-1] for row in found if not any(row[:-1]))
+        staged.published = sound - staged.reasons.get(REPEAT, 0)
         if staged.rejected:
             quarantine.identify(session)
             staged.sample = quarantine.sample(session, contract)
@@ -198,6 +199,7 @@ class LakeStaging:
         hashed, key = self._hash, ", ".join(tick(name) for name in contract.key)
         extras = "".join(f", {tick(name)}" for name in self.staged.extras)
         sound = self.good.replace(f"SELECT {self.columns} FROM", f"SELECT {self.columns}{extras} FROM", 1)
+        present = " AND ".join(f"{tick(name)} IS NOT NULL" for name in contract.key)  # a null key is no repeat
         every = f"SELECT {hashed} AS __hash FROM {sound}"
         if existing is not None:  # those of other partitions, and of before, repeat nothing among themselves
             every += f" UNION ALL SELECT DISTINCT {hashed} FROM ({existing})"
@@ -211,7 +213,7 @@ class LakeStaging:
             rows += f" UNION ALL SELECT {self.columns}{nulls}, false FROM ({existing})"
         self.lake.replace(
             f"SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {', '.join(order)}) AS __place "
-            f"FROM (SELECT *, {hashed} AS __hash FROM ({rows})) LEFT SEMI JOIN ({suspects}) USING (__hash)",
+            f"FROM (SELECT *, {hashed} AS __hash FROM ({rows}) WHERE {present}) LEFT SEMI JOIN ({suspects}) USING (__hash)",
             table.stage,
             self.repeated,
         )
@@ -248,16 +250,20 @@ class LakeStaging:
         """Nulls and repeats of a key: 64 bits of each are grouped, and whole keys only where these repeat."""
         whole, listed = self.whole, ", ".join(tick(name) for name in key)
         present = " AND ".join(f"{tick(name)} IS NOT NULL" for name in key)
-        suspects = f"SELECT xxhash64({listed}) AS __h FROM {whole} WHERE {present} GROUP BY 1 HAVING count(*) > 1"
+        hashed = f"xxhash64({listed})"
+        groups = f"SELECT {present} AS __is, count(*) AS __n FROM {whole} GROUP BY {present}, {hashed}"
+        nulls, suspected = self.session.ask(
+            f"SELECT coalesce(sum(__n) FILTER (WHERE NOT __is), 0), count_if(__is AND __n > 1) FROM ({groups})"
+        )[0]
+        if not nulls and not suspected:
+            return KeyProblems(key, 0, 0, 0)
+        suspects = f"SELECT {hashed} FROM {whole} WHERE {present} GROUP BY 1 HAVING count(*) > 1"
         repeats = (
             f"SELECT {listed}, count(*) AS __rows FROM {{}} WHERE {present}{{}} GROUP BY {listed} HAVING count(*) > 1"
         )
-        found_sql = repeats.format(whole, f" AND xxhash64({listed}) IN ({suspects})")
+        found_sql = repeats.format(whole, f" AND {hashed} IN ({suspects})")
         missing = f"SELECT * FROM {{}} WHERE NOT ({present})"
-        nulls, repeated, excess = self.session.ask(
-            f"SELECT (SELECT count(*) FROM ({missing.format(whole)})), count(*), coalesce(sum(__rows - 1), 0) "
-            f"FROM ({found_sql})"
-        )[0]
+        repeated, excess = self.session.ask(f"SELECT count(*), coalesce(sum(__rows - 1), 0) FROM ({found_sql})")[0]
         if excess:
             rows = self.session.ask(f"{found_sql} ORDER BY {listed} LIMIT {SAMPLE}")
             return self._problems(
@@ -297,7 +303,10 @@ class LakeStaging:
                     f"LEFT ANTI JOIN (SELECT DISTINCT {key} AS __part FROM {self.good}) USING (__part) ORDER BY __part"
                 )
             )
-        rows = int(session.ask(f"SELECT count(*) FROM {existing}")[0][0])
+        if parts is None or parts.asked is None:
+            rows = session.count(table)
+        else:
+            rows = int(session.ask(f"SELECT count(*) FROM {existing}")[0][0])
         keys = None
         if (
             contract.key
@@ -408,7 +417,8 @@ class LakeStaging:
 
     def profile(self) -> Profile:
         """The table as it will be published, in numbers."""
-        return profiled(self.session, self.contract, self.whole)
+        rows = self.staged.published if self.existing is None else None
+        return profiled(self.session, self.contract, self.whole, rows=rows)
 
     def commit(self, publication: Publication, number: int | None) -> None:
         """The one commit that makes the staged rows the published ones, with what the books will say of it."""
