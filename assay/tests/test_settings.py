@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -207,6 +209,23 @@ def test_prod_has_a_warehouse_and_files_of_its_own_by_default() -> None:
     assert read(PIPELINE_ENV="prod", PIPELINE_WAREHOUSE="w.duckdb").warehouse == ROOT / "w.duckdb"
 
 
+DAGSTER = """
+import os, subprocess, sys
+import dotenv
+os.environ.update(dotenv.dotenv_values(".env"))
+sys.exit(subprocess.run(sys.argv[2:]).returncode)
+"""
+TOLD = """
+import os, sys
+from pathlib import Path
+from assay.settings import BaseSettings
+class Settings(BaseSettings):
+    default_locations = {"shop_files": "", "shop_api": ""}
+settings = Settings.read(os.environ, root=Path(sys.argv[1]))
+print(settings.output, settings.threads, settings.keep_runs, os.environ["AWS_REGION"])
+"""
+
+
 class TestFiles:
     """Of `.env`, `.env.prod` and the environment, what comes later counts before what comes first."""
 
@@ -252,6 +271,17 @@ class TestFiles:
         """`dagster dev` does so with all of `.env`."""
         injected = {"PIPELINE_OUTPUT": "all", "PIPELINE_THREADS": "2", "PIPELINE_ENV": "prod"}
         assert Settings.read(injected, root=root).output == root / "own"
+
+    def test_the_shell_counts_before_what_dagster_put_over_it(self, root: Path) -> None:
+        """As `dagster dev` does, which then starts others that load the code."""
+        (root / "dagster").write_text(DAGSTER)
+        given = {"PIPELINE_OUTPUT": "shell", "PIPELINE_ENV": "prod", "AWS_REGION": "shell", "HOME": str(root)}
+        with (root / ".env").open("a") as file:
+            file.write("AWS_REGION=file\n")
+        told = [sys.executable, "-c", TOLD, str(root)]
+        for command in (told, [sys.executable, str(root / "dagster"), "dev", *told]):
+            printed = subprocess.run(command, env=given, capture_output=True, text=True, check=True, cwd=root).stdout
+            assert printed.split() == [str(root / "shell"), "2", "7", "shell"], command
 
     def test_another_file_is_read_in_their_place(self, root: Path) -> None:
         (root / "mine").write_text("PIPELINE_OUTPUT=mine\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dtm
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -298,3 +299,33 @@ def test_what_dagster_refuses_is_one_line_with_file_and_fix(tmp_path: Path, opti
 def test_columns_are_described_in_sentences() -> None:
     described = [column.description for column in column_schema(Contract.of(Orders)).columns]
     assert described == ["The order.", "Who ordered.", "Day.", "Euros."]
+
+
+@pytest.mark.parametrize(
+    ("only", "built", "days"),
+    [
+        (("stage:extract",), {"raw_orders"}, None),
+        (("stage:load",), {"daily_sales", "letter"}, "2026-03-03"),
+        (("tag:domain=sales+",), {"orders", "daily_sales", "letter"}, "2026-03-03"),
+        ((), {"raw_orders", "orders", "daily_sales", "letter"}, "2026-03-03"),
+    ],
+)
+def test_a_schedule_builds_the_part_that_its_words_choose(
+    tmp_path: Path, instance: dg.DagsterInstance, only: tuple[str, ...], built: set[str], days: str | None
+) -> None:
+    """And nothing else, when what it asks for is run."""
+    project = shop_project(tmp_path)
+    assert execute(project, instance).success
+    schedule = daily_schedule(project, hour=6, timezone="UTC", name="part", only=only)
+    tick = dtm.datetime(2026, 3, 4, 6, tzinfo=dtm.UTC)
+    with dg.build_schedule_context(scheduled_execution_time=tick) as context:
+        (request,) = schedule.evaluate_tick(context).run_requests or ()
+    assert request.tags.get("pipeline/partition") == days
+    result = execute(project, instance, asset_selection=request.asset_selection, tags=request.tags)
+    assert result.success
+    assert {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()} == built
+
+
+def test_a_schedule_of_nothing_is_refused_where_it_is_written(tmp_path: Path) -> None:
+    with pytest.raises(WiringError, match="'tag:finanse' chooses nothing"):
+        daily_schedule(shop_project(tmp_path), hour=6, timezone="UTC", only=("tag:finanse",))

@@ -270,6 +270,8 @@ from assay.orchestration.golden_job import golden_definitions
 
 defs = dg.Definitions.merge(defs, golden_definitions(project))
 """
+SETTINGS_TOLD = """from little.project import project
+    ROOT.joinpath("told").write_text(f"{project.settings().output.name} {project.settings().keep_runs}")"""
 LAUNCH = """mutation {launchRun(executionParams: {mode: "default", runConfigData: {}, selector:
  {jobName: "%s", repositoryName: "__repository__", repositoryLocationName: "little.definitions"}})
  {__typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}"""
@@ -278,16 +280,22 @@ LAUNCH = """mutation {launchRun(executionParams: {mode: "default", runConfigData
 class Server:
     """`dagster dev` of the little project."""
 
-    def __init__(self, little: Little) -> None:
+    def __init__(self, little: Little, **variables: str | None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         command = [sys.executable, "-m", "dagster", "dev", "-m", "little.definitions", "--port", str(self.port)]
-        home = {"DAGSTER_HOME": str(little.root / ".dagster")}
+        given = {**little.environment, "DAGSTER_HOME": str(little.root / ".dagster"), **variables}
+        given = {name: text for name, text in given.items() if text is not None}
         self.log = little.root / "dev.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                command, cwd=little.root, env=little.environment | home, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=little.root,
+                env=given,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def ask(self, query: str) -> Any:
@@ -328,7 +336,7 @@ class Server:
 @pytest.mark.slow
 def test_runs_of_the_ui_wait_in_the_queue_for_the_warehouse_and_golden_does_not(little: Little) -> None:
     """The real web server and daemon: nothing less has a queue."""
-    little.table("slow", land=ENDING)
+    little.table("slow", land=ENDING, body=SETTINGS_TOLD)
     (little.root / "golden").mkdir()
     definitions = little.root / "little" / "definitions.py"
     definitions.write_text(definitions.read_text() + DEFINITIONS)
@@ -336,7 +344,9 @@ def test_runs_of_the_ui_wait_in_the_queue_for_the_warehouse_and_golden_does_not(
     (little.root / ".dagster" / "dagster.yaml").symlink_to(little.root / "dagster.yaml")
     with history.instance(little.root / ".dagster"):
         pass  # as `make dev` does
-    server = Server(little)
+    # What a shell says counts before `.env` there as everywhere, in the processes that Dagster starts as well.
+    (little.root / ".env").write_text("PIPELINE_OUTPUT=file\nPIPELINE_KEEP_RUNS=7\n")
+    server = Server(little, PIPELINE_OUTPUT="shell", PIPELINE_ENV_FILE=None)
     try:
         loaded = "{repositoriesOrError {... on RepositoryConnection {nodes {name}}}}"
         server.until(lambda: server.ask(loaded)["repositoriesOrError"].get("nodes"))
@@ -351,5 +361,6 @@ def test_runs_of_the_ui_wait_in_the_queue_for_the_warehouse_and_golden_does_not(
         built = '{assetOrError(assetKey: {path: ["slow"]}) {... on Asset {assetMaterializations {runId}}}}'
         found = server.ask(built)["assetOrError"]["assetMaterializations"]
         assert [each["runId"] for each in found] == [second, first]
+        assert (little.root / "told").read_text() == "shell 7"
     finally:
         server.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dtm
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -174,6 +175,9 @@ def test_a_cursor_that_goes_backwards_is_told(land):
         SourceError, match=r"the cursor went backwards: 2 rows with 'at' before 2026-03-01 12:05:00\+00"
     ):
         land(yielding(row(2, 4), row(3, 3), row(4, 9), cursor="at"), "x", COLUMNS, offsets=first.landed.offsets)
+    ahead = land(yielding(row(1, 60 * 24 * 9000), cursor="at"), "x", COLUMNS)
+    with pytest.raises(SourceError, match=r"before 2050-10-21.*whose clock was ahead needs load=Incremental"):
+        land(yielding(row(2, 4), cursor="at"), "x", COLUMNS, offsets=ahead.landed.offsets)
 
 
 def test_a_row_without_a_cursor_is_set_aside(land):
@@ -277,3 +281,33 @@ def test_a_golden_case_gives_what_the_function_would_yield_from_the_watermark_on
     file.write_text("{")
     with pytest.raises(SourceError, match=r"orders.ndjson, line 1: ends in the middle"):
         land(source, "x", COLUMNS, given=tmp_path)
+
+
+def test_pages_that_repeat_for_ever_end(land, server, monkeypatch):
+    """As a server gives them that does not know the parameter."""
+    monkeypatch.setattr("assay.sources.web.MOST_EQUAL", 5)
+
+    class Ignoring(dict[str, Any]):
+        def get(self, path: str, default: Any = None) -> Any:
+            return [json.dumps([{"id": 1}] if path.startswith("/o") else [])]
+
+    def pages(context: FetchContext) -> Iterator[Any]:
+        for customer in range(9):  # of which none has an order
+            yield context.http.get("none", {"customer": customer}).json()
+        page = 0
+        while found := context.http.get("orders", {"page": page}).json():
+            yield from found
+            page += 1
+
+    server.answers = Ignoring()
+    with pytest.raises(SourceError, match=r"sold: http\S+/orders: 5 addresses gave the same rows. Ask its owner"):
+        land(Rows(pages, "api", "orders"), server.url, {"id": "BIGINT"})
+
+
+def test_a_column_that_a_row_leaves_out_is_null_where_it_may(land):
+    arrow = pa.table({"id": [3], "at": [AT], "sum": [Decimal("1.50")]})
+    source = yielding({"id": 1, "at": AT, "sum": 1}, row(2), arrow, optional=("name",))
+    found = land(source, "x", COLUMNS)
+    assert sorted((line[0], line[3]) for line in found.rows) == [(1, None), (2, "ann"), (3, None)]
+    with pytest.raises(SourceChanged, match="name"):
+        land(yielding({"id": 1, "at": AT, "sum": 1}), "x", COLUMNS)

@@ -151,8 +151,9 @@ def test_a_changed_file_stops_until_all_are_read_again(shop):
     shop.deliver("c.csv", 4)
     shop.good("run")
     assert shop.asked("SELECT count(*) FROM extract.sales") == [(5,)]
-    shop.deliver("b.csv", 3)
-    shop.good("run", "sales", "--full")
+    shop.deliver("b.csv", 3, 6)
+    shop.good("plan", "sales", "--full", "--out", "full.plan", code=2)
+    assert "the result is the plan" in shop.good("apply", "full.plan")
     assert shop.asked("SELECT status, count(*) FROM quarantine.rejects GROUP BY 1") == [("resolved", 1)]
 
 

@@ -206,6 +206,13 @@ def test_a_key_in_the_location_goes_along(land, server):
     assert len(land(PagedJson("api", "coupons", http=SHORT), f"{server.url}?key=s3cret", COLUMNS).rows) == 1
 
 
+def test_a_field_that_an_item_leaves_out_is_null_where_it_may(coupons):
+    body = '{"data": [{"id": 1, "price": 1}, {"id": 2}], "next": null}'
+    assert coupons(body, optional=("price",)).rows == [(1, Decimal(1)), (2, None)]
+    with pytest.raises(SourceError, match="price"):
+        coupons(body)
+
+
 def test_a_number_of_thousands_of_digits_is_no_count(coupons):
     with pytest.raises(SourceError, match="its 'total' is no count"):
         coupons(f'{{"data": [], "total": {"9" * 5000}}}')

@@ -73,6 +73,49 @@ def test_csv_ndjson_and_parquet_are_read_from_a_bucket(land, bucket, tmp_path):
     assert land(Csv("shop", "in/**/[!ab].csv"), "s3://shop", COLUMNS).rows == [(4, "dee")]
 
 
+GOOGLES = """<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>in/a.csv</Key><ETag>"1"</ETag><Size>14</Size>
+    <LastModified>2026-03-01T00:00:00.000Z</LastModified></Contents></ListBucketResult>"""
+MICROSOFTS = """<EnumerationResults><Blobs><Blob><Name>in/a.csv</Name><Properties><Etag>"1"</Etag><Content-Length>14</Content-Length>
+    <Content-Type>text/csv</Content-Type><Last-Modified>Sun, 01 Mar 2026 00:00:00 GMT</Last-Modified></Properties></Blob></Blobs><NextMarker/></EnumerationResults>"""
+
+
+@pytest.mark.parametrize(
+    ("base", "variables", "listing", "file", "listed"),
+    [
+        (
+            "gs",
+            "GOOGLE_BASE_URL GOOGLE_SKIP_SIGNATURE",
+            "/shop?list-type=2&prefix=in%2F",
+            "/shop/in%2Fa%2Ecsv",
+            GOOGLES,
+        ),
+        (
+            "az",
+            "AZURE_STORAGE_ENDPOINT AZURE_SKIP_SIGNATURE",
+            "/shop?restype=container&comp=list&prefix=in%2F",
+            "/shop/in/a.csv",
+            MICROSOFTS,
+        ),
+    ],
+)
+def test_the_other_stores_are_read_by_their_protocols(
+    land, server, monkeypatch, tmp_path, base, variables, listing, file, listed
+):
+    for name, value in zip(variables.split(), (server.url, "true"), strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "team")
+    told = {"ETag": '"1"', "Last-Modified": "Sun, 01 Mar 2026 00:00:00 GMT"}
+    server.serve(listing, listed)
+    server.serve(file, (200, told, b"id,name\n1,ann\n"))
+    source = Csv("shop", "*.csv", limits=QUICK)
+    found = land(source, f"{base}://shop/in", COLUMNS)
+    assert (found.rows, found.places) == ([(1, "ann")], [("a.csv", 2)])
+    assert source.fingerprint(f"{base}://shop/in") == found.landed.fingerprint
+    server.serve(listing, (403, {}, b""))
+    with pytest.raises(SourceError, match=r"refuses the credentials\. Check the variables (GOOGLE|AZURE)_"):
+        source.fingerprint(f"{base}://shop/in")
+
+
 def test_the_fingerprint_follows_the_objects_without_reading_them(bucket):
     source = Csv("shop", "*.csv")
     put(bucket, "a.csv", "id,name\n1,ann\n")

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from assay.errors import SourceError
-from assay.sources import web
+from assay.sources import addresses
 from assay.sources.web import Fetcher, Http
 
 SHORT = Http(attempts=3, wait=0.001, longest_wait=0.01)
@@ -251,4 +251,4 @@ def test_the_environment_gives_no_proxy(server, monkeypatch):
 def test_the_log_is_masked_once():
     for _ in range(3):
         Fetcher(SHORT, "sold").__exit__()
-    assert logging.getLogger("httpx").filters.count(web._MASK) == 1
+    assert logging.getLogger("httpx").filters.count(addresses._MASK) == 1

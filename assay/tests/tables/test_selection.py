@@ -13,6 +13,7 @@ from assay.contract.classification import public
 from assay.errors import WiringError
 from assay.tables.graph import Graph
 from assay.tables.selection import select
+from tests.little import Little
 from tests.warehouse.house import Given, House, given, made, values
 
 
@@ -88,3 +89,19 @@ def test_the_state_is_the_newest_publication_s(tmp_path: Path) -> None:
     house.leave()
     with pytest.raises(WiringError, match="no table is failed"):
         chosen(project, ["state:failed"], False, False)
+
+
+@pytest.mark.slow
+def test_commands_take_the_words(tmp_path: Path) -> None:
+    little = Little(tmp_path)
+    for name, tags in (("aa", '{"domain": "finance"}'), ("bb", "{}")):
+        file = little.table(name)
+        file.write_text(file.read_text().replace("source=Given()", f'source=Given(), tags={tags}, owner="team:shop"'))
+    done = little.many(
+        ("run", "tag:domain=finance+"), ("plan", "state:new"), ("run", "tag:finanse"), ("run", "owner:team:shop")
+    )
+    assert [code for code, _, _ in done] == [0, 2, 2, 0], done
+    assert ("extract.aa" in done[0][1], "extract.bb" in done[0][1]) == (True, False)
+    assert ("extract.aa" in done[1][1], "extract.bb" in done[1][1]) == (False, True)
+    assert "'tag:finanse' chooses nothing" in done[2][2]
+    assert ("extract.aa" in done[3][1], "extract.bb" in done[3][1]) == (True, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
 
 def lakes(folder: Path, cluster: Any) -> Any:
     """What makes a warehouse on Spark, with its tables in a folder."""
-    from assay.spark.warehouse import SparkWarehouse
+    kind = import_module("assay.spark.warehouse").SparkWarehouse
 
-    def made(file: Path, **arguments: Any) -> SparkWarehouse:
-        return SparkWarehouse(file, cluster.address, str(folder), cluster=cluster, **arguments)
+    def made(file: Path, **arguments: Any) -> Any:
+        return kind(file, cluster.address, str(folder), cluster=cluster, **arguments)
 
     return made

@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import ibis.expr.datatypes as dt
+import pandera.ibis as pa
 import pytest
 
+from assay.build import build
+from assay.contract.classification import public
 from assay.errors import EngineError, SettingsError
 from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.jobs import project_jobs
@@ -20,12 +24,19 @@ from assay.orchestration.resources import WarehouseResource
 from assay.plan.planner import make_plan
 from assay.project import Project
 from assay.settings import BaseSettings
+from assay.tables.run import Run
 from assay.warehouse.duckdb_session import DuckDBSession
+from assay.warehouse.offsets import committed_offsets
 from assay.warehouse.warehouse import DryRunWarehouse, DuckDBWarehouse
 from assay.warehouses import dry_run_of, warehouse_of
 from tests.shop.project import shop_project
+from tests.warehouse.house import Given, House, given, values
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class Pair(pa.DataFrameModel):
+    k: dt.Int64 = pa.Field(metadata=public)
 
 
 def on_spark(root: Path) -> Project:
@@ -54,6 +65,7 @@ from assay.build import build
 from assay.tables.run import Run
 from assay.warehouses import warehouse_of
 from tests.shop.project import shop_project
+from tests.warehouse.house import Given, House, given, values
 project = shop_project(Path({str(tmp_path)!r}))
 settings = project.settings()
 with warehouse_of(settings).session() as session, project.sources(settings) as sources:
@@ -94,6 +106,36 @@ def test_what_the_engine_cannot_do_is_told_before_the_first_table(tmp_path: Path
     assert told == {"here: refused: orders"}
     with DuckDBWarehouse.of(project.settings()).session() as session:
         assert not any(session.exists(table) for table in project.graph.tables.values())
+
+
+def test_a_plan_asks_the_session_what_stands_in_the_real_warehouse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = shop_project(tmp_path)
+    settings = project.settings()
+    with warehouse_of(settings).session() as session, project.sources(settings) as sources:
+        assert build(project.graph, ["raw_orders"], session, Run.start(), sources).ok
+
+    def planned() -> str:
+        (node,) = (node for node in make_plan(project).nodes if node.name == "raw_orders")
+        return node.action
+
+    assert planned() == "none"
+    monkeypatch.setattr(DuckDBSession, "standing", lambda session: {})
+    assert planned() == "create"
+
+
+def test_how_far_a_stream_was_read_stands_in_the_books_whatever_engine_keeps_its_table(house: House) -> None:
+    a = given("a", Pair, Given(values("k BIGINT", "1"), offsets={0: 7}, incremental=True))
+    assert house.build(a).ok
+    settings = BaseSettings(warehouse=house.file)
+    lake = settings.model_copy(update={"engine": "spark"})
+    house.leave()
+    assert committed_offsets(settings, "a", 0) == committed_offsets(lake, "a", 0) == {0: 7}
+    house.rows(f"DROP TABLE {house.session.relation(a)}")
+    house.leave()
+    assert committed_offsets(settings, "a", 0) == {}, "a table that was dropped starts over"
+    assert committed_offsets(lake, "a", 0) == {0: 7}, "which only the lake could tell"
 
 
 def test_the_ui_says_which_engine_it_is(tmp_path: Path) -> None:

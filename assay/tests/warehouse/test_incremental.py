@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from assay.contract.classification import public
 from assay.contract.contract import Contract
 from assay.errors import WiringError
+from assay.sources import FetchContext, Rows
 from assay.tables.graph import Graph
 from assay.tables.loads import Incremental
 from assay.tables.nodes import KeepFirst, Reference, RejectBudget
@@ -455,6 +456,31 @@ def test_an_event_log_is_incremental_already_and_only_a_merge_deletes():
         Incremental("u", merge=False, deleted="gone")
     with pytest.raises(WiringError, match="does not look back"):
         Incremental("u", lookback=-1)
+
+
+def test_a_function_with_the_tables_own_cursor_is_asked_from_the_tables_watermark(house: House):
+    served, asked = [{"k": 1, "v": 1, "u": 10}, {"k": 2, "v": 2, "u": 20}], []
+
+    def fetch(context: FetchContext) -> Any:
+        asked.append(context.since)
+        yield from (row for row in served if context.since is None or row["u"] >= context.since)
+
+    node = table(Rows(fetch, "given", "t", cursor="u"), load={"lookback": 5})  # type: ignore[arg-type]
+    built(house, node)
+    served += [{"k": 1, "v": 9, "u": 30}, {"k": 3, "v": -1, "u": 40}]
+    assert "rows_valid" in refused(house, node)
+    assert (rows(house), watermark(house)) == ([(1, 1, 10), (2, 2, 20)], "20")
+    served[-1]["v"] = 3
+    assert built(house, node).changes == {"inserted": 1, "updated": 1, "deleted": 0, "unchanged": 1}
+    assert (rows(house), watermark(house)) == ([(1, 9, 30), (2, 2, 20), (3, 3, 40)], "40")
+    assert asked == [None, 15, 15]
+    assert house.rows("SELECT count(*) FROM ops.offsets") == [(0,)]
+
+
+def test_a_function_with_another_cursor_than_the_tables_is_refused():
+    told = r"by itself, by 'seq', and the table goes on by 'u'.*or name the same column"
+    with pytest.raises(WiringError, match=told):
+        Graph.of([table(Rows(lambda _: [], "given", "t", cursor="seq"))])  # type: ignore[arg-type]
 
 
 def test_columns_may_be_named_as_the_merge_names_nothing_of_its_own(tmp_path: Path) -> None:

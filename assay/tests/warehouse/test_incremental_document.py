@@ -56,6 +56,31 @@ def test_the_commands_print_what_is_shown(little: Little) -> None:
     assert rows == [(1, "11.00"), (2, "25.00"), (4, "40.00"), (5, "50.00")]
 
 
+def test_what_a_full_plan_shows_is_applied(little: Little) -> None:
+    """Applied without --full it would not see the row below the watermark, and say that the result is not the plan."""
+    file = little.root / "orders.csv"
+    first, second = [body for mark, language, body in blocks() if language == "csv" and not mark]
+    file.write_text(first)
+    assert little.run("run", "orders")[0] == 0
+    file.write_text(second.replace("3,,", "3,30.00,"))
+    done = little.many(
+        ("run", "orders"),
+        ("plan", "orders", "--out", "some.plan"),
+        ("plan", "orders", "--full", "--out", "full.plan"),
+        ("apply", "full.plan"),
+        ("plan", "orders", "--full", "--out", "same.plan"),
+        ("apply", "full.plan"),
+    )
+    assert [code for code, _, _ in done] == [0, 0, 2, 0, 0, 1], done
+    assert "order_id=1  amount  10.00 -> 11.00" in done[2][1]
+    assert "the result is the plan" in done[3][1]
+    assert "moved since the plan was made: the published orders" in done[5][2]
+    with duckdb.connect(str(little.warehouse), read_only=True) as connection:
+        (amount,) = connection.execute("SELECT amount::VARCHAR FROM extract.orders WHERE order_id = 1").fetchall()
+        (book,) = connection.execute("SELECT watermark, code_version <> '' FROM ops.watermarks").fetchall()
+    assert (amount, book) == (("11.00",), ("2026-03-02 11:20:00+00", True))
+
+
 def test_the_golden_case_gives_the_rows_that_are_shown(little: Little, monkeypatch: pytest.MonkeyPatch) -> None:
     case = little.root / "golden" / "changes"
     case.mkdir(parents=True)

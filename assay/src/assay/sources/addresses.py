@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from urllib.parse import SplitResult, urlsplit
 
@@ -68,3 +69,20 @@ def same_server(one: SplitResult, other: SplitResult) -> bool:
         other.hostname,
         other.port or port[other.scheme],
     )
+
+
+class _Mask(logging.Filter):
+    """httpx logs every request with its whole address; what may be secret in it is cut out."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(shown(str(part)) if "://" in str(part) else part for part in record.args)
+        return True
+
+
+_MASK = _Mask()
+
+
+def mask_log() -> None:
+    """Have httpx's log show addresses as `shown` does."""
+    logging.getLogger("httpx").addFilter(_MASK)

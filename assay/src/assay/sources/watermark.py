@@ -100,7 +100,8 @@ class Watermark:
                 f"the cursor went backwards: {rows_told(count)} with '{self.cursor}' before {self.text}, up to which was "
                 f"read (the first {least})",
                 where=where,
-                fix="Yield the rows from `since` on. Rows that come late need a cursor of their arrival, such as a change's time.",
+                fix="Yield the rows from `since` on. Rows that come late need a cursor of their arrival; a source whose clock "
+                "was ahead needs load=Incremental(...), whose watermark is never ahead of this one.",
             )
 
     def fresh(self, connection: duckdb.DuckDBPyConnection, rows: str, columns: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
+import re
 import socket
 import ssl
 import threading
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlencode
 
 from assay.errors import SourceError, SourceUnavailable
-from assay.sources.addresses import join, shown, split
+from assay.sources.addresses import join, mask_log, shown, split
 from assay.sources.auth import Auth, Keys
 from assay.sources.strict_json import JsonError, loads, plain
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from assay.settings import BaseSettings
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+MOST_EQUAL = 100
+"""So many addresses in a row may give the very same rows: pages that repeat for ever end there."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,11 @@ class Fetcher:
         self.http, self.table, self.part, self.bytes, self.base = http, table, "", 0, base
         self._keys = Keys(auth if transport is None else None, settings, base, headers or {})
         self._last = 0.0
+        self._same: tuple[bytes, set[tuple[str, bytes | None]]] = (b"", set())
         self._transport = transport
         self._clients: dict[str, httpx.Client] = {}
         self._sockets: list[socket.socket] = []
-        _mask_log()
+        mask_log()
 
     def __enter__(self) -> Fetcher:
         return self
@@ -164,7 +167,9 @@ class Fetcher:
                 wait_jitter=self.http.wait,
             ):
                 with attempt:
-                    return self._once(url, body, headers or {}, file)
+                    answer = self._once(url, body, headers or {}, file)
+                    self._check_for_repeats((url, body), answer.body)
+                    return answer
         except _Passing as error:
             raise SourceUnavailable(
                 f"{error} ({self.http.attempts} attempts)",
@@ -172,6 +177,15 @@ class Fetcher:
                 fix="Run again later, or ask the source's owner.",
             ) from None
         raise AssertionError("a retry ends with a result or an error")
+
+    def _check_for_repeats(self, asked: tuple[str, bytes | None], body: bytes) -> None:
+        if self._same[0] != body:
+            self._same = (body, set())
+        self._same[1].add(asked)
+        # Many may have no rows alike: it takes a list with something in it.
+        if len(self._same[1]) >= MOST_EQUAL and re.search(rb"\[\s*[^\]\s]", body):
+            fix = "Ask its owner: it may not know the parameter that names the page."
+            raise SourceError(f"{MOST_EQUAL} addresses gave the same rows", where=self.where(asked[0]), fix=fix)
 
     def where(self, url: str) -> str:
         place = f"{shown(url)}, {self.part}" if self.part else shown(url)
@@ -329,19 +343,3 @@ def _seconds(header: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except ValueError:
         return None
-
-
-class _Mask(logging.Filter):
-    """httpx logs every request with its whole address; what may be secret in it is cut out."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(shown(str(part)) if "://" in str(part) else part for part in record.args)
-        return True
-
-
-_MASK = _Mask()
-
-
-def _mask_log() -> None:
-    logging.getLogger("httpx").addFilter(_MASK)

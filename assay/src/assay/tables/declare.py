@@ -6,6 +6,7 @@ database connection or a clock; `build.py` builds definitions and `assets.py` tu
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dtm
 import inspect
 import typing
@@ -145,7 +146,7 @@ def table(
         return TableDef(
             **_node(function, signature, owner, tags, settings),
             model=signature.returns,
-            source=source,
+            source=_with_the_tables_watermark(source, load),
             source_parameter=signature.source_parameter,
             partitions=partitions,
             load=load,
@@ -259,6 +260,13 @@ def metric(
         return MetricDef(**_node(function, signature, owner, None), table=next(iter(signature.inputs)), kind=kind)
 
     return decorate
+
+
+def _with_the_tables_watermark(source: Source | None, load: Incremental | History | None) -> Source | None:
+    """The source; one that goes on by the very cursor of the table's load needs no watermark of its own."""
+    if isinstance(load, Incremental) and getattr(source, "cursor", None) == load.cursor:
+        return dataclasses.replace(typing.cast("Any", source), cursor=None)
+    return source
 
 
 def _read(function: Callable[..., Any]) -> _Signature:

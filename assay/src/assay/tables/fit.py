@@ -138,7 +138,10 @@ def _incremental_problems(table: TableDef, load: Incremental, contract: Contract
     if table.partitions is not None:
         yield "partitions= and load= do not go together", "Keep one: a partition's build replaces its own rows."
     if table.appends:
-        yield "its source is incremental by itself", "Take load= off, or the source's cursor."
+        own = getattr(table.source, "cursor", None)
+        by = f", by '{own}', and the table goes on by '{load.cursor}'" if own is not None else ""
+        fix = f"Take load= off, or the source's cursor={' or name the same column' if own is not None else ''}."
+        yield f"its source is incremental by itself{by}", fix
     if column is None:
         yield f"its cursor '{load.cursor}' is no column of {contract.name}", "Name a time or number of the contract."
     elif column.nullable or column.sql_type not in (*CLOCKS, *NUMBERS):

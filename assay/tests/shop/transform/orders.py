@@ -25,6 +25,7 @@ class Orders(pa.DataFrameModel):
     partitions=daily("ordered_on", start="2026-03-01", end="2026-03-05"),
     preserves="raw_orders",
     max_rejects=RejectBudget(rows=1),
+    tags={"domain": "sales"},
 )
 def orders(raw_orders: Table[RawOrders]) -> Table[Orders]:
     """Orders that keep the contract."""
