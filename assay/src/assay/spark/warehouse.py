@@ -142,7 +142,7 @@ class LakeState:
 
     def __str__(self) -> str:
         told = hashlib.sha256(repr(sorted(self.pointers.items())).encode()).hexdigest()[:12]
-        return f"the lake's {plural(len(self.pointers), 'table')} {told}"
+        return f"the lake's {len(self.pointers):,} {plural(len(self.pointers), 'table')}, pointers' sha256 {told}"
 
 
 @dataclass
