@@ -12,9 +12,9 @@ from assay.spark.lake import text, tick
 if TYPE_CHECKING:
     from assay.contract.columns import Column
     from assay.contract.contract import Contract
-    from assay.spark.lake_session import LakeSession
     from assay.tables.nodes import TableDef
     from assay.tables.partitions import Partitions
+    from assay.warehouse.session import Session
 
 
 def key_of(partitions: Partitions) -> str:
@@ -56,7 +56,7 @@ def _hashed(column: Column) -> str:
     return f"to_json(map_entries({name}))" if column.dtype.is_map() else name
 
 
-def contents(session: LakeSession, contract: Contract, partitions: Partitions, rows: str) -> dict[str, tuple[int, str]]:
+def contents(session: Session, contract: Contract, partitions: Partitions, rows: str) -> dict[str, tuple[int, str]]:
     """Rows and content hash of each partition of `rows`, which stands in a FROM."""
     described = ", ".join(f"{name} {kind}" for name, kind in contract.duckdb_columns.items())
     total = f"sum(CAST({row_hash(contract)} AS DECIMAL(38, 0)))"
@@ -66,7 +66,7 @@ def contents(session: LakeSession, contract: Contract, partitions: Partitions, r
     return {key: (count, data) for key, count, data in found}
 
 
-def profiled(session: LakeSession, contract: Contract, whole: str, *, rows: int | None = None) -> Profile:
+def profiled(session: Session, contract: Contract, whole: str, *, rows: int | None = None) -> Profile:
     """The profile of the rows of `whole`; see `assay.contract.profile`.
 
     One wide aggregate, and a second one of the columns that turn out to have few distinct values.
