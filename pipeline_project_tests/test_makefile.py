@@ -47,9 +47,9 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_help_tells_what_each_target_is_for(target: str) -> None:
-    assert re.search(rf"^  make {target} +\w", make(ROOT, "help").stdout, re.M)
+def test_help_tells_what_each_target_is_for() -> None:
+    told = re.findall(r"^  make (\S+) +\w", make(ROOT, "help").stdout, re.M)
+    assert sorted(told) == sorted(TARGETS)
 
 
 def test_without_a_target_it_runs_what_ci_runs() -> None:

@@ -115,41 +115,37 @@ def test_every_exception_of_the_linters_has_its_reason_on_the_line() -> None:
     assert [line for line in codes if "#" not in line] == []
 
 
-@pytest.mark.parametrize(
-    ("file", "line", "contract"),
-    [
-        ("{}/extract/breach.py", "import {}.load", "Imports point one way"),
-        ("{}/transform/breach.py", "import {}.settings", "Tables read neither the environment nor the demo sources"),
-        ("assay/plan/breach.py", "import {}.extract", "The framework knows no project"),
-        ("assay/golden/breach.py", "import dagster", "Only orchestration knows Dagster"),
-        ("assay/warehouse/breach.py", "import assay.golden", "The framework's rooms point one way"),
-    ],
-)
-def test_an_import_against_the_layers_is_refused(tmp_path: Path, file: str, line: str, contract: str) -> None:
-    for folder in (ROOT / project.package, ROOT / f"{project.package}_tests", ROOT / "assay" / "src" / "assay"):
+BREACHES = {
+    "Imports point one way": ("{0}/extract/breach.py", "{0}.load"),
+    "Tables read neither the environment nor the demo sources": ("{0}/transform/breach.py", "{0}.settings"),
+    "The framework knows no project": ("assay/plan/breach.py", "{0}.extract"),
+    "Only orchestration knows Dagster": ("assay/golden/breach.py", "dagster"),
+    "The framework's rooms point one way": ("assay/warehouse/breach.py", "assay.golden"),
+}
+
+
+def test_an_import_against_the_layers_is_refused(tmp_path: Path) -> None:
+    """One of each, all at once. That there is none, `make layers` tells."""
+    name = project.package
+    for folder in (ROOT / name, ROOT / f"{name}_tests", ROOT / "assay" / "src" / "assay"):
         shutil.copytree(folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / file.format(project.package)).write_text(line.format(project.package) + "\n")
-    result = lint_imports(tmp_path)
-    assert result.returncode == 1
-    assert contract in re.findall(r"^(.*) BROKEN", result.stdout, re.M)
-
-
-def test_no_import_is_against_the_layers() -> None:
-    result = lint_imports(ROOT)
-    assert result.returncode == 0, result.stdout
-
-
-def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    for file, module in BREACHES.values():
+        (tmp_path / file.format(name)).write_text(f"import {module.format(name)}\n")
     code = "from importlinter.cli import lint_imports_command as lint; lint(['--no-cache', '--no-logo'])"
-    return subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=folder,
-        env={"PYTHONPATH": os.pathsep.join([str(folder), str(folder / "assay" / "src")]), "COLUMNS": "200"},
+        cwd=tmp_path,
+        env={"PYTHONPATH": os.pathsep.join([str(tmp_path), str(tmp_path / "assay" / "src")]), "COLUMNS": "200"},
         capture_output=True,
         text=True,
         check=False,
     )
+    assert result.returncode == 1
+    told = dict(zip(*[iter(re.split(r"^(.+)\n-+\n", result.stdout, flags=re.M)[1:])] * 2, strict=True))
+    for contract, (file, module) in BREACHES.items():
+        breach = file.format(name).removesuffix(".py").replace("/", ".")
+        assert f"{breach} -> {module.format(name)} (l.1)" in told[contract], result.stdout
 
 
 def test_every_action_of_a_workflow_is_named_by_its_digest() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from assay.orchestration import history
 from tests import warm
 
 ROOT = Path(__file__).parents[2]
@@ -119,10 +124,19 @@ def {name}(source: ibis.Table) -> Table[Numbers]:
 '''
 
 
-class Little:
-    """The project in `root`, with the tables that `table` writes."""
+@functools.cache
+def empty_history() -> Path:
+    """A folder with Dagster's history of nothing: to make it takes as long as a run."""
+    home = Path(tempfile.mkdtemp(prefix="history-"))
+    atexit.register(shutil.rmtree, home)
+    with history.instance(home):
+        return home
 
-    def __init__(self, root: Path) -> None:
+
+class Little:
+    """The project in `root`, with the tables that `table` writes; its history is empty, or still to be made."""
+
+    def __init__(self, root: Path, *, is_new: bool = False) -> None:
         self.root = root
         package = root / "little"
         (package / "extract").mkdir(parents=True)
@@ -132,6 +146,8 @@ class Little:
         (package / "definitions.py").write_text(DEFINITIONS)
         (root / "run.py").write_text(RUN)
         (root / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+        if not is_new:
+            shutil.copytree(empty_history(), root / ".dagster")
 
     @property
     def warehouse(self) -> Path:

@@ -98,8 +98,8 @@ def test_no_file_is_long() -> None:
 
 
 LATE = {"apprise", "difflib", "httpx", "stamina", "selectolax", "confluent_kafka", "obstore", "openpyxl"}
-LATE |= {"playwright", "pyspark", "rich", "sqlalchemy"}
-"""What few need and is slow to load: imported where it is used."""
+LATE |= {"playwright", "pyarrow", "pyspark", "rich", "sqlalchemy"}
+"""What few need, or nobody while code loads, and is slow to load: imported where it is used."""
 DOORS = ("cli.py", "project.py", "commands/", "testing/")
 """What is entered for a word of help as well as for a run: what lies behind is imported when it is gone through."""
 

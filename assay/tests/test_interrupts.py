@@ -112,7 +112,6 @@ def test_terminate_ends_a_run_that_dagster_launched(tmp_path: Path, monkeypatch:
     little.table("cc")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     home = tmp_path / ".dagster"
-    home.mkdir()
     (home / "dagster.yaml").write_text(
         (tmp_path / "dagster.yaml").read_text().replace("\nrun_coordinator:", "\n_:").partition("\n_:")[0]
         + "\nrun_launcher: {module: assay.orchestration.history, class: Launcher}\n"

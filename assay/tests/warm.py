@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import gc
 import importlib
@@ -28,11 +29,12 @@ import sys
 import tempfile
 import time
 import types
+import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 LATE = (
     "dagster._core.definitions.repository_definition.repository_data_builder",
@@ -52,6 +54,10 @@ LATE = (
     "upath.implementations.local",
 )
 """What commands import while they work, beside the modules of the framework; one that is gone costs time only."""
+
+
+STAYS = b"stays"
+"""Says, in the place of a command, that it is a process for which the forked one stays."""
 
 
 class Process:
@@ -143,7 +149,7 @@ def run(
 
 def program(name: str, code: str) -> Path:
     """A folder for the PATH of a shell, with the program `name`, which is `python -c CODE`."""
-    folder = Path(_server()).parent / "programs"
+    folder = Path(_server()).parent / f"programs_{os.getpid()}"
     folder.mkdir(exist_ok=True)
     words = shlex.join([sys.executable, "-I", __file__, _server(), "-c", code])
     (folder / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
@@ -165,14 +171,21 @@ def _ask(place: str, arguments: list[str]) -> int:
 
 @functools.cache
 def _server() -> str:
-    """Where the process that is forked listens. It ends, and what it started, when this one does."""
-    place = Path(tempfile.mkdtemp(prefix="warm-")) / "asked"
-    server = subprocess.Popen(
-        [sys.executable, __file__, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-    )
-    atexit.register(server.communicate)
-    assert server.stdout is not None
-    assert server.stdout.readline() == b"ready\n"
+    """Where the process that is forked listens: one for all processes of a run of tests, which ends with the last of them."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    folder = Path(tempfile.gettempdir()) / f"warm-{run[:16]}"
+    folder.mkdir(exist_ok=True)
+    place = folder / "asked"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            command = [sys.executable, __file__, str(place)]
+            server = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+            assert server.communicate()[0] == b"ready\n"
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        line.connect(str(place))
+        line.send(STAYS)
+    atexit.register(line.close)  # and held by this, until then
     return str(place)
 
 
@@ -199,10 +212,16 @@ def _serve(place: str) -> tuple[list[str], str, dict[str, str]]:
     server.bind(place)
     server.listen()
     os.write(1, b"ready\n")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     running: dict[int, socket.socket] = {}
+    staying: list[socket.socket] = []
     while True:
-        ready = select.select([0, ended, server.fileno()], [], [])[0]
-        if 0 in ready:  # who started this is gone
+        waiting: list[Any] = [ended, server.fileno(), *staying]
+        ready = select.select(waiting, [], [], None if staying else 60)[0]
+        for gone in {each for each in staying if each in ready}:
+            staying.remove(gone)
+            gone.close()
+        if not staying and (not ready or server.fileno() not in ready):  # who started this is gone, and all others
             for pid in running:
                 os.kill(pid, signal.SIGKILL)
             shutil.rmtree(Path(place).parent)
@@ -210,6 +229,9 @@ def _serve(place: str) -> tuple[list[str], str, dict[str, str]]:
         if server.fileno() in ready:
             asking, _ = server.accept()
             asked, streams, _, _ = socket.recv_fds(asking, 1 << 20, 3)
+            if asked == STAYS:
+                staying.append(asking)
+                continue
             with warnings.catch_warnings(action="ignore"):  # the threads of numpy and pyarrow may be forked
                 pid = os.fork()
             if not pid:
@@ -217,7 +239,12 @@ def _serve(place: str) -> tuple[list[str], str, dict[str, str]]:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 for number, stream in enumerate(streams):
                     os.dup2(stream, number)
-                for end in (*streams, ended, noted, *(each.detach() for each in (server, asking, *running.values()))):
+                for end in (
+                    *streams,
+                    ended,
+                    noted,
+                    *(each.detach() for each in (server, asking, *staying, *running.values())),
+                ):
                     os.close(end)
                 arguments, folder, environment = json.loads(asked)
                 return arguments, folder, environment
@@ -269,5 +296,7 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> N
 if __name__ == "__main__":
     if sys.argv[2:]:
         sys.exit(_ask(sys.argv[1], sys.argv[2:]))
+    if os.fork():  # whoever started this has no child to wait for
+        os._exit(0)
     _imported()
     _become(*_serve(sys.argv[1]))

@@ -12,10 +12,13 @@ from __future__ import annotations
 import datetime as dtm
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TEST_FROM = dtm.date(2017, 10, 1)
 FEATURES = (
@@ -110,7 +113,7 @@ def train(features: pa.Table, *, seed: int) -> RedemptionModel:
     """
     features = in_order(features)
     chosen = np.array([split == "train" for split in split_of(features)], dtype=bool)
-    known = features.filter(pa.array(chosen))
+    known = features.filter(chosen)
     x, y = _matrix(known), known["has_redeemed"].to_numpy().astype(np.int64)
     if len(np.unique(y)) < 2:
         zeros, odds = np.zeros(len(FEATURES)), (y.sum() + 0.5) / (len(y) - y.sum() + 0.5)

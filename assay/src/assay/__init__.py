@@ -8,14 +8,12 @@ the rest may change between versions.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Pandera imports pyspark's pandas wherever pyspark is installed: seconds of every command, and pandas is another one
-# after it. `contract/checks.py`, which imports Pandera, takes this away again.
-if "pandera" not in sys.modules:
-    sys.modules.setdefault("pyspark.pandas", None)  # type: ignore[arg-type]  # None says that there is none
+from assay.contract.alone import alone
+
+alone()
 
 __version__ = "0.2.0"
 

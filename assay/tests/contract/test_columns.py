@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 import pytest
+from ibis.backends.sql.datatypes import DuckDBType
 
+from assay.contract.columns import _PLAIN, sql_type
 from assay.contract.contract import Contract
 from assay.errors import ContractError
 
@@ -97,3 +100,17 @@ def test_a_type_without_its_parameters_is_what_duckdb_makes_of_it(connection):
     schema = ibis.duckdb.from_connection(connection).table("t").schema()
     assert Contract.of(Bare).schema_problems(schema) == ()
     assert Contract.of(Bare).duckdb_columns == {"moment": "TIMESTAMP"}
+
+
+def test_a_type_is_called_as_duckdb_calls_it() -> None:
+    others = (
+        dt.decimal,
+        dt.time,
+        dt.timestamp,
+        dt.Array(dt.int64),
+        dt.Timestamp("Europe/Berlin"),
+        dt.Timestamp(scale=3),
+    )
+    for dtype in (*_PLAIN, dt.Decimal(1, 0), dt.Decimal(12, 2), dt.Decimal(38, 38), *others):
+        for kind in (dtype, dtype.copy(nullable=False)):
+            assert sql_type(kind) == str(duckdb.sqltype(DuckDBType.to_string(kind)))

@@ -72,7 +72,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> Path
 @pytest.fixture
 def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> Little:
     monkeypatch.setenv(ADDRESS, of_dagster(database))
-    little = Little(tmp_path)
+    little = Little(tmp_path, is_new=True)
     (tmp_path / "dagster.yaml").write_text(configuration())
     return little
 

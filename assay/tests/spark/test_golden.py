@@ -143,9 +143,9 @@ def test_spark_dies_under_the_command(
     tmp_path: Path, cluster: Standalone, ended: list[subprocess.Popen[str]], dies: str
 ) -> None:
     """One line for all the cases that could not be computed any more, and no process is left."""
-    mortal = Standalone(tmp_path, workers=1)
+    mortal = Standalone(tmp_path, workers=1) if dies == "cluster" else cluster
     try:
-        process = pipeline(mortal.address, *small_cases(8))
+        process = pipeline(mortal.address, *small_cases(4))
         ended.append(process)
         assert process.stdout is not None
         assert process.stdout.readline().startswith("ok"), process.communicate()
@@ -157,7 +157,8 @@ def test_spark_dies_under_the_command(
             os.kill(java, signal.SIGKILL)
         _, stderr = process.communicate()
     finally:
-        mortal.stop()
+        if mortal is not cluster:
+            mortal.stop()
     assert process.returncode == 2
     (line,) = stderr.splitlines()
     assert line.startswith(f"error: {mortal.address}: ")

@@ -8,7 +8,6 @@ would change with the partition or with the rows replayed.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,6 @@ import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pandera.backends.ibis.builtin_checks  # noqa: F401 - registers Pandera's checks for Ibis
-import pyarrow as pa
-import pyarrow.compute as pc
 from ibis.expr.operations.udf import InputType
 from ibis.expr.operations.vectorized import VectorizedUDF
 from pandera.api.ibis.types import IbisData
@@ -31,9 +28,6 @@ from assay.errors import ContractError
 
 if TYPE_CHECKING:
     from pandera.api.checks import Check
-
-if sys.modules.get("pyspark.pandas", sys) is None:
-    del sys.modules["pyspark.pandas"]  # `assay/__init__.py` put it there, for as long as Pandera is imported
 
 _VOLATILE = {
     "random", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "now", "today", "current_date",
@@ -176,6 +170,9 @@ def _pattern(pattern: str | re.Pattern[str], where: Where) -> str:
         raise _refused(f"its pattern means something else to RE2: {error}", where, patterns.FIX) from None
     # A capturing group: DuckDB 1.5 finds `^(?:)` in a constant and in no column.
     grouped = f"((?{flags}){translated})" if flags else f"({translated})"
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     try:
         pc.match_substring_regex(pa.scalar(""), grouped)  # Arrow compiles with RE2, as DuckDB does
     except (pa.ArrowInvalid, UnicodeError) as error:

@@ -59,9 +59,30 @@ class SchemaProblem:
         return f"column '{self.column}' stands where the contract has {self.expected}"
 
 
+_PLAIN = {
+    dt.int8: "TINYINT",
+    dt.int16: "SMALLINT",
+    dt.int32: "INTEGER",
+    dt.int64: "BIGINT",
+    dt.boolean: "BOOLEAN",
+    dt.float32: "FLOAT",
+    dt.float64: "DOUBLE",
+    dt.string: "VARCHAR",
+    dt.date: "DATE",
+    dt.Timestamp(scale=6): "TIMESTAMP",
+    dt.Timestamp("UTC", scale=6): "TIMESTAMP WITH TIME ZONE",
+}
+"""What most columns are: to be told by Ibis takes SQLGlot's whole dialect, which code that only loads needs for nothing."""
+
+
 @cache
 def sql_type(dtype: dt.DataType) -> str:
     """The DuckDB type that `dtype` stands for, as DESCRIBE writes it."""
+    plain = dtype.copy(nullable=True)
+    if plain in _PLAIN:
+        return _PLAIN[plain]
+    if isinstance(plain, dt.Decimal) and plain.precision and plain.scale is not None and plain.precision <= 38:
+        return f"DECIMAL({plain.precision},{plain.scale})"
     return str(duckdb.sqltype(DuckDBType.to_string(dtype)))
 
 

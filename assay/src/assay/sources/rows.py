@@ -10,8 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from assay import notices
 from assay.sources.base import Landed, Landing
 from assay.sources.casts import normal_types, strict_cast
@@ -149,6 +147,8 @@ class TextRows:
 
     def _insert(self, table: str, columns: Sequence[Sequence[Any]]) -> None:
         """Many rows at once, column by column, all of text but `source_line`; further columns are null."""
+        import pyarrow as pa
+
         self._read += len(columns[0]) if columns else 0
         notices.phase(f"reading the source, {self._read:,} rows")
         described = self.landing.connection.execute(f"DESCRIBE {table}").fetchall()

@@ -20,8 +20,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
-import pyarrow as pa
-
 from assay.errors import SourceError
 
 LONGEST = 16 * 1024 * 1024
@@ -197,6 +195,8 @@ def _unpacked(raw: BinaryIO, packed: str, size: int, where: str) -> BinaryIO:
     elif packed == "xz":
         inner = lzma.LZMAFile(raw)  # noqa: SIM115  closed with what it reads
     else:
+        import pyarrow as pa
+
         inner = pa.CompressedInputStream(pa.PythonFile(raw), "zstd")
     return io.BufferedReader(_Bounded(inner, _bound(size), where), _CHUNK)
 

@@ -9,8 +9,6 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
-import pyarrow as pa
-
 from assay.errors import SourceChanged, SourceError
 from assay.sources.base import Landed, Landing
 from assay.sources.columns import Extra, check_names
@@ -82,6 +80,8 @@ class Collected:
         check_names(names, list(self.types), where=self.where, beyond=self.rows.beyond)
 
     def _arrow(self, item: Any) -> None:
+        import pyarrow as pa
+
         table = pa.table(item) if not isinstance(item, pa.RecordBatch) else pa.Table.from_batches([item])
         self._check([*table.column_names, *(name for name in self.reader.optional if name not in table.column_names)])
         connection, view = self.landing.connection, temporary_name("arrow")

@@ -21,16 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from assay import __version__
+from assay.tables.code_text import DEFINITIONS, Import, Read, called, text_of, without_docstring
 from assay.tables.declared import NOTHING, Declared
 from assay.tables.nodes import Node, TableDef
 
 SETTING = "setting "
 """Begins the name of a part that is no code, but a setting which the code reads."""
 NODE_DECORATORS = {"table", "export", "invariant"}
-DESCRIBING = {"Field": {"description", "title"}, "table": {"owner", "tags"}, "export": {"owner", "tags"}}
-"""Keyword arguments that tell people about a column or table, and cannot change a value in it, per function."""
 PLAIN = (str, bytes, int, float, bool, type(None))
-DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def code_version(node: Node, *rules: Node, settings: Declared = NOTHING) -> str:
@@ -86,15 +84,6 @@ def source_location(node: Node) -> tuple[Path, int]:
     return Path(code.co_filename), code.co_firstlineno
 
 
-@dataclass(frozen=True)
-class _Import:
-    """What an import statement binds to `name`: a module, or the name `member` of it."""
-
-    name: str
-    module: str
-    member: str | None = None
-
-
 @dataclass
 class _Statement:
     """A top-level statement of a file, or one name of an import: what it looks like, and where it leads."""
@@ -103,7 +92,7 @@ class _Statement:
     binds: set[str]
     reads: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
-    imported: tuple[_Import, ...] = ()
+    imported: tuple[Import, ...] = ()
     is_node: bool = False
     label: str = ""
     tree: ast.AST = field(default_factory=ast.Pass)
@@ -114,21 +103,20 @@ class _Statement:
 
     @classmethod
     def of(cls, tree: ast.stmt, module: str, is_package: bool) -> Iterator[_Statement]:
-        parts = list(ast.walk(tree))
-        imported = tuple(each for part in parts for each in _imports(part, module, is_package))
+        found = Read(module, is_package)
+        found.write(tree)
         if isinstance(tree, ast.Import | ast.ImportFrom):
-            yield from (cls(repr(each), {each.name}, imported=(each,), tree=tree) for each in imported)
+            yield from (cls(repr(each), {each.name}, imported=(each,), tree=tree) for each in found.imported)
             return
-        reads = {part.id for part in parts if isinstance(part, ast.Name)}
+        reads = found.reads
         if isinstance(tree, DEFINITIONS):
             binds = {tree.name}
         else:  # `X = 1`, `X["a"] = 1`, `X.append(1)`, `if a: def X()`: every mention of X may say what it is
-            inner = {part.name for part in parts if isinstance(part, DEFINITIONS)}
-            binds = reads | inner | {each.name for each in imported}
-        attributes = {part.attr for part in parts if isinstance(part, ast.Attribute)}
+            binds = reads | found.inner | {each.name for each in found.imported}
         calls = [each for each in getattr(tree, "decorator_list", ()) if isinstance(each, ast.Call)]
-        is_node = any(_called(each) in NODE_DECORATORS for each in calls)
-        yield cls(_text(tree), binds, reads, attributes, imported, is_node, _label(tree), tree)
+        is_node = any(called(each) in NODE_DECORATORS for each in calls)
+        text, imported = "".join(found.out), tuple(found.imported)
+        yield cls(text, binds, reads, found.attributes, imported, is_node, _label(tree), tree)
 
 
 class _File:
@@ -136,8 +124,8 @@ class _File:
 
     def __init__(self, module: str, tree: ast.Module, is_package: bool) -> None:
         self.tree = tree
-        every = [each for part in _without_docstring(tree) for each in _Statement.of(part, module, is_package)]
-        self.statements = sorted(every, key=lambda each: each.text if each.text.startswith("_Import(") else "~")
+        every = [each for part in without_docstring(tree) for each in _Statement.of(part, module, is_package)]
+        self.statements = sorted(every, key=lambda each: each.text if each.text.startswith("Import(") else "~")
         self.code = {number for number, each in enumerate(self.statements) if not each.is_node}
         self.attributes = set().union(*(each.attributes for each in every))
 
@@ -227,7 +215,7 @@ def _inner(file: _File, function: Callable[..., Any], line: int) -> str:
     """A function made inside another one: its own text tells it from others of its name in the file."""
     for part in file.definitions:
         if part.name == function.__name__ and line in (part.lineno, *(each.lineno for each in part.decorator_list)):
-            return _text(part)
+            return text_of(part)
     return _compiled(function)
 
 
@@ -244,73 +232,12 @@ def _compiled(function: Callable[..., Any]) -> str:
     return f"{code.co_code.hex()} {code.co_names} {constants} {list(_closure(function))}"
 
 
-def _imports(part: ast.AST, module: str, is_package: bool) -> Iterator[_Import]:
-    if isinstance(part, ast.Import):
-        for alias in part.names:
-            top = alias.name.split(".")[0]
-            yield _Import(alias.asname or top, alias.name)
-            if not alias.asname and top != alias.name:
-                yield _Import(top, top)  # `import a.b` binds `a`, and with it what else of `a` is read
-    elif isinstance(part, ast.ImportFrom):
-        parts = module.split(".")
-        kept = parts[: len(parts) - part.level + is_package] if part.level else []
-        for alias in part.names:
-            yield _Import(alias.asname or alias.name, ".".join([*kept, *filter(None, [part.module])]), alias.name)
-
-
-def _called(call: ast.Call) -> str:
-    called = call.func
-    return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
-
-
-def _without_docstring(node: ast.AST) -> list[ast.stmt]:
-    body: list[ast.stmt] = node.body  # type: ignore[attr-defined]  # asked of nodes with a body only
-    has_docs = isinstance(node, (ast.Module, *DEFINITIONS))
-    if has_docs and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-        return body[1:]
-    return body
-
-
 def _label(tree: ast.stmt) -> str:
     """What a statement defines, for people; empty for others, such as imports."""
     if isinstance(tree, DEFINITIONS):
         return tree.name
     targets = tree.targets if isinstance(tree, ast.Assign) else [getattr(tree, "target", None)]
     return ", ".join(each.id for each in targets if isinstance(each, ast.Name))
-
-
-def _text(tree: ast.AST) -> str:
-    """A syntax tree as text, without positions, comments, docstrings and what only describes."""
-    out: list[str] = []
-    _write(tree, out)
-    return "".join(out)
-
-
-def _write(node: object, out: list[str]) -> None:
-    if isinstance(node, ast.AST):
-        out.append(type(node).__name__ + "(")
-        described = DESCRIBING.get(_called(node)) if isinstance(node, ast.Call) else None
-        for name in node._fields:
-            value = getattr(node, name, None)
-            # Fields differ between Python versions only by empty ones, so empty ones are left out.
-            if value is None or value == [] or name in ("ctx", "type_comment"):
-                continue
-            if name == "body" and isinstance(value, list):
-                value = _without_docstring(node)
-            elif name == "keywords" and described:
-                value = [keyword for keyword in value if keyword.arg not in described]
-            out.append(name + "=")
-            _write(value, out)
-            out.append(",")
-        out.append(")")
-    elif isinstance(node, list):
-        out.append("[")
-        for item in node:
-            _write(item, out)
-            out.append(",")
-        out.append("]")
-    else:
-        out.append(repr(node))
 
 
 def _file(module: str) -> _File | None:
