@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dtm
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,7 +17,7 @@ ROWS = "SELECT CAST(id AS INT) AS n, date_add(DATE '2026-03-01', CAST(id % 3 AS 
 
 
 @pytest.fixture
-def lake(spark: Cluster, tmp_path: Path) -> Iterator[Lake]:
+def lake(spark: Cluster, tmp_path: Path) -> Lake:
     found = Lake(spark, f"lake_{tmp_path.name}", str(tmp_path / "lake"))
     found.make("transform")
     return found

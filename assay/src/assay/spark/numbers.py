@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from assay.contract.classification import is_masked
 from assay.contract.profile import ENOUGH, SAMPLED, Profile, column_profile, digest, is_ordered
@@ -11,9 +12,9 @@ from assay.spark.lake import text, tick
 if TYPE_CHECKING:
     from assay.contract.columns import Column
     from assay.contract.contract import Contract
-    from assay.spark.lake_session import LakeSession
     from assay.tables.nodes import TableDef
     from assay.tables.partitions import Partitions
+    from assay.warehouse.session import Session
 
 
 def key_of(partitions: Partitions) -> str:
@@ -55,7 +56,7 @@ def _hashed(column: Column) -> str:
     return f"to_json(map_entries({name}))" if column.dtype.is_map() else name
 
 
-def contents(session: LakeSession, contract: Contract, partitions: Partitions, rows: str) -> dict[str, tuple[int, str]]:
+def contents(session: Session, contract: Contract, partitions: Partitions, rows: str) -> dict[str, tuple[int, str]]:
     """Rows and content hash of each partition of `rows`, which stands in a FROM."""
     described = ", ".join(f"{name} {kind}" for name, kind in contract.duckdb_columns.items())
     total = f"sum(CAST({row_hash(contract)} AS DECIMAL(38, 0)))"
@@ -65,7 +66,7 @@ def contents(session: LakeSession, contract: Contract, partitions: Partitions, r
     return {key: (count, data) for key, count, data in found}
 
 
-def profiled(session: LakeSession, contract: Contract, whole: str, *, rows: int | None = None) -> Profile:
+def profiled(session: Session, contract: Contract, whole: str, *, rows: int | None = None) -> Profile:
     """The profile of the rows of `whole`; see `assay.contract.profile`.
 
     One wide aggregate, and a second one of the columns that turn out to have few distinct values.
@@ -83,9 +84,7 @@ def profiled(session: LakeSession, contract: Contract, whole: str, *, rows: int 
         if shown and is_ordered(column):
             asked |= {f"low{place}": f"min({name})", f"high{place}": f"max({name})"}
         if shown and column.dtype.is_numeric():
-            # NaN and infinities have no mean.
-            finite = f" FILTER (WHERE NOT isnan({name}) AND abs({name}) < double('infinity'))"
-            asked[f"mean{place}"] = f"avg(CAST({name} AS DOUBLE)){finite if column.dtype.is_floating() else ''}"
+            asked[f"mean{place}"] = _mean(column)
     found = dict(zip(asked, session.ask(f"SELECT {', '.join(asked.values())} FROM {whole}")[0], strict=True))
     few = [place for place in range(len(columns)) if not small and found[f"distinct{place}"] < SAMPLED * ENOUGH]
     if few:
@@ -99,10 +98,27 @@ def profiled(session: LakeSession, contract: Contract, whole: str, *, rows: int 
     total = int(found["total"] or 0)
     profiles = []
     for place, column in enumerate(columns):
-        numbers = (found.get(f"{each}{place}") for each in ("low", "high", "mean"))
-        values = (found[f"present{place}"], None, *numbers)
+        present, total_of = found[f"present{place}"], found.get(f"mean{place}")
+        mean = total_of
+        if isinstance(total_of, Decimal):  # exact, as DuckDB's: a whole number, divided once
+            scale = _scale(column)
+            mean = float(int(total_of.scaleb(scale))) / (present * 10**scale)
+        values = (present, None, found.get(f"low{place}"), found.get(f"high{place}"), mean)
         profiles.append(column_profile(column, found["rows"], found[f"distinct{place}"], values))
     return Profile(found["rows"], tuple(profiles), digest(columns, found["rows"], total), total)
+
+
+def _mean(column: Column) -> str:
+    """SQL of the mean, or of the exact sum where there is one; NaN and infinities have none."""
+    name = tick(column.name)
+    if column.dtype.is_floating():
+        return f"avg(CAST({name} AS DOUBLE)) FILTER (WHERE NOT isnan({name}) AND abs({name}) < double('infinity'))"
+    return f"sum(CAST({name} AS DECIMAL(38, {_scale(column)})))"
+
+
+def _scale(column: Column) -> int:
+    kind: Any = column.dtype
+    return int(kind.scale) if kind.is_decimal() else 0
 
 
 def _exact(column: Column) -> str:

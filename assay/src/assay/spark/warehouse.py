@@ -14,10 +14,10 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from assay.spark.labelled import REPEATED
 from assay.spark.lake import Lake, sweep
 from assay.spark.lake_session import LakeSession
 from assay.spark.session import opened
-from assay.spark.staging import REPEATED
 from assay.sql import quoted
 from assay.warehouse import ops, staging
 from assay.warehouse.connection import Options, close, connect, reading
@@ -142,7 +142,7 @@ class LakeState:
 
     def __str__(self) -> str:
         told = hashlib.sha256(repr(sorted(self.pointers.items())).encode()).hexdigest()[:12]
-        return f"the lake's {plural(len(self.pointers), 'table')} {told}"
+        return f"the lake's {len(self.pointers):,} {plural(len(self.pointers), 'table')}, pointers' sha256 {told}"
 
 
 @dataclass
