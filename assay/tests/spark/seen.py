@@ -30,4 +30,8 @@ class Seen:
 
     def record(self) -> dict[str, Any]:
         """What the newest commit says of itself."""
-        return dict(json.loads(self.table().current_snapshot().summary[RECORD]))
+        return self.record_of(self.table())
+
+    def record_of(self, table: Any) -> dict[str, Any]:
+        """What the commit says that a table was read at."""
+        return dict(json.loads(table.current_snapshot().summary[RECORD]))
