@@ -78,10 +78,15 @@ def narrow(session: Session, expression: ibis.Table, taken: Sequence[str]) -> ib
 
 
 @contextmanager
-def staging_table(session: Session, table: TableDef) -> Iterator[str]:
-    """The quoted name of the table's staging table, which does not outlive the block."""
+def staging_table(session: Session, table: TableDef, *, merged: bool) -> Iterator[str]:
+    """The quoted name of the table's staging table, which does not outlive the block.
+
+    Args:
+        merged: whether its rows are merged into published ones: then a temporary table spares writing them twice.
+    """
     session.make_schema(table.stage)
-    relation = qualified(session.catalog, table.stage, f"{PREFIX}{table.name}")
+    place = ("temp", "main") if merged else (session.catalog, table.stage)
+    relation = qualified(*place, f"{PREFIX}{table.name}")
     try:
         yield relation
     except BaseException:
@@ -147,7 +152,8 @@ def stage(
         rows, masks = session.engine.labelled(session, table, expression, extras), contract.mask_columns
     else:
         rows, masks = _as_declared(session, contract, session.sql(expression)), ()
-    count = session.number(f"CREATE OR REPLACE TABLE {relation} AS {rows}")
+    kind = "TEMP TABLE" if relation.startswith(qualified("temp", "main", "")[:-1]) else "TABLE"
+    count = session.number(f"CREATE OR REPLACE {kind} {relation} AS {rows}")
     if landed is not None and landed.malformed is not None:
         count += session.number(f"SELECT count(*) FROM ({landed.malformed})")
     return Staged(relation, count, extras=extras, masks=masks)
