@@ -185,6 +185,7 @@ def test_a_small_fork_owns_little(small: Path) -> None:
     assert tests == {f"{NAME}_tests/{name}.py" for name in ("__init__", "test_golden", "test_vendor", "test_wiring")}
 
 
+@pytest.mark.slow
 def test_every_fork_masks_under_a_key_of_its_own(whole: Path, small: Path, owner: Path) -> None:
     """The template's is known to everybody."""
     keys = [(folder / "golden" / ".mask_key").read_text() for folder in (ROOT, whole, small, owner)]

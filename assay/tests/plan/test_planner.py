@@ -375,6 +375,7 @@ def test_an_invariant_is_code_of_the_table_it_guards(built: Sample) -> None:
     assert made.exit_code == 3
 
 
+@pytest.mark.slow
 def test_a_crash_in_the_middle_leaves_the_real_warehouse_alone(built: Sample) -> None:
     before = built.warehouse.read_bytes()
     built.edit(SALES, "    return", "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n    return")
