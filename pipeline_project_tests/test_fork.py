@@ -517,6 +517,7 @@ def test_an_upgrade_makes_the_fork_that_the_newer_template_makes(
     assert texts(own) == texts(tmp_path / "new")
 
 
+@pytest.mark.slow
 def test_another_build_of_the_same_version_is_taken_too(small: Path, tmp_path: Path) -> None:
     own, place = copied(small, tmp_path / "own"), template(tmp_path / "template")
     with (place / "assay" / "src" / "assay" / "words.py").open("a") as words:
@@ -527,6 +528,7 @@ def test_another_build_of_the_same_version_is_taken_too(small: Path, tmp_path: P
     assert {Path(name).suffix for name in changed} == {".whl", ".lock"}
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_cannot_be_is_refused_and_changes_nothing(newer: Path, small: Path, tmp_path: Path) -> None:
     succeed(fork(newer, NAME, "--example", "no", "--to", str(tmp_path / "new")))
     own = tmp_path / "new"

@@ -33,6 +33,7 @@ def run(folder: Path, *arguments: str, code: Path = ROOT, **settings: str) -> su
     return warm.run(["-m", "pipeline_project", "run", *arguments], cwd=code, env=environment)
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_told_once_and_not_tried_again(tmp_path: Path) -> None:
     done = run(tmp_path, "raw_products", PIPELINE_SOURCE_RETAIL_FILES=str(tmp_path / "nowhere"))
     assert done.returncode == 2

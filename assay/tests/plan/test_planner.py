@@ -76,6 +76,7 @@ def test_a_changed_mart_is_built_alone(built: Sample) -> None:
     assert made.exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_column_that_the_source_has_more_is_shown_and_turns_no_other_table_red(built: Sample) -> None:
     built.edit(RAW, '"orders.csv"', '"orders.csv", extra="add"')
     built.edit(RAW, "        strict = True\n", "")
