@@ -92,7 +92,7 @@ coverage: $(READY) ## The quick tests, with the share of lines and branches they
 
 # framework: CI runs it beside `make check`; it needs Java, and pyspark's 320 MB stand beside the environment
 spark: $(if $(READY),.venv/spark/.installed) ## The tests on a cluster of Apache Spark (needs Java 17)
-	PYTHONPATH="$(CURDIR)/.venv/spark" "$(PYTHON)" -m pytest -m spark $(or $(TESTS),assay/tests/spark)
+	PYTHONPATH="$(CURDIR)/.venv/spark" "$(PYTHON)" -m pytest -m spark $(or $(TESTS),assay/tests/spark assay/tests/warehouse)
 
 golden: $(READY) ## Golden cases (ARGS="CASE/TABLE" for some)
 	@"$(PYTHON)" -m $(PACKAGE) golden $(ARGS)

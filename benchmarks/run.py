@@ -21,6 +21,8 @@ from benchmarks.options import Options
 
 BENCHMARKS = ("enforcement", "incremental", "job", "scale", "load", "golden", "compare", "plan", "health")
 """Modules of this package; each has `measure(options) -> str`, which returns its part of the page."""
+NAMED = ("spark",)
+"""Further ones, measured where they are named: they need more than the project installs."""
 
 HEAD = """# Benchmarks
 
@@ -49,14 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             today = dtm.datetime.now(dtm.UTC).date()
             text = f"{text.strip()}\n\nMeasured on {today}, {before} at the start."
             if options.rows is None:
-                report.update(BENCHMARKS, name, text, head=f"{HEAD}\n{machine.description()}")
+                report.update((*BENCHMARKS, *NAMED), name, text, head=f"{HEAD}\n{machine.description()}")
             print(f"\n{text}\n", flush=True)
 
 
 def parse(arguments: Sequence[str] | None) -> tuple[list[str], Options]:
     """The benchmarks to run, and how."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"of {', '.join([*BENCHMARKS, *NAMED])}; default: all but {', '.join(NAMED)}",
+    )
     parser.add_argument("--repeat", type=int, default=3, help="runs of each measurement (default: 3)")
     parser.add_argument("--rows", type=int, help="only so many promotions, to try things out; README.md stays")
     parser.add_argument("--millions", default="1,10,100", help="sizes for `scale` (default: 1,10,100)")
@@ -64,9 +71,10 @@ def parse(arguments: Sequence[str] | None) -> tuple[list[str], Options]:
     parser.add_argument("--peer-gb", type=float, default=10, help="stop a peer that holds more (default: 10)")
     parser.add_argument("--folder", type=Path, help="where databases go; needs some 20 GB for `scale`")
     found = parser.parse_args(arguments)
-    unknown = sorted(set(found.names) - set(BENCHMARKS))
+    known = (*BENCHMARKS, *NAMED)
+    unknown = sorted(set(found.names) - set(known))
     if unknown:
-        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}")
     options = Options(
         repeat=found.repeat,
         rows=found.rows,
@@ -75,4 +83,4 @@ def parse(arguments: Sequence[str] | None) -> tuple[list[str], Options]:
         peer_gb=found.peer_gb,
         folder=found.folder or Path(tempfile.gettempdir()),
     )
-    return [name for name in BENCHMARKS if name in (found.names or BENCHMARKS)], options
+    return [name for name in known if name in (found.names or BENCHMARKS)], options

@@ -14,6 +14,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipeline_project_tests.documents import blocks
+from pipeline_project_tests.repository import ROOT
 from pipeline_project_tests.test_fork import NAME, copied, environment_of, made, run, succeed
 from tests.warm import Process, start
 
@@ -174,6 +176,38 @@ def write_the_tables(team: Team) -> None:
     succeed(run(team.folder, sys.executable, "-m", "ruff", "format", NAME))
 
 
+def meet_a_red_alert(team: Team) -> None:
+    """The guide's own channel is told once, and when it is over."""
+    (channel,) = (block.body for block in blocks(ROOT / "docs" / "health.md") if block.target == "channel.py")
+    (team.folder / "channel.py").write_text(channel)
+    settings, told, address = (team.folder / name for name in (".env", "told.txt", "alerts.txt"))
+    before = settings.read_text() if settings.exists() else ""
+    settings.write_text(f"{before}PIPELINE_ALERTS=alerts.txt\n")
+    with told.open("w") as output:
+        process = subprocess.Popen([sys.executable, "channel.py"], cwd=team.folder, stdout=output)
+    try:
+        while not address.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        incoming = (team.folder / "incoming").rename(team.folder / "elsewhere")
+        assert "was not built" not in team.pipeline("health", "--notify")
+        team.pipeline("run", "raw_invoices", code=2)
+        for _ in "12":
+            assert "extract.raw_invoices was not built" in team.pipeline("health", "--notify", code=2)
+        incoming.rename(team.folder / "incoming")
+        team.pipeline("run", "raw_invoices")
+        team.pipeline("health", "--notify")
+    finally:
+        process.kill()
+        process.wait()
+    titles = [line for line in told.read_text().splitlines() if line.startswith(f"{NAME}: ")]
+    red = "extract.raw_invoices was not built"
+    assert titles == [f"{NAME}: FAIL {red}", f"{NAME}: RESOLVED {red}"]
+    settings.write_text(before)
+    for made_here in ("channel.py", "alerts.txt", "told.txt"):
+        (team.folder / made_here).unlink()
+
+
 def meet_broken_wiring(team: Team) -> None:
     """What a run refuses, the check refuses as well."""
     path = team.folder / NAME / "load" / "sales_days.py"
@@ -279,6 +313,7 @@ def test_the_first_week_of_a_team(tmp_path_factory: pytest.TempPathFactory, tmp_
     assert team.rows("SELECT count(*), sum(sold_lines)::INT FROM load.sales_days") == [
         (len(DAYS) * len(COUNTRIES), len(DAYS) * LINES)
     ]
+    meet_a_red_alert(team)
     meet_broken_wiring(team)
     meet_late_lines(team)
     meet_lost_files(team)

@@ -88,7 +88,7 @@ import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
 from assay import personal, public, table
-from assay.errors import SourceUnavailable
+from assay.errors import SourceError
 from assay.sources.base import Landed, ReadWhole
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -160,7 +160,7 @@ def _build_table(
             value = since.value if since is not None else None
             landed = landed or land(table, session, sources, offsets, value, stack)
             stack.enter_context(blaming_the_source(landed))
-            arguments["source"] = inputs["source"] = session.backend.sql(landed.sql)
+            arguments["source"] = inputs["source"] = session.landed(landed.sql)
         if table.run_parameter:
             arguments[table.run_parameter] = run
         rows = stack.enter_context(_as_expression(table, table.function(**arguments), session))

@@ -58,9 +58,19 @@ class BaseSettings(pydantic.BaseModel):
         description="DuckDB's memory limit, such as 4GB; default: DuckDB's own.",
     )
     threads: int | None = pydantic.Field(None, ge=1, description="DuckDB's threads; default: all cores.")
+    engine: Literal["duckdb", "spark"] = pydantic.Field(
+        "duckdb", description="What computes and keeps tables: duckdb, in the warehouse's file, or spark, in a lake."
+    )
     spark: str = pydantic.Field(
         "local[2]",
-        description="Where Spark is, for `pipeline golden --engine spark`: local[N] on this machine, or spark://host:7077.",
+        description="Where Spark is, for PIPELINE_ENGINE=spark and `pipeline golden --engine spark`: local[N] on this machine, "
+        "or spark://host:7077.",
+    )
+    lake: str | None = pydantic.Field(
+        None, description="The folder or address of the tables that Spark keeps; default: beside the warehouse."
+    )
+    lake_catalog: str | None = pydantic.Field(
+        None, description="The lake's Iceberg catalog: jdbc:... or https://...; default: the lake's folder itself."
     )
     tables_at_once: int = pydantic.Field(
         2,
@@ -129,6 +139,11 @@ class BaseSettings(pydantic.BaseModel):
     def scratch_folder(self) -> Path:
         """Where temporary files go; the folder may not exist yet."""
         return self.scratch or self.warehouse.parent / "scratch"
+
+    @property
+    def lake_address(self) -> str:
+        """Where Spark's tables are, absolute or with a scheme; a folder may not exist yet."""
+        return self.lake or str(self.warehouse.parent / "lake")
 
     @classmethod
     def variables(cls) -> dict[str, tuple[str, str]]:
@@ -201,11 +216,13 @@ class BaseSettings(pydantic.BaseModel):
                 where=variable,
                 fix=known[variable][1],
             ) from None
-        absolute = {
+        absolute: dict[str, Path | str] = {
             name: root / value.expanduser()
             for name in ("warehouse", "output", "snapshot", "scratch")
             if (value := getattr(settings, name))
         }
+        if settings.lake and "://" not in settings.lake:
+            absolute["lake"] = str(root / Path(settings.lake).expanduser())
         locations = {
             name: str(root / address) if address.startswith(("./", "../")) else address
             for name, address in settings.locations.items()

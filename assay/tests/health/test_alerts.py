@@ -108,12 +108,12 @@ def test_a_silence_tells_nobody_marks_the_verdict_and_ends(channel: Channel) -> 
     assert memory.silences == ()
 
 
-def test_a_warning_is_not_told_but_for_numbers_that_are_not_as_usual(channel: Channel) -> None:
+def test_a_check_that_warns_is_told_and_what_is_only_worth_a_look_is_not(channel: Channel) -> None:
     made = Channels({ALL: [channel.address]})
-    quiet = finding("check:orders.only_fuel", fatal=False)
-    loud = finding("check:orders.usual", fatal=False, subject="transform.orders.usual", what="warns")
+    quiet = finding("schedule:daily", fatal=False)
+    loud = finding("check:orders.only_fuel", fatal=False, subject="transform.orders.only_fuel", what="warns")
     swept(Memory(), [quiet, loud], made)
-    assert [each["title"] for each in channel.got] == ["shop: WARN transform.orders.usual warns"]
+    assert [each["title"] for each in channel.got] == ["shop: WARN transform.orders.only_fuel warns"]
 
 
 def test_a_clock_that_jumps_back_neither_tells_again_nor_forgets(channel: Channel) -> None:

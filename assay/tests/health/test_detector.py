@@ -122,6 +122,14 @@ def test_the_bars_on_22_series_of_900_days() -> None:
     assert sum(alarms for alarms, _ in results) / len(results) <= 3
 
 
+def test_the_days_of_new_york_are_the_benchmarks() -> None:
+    """215 days of the Numenta Anomaly Benchmark's `nyc_taxi`, each the sum of its 48 half hours."""
+    values = taxi()
+    assert [value.day for value in values] == sorted(days("2014-07-01", "2015-01-31"))
+    assert len(values) == 215
+    assert sum(value.value or 0 for value in values) == 156_219_716
+
+
 def test_a_rule_that_knows_no_weekday_would_not_reach_the_bars() -> None:
     """The bars say something: of a week's season taken for noise nothing is found."""
     flat = [Value(MONDAY + dtm.timedelta(days=7 * place), value.value) for place, value in enumerate(taxi())]
@@ -129,11 +137,15 @@ def test_a_rule_that_knows_no_weekday_would_not_reach_the_bars() -> None:
     assert min(found["x0.5"], found["x2"]) < 95
 
 
-def test_a_value_takes_less_than_5_ms_of_the_processor() -> None:
+def test_a_value_takes_less_than_counting_to_a_hundred_thousand() -> None:
+    """Which is 5 ms of a processor that counts to twenty millions in a second, whatever else it does."""
     values = taxi()
     started = time.process_time()
+    for _ in range(100_000):
+        pass
+    counted = time.process_time()
     Series("count").follow(values)
-    assert (time.process_time() - started) / len(values) < 0.005
+    assert (time.process_time() - counted) / len(values) < counted - started
 
 
 @pytest.mark.parametrize(

@@ -146,9 +146,9 @@ def test_a_model_without_a_seed_is_red_and_told_and_resolved_when_seeded(little:
     outcomes = []
     for seed in ("7", "", "7"):
         (package / "training.py").write_text(TRAINING.replace("{seed}", seed))
-        ran, found = little.run("run", "model"), little.run("health", "--notify", environment=told)
-        outcomes.append((ran[0], found[0]))
-    assert outcomes == [(0, 0), (1, 2), (0, 0)]
+        done = little.many(["run", "model"], *[["health", "--notify"]] * 2, environment=told)
+        outcomes.append([code for code, _, _ in done])
+    assert outcomes == [[0, 0, 0], [1, 2, 2], [0, 0, 0]]
     red = "extract.model.the_same_rows_train_the_same_model is red"
     assert [each["title"] for each in channel.got] == [f"little: FAIL {red}", f"little: RESOLVED {red}"]
 

@@ -19,7 +19,7 @@ from assay.spark import known
 from assay.spark.dialect import SparkCompiler
 from assay.spark.engine import SparkEngine
 from assay.sql import quoted
-from assay.warehouse.session import Session
+from assay.warehouse.duckdb_session import DuckDBSession
 from tests.spark.expressions import EXPRESSIONS, ROWS, Expression, as_table, is_column, is_value
 
 PAGE = Path(__file__).parents[3] / "docs" / "scale.md"
@@ -33,20 +33,20 @@ def name_of(expression: Expression) -> str:
 
 
 @pytest.fixture(scope="module")
-def session() -> Iterator[Session]:
+def session() -> Iterator[DuckDBSession]:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"CREATE TABLE t AS {ROWS}")
-    yield Session(connection, output=Path(), scratch=Path())
+    yield DuckDBSession(connection, output=Path(), scratch=Path())
     connection.close()
 
 
 @pytest.fixture(scope="module")
-def rows(session: Session) -> ibis.Table:
+def rows(session: DuckDBSession) -> ibis.Table:
     return session.backend.table("t")
 
 
-def kept(session: Session, name: str, sql: str, expression: ibis.Table) -> str:
+def kept(session: DuckDBSession, name: str, sql: str, expression: ibis.Table) -> str:
     """The rows as a table of DuckDB's, with the types that Ibis tells of them."""
     casts = ", ".join(
         f"CAST({quoted(n)} AS {sql_type(kind)}) AS {quoted(n)}" for n, kind in expression.schema().items()
@@ -55,7 +55,7 @@ def kept(session: Session, name: str, sql: str, expression: ibis.Table) -> str:
     return name
 
 
-def difference(session: Session, ours: str, theirs: str, columns: str = "*") -> list[Any]:
+def difference(session: DuckDBSession, ours: str, theirs: str, columns: str = "*") -> list[Any]:
     """What one of the two tables has and the other one lacks, as often as it lacks it."""
     one, two = f"SELECT {columns} FROM {ours}", f"SELECT {columns} FROM {theirs}"
     sql = f"(SELECT 'duckdb', * FROM ({one} EXCEPT ALL {two})) UNION ALL (SELECT 'spark', * FROM ({two} EXCEPT ALL {one}))"
@@ -63,7 +63,7 @@ def difference(session: Session, ours: str, theirs: str, columns: str = "*") -> 
 
 
 @pytest.fixture(scope="module")
-def computed(session: Session, rows: ibis.Table, engine: SparkEngine) -> dict[str, list[Any]]:
+def computed(session: DuckDBSession, rows: ibis.Table, engine: SparkEngine) -> dict[str, list[Any]]:
     """For every expression what differs. Columns of the one table are computed together: a job for each takes a minute."""
     found = {}
     built = {each.name: each.build(rows) for each in COMPUTED}
@@ -96,7 +96,7 @@ def test_an_expression_gives_the_same(
 
 @pytest.mark.parametrize("expression", REFUSED, ids=name_of)
 def test_what_is_not_the_same_is_refused_before_it_is_computed(
-    session: Session, rows: ibis.Table, engine: SparkEngine, expression: Expression
+    session: DuckDBSession, rows: ibis.Table, engine: SparkEngine, expression: Expression
 ) -> None:
     problem = engine.problem(session, lambda: as_table(expression.build(rows), rows))
     assert problem is not None
@@ -106,7 +106,11 @@ def test_what_is_not_the_same_is_refused_before_it_is_computed(
 
 @pytest.mark.parametrize("expression", REWRITTEN, ids=name_of)
 def test_a_rewrite_is_needed(
-    monkeypatch: pytest.MonkeyPatch, session: Session, rows: ibis.Table, engine: SparkEngine, expression: Expression
+    monkeypatch: pytest.MonkeyPatch,
+    session: DuckDBSession,
+    rows: ibis.Table,
+    engine: SparkEngine,
+    expression: Expression,
 ) -> None:
     """Once Ibis's own SQL gives the same, the rewrite can go."""
     with warnings.catch_warnings(action="ignore"):
@@ -126,7 +130,7 @@ def test_a_rewrite_is_needed(
 
 
 def test_the_table_notices_a_rewrite_that_is_gone(
-    monkeypatch: pytest.MonkeyPatch, session: Session, rows: ibis.Table, engine: SparkEngine
+    monkeypatch: pytest.MonkeyPatch, session: DuckDBSession, rows: ibis.Table, engine: SparkEngine
 ) -> None:
     """Ibis's own `strip` makes est of vest, and the example's golden cases do not notice (ibis #11894)."""
     monkeypatch.setattr(SparkCompiler, "visit_Strip", compilers.PySparkCompiler.visit_Strip)
@@ -136,7 +140,7 @@ def test_the_table_notices_a_rewrite_that_is_gone(
     assert ("spark", 1, "est") in difference(session, ours, theirs)
 
 
-def test_every_known_operation_stands_in_the_table(session: Session, rows: ibis.Table) -> None:
+def test_every_known_operation_stands_in_the_table(session: DuckDBSession, rows: ibis.Table) -> None:
     tried = {"UnboundTable"}
     for each in COMPUTED:
         found = as_table(each.build(rows), rows).op().find(ops.Node)
@@ -144,7 +148,7 @@ def test_every_known_operation_stands_in_the_table(session: Session, rows: ibis.
     assert tried == known.SAME
 
 
-def test_an_operation_that_nobody_tried_is_refused(session: Session, rows: ibis.Table) -> None:
+def test_an_operation_that_nobody_tried_is_refused(session: DuckDBSession, rows: ibis.Table) -> None:
     distance = rows.s.levenshtein("vest").op()
     assert "Levenshtein" in str(known.refusal(distance))
 

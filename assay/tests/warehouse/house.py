@@ -96,10 +96,10 @@ class House:
     On one thread: between a few rows, more of them take a quarter more of the processor.
     """
 
-    def __init__(self, folder: Path, *, threads: int | None = 1) -> None:
+    def __init__(self, folder: Path, *, threads: int | None = 1, kind: Callable[..., Any] = DuckDBWarehouse) -> None:
         self.folder = folder
         self.file = folder / "w.duckdb"
-        self.warehouse = DuckDBWarehouse(
+        self.warehouse = kind(
             self.file,
             output=folder / "out",
             scratch=folder / "scratch",
@@ -138,13 +138,19 @@ class House:
         )
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Of the books, in DuckDB's SQL."""
         return self.session.connection.execute(sql).fetchall()
+
+    def ask(self, sql: str | None) -> list[tuple[Any, ...]]:
+        """Of the tables, in the engine's SQL."""
+        assert sql is not None
+        return self.session.ask(sql)
 
     def table(self, node: TableDef) -> list[tuple[Any, ...]]:
         """The published rows, sorted; empty if it was never published."""
         if not self.session.exists(node):
             return []
-        return self.rows(f"SELECT * FROM {self.session.relation(node)} ORDER BY ALL")
+        return self.rows(f"SELECT * FROM {self.session.scan(node)} ORDER BY ALL")
 
     def rejects(self, columns: str = "payload, reason_codes, status") -> list[tuple[Any, ...]]:
         return self.rows(f"SELECT {columns} FROM quarantine.rejects ORDER BY payload, reject_id")

@@ -74,6 +74,7 @@ def versions(house: House, table: str) -> dict[str, tuple[int, str, dict[str, st
 # --- which rows
 
 
+@pytest.mark.engines
 def test_rows_of_no_partition_are_rejected_in_every_build(house: House) -> None:
     source = Given(
         values(COLUMNS, "1, '2025-12-31'", "2, '2026-01-01'", "3, '2026-01-05'", "4, '2026-01-06'", "5, NULL")
@@ -101,6 +102,7 @@ def test_a_key_that_is_none_is_rejected(house: House) -> None:
     assert sorted(house.session.partitions("a")) == ["it's", "north"]
 
 
+@pytest.mark.engines
 def test_rows_of_the_day_that_is_not_over_wait_and_later_ones_are_rejected(house: House) -> None:
     source = Given(values(COLUMNS, "1, '2026-01-04'", "2, '2026-01-05'", "3, '2026-01-06'"))
     up = given("up", Dated, source)
@@ -131,6 +133,7 @@ def test_what_is_rejected_for_its_day_is_replayed_when_the_day_is_one(house: Hou
     assert versions(house, "a") == before, "the day that was never built stays so"
 
 
+@pytest.mark.engines
 def test_a_replayed_row_changes_its_day_and_no_other(house: House) -> None:
     a = given(
         "a", Dated, Given(values(COLUMNS, "1, '2026-01-01'", "-2, '2026-01-02'")), partitions=DAYS, max_rejects=SOME
@@ -188,6 +191,7 @@ def every_day_is_counted(a: Any, up: Any) -> Any:
 
 
 @pytest.mark.parametrize("across", [False, True])
+@pytest.mark.engines
 def test_an_invariant_is_judged_on_what_is_built(house: House, across: bool) -> None:
     up = given(
         "up", Dated, Given(values(COLUMNS, "1, '2026-01-01'", "2, '2026-01-02'", "3, '2026-01-02'")), partitions=DAYS

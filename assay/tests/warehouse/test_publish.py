@@ -104,6 +104,7 @@ class Few(Pair):
         ("k BIGINT, w BIGINT", "1, 2", "column 'v' is missing"),
     ],
 )
+@pytest.mark.engines
 def test_a_schema_that_is_not_the_contracts_publishes_nothing(
     house: House, columns: str, row: str, problem: str
 ) -> None:
@@ -132,6 +133,7 @@ def test_columns_beyond_a_contract_that_is_not_strict_are_not_published(house: H
 # --- rows_valid
 
 
+@pytest.mark.engines
 def test_broken_rows_inside_the_budget_are_set_aside_with_a_warning(house: House) -> None:
     a = given("a", Pair, Given(values(COLUMNS, "1, 1", "2, -2", "3, NULL")), max_rejects=RejectBudget(rows=1))
     result = house.build(a)
@@ -144,6 +146,7 @@ def test_broken_rows_inside_the_budget_are_set_aside_with_a_warning(house: House
     assert house.rejects() == [('{"k":"2","v":"-2"}', ["v.ge_0"], "open")]
 
 
+@pytest.mark.engines
 def test_broken_rows_above_the_budget_publish_nothing_and_are_kept(house: House) -> None:
     source = Given(values(COLUMNS, "1, 1"))
     a = given("a", Pair, source, max_rejects=RejectBudget(rows=1))
@@ -168,6 +171,7 @@ def test_the_budget_is_rows_or_a_share(house: House) -> None:
 
 
 @pytest.mark.parametrize("emptied", [[], ["1, -1", "2, -2"]])
+@pytest.mark.engines
 def test_nothing_takes_the_place_of_published_rows_unless_that_is_said(house: House, emptied: list[str]) -> None:
     source = Given(values(COLUMNS))
     a = given("a", Pair, source, max_rejects=RejectBudget(rows=9))
@@ -184,6 +188,7 @@ def test_nothing_takes_the_place_of_published_rows_unless_that_is_said(house: Ho
     assert house.table(a) == []
 
 
+@pytest.mark.engines
 def test_a_day_may_have_no_rows_and_a_stream_no_news(house: House) -> None:
     source = Given(values("k BIGINT, d DATE", "1, '2026-01-01'", "2, '2026-01-02'"))
     a = given("a", Dated, source, partitions=DAYS, may_be_empty=True)
@@ -199,6 +204,7 @@ def test_a_day_may_have_no_rows_and_a_stream_no_news(house: House) -> None:
     assert house.table(b) == [(1, 1)]
 
 
+@pytest.mark.engines
 def test_malformed_rows_count_and_name_where_they_stood(house: House) -> None:
     malformed = (
         "SELECT 'csv.columns' AS reason_code, 'p.csv' AS source_file, 17::BIGINT AS source_line, "
@@ -221,6 +227,7 @@ def test_malformed_rows_count_and_name_where_they_stood(house: House) -> None:
     assert {"reasons": "csv.columns", "source": "p.csv:17", "line": "***"} in found.sample
 
 
+@pytest.mark.engines
 def test_samples_mask_what_is_classified_or_unclassified(house: House) -> None:
     rows = ["1, 'ann', 'x'", "2, 'bo', 'private'", "3, 'di', NULL", "4, NULL, 'y'"]
     a = given("a", Person, Given(values("k BIGINT, name VARCHAR, note VARCHAR", *rows)))
@@ -248,6 +255,7 @@ def test_long_values_are_cut(house: House) -> None:
 
 
 @pytest.mark.parametrize("rows", [["1, 1", "1, 2"], ["1, 1", "1, 1"], ["1, 1", "2, 2", "1, 3", "2, 4"]])
+@pytest.mark.engines
 def test_a_repeated_key_publishes_nothing(house: House, rows: list[str]) -> None:
     source = Given(values(COLUMNS, "1, 1", "2, 1"))
     a = given("a", Keyed, source)
@@ -260,7 +268,7 @@ def test_a_repeated_key_publishes_nothing(house: House, rows: list[str]) -> None
     assert found.sample_sql is not None
     repeated = {row.split(",")[0] for row in rows if sum(row[0] == other[0] for other in rows) > 1}
     assert "__staging" not in found.sample_sql
-    assert {str(row[0]) for row in house.rows(found.sample_sql)} == repeated
+    assert {str(row[0]) for row in house.ask(found.sample_sql)} == repeated
 
 
 def test_refused_rows_are_kept_where_the_check_points_until_the_next_build(house: House) -> None:
@@ -274,12 +282,13 @@ def test_refused_rows_are_kept_where_the_check_points_until_the_next_build(house
     assert house.rows(f"SELECT k, v FROM {a.stage}.__refused_a ORDER BY ALL") == [(1, 1), (1, 2)]
     source.sql = values(COLUMNS, "5, 1", "5, 2")
     found = check(house.build(a), "a", "unique_key")
-    assert house.rows(found.sample_sql or "") == [(5, 2)]
+    assert house.ask(found.sample_sql) == [(5, 2)]
     source.sql = values(COLUMNS, "6, 1")
     assert house.build(a).ok
     assert house.rows(refused) == [(0,)]
 
 
+@pytest.mark.engines
 def test_a_repeat_between_refused_and_published_rows_is_found(house: House) -> None:
     source = Given(values(COLUMNS, "1, 1", "2, 1"), offsets={0: 1}, incremental=True)
     a = given("a", Keyed, source)
@@ -287,9 +296,10 @@ def test_a_repeat_between_refused_and_published_rows_is_found(house: House) -> N
     source.sql = values(COLUMNS, "2, 7", "3, 7")
     found = check(house.build(a), "a", "unique_key")
     assert found.blocks
-    assert house.rows(found.sample_sql or "") == [(2, 2)]
+    assert house.ask(found.sample_sql) == [(2, 2)]
 
 
+@pytest.mark.engines
 def test_a_null_key_publishes_nothing_also_where_repeats_are_set_aside(house: House) -> None:
     for keep in (None, KeepFirst(("v",))):
         source = Given(values(COLUMNS, "1, 1"))
@@ -310,6 +320,7 @@ def test_every_key_of_the_contract_is_checked(house: House) -> None:
 
 
 @pytest.mark.parametrize(("order", "kept"), [(("v",), 1), (("-v",), 3)])
+@pytest.mark.engines
 def test_keep_first_sets_the_others_aside(house: House, order: tuple[str, ...], kept: int) -> None:
     rows = ["1, 2", "1, 1", "1, 3", "2, NULL", "2, 7"]
     a = given("a", Keyed, Given(values(COLUMNS, *rows)), keep=KeepFirst(order), max_rejects=RejectBudget(rows=9))
@@ -319,6 +330,7 @@ def test_keep_first_sets_the_others_aside(house: House, order: tuple[str, ...], 
     assert house.table(a) == [(1, kept), (2, 7)]
 
 
+@pytest.mark.engines
 def test_keep_first_breaks_ties_by_all_columns_and_never_by_arrival(house: House) -> None:
     class Wide(pa.DataFrameModel):
         k: dt.Int64 = pa.Field(metadata=public)
@@ -359,6 +371,7 @@ def test_keep_first_sees_rows_of_many_row_groups(house: House) -> None:
     assert check(result, "a", "reconciles").passed
 
 
+@pytest.mark.engines
 def test_keep_first_in_a_partition_compares_with_the_days_that_stay(house: House) -> None:
     source = Given(values("k BIGINT, d DATE", "1, '2026-01-01'", "2, '2026-01-02'"))
     a = given("a", Dated, source, partitions=DAYS, keep=KeepFirst(("d",)), max_rejects=RejectBudget(rows=9))
@@ -376,6 +389,7 @@ def test_keep_first_in_a_partition_compares_with_the_days_that_stay(house: House
     assert [(k, d.day) for k, d in house.table(a)] == [(1, 1), (2, 2)]
 
 
+@pytest.mark.engines
 def test_appended_rows_may_not_repeat_published_keys(house: House) -> None:
     source = Given(values(COLUMNS, "1, 5"), offsets={0: 1}, incremental=True)
     a = given("a", Keyed, source)
@@ -388,6 +402,7 @@ def test_appended_rows_may_not_repeat_published_keys(house: House) -> None:
     assert house.rows("SELECT partition, next_offset FROM ops.offsets") == [(0, 2)]
 
 
+@pytest.mark.engines
 def test_with_keep_first_a_published_event_came_first(house: House) -> None:
     source = Given(values(COLUMNS, "1, 5"), offsets={0: 1}, incremental=True)
     a = given("a", Keyed, source, keep=KeepFirst(("v",)), max_rejects=RejectBudget(rows=9))
@@ -408,6 +423,7 @@ def test_with_keep_first_a_published_event_came_first(house: House) -> None:
         (lambda up: up.cross_join(up.select(j="v")).filter(ibis._.v >= ibis._.j).select("k", "v"), "3 multiplied"),
     ],
 )
+@pytest.mark.engines
 def test_lost_and_multiplied_rows_publish_nothing(house: House, function, word: str) -> None:
     up = given("up", Pair, Given(values(COLUMNS, "1, 1", "2, 2", "3, 3")))
     whole = made("a", Pair, {"up": Pair}, lambda up: up, preserves="up")
@@ -419,6 +435,7 @@ def test_lost_and_multiplied_rows_publish_nothing(house: House, function, word: 
     assert len(house.table(whole)) == 3
 
 
+@pytest.mark.engines
 def test_preserved_rows_may_be_rejected(house: House) -> None:
     up = given("up", NullableKey, Given(values(COLUMNS, "1, 1", "2, -2")))
     a = made("a", Pair, {"up": NullableKey}, lambda up: up, preserves="up", max_rejects=RejectBudget(rows=1))
@@ -456,6 +473,7 @@ def test_staged_rows_that_vanish_are_noticed(house: House, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("severity", ["error", "warn"])
+@pytest.mark.engines
 def test_references(house: House, severity) -> None:
     up = given("up", Keyed, Given(values(COLUMNS, "1, 1", "2, 2")))
     source = Given(values(COLUMNS, "7, 1", "8, NULL"))
@@ -473,7 +491,7 @@ def test_references(house: House, severity) -> None:
     assert found.sample_sql is not None
     assert ("__refused_a" in found.sample_sql) is (severity == "error")
     assert "__staging" not in found.sample_sql
-    assert sorted(house.rows(found.sample_sql)) == [(5,), (6,)]
+    assert sorted(house.ask(found.sample_sql)) == [(5,), (6,)]
 
 
 def test_references_of_two_columns_and_of_a_table_to_itself(house: House) -> None:
@@ -499,6 +517,7 @@ def test_table_rules(house: House) -> None:
     assert house.table(a) == [(1, 60)]
 
 
+@pytest.mark.engines
 def test_table_rules_see_what_stays(house: House) -> None:
     source = Given(values(COLUMNS, "1, 60"), offsets={0: 1}, incremental=True)
     a = given("a", Few, source)
@@ -508,6 +527,7 @@ def test_table_rules_see_what_stays(house: House) -> None:
 
 
 @pytest.mark.parametrize("severity", ["error", "warn"])
+@pytest.mark.engines
 def test_invariants(house: House, severity) -> None:
     up = given("up", Keyed, Given(values(COLUMNS, "1, 1")))
     source = Given(values(COLUMNS, "1, 5"))
@@ -523,7 +543,7 @@ def test_invariants(house: House, severity) -> None:
     assert found.sample_sql is not None
     assert ("__refused_a" in found.sample_sql) is (severity == "error")
     assert not any(internal in found.sample_sql for internal in ("__whole", "__staging"))
-    assert house.rows(found.sample_sql) == [(2, 6)]
+    assert house.ask(found.sample_sql) == [(2, 6)]
 
 
 def test_invariants_see_the_whole_table_and_mask_what_comes_from_classified_columns(house: House) -> None:
@@ -549,6 +569,7 @@ def test_invariants_see_the_whole_table_and_mask_what_comes_from_classified_colu
 # --- what is published
 
 
+@pytest.mark.engines
 def test_a_partition_replaces_exactly_its_rows(house: House) -> None:
     source = Given(values("k BIGINT, d DATE", "1, '2026-01-01'", "2, '2026-01-02'", "3, '2026-01-03'"))
     a = given("a", Dated, source, partitions=DAYS)
@@ -573,6 +594,7 @@ def test_a_row_without_a_day_is_judged_in_every_partition(house: House) -> None:
     assert house.rejects("payload, partition") == [('{"k":"2","d":null}', "2026-01-03")]
 
 
+@pytest.mark.engines
 def test_a_failed_partition_leaves_the_others_and_itself(house: House) -> None:
     source = Given(values("k BIGINT, d DATE", "1, '2026-01-01'", "2, '2026-01-02'"))
     a = given("a", Dated, source, partitions=DAYS)
@@ -582,6 +604,7 @@ def test_a_failed_partition_leaves_the_others_and_itself(house: House) -> None:
     assert [k for k, _ in house.table(a)] == [1, 2]
 
 
+@pytest.mark.engines
 def test_a_changed_contract_needs_more_than_a_partition(house: House) -> None:
     source = Given(values("k BIGINT, d DATE", "1, '2026-01-01'"))
     assert house.build(given("a", Dated, source, partitions=DAYS)).ok
@@ -600,6 +623,7 @@ def test_a_changed_contract_needs_more_than_a_partition(house: House) -> None:
     assert house.build(wider).ok
 
 
+@pytest.mark.engines
 def test_events_and_their_offsets_are_published_together(house: House) -> None:
     source = Given(values(COLUMNS, "1, 1"), offsets={0: 1, 3: 7}, incremental=True)
     a = given("a", Pair, source)
@@ -615,6 +639,7 @@ def test_events_and_their_offsets_are_published_together(house: House) -> None:
     assert house.rows("SELECT partition, next_offset FROM ops.offsets ORDER BY 1") == [(0, 2), (3, 7)]
 
 
+@pytest.mark.engines
 def test_the_previous_version_stays_and_a_retry_in_the_same_run_succeeds(house: House) -> None:
     source = Given(values(COLUMNS, "1, 1"))
     a = given("a", Keyed, source)

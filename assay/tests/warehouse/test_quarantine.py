@@ -52,6 +52,7 @@ def test_a_row_rejected_again_is_the_same_reject(house: House) -> None:
     ]
 
 
+@pytest.mark.engines
 def test_equal_rows_are_counted_and_keep_their_ids(house: House) -> None:
     source = Given(values(COLUMNS, "1, -1", "1, -1", "2, -2", "1, -1"))
     a = table(source)
@@ -80,6 +81,7 @@ def test_equal_events_of_two_batches_are_two_rejects(house: House) -> None:
     assert house.rejects("source_line, status") in ([(0, "open"), (1, "open")], [(1, "open"), (0, "open")])
 
 
+@pytest.mark.engines
 def test_payloads_are_lossless(house: House) -> None:
     class Odd(pa.DataFrameModel):
         f: dt.Float64 = pa.Field(nullable=True, metadata=public)
@@ -101,6 +103,7 @@ def test_payloads_are_lossless(house: House) -> None:
     assert found["-0.0"]["s"] == '\\n"é'
 
 
+@pytest.mark.engines
 def test_a_row_that_passes_later_is_resolved_and_open_again_when_it_breaks_again(house: House) -> None:
     source = Given(values(COLUMNS, "1, -1", "2, -2"))
     a = table(source)
@@ -113,6 +116,7 @@ def test_a_row_that_passes_later_is_resolved_and_open_again_when_it_breaks_again
     assert [row[2] for row in house.rejects()] == ["open", "open"]
 
 
+@pytest.mark.engines
 def test_a_failed_build_keeps_its_rejects_and_settles_none(house: House) -> None:
     source = Given(values(COLUMNS, "1, -1"))
     a = table(source, budget=1)
@@ -143,6 +147,7 @@ def test_a_resolved_row_that_a_failed_build_rejects_cannot_be_replayed(house: Ho
     assert house.rejects("status, set_aside") == [("open", False)]
 
 
+@pytest.mark.engines
 def test_events_that_a_failed_build_saw_are_settled_by_the_next(house: House) -> None:
     source = Given(placed("1, 1, 'log/0', 0", "2, -2, 'log/0', 1"), offsets={0: 2}, incremental=True)
     a = table(source, budget=1)
@@ -160,6 +165,7 @@ def test_events_that_a_failed_build_saw_are_settled_by_the_next(house: House) ->
     ]
 
 
+@pytest.mark.engines
 def test_a_partition_settles_its_own_days(house: House) -> None:
     source = Given(values("k BIGINT, d DATE", "-1, '2026-01-01'", "-2, '2026-01-02'", "-3, NULL"))
     a = given("a", Dated, source, partitions=daily("d", start="2026-01-01"), max_rejects=RejectBudget(rows=9))
@@ -173,6 +179,7 @@ def test_a_partition_settles_its_own_days(house: House) -> None:
     ]
 
 
+@pytest.mark.engines
 def test_discarded_rows_stay_discarded(house: House) -> None:
     source = Given(values(COLUMNS, "1, -1", "2, -2"))
     a = table(source)
@@ -203,6 +210,7 @@ def test_rejects_name_the_partition_that_was_built(house: House) -> None:
     assert house.rejects("partition, run_id") == [(None, "run")]
 
 
+@pytest.mark.engines
 def test_of_a_build_over_its_budget_some_of_every_reason_are_kept_and_the_rest_is_told(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def loosened(source: Given, **options: Any) -> TableDef:
     return given("a", Loose, source, max_rejects=BUDGET, **options)
 
 
+@pytest.mark.engines
 def test_what_passes_the_current_contract_is_published_and_the_rest_stays_with_its_reasons(house: House) -> None:
     source = built(house, "1, 1", "2, -2", "3, -9")
     table = loosened(source)
@@ -74,6 +75,7 @@ def test_what_passes_the_current_contract_is_published_and_the_rest_stays_with_i
     )
 
 
+@pytest.mark.engines
 def test_a_second_replay_changes_nothing(house: House) -> None:
     table = loosened(built(house, "1, 1", "2, -2"))
     version = again(house, table).data_version
@@ -92,6 +94,7 @@ def test_only_the_named_rows_are_replayed(house: House) -> None:
     assert house.table(table) == [(2, -2), (3, -3)]
 
 
+@pytest.mark.engines
 def test_a_rebuild_after_a_replay_neither_loses_nor_doubles_the_row(house: House) -> None:
     source = built(house, "1, 1", "2, -2", model=Strict)
     table = loosened(source)
@@ -121,6 +124,7 @@ def test_a_row_published_by_a_rebuild_is_not_replayed_into_it(house: House) -> N
     assert house.table(table) == [(1, 1), (2, -2)]
 
 
+@pytest.mark.engines
 def test_replayed_events_stay_when_more_are_appended(house: House) -> None:
     source = Given(values(COLUMNS, "1, 1", "2, -2"), offsets={0: 2}, incremental=True)
     assert house.build(given("a", Strict, source, max_rejects=BUDGET)).ok
@@ -153,6 +157,7 @@ def test_malformed_rows_are_left_alone(house: House) -> None:
     assert house.table(table) == [(1, 1)]
 
 
+@pytest.mark.engines
 def test_keys_are_compared_with_the_published_rows_and_among_each_other(house: House) -> None:
     table = loosened(built(house, "1, 1", "1, -1", "2, -2", "2, -3", "3, -3"))
     done = again(house, table)
@@ -189,6 +194,7 @@ def test_a_null_key_stays(house: House) -> None:
     assert done.checks[0].reasons == {"unique_key.null": 1}
 
 
+@pytest.mark.engines
 def test_references_hold_for_replayed_rows(house: House) -> None:
     up = given("up", Strict, Given(values(COLUMNS, "1, 1", "2, 2")))
     source = Given(values(COLUMNS, "1, 1", "2, -2", "3, -3"))
@@ -201,6 +207,7 @@ def test_references_hold_for_replayed_rows(house: House) -> None:
     assert house.table(table) == [(1, 1), (2, -2), (3, -3)]
 
 
+@pytest.mark.engines
 def test_the_table_as_a_whole_must_hold_or_nothing_changes(house: House) -> None:
     table = loosened(built(house, "1, 1", "2, -2"))
     positive = stated("sum_is_positive", {"a": Loose}, lambda a: a.aggregate(s=a.v.sum()).filter(lambda t: t.s < 0))
@@ -256,6 +263,7 @@ def test_columns_may_have_changed_their_order(house: House) -> None:
     assert house.table(turned) == [(-2, 2), (1, 1)]
 
 
+@pytest.mark.engines
 def test_nested_and_odd_values_come_back_as_they_were(house: House) -> None:
     class Before(pa.DataFrameModel):
         f: dt.Float64 = pa.Field(nullable=True, metadata=public)

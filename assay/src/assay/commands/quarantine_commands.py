@@ -154,7 +154,7 @@ def _session(project: Project, *, missing_is_empty: bool = False, reading: bool 
         reading: nothing is to be written, which needs no lock against other readers.
     """
     from assay.warehouse.quarantine.keep import adopt
-    from assay.warehouse.warehouse import DryRunWarehouse, DuckDBWarehouse
+    from assay.warehouses import dry_run_of, warehouse_of
 
     settings = project.settings()
     if not settings.warehouse.exists():
@@ -163,12 +163,11 @@ def _session(project: Project, *, missing_is_empty: bool = False, reading: bool 
             return
         raise PipelineError("there is no warehouse yet", where=str(settings.warehouse), fix="Run: pipeline run.")
     if reading:
-        with DuckDBWarehouse.of(settings).reading() as session:
+        with warehouse_of(settings).reading() as session:
             yield session
         return
     dry = settings.env == "dry_run"
-    warehouse = DryRunWarehouse.of(settings) if dry else DuckDBWarehouse.of(settings)
-    with warehouse.session() as session:
+    with (dry_run_of(settings) if dry else warehouse_of(settings)).session() as session:
         adopt(session)
         yield session
 

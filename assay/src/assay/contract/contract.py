@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from assay.contract import payload, profile, rules, uniqueness
-from assay.contract.columns import Column, SchemaProblem, masked_rows, schema_problems
+from assay.contract.classification import mask
+from assay.contract.columns import Column, SchemaProblem, schema_problems
 from assay.contract.reading import read
 from assay.errors import ContractError
 from assay.sql import literal, quoted
@@ -202,9 +203,10 @@ class Contract:
         """SQL expressions, one per column and named like it, that read `payload_sql` back from `payload_column`."""
         return payload.from_payload(self.columns, payload_column)
 
-    def masked_rows(self, connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Mapping[str, Any], ...]:
-        """The rows of `sql`; values of personal, secret, unclassified and unknown columns are `***`."""
-        return masked_rows(connection, sql, self.columns)
+    def masked(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+        """Rows of some of the columns; values of personal, secret, unclassified and unknown ones are `***`."""
+        classes = {column.name: column.classification for column in self.columns}
+        return [{name: mask(value, classes.get(name)) for name, value in zip(names, row, strict=True)} for row in rows]
 
     def broken(self, connection: duckdb.DuckDBPyConnection, relation: str) -> Broken:
         """How many rows of a labelled relation broke which rules; one scan of the mask columns alone."""
@@ -212,12 +214,12 @@ class Contract:
         found = connection.execute(f"SELECT {columns}, count(*) FROM {relation} GROUP BY {columns} ORDER BY {columns}")
         masks = {tuple(row[:-1]): int(row[-1]) for row in found.fetchall()}
         counts: dict[str, int] = {rule.code: 0 for rule in self.row_rules}
-        for mask, rows in masks.items():
-            for code in self.codes(mask):
+        for bits, rows in masks.items():
+            for code in self.codes(bits):
                 counts[code] += rows
         return Broken(
             rows=sum(masks.values()),
-            rejected=sum(rows for mask, rows in masks.items() if any(mask)),
+            rejected=sum(rows for bits, rows in masks.items() if any(bits)),
             counts={code: rows for code, rows in counts.items() if rows},
             masks=masks,
         )

@@ -78,7 +78,7 @@ def opened_case(
             warehouse = DryRunWarehouse(
                 None, scratch=folder, options=options, in_memory=True, keeps_books=False, engine=engine
             )
-            session = stack.enter_context(warehouse.session())
+            session: Session = stack.enter_context(warehouse.session())
             publish_given(session, graph, inputs, names)
         else:
             folder, session = after.folder, after.session

@@ -126,8 +126,8 @@ def silenced(findings: Iterable[Finding], memory: Memory, now: dtm.datetime) -> 
 
 
 def is_told(finding: Finding) -> bool:
-    """Whether anybody is told at all: of what fails, and of numbers that are not as usual."""
-    return finding.fatal or finding.key.endswith(".usual")
+    """Whether anybody is told at all: of what fails, and of checks that warn; what is known of these is no finding."""
+    return finding.fatal or finding.key.startswith("check:")
 
 
 def messages(

@@ -32,10 +32,10 @@ def findings(outline: Outline, state: State) -> list[Finding]:
         *_slow(state),
         *failed,
         *_red(outline, state),
-        *_backlog(outline, state),
         *old(outline, state),
     ]
-    found = _folded(outline, found, late(outline, state))
+    for following in (_backlog(outline, state), late(outline, state)):
+        found = _folded(outline, found, following)
     return sorted(found, key=lambda each: not each.fatal)
 
 
@@ -173,28 +173,38 @@ def _failed(outline: Outline, state: State) -> Iterator[Finding]:
 
 
 def _red(outline: Outline, state: State) -> Iterator[Finding]:
-    """Red checks, those of one table as one finding: broken rows are often too few ones as well."""
+    """Red checks, those of one table as one finding: broken rows are often too few ones as well, and not as usual."""
+    failing = [check for check in state.checked if not check.passed and _is_known(outline, check)]
+    failing.sort(key=lambda check: check.severity != "error")
     red: dict[str, list[Checked]] = {}
-    for check in state.checked:
-        known = outline.nodes.get(check.table)
-        if known is not None and check.name in known.checks and not check.passed:
-            # What only warns is each a matter of its own.
-            group = check.table if check.severity == "error" else f"{check.table}.{check.name}"
-            red.setdefault(group, []).append(check)
+    for check in failing:
+        # What only warns is else each a matter of its own.
+        own = check.severity != "error" and not (check.name == "usual" and check.table in red)
+        red.setdefault(f"{check.table}.{check.name}" if own else check.table, []).append(check)
     for check, *others in red.values():
         node = outline.nodes[check.table]
         yield Finding(
             f"check:{check.table}.{check.name}",
             check.severity == "error",
             f"{node.full_name}.{check.name}",
-            "is red" if check.severity == "error" else "warns",
+            _is(check),
             check.at,
             _says(node, check),
             check.summary,
             _what_to_do(check),
             node.checks[check.name].owner,
-            also=tuple(f"{each.name} is red" for each in others),
+            also=tuple(f"{each.name} {_is(each)}" for each in others),
         )
+
+
+def _is_known(outline: Outline, check: Checked) -> bool:
+    """Whether the code still has it."""
+    node = outline.nodes.get(check.table)
+    return node is not None and check.name in node.checks
+
+
+def _is(check: Checked) -> str:
+    return "is red" if check.severity == "error" else "warns"
 
 
 def _says(node: Watched, check: Checked) -> str:
@@ -240,7 +250,7 @@ def _backlog(outline: Outline, state: State) -> Iterator[Finding]:
 
 
 def _folded(outline: Outline, found: list[Finding], following: Iterable[Finding]) -> list[Finding]:
-    """Late tables under what makes them late: a red or failed one they read, or the first late one."""
+    """What follows under what it follows from: a red or failed table it is of or reads, a dead run, or the first late one."""
     causes: dict[str, int] = {}
     for at, each in enumerate(found):
         kind, _, rest = each.key.partition(":")

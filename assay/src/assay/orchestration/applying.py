@@ -21,7 +21,7 @@ from assay.tables.run import Run
 from assay.warehouse import watermarks
 from assay.warehouse.connection import reading
 from assay.warehouse.offsets import committed_offsets
-from assay.warehouse.warehouse import DuckDBWarehouse
+from assay.warehouses import warehouse_of
 
 if TYPE_CHECKING:
     from assay.build import Progress
@@ -124,7 +124,7 @@ def _moved_sources(project: Project, kept: KeptPlan, settings: Any) -> Iterator[
             if not isinstance(node, TableDef) or node.source is None:
                 continue  # told with the code already
             goes_on = node.goes_on(full=kept.full)
-            offsets = committed_offsets(settings.warehouse, node.name, settings.lock_timeout) if goes_on else {}
+            offsets = committed_offsets(settings, node.name, settings.lock_timeout) if goes_on else {}
             if source_version(node, sources, offsets, _since(project, node, settings, kept.full)) != version:
                 yield f"the source of {name} ({node.source.location})"
 
@@ -134,7 +134,7 @@ def _since(project: Project, table: TableDef, settings: Any, full: bool) -> Any:
     if table.load is None or not settings.warehouse.exists():
         return None
     code = project.graph.version_of(table, settings)
-    with DuckDBWarehouse.of(settings).reading() as session:
+    with warehouse_of(settings).reading() as session:
         found = watermarks.since(session, table, Contract.of(table.model), code, Run.start(full=full))
     return found.value if found is not None else None
 

@@ -5,6 +5,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,7 @@ from dagster._core.execution.context.metadata_logging import AssetMetadataHandle
 from assay import notices, progress
 from assay.ahead import Ahead
 from assay.build import Progress, build_node, own_partitions
-from assay.errors import CodeError, PipelineError, SourceUnavailable, WiringError
+from assay.errors import CodeError, PipelineError, SettingsError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
 from assay.orchestration.freshness import freshness
 from assay.orchestration.metadata import (
@@ -59,7 +60,10 @@ def build_assets(project: Project) -> tuple[dg.AssetsDefinition, ...]:
     with warnings.catch_warnings():
         # `backfill_policy` is beta, and the only way to build a range of partitions in one run.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return tuple(_accepted(node, project) for node in project.graph)
+        engine = "duckdb"
+        with suppress(SettingsError):  # a run says so
+            engine = project.settings().engine
+        return tuple(_accepted(node, project, engine) for node in project.graph)
 
 
 def unpartitioned(project: Project) -> Sequence[dg.AssetsDefinition]:
@@ -82,10 +86,10 @@ def build_resources(project: Project) -> dict[str, Any]:
     return {"warehouse": WarehouseResource.for_project(project), "sources": sources_resource(project)}
 
 
-def _accepted(node: Asset, project: Project) -> dg.AssetsDefinition:
+def _accepted(node: Asset, project: Project, engine: str) -> dg.AssetsDefinition:
     """The asset; raises WiringError where Dagster refuses the node's name, owner, tags or stage."""
     try:
-        return _asset(node, project)
+        return _asset(node, project, engine)
     except (dg.DagsterError, CheckError) as error:
         raise WiringError(
             f"Dagster refuses '{node.name}': {' '.join(str(error).split())}",
@@ -94,10 +98,10 @@ def _accepted(node: Asset, project: Project) -> dg.AssetsDefinition:
         ) from error
 
 
-def _asset(node: Asset, project: Project) -> dg.AssetsDefinition:
+def _asset(node: Asset, project: Project, engine: str) -> dg.AssetsDefinition:
     graph = project.graph
     partitions = node.partitions if isinstance(node, TableDef) else None
-    kinds = {"duckdb", "table"} if isinstance(node, TableDef) else {"file"}
+    kinds = {engine, "table"} if isinstance(node, TableDef) else {"file"}
     if isinstance(node, TableDef) and node.engine == "python":
         kinds.add("python")
 

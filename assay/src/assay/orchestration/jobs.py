@@ -163,7 +163,7 @@ def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
 def unread(project: Project, table: TableDef) -> tuple[int, dict[int, int]]:
     """How many events or files `table` has not read yet, and the offsets it has committed."""
     settings = project.settings()
-    offsets = committed_offsets(settings.warehouse, table.name, 0)
+    offsets = committed_offsets(settings, table.name, 0)
     assert table.source is not None
     with project.sources(settings) as sources:
         return table.source.lag(sources.resolve(table.source.location), offsets), offsets

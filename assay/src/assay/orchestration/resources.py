@@ -25,6 +25,7 @@ from assay.tables.partitions import PartitionRange
 from assay.tables.run import Run
 from assay.warehouse.connection import close, connect
 from assay.warehouse.warehouse import DryRunWarehouse, DuckDBWarehouse
+from assay.warehouses import Dry, Warehouse, dry_run_of, refuse, warehouse_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -98,12 +99,15 @@ class WarehouseResource(DuckDBResource):
             finally:
                 self._stack = self._session = self._run = self._warehouse = self._ahead = None
 
-    def warehouse(self) -> DuckDBWarehouse | DryRunWarehouse:
-        """The warehouse that settings describe; raises SettingsError."""
+    def settings(self) -> BaseSettings:
+        """The project's settings, with this resource's file; raises SettingsError."""
         settings = self.read_settings()
-        if self.database:
-            settings = settings.model_copy(update={"warehouse": Path(self.database)})
-        return DryRunWarehouse.of(settings) if settings.env == "dry_run" else DuckDBWarehouse.of(settings)
+        return settings.model_copy(update={"warehouse": Path(self.database)}) if self.database else settings
+
+    def warehouse(self) -> Warehouse | Dry:
+        """The warehouse that settings describe; raises SettingsError."""
+        settings = self.settings()
+        return dry_run_of(settings) if settings.env == "dry_run" else warehouse_of(settings)
 
     def session(self) -> Session:
         """This run's session, opened on first use; raises WarehouseLocked or WarehouseError."""
@@ -120,16 +124,17 @@ class WarehouseResource(DuckDBResource):
         A dry run's nodes are built one after the other: each of its connections would have to be guarded.
         """
         if self._ahead is None:
-            session = self.session()
-            at_once = 1 if session.dry else self.read_settings().tables_at_once
+            session, settings = self.session(), self.settings()
+            at_once = 1 if session.dry else settings.tables_at_once
             assert self._stack is not None, "ahead() is for the body of an asset"
+            refuse(session, graph, names, settings)
             self._ahead = self._stack.enter_context(Ahead(graph, names, session, build, at_once=at_once))
         ahead: Ahead[T] = self._ahead
         return ahead
 
     def interrupted(self) -> list[Any]:
         """End soon: the copy for readers is left to the next run. Returns what was built and not asked for."""
-        if isinstance(self._warehouse, DuckDBWarehouse):
+        if self._warehouse is not None:
             self._warehouse.snapshot = None
         return self._ahead.stop() if self._ahead is not None else []
 
@@ -143,11 +148,21 @@ class WarehouseResource(DuckDBResource):
 
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection of its own, closed at the end of the block, for plain assets."""
+        """A connection of its own, closed at the end of the block, for plain assets.
+
+        Raises:
+            SettingsError: tables are not DuckDB's.
+        """
         warehouse = self.warehouse()
         if isinstance(warehouse, DryRunWarehouse):
             yield self.session().connection
             return
+        if not isinstance(warehouse, DuckDBWarehouse):
+            raise SettingsError(
+                "a plain asset asks for DuckDB's tables, which are Spark's",
+                where="PIPELINE_ENGINE",
+                fix="Make it a table of the framework, or read the lake by a client of its own.",
+            )
         connection = connect(warehouse.path, warehouse.options, lock_timeout=warehouse.lock_timeout)
         try:
             yield connection

@@ -262,7 +262,7 @@ def _unread(
                     lag = EventLog(*log).lag(sources.resolve(log[0]), offsets.get(name, {}))
                     yield Unread(name, lag, first)
                 elif files is not None:  # which were read are too many names for Dagster: the warehouse has them
-                    known = committed_offsets(settings.warehouse, name, 0)
+                    known = committed_offsets(settings, name, 0)
                     lag = Files(*files, new_only=True).lag(sources.resolve(files[0]), known)
                     yield Unread(name, lag, first)
             except WarehouseLocked:

@@ -17,7 +17,7 @@ from assay.tables.nodes import MAY_SHRINK, Asset, TableDef
 from assay.tables.partitions import touched
 from assay.tables.run import Run
 from assay.warehouse.dry.scratch import folder_bytes
-from assay.warehouse.warehouse import DryRunWarehouse
+from assay.warehouses import Dry, dry_run_of, refuse
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -58,8 +58,9 @@ def make_plan(
         considered = _touched(considered, partition, run)
     started = time.perf_counter()
     with project.sources(settings) as sources:
-        warehouse = DryRunWarehouse.of(settings, readable=_readable(considered, sources))
+        warehouse = dry_run_of(settings, readable=_readable(considered, sources))
         with warehouse.session() as session:
+            refuse(session, project.graph, [node.name for node in considered], settings)
             work = Work(project, settings, session, sources, run, wanted, removed_limit)
             for node in considered:
                 on_node(node)
@@ -109,7 +110,7 @@ def _readable(considered: Sequence[Asset], sources: Sources) -> list[Path]:
     return found
 
 
-def _within(warehouse: DryRunWarehouse, limit: str) -> int:
+def _within(warehouse: Dry, limit: str) -> int:
     """The bytes the scratch folder takes; raises PlanError above the limit."""
     assert warehouse.folder is not None
     taken = folder_bytes(warehouse.folder)

@@ -43,11 +43,22 @@ class Books:
         return found.data_version if found else None
 
 
-def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
-    """Read `catalog`'s books and the columns of its tables."""
+def read_books(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: str,
+    standing: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
+) -> Books:
+    """Read `catalog`'s books and the columns of its tables.
+
+    Args:
+        standing: the tables and their columns, where they are not in the catalog.
+    """
     tables = _tables(connection, catalog)
+    published = tables
+    if standing is not None:
+        published = {key: tuple(SqlColumn(*each) for each in columns.items()) for key, columns in standing.items()}
     if ("ops", "publications") not in tables:
-        return Books({}, tables)
+        return Books({}, published)
     kept = connection.execute(f"FROM {quoted(catalog)}.ops.code").fetchall() if ("ops", "code") in tables else []
     found = newest(connection, catalog)
     written = dict(
@@ -55,7 +66,7 @@ def read_books(connection: duckdb.DuckDBPyConnection, catalog: str) -> Books:
         if ("ops", "code_sources") in tables
         else []
     )
-    return Books(found, tables, {version: json.loads(parts) for version, parts in kept}, written)
+    return Books(found, published, {version: json.loads(parts) for version, parts in kept}, written)
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[tuple[str, str], tuple[SqlColumn, ...]]:

@@ -29,7 +29,7 @@ from assay.tables.nodes import Asset, TableDef
 from assay.tables.results import AuditFailed, joined
 from assay.warehouse import watermarks
 from assay.warehouse.parts import Parts
-from assay.warehouse.session import Session, qualified
+from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
     from assay.project import Project
@@ -45,6 +45,7 @@ def environment(settings: BaseSettings) -> dict[str, str]:
     env = "dev" if settings.env == "dry_run" else settings.env
     return {
         "env": env,
+        "engine": settings.engine,
         "warehouse": str(settings.warehouse.resolve()),
         "duckdb": duckdb.__version__,
         "framework": __version__,
@@ -69,7 +70,7 @@ class Work:
 
     def __post_init__(self) -> None:
         assert self.session.real is not None
-        self.books: Books = read_books(self.session.connection, self.session.real)
+        self.books: Books = read_books(self.session.connection, self.session.real, self.session.standing())
 
     def add(self, node: Asset) -> None:
         """Plan `node`, whose upstream was planned before."""
@@ -227,9 +228,8 @@ class Work:
         there = [column.name for column in self.books.tables[table.stage, table.name]]
         if publication.data_version == base.data_version_before and there == list(here):
             return None
-        assert self.session.real is not None
-        real = f"SELECT * FROM {qualified(self.session.real, table.stage, table.name)}"
-        planned = f"SELECT * FROM {qualified(self.session.catalog, table.stage, table.name)}"
+        real = f"SELECT * FROM {self.session.scan(table, real=True)}"
+        planned = f"SELECT * FROM {self.session.scan(table)}"
         masked = {name for name, column in here.items() if is_masked(column.classification)}
         masked |= {name for name in there if name not in here}
         connection = self.session.connection

@@ -20,6 +20,7 @@ from assay.tables.declared import Declared, declared
 from assay.tables.nodes import TableDef
 from assay.tables.places import SOURCE_COLUMNS
 from assay.tables.run import Run
+from assay.warehouse.duckdb_session import DuckDBSession
 from assay.warehouse.session import Session, qualified
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def refusals(
     """
     with closing(duckdb.connect()) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        session = Session(connection, output=Path(), scratch=Path())
+        session = DuckDBSession(connection, output=Path(), scratch=Path())
         for table in graph.tables.values():
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(table.stage)}")
             columns = ", ".join(

@@ -18,7 +18,7 @@ from assay.tables.results import AuditFailed, CheckResult, Publication
 from assay.tables.run import Run
 from assay.testing.wiring import fits
 from assay.warehouse.connection import Options, connect
-from assay.warehouse.session import Session
+from assay.warehouse.duckdb_session import DuckDBSession
 
 Row = dict[str, Any]
 NOW = dtm.datetime(2018, 1, 2, 12, tzinfo=dtm.UTC)
@@ -34,7 +34,7 @@ class Bench:
     def __init__(self, project: Project, folder: Path) -> None:
         fits(project)
         connection = connect(None, Options(), lock_timeout=0)
-        self.session = Session(connection, output=folder / "out", scratch=folder / "scratch")
+        self.session = DuckDBSession(connection, output=folder / "out", scratch=folder / "scratch")
         self.sql = connection
         self.graph = project.graph
         self.run = Run(id="test", now=NOW)

@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dtm
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -126,28 +126,35 @@ def record(
     connection: duckdb.DuckDBPyConnection, catalog: str, number: int, publication: Publication, run: Run
 ) -> None:
     """Write `publication` into the books under its `number`, in the transaction that publishes it."""
-    connection.execute(
-        f"INSERT INTO {quoted(catalog)}.ops.publications VALUES ({', '.join('?' * 17)})",
-        [
-            number,
-            run.id,
-            publication.table,
-            publication.stage,
-            publication.partition,
-            publication.action,
-            publication.rows,
-            publication.staged,
-            publication.rejected,
-            publication.seconds,
-            publication.data_version,
-            publication.code_version,
-            as_json(publication.upstream_versions),
-            publication.source_version,
-            as_json([dataclasses.asdict(check) for check in publication.checks]),
-            as_json([dataclasses.asdict(column) for column in publication.profile]),
-            run.now,
-        ],
-    )
+    write(connection, catalog, row(number, publication, run))
+
+
+def write(connection: duckdb.DuckDBPyConnection, catalog: str, values: Sequence[Any]) -> None:
+    """Add a `row` to `ops.publications`."""
+    connection.execute(f"INSERT INTO {quoted(catalog)}.ops.publications VALUES ({', '.join('?' * 17)})", values)
+
+
+def row(number: int, publication: Publication, run: Run) -> list[Any]:
+    """`publication` as a row of `ops.publications`."""
+    return [
+        number,
+        run.id,
+        publication.table,
+        publication.stage,
+        publication.partition,
+        publication.action,
+        publication.rows,
+        publication.staged,
+        publication.rejected,
+        publication.seconds,
+        publication.data_version,
+        publication.code_version,
+        as_json(publication.upstream_versions),
+        publication.source_version,
+        as_json([dataclasses.asdict(check) for check in publication.checks]),
+        as_json([dataclasses.asdict(column) for column in publication.profile]),
+        run.now,
+    ]
 
 
 def keep_code(

@@ -1,33 +1,43 @@
-"""One session with a warehouse: read published tables, publish new versions, write exported files."""
+"""One session with a warehouse: what any engine's has in common, and what each of them must be able to do.
+
+Small things are DuckDB's in every session, on its `connection`: the books, the quarantine, what connectors land. The
+rows of tables are the engine's.
+"""
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import duckdb
 import ibis
 import ibis.expr.operations as operations
-from ibis.expr.operations.udf import InputType
 
-from assay.contract.contract import Contract
 from assay.disk import write_atomically
 from assay.errors import WarehouseError, on_disk
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
-from assay.warehouse import ops
+from assay.warehouse import functions, ops
 from assay.warehouse.connection import settle
 from assay.warehouse.failures import explained
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
+    from assay.contract.contract import Contract
+    from assay.contract.profile import Profile
     from assay.errors import PipelineError
+    from assay.settings import BaseSettings
+    from assay.tables.graph import Graph
+    from assay.tables.results import Publication
     from assay.warehouse.ops import PartitionRecord
+    from assay.warehouse.parts import Parts
 
 T = TypeVar("T")
 
@@ -53,6 +63,19 @@ class Engine(Protocol):
         ...
 
 
+class Added(Protocol):
+    """Rows on their way into a published table, in the transaction of the books."""
+
+    def profile(self) -> Profile:
+        """The table with them, in numbers."""
+
+    def contents(self) -> Mapping[str, tuple[int, str]]:
+        """Rows and content hash of each partition that is built and has rows."""
+
+    def commit(self, publication: Publication, number: int | None) -> None:
+        """The last step before the books are committed, which have it under `number`, or are not kept."""
+
+
 class _Shared:
     """What sessions with one database have in common."""
 
@@ -62,17 +85,19 @@ class _Shared:
         self.functions: set[type] = set()
 
 
-class Session:
-    """A DuckDB connection with the pipeline's view of it.
+class Session(ABC):
+    """A DuckDB connection with the pipeline's view of it, and tables of an engine.
 
     Args:
         connection: writes go to its current database.
         output: the folder of exported files.
         real: the name of an attached catalog that is read where this session has written nothing (dry runs).
         keeps_books: whether publications are profiled and recorded, for those who ask later.
-        engine: computes expressions and contracts; None for DuckDB itself.
-        shared: of the session that this one is beside.
     """
+
+    name: ClassVar[str]
+    """The engine's, as `PIPELINE_ENGINE` has it."""
+    engine: Engine | None = None
 
     def __init__(
         self,
@@ -82,38 +107,100 @@ class Session:
         scratch: Path,
         real: str | None = None,
         keeps_books: bool = True,
-        engine: Engine | None = None,
-        shared: _Shared | None = None,
     ) -> None:
         self.connection = connection
-        self.engine = engine
         self.backend: Backend = ibis.duckdb.from_connection(connection)
         self.catalog: str = connection.execute("SELECT current_database()").fetchall()[0][0]
         self.output = output
         self.scratch = scratch
         self.real = real
         self.keeps_books = keeps_books
-        self._shared = shared or _Shared()
-        if shared is None:
-            with explained(self.catalog):
-                ops.prepare(connection, self.catalog)
+        self._shared = _Shared()
+        with explained(self.catalog):
+            ops.prepare(connection, self.catalog)
 
-    def beside(self) -> Session:
+    @abstractmethod
+    def exists(self, table: TableDef) -> bool:
+        """Whether `table` was published, here or (dry runs) in the real warehouse."""
+
+    @abstractmethod
+    def columns(self, table: TableDef) -> dict[str, str]:
+        """The columns of `table`, published, and their types as DuckDB names them."""
+
+    @abstractmethod
+    def count(self, table: TableDef) -> int:
+        """The number of published rows of `table`."""
+
+    @abstractmethod
+    def relation(self, table: TableDef) -> str:
+        """The name of `table` in the engine's SQL; raises WarehouseError if it was never published."""
+
+    @abstractmethod
+    def scan(self, table: TableDef, *, real: bool = False) -> str:
+        """SQL for DuckDB, to stand in a FROM: the published rows of `table`, whatever engine keeps them.
+
+        Args:
+            real: of a dry run those of the real warehouse, whatever was built here.
+        """
+
+    def standing(self) -> Mapping[tuple[str, str], Mapping[str, str]] | None:
+        """The tables of the real warehouse by stage and name, with their columns; None where they stand beside the books."""
+        return None
+
+    @abstractmethod
+    def read(self, table: TableDef) -> ibis.Table:
+        """The published rows of `table`, with the contract's columns; raises WarehouseError if there are none yet."""
+
+    @abstractmethod
+    def landed(self, sql: str) -> ibis.Table:
+        """Rows that DuckDB has on `connection`, such as what a connector landed, as rows of the engine."""
+
+    @abstractmethod
+    def registered(self, rows: Any, name: str) -> AbstractContextManager[ibis.Table]:
+        """An Arrow table or data frame as rows of the engine, for the time of the block."""
+
+    @abstractmethod
+    def sql(self, expression: ibis.Table) -> str:
+        """The rows of an expression in the engine's SQL."""
+
+    @abstractmethod
+    def query(self, sql: str) -> ibis.Table:
+        """The rows of a SELECT in the engine's SQL, as an expression."""
+
+    @abstractmethod
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT in the engine's SQL, as values of Python: for a few of them."""
+
+    @abstractmethod
+    def view(self, name: str, sql: str) -> AbstractContextManager[ibis.Table]:
+        """Rows under a name in the engine's SQL, for the time of the block; `sql` is what stands in a FROM."""
+
+    @abstractmethod
+    def staging(self, build: Any) -> AbstractContextManager[Any]:
+        """The rows of a `Build` as `Staging` (see `publish`), which nobody sees; of a failed block nothing is left."""
+
+    @abstractmethod
+    def widen(self, table: TableDef, names: Sequence[str]) -> None:
+        """Give `table`, published, columns of text more, empty."""
+
+    @abstractmethod
+    def add(self, table: TableDef, contract: Contract, rows: str, parts: Parts | None) -> Added:
+        """Add rows to `table`, published, which `rows`, a SELECT for DuckDB, has."""
+
+    def refusals(self, graph: Graph, names: Iterable[str], settings: BaseSettings) -> Iterable[PipelineError]:
+        """What of the nodes `names` the engine cannot do, one error each, with the table's place and what to write."""
+        return ()
+
+    def beside(self) -> Self:
         """A session with the same database for another thread: a connection, a transaction and temporary tables of its own."""
         # What a transaction would make when it is missing, two could not make at once.
         ops.prepare_code(self.connection, self.catalog)
-        self._share_functions()
-        connection = self.connection.cursor()
-        settle(connection)
-        return Session(
-            connection,
-            output=self.output,
-            scratch=self.scratch,
-            real=self.real,
-            keeps_books=self.keeps_books,
-            engine=self.engine,
-            shared=self._shared,
-        )
+        functions.share(self.connection, self.backend, self._shared.functions)
+        other = copy.copy(self)
+        other.connection = self.connection.cursor()
+        settle(other.connection)
+        other.backend = ibis.duckdb.from_connection(other.connection)
+        return other
 
     def publication_id(self) -> int:
         """The number of the publication that is recorded next: no session beside this one gets it too."""
@@ -133,56 +220,9 @@ class Session:
         """Whether this is a dry run's session: nothing real is written."""
         return self.real is not None
 
-    def catalog_of(self, table: TableDef) -> str | None:
-        """The catalog in which `table` stands: this session's own first, else the real one; None if neither."""
-        for catalog in (self.catalog,) if self.real is None else (self.catalog, self.real):
-            # Asking for no row is quicker than duckdb_tables(), which describes every table there is.
-            with suppress(duckdb.CatalogException):
-                self.connection.execute(f"FROM {qualified(catalog, table.stage, table.name)} LIMIT 0")
-                return catalog
-        return None
-
-    def exists(self, table: TableDef) -> bool:
-        """Whether `table` was published, here or (dry runs) in the real warehouse."""
-        return self.catalog_of(table) is not None
-
-    def relation(self, table: TableDef) -> str:
-        """The quoted SQL name of `table`; raises WarehouseError if it was never published."""
-        return qualified(self._published_in(table), table.stage, table.name)
-
-    def own(self, table: TableDef) -> str:
-        """The quoted SQL name of `table`, published, to be written: a dry run has a copy of its own, and only reads the real one."""
-        target, existing = qualified(self.catalog, table.stage, table.name), self.relation(table)
-        if existing != target:
-            self.make_schema(table.stage)
-            self.connection.execute(f"CREATE TABLE {target} AS FROM {existing}")
-        return target
-
-    def read(self, table: TableDef) -> ibis.Table:
-        """The published rows of `table`; raises WarehouseError if there are none yet.
-
-        Columns that it took beyond its contract are for people: a table that reads it gets what the contract says.
-        """
-        rows = self.backend.table(table.name, database=(self._published_in(table), table.stage))
-        return rows.select(*Contract.of(table.model).duckdb_columns) if table.takes_more else rows
-
-    def _published_in(self, table: TableDef) -> str:
-        catalog = self.catalog_of(table)
-        if catalog is None:
-            raise WarehouseError(
-                f"'{table.name}' was never published",
-                where=f"{table.stage}.{table.name}",
-                fix=f"Build it first: pipeline run {table.name}.",
-            )
-        return catalog
-
     def number(self, sql: str, parameters: Any = None) -> int:
         """The first value that a statement gives: a count, or how many rows it wrote."""
         return int(self.connection.execute(sql, parameters).fetchall()[0][0])
-
-    def count(self, table: TableDef) -> int:
-        """The number of published rows of `table`."""
-        return self.number(f"SELECT count(*) FROM {self.relation(table)}")
 
     def last_publication(self, name: str) -> ops.Record | None:
         """The newest successful publication of a table or export, here or (dry runs) in the real warehouse."""
@@ -254,15 +294,6 @@ class Session:
             self.connection.execute("ROLLBACK")
 
     @contextmanager
-    def registered(self, rows: Any, name: str) -> Iterator[ibis.Table]:
-        """An Arrow table or data frame as an Ibis table, for the time of the block."""
-        self.connection.register(name, rows)
-        try:
-            yield self.backend.table(name)
-        finally:
-            self.connection.unregister(name)
-
-    @contextmanager
     def temporary_tables(self) -> Iterator[None]:
         """Drop the temporary tables that the block makes: what a connector landed is no longer needed then."""
         before = self._temporary()
@@ -281,34 +312,14 @@ class Session:
         found = self.connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'")
         return {row[0] for row in found.fetchall()}
 
-    def sql(self, expression: ibis.Table) -> str:
-        """SQL, for DuckDB, of the rows of an Ibis expression, which the session's engine computes."""
-        return self.duckdb_sql(expression) if self.engine is None else self.engine.rows(self, expression)
-
     def duckdb_sql(self, expression: ibis.Table) -> str:
         """The DuckDB SQL of an Ibis expression, its in-memory tables made known to the connection."""
         # Ibis registers memtables and UDFs only when it executes an expression itself; publishing executes
         # the SQL inside its own transaction, so it is done here.
         for function in expression.op().find(operations.ScalarUDF):
-            self._make_function(function)
+            functions.make(self.connection, self.backend, function, self._shared.functions)
         self.backend._register_in_memory_tables(expression)
         return str(self.backend.compile(expression))
-
-    def _make_function(self, function: Any) -> None:
-        """Make a function of Python's known that expressions call; it belongs to the database, to all sessions with it."""
-        make = getattr(self.backend, f"_register_{function.__input_type__.name.lower()}_udf")(function)
-        if make is not None and type(function) not in self._shared.functions:
-            with suppress(duckdb.InvalidInputException):  # it is none of this connection's
-                self.connection.remove_function(type(function).__name__)
-            make(self.connection)
-
-    def _share_functions(self) -> None:
-        """Make all functions of Python's known before others are there: one made in a transaction is nobody else's yet."""
-        for kind in operations.ScalarUDF.__subclasses__():
-            if kind not in self._shared.functions and kind.__input_type__ is not InputType.BUILTIN:
-                types = [each.annotation.pattern.dtype for each in kind.__signature__.parameters.values()]
-                self._make_function(kind(*(operations.Literal(None, dtype=dtype) for dtype in types)))
-                self._shared.functions.add(kind)
 
     def write_file(self, path: str, content: bytes) -> Path:
         """Write an exported file so that a reader sees the old one or the new one, never a part.

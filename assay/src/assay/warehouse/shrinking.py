@@ -62,7 +62,7 @@ def replaced(session: Session, table: TableDef, contract: Contract, staged: Stag
     if not session.exists(table):
         return Replaced()
     existing = session.relation(table)
-    there = {row[0]: row[1] for row in session.connection.execute(f"DESCRIBE {existing}").fetchall()}
+    there = session.columns(table)
     # Where the published table has other columns it can only be counted.
     same = {name for name, kind in contract.duckdb_columns.items() if there.get(name) == kind}
     emptied: dict[str, int] = {}

@@ -13,7 +13,7 @@ from assay.sql import quoted
 from assay.tables.lineage import column_lineage
 from assay.tables.results import CheckResult
 from assay.warehouse import verdicts
-from assay.warehouse.session import Session, qualified
+from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
     import ibis
@@ -30,28 +30,28 @@ def spanning(
     upstream: Mapping[str, TableDef],
     whole: str,
     parts: Parts | None,
+    *,
+    target: str,
 ) -> list[CheckResult]:
     """Table rules on the whole table; invariants on the partitions that are built.
 
     Args:
         whole: SQL of the table as it would be after publishing.
         parts: what is built of a partitioned table.
+        target: its name then, for the SQL that a person runs.
     """
     if not contract.table_rules and not invariants:
         return []
     name = f"__whole_{table.name}"
-    session.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS SELECT * FROM {whole}")
-    rows = session.backend.sql(f"SELECT * FROM {quoted(name)}")
-    checks = verdicts.table_rules(session, contract, rows, may_be_empty=table.may_be_empty)
-    for declared in invariants:
-        built = None if declared.across_partitions else parts
-        own = rows if built is None else session.backend.sql(f"SELECT * FROM {quoted(name)} WHERE {built.rows}")
-        inputs = {
-            each: own if each == table.name else _read(session, upstream[each], built) for each in declared.inputs
-        }
-        checks.append(_invariant(session, declared, inputs))
-    session.connection.execute(f"DROP VIEW {quoted(name)}")
-    target = qualified(session.catalog, table.stage, table.name)
+    with session.view(name, whole) as rows:
+        checks = verdicts.table_rules(session, contract, rows, may_be_empty=table.may_be_empty)
+        for declared in invariants:
+            built = None if declared.across_partitions else parts
+            own = rows if built is None else session.query(f"SELECT * FROM {quoted(name)} WHERE {built.rows}")
+            inputs = {
+                each: own if each == table.name else _read(session, upstream[each], built) for each in declared.inputs
+            }
+            checks.append(_invariant(session, declared, inputs))
     return [
         dataclasses.replace(check, sample_sql=_after_publishing(check.sample_sql, name, target)) for check in checks
     ]
@@ -63,7 +63,7 @@ def _read(session: Session, table: TableDef, built: Parts | None) -> ibis.Table:
         return session.read(table)
     touched = table.partitions.clip(built.built, built.now)
     within = table.partitions.within(touched) if touched is not None else "false"
-    return session.backend.sql(f"SELECT * FROM {session.relation(table)} WHERE {within}")
+    return session.query(f"SELECT * FROM {session.relation(table)} WHERE {within}")
 
 
 def _invariant(session: Session, declared: InvariantDef, inputs: Mapping[str, ibis.Table]) -> CheckResult:
@@ -83,4 +83,4 @@ def _invariant(session: Session, declared: InvariantDef, inputs: Mapping[str, ib
 
 def _after_publishing(sql: str | None, view: str, target: str) -> str | None:
     """The SQL that a person can run later: the published table in place of the one that is being audited."""
-    return None if sql is None else re.sub(rf'"{re.escape(view)}"|\b{re.escape(view)}\b', lambda _: target, sql)
+    return None if sql is None else re.sub(rf'(["`]?)\b{re.escape(view)}\b\1', lambda _: target, sql)

@@ -192,7 +192,7 @@ def split(
         staged.staged -= staged.waiting
     quarantine.begin(session)
     if landed is not None and landed.malformed is not None:
-        _set_malformed_aside(session, table, landed.malformed, staged)
+        malformed_aside(session, table, landed.malformed, staged)
     if isinstance(table.load, Incremental) and table.load.deleted is not None:
         # What is said of a key that is gone is nobody's row any more: it needs no more than its key.
         present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in (*contract.key, table.load.cursor))
@@ -200,14 +200,14 @@ def split(
         session.connection.execute(f"UPDATE {relation} SET {sound} WHERE {quoted(table.load.deleted)} AND {present}")
     broken = contract.broken(session.connection, relation)
     if broken.rejected:
-        _add(staged.reasons, broken.counts)
+        add(staged.reasons, broken.counts)
         staged.rejected += broken.rejected
         staged.over_budget = not table.max_rejects.tolerates(staged.rejected, staged.staged)
         quarantine.collect(
             session,
             table,
             f"SELECT {contract.reason_codes_sql()} AS reason_codes, {contract.payload_sql()} AS payload, "
-            f"{_place(staged.extras)} FROM {relation} WHERE {contract.broken_sql()}",
+            f"{place(staged.extras)} FROM {relation} WHERE {contract.broken_sql()}",
             counts=[count for mask, count in broken.masks.items() if any(mask)] if staged.over_budget else None,
         )
         session.connection.execute(f"DELETE FROM {relation} WHERE {contract.broken_sql()}")
@@ -228,14 +228,16 @@ def strip(session: Session, contract: Contract, staged: Staged) -> None:
         session.connection.execute(f"ALTER TABLE {staged.relation} DROP COLUMN {quoted(column)}")
 
 
-def _place(extras: Sequence[str]) -> str:
+def place(extras: Sequence[str]) -> str:
+    """SQL: where a staged row stood in its source, if its columns `extras` tell."""
     file, line = (column if column in extras else "NULL" for column in SOURCE_COLUMNS)
     return f"{file}::VARCHAR AS source_file, {line}::BIGINT AS source_line"
 
 
-def _set_malformed_aside(session: Session, table: TableDef, malformed: str, staged: Staged) -> None:
+def malformed_aside(session: Session, table: TableDef, malformed: str, staged: Staged) -> None:
+    """Reject the rows of a source that could not be read, which `malformed`, SQL for DuckDB, selects."""
     counts = session.connection.execute(f"SELECT reason_code, count(*) FROM ({malformed}) GROUP BY ALL").fetchall()
-    _add(staged.reasons, dict(counts))
+    add(staged.reasons, dict(counts))
     staged.rejected += sum(count for _, count in counts)
     quarantine.collect(
         session,
@@ -250,12 +252,12 @@ def _set_aside(session: Session, table: TableDef, contract: Contract, staged: St
     quarantine.collect(
         session,
         table,
-        f"SELECT [{literal(code)}] AS reason_codes, {contract.payload_sql()} AS payload, {_place(staged.extras)} "
+        f"SELECT [{literal(code)}] AS reason_codes, {contract.payload_sql()} AS payload, {place(staged.extras)} "
         f"FROM {staged.relation} WHERE {among}",
     )
     count = session.number(f"DELETE FROM {staged.relation} WHERE {among}")
     staged.rejected += count
-    _add(staged.reasons, {code: count} if count else {})
+    add(staged.reasons, {code: count} if count else {})
 
 
 def _set_repeats_aside(
@@ -317,6 +319,7 @@ def _losers(
         WHERE __place > 1 AND __row_id IS NOT NULL"""
 
 
-def _add(reasons: dict[str, int], counts: Mapping[str, int]) -> None:
+def add(reasons: dict[str, int], counts: Mapping[str, int]) -> None:
+    """Add to the rejected rows per reason code."""
     for code, count in counts.items():
         reasons[code] = reasons.get(code, 0) + count

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dtm
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from assay.tables.run import Run
     from assay.warehouse.builds import Build
     from assay.warehouse.parts import Parts
+    from assay.warehouse.protocol import Staging
     from assay.warehouse.session import Session
-    from assay.warehouse.staging import Staged
 
 NEWEST = dtm.timedelta(days=7)
 """Days that are judged when they are built; older ones are history."""
@@ -67,16 +67,18 @@ class Judgement:
     noted: Sequence[Noted]
 
 
-def judge(session: Session, build: Build, staged: Staged, whole: str) -> Judgement:
-    """What is thought of the staged rows; `whole` is SQL of the table as it would be after publishing."""
-    table, parts, now = build.table, build.parts, build.run.now
+def judge(session: Session, build: Build, rows: Staging) -> Judgement:
+    """What is thought of the staged rows, and of the table as it would be with them."""
+    table, parts, now, staged = build.table, build.parts, build.run.now, rows.staged
     today = now.date()
-    metrics = [*_of_rows(session, build, staged, whole)]
+    metrics = [*_of_rows(build, rows)]
     if staged.staged:
         metrics.append(Metric("rejected", "share", [Value(today, staged.rejected / staged.staged, staged.staged)]))
     if not session.dry and not table.appends:  # of a dry run's seconds nobody learns
         metrics.append(Metric(_seconds(parts), "time", [Value(today, time.perf_counter() - build.started)]))
-    metrics += [Metric(each.name, each.kind, [Value(today, _number(session, each, whole))]) for each in build.metrics]
+    metrics += [
+        Metric(each.name, each.kind, [Value(today, _number(session, each, rows.whole))]) for each in build.metrics
+    ]
     noted = _judged(metrics, _past(session, table.name), _newest(parts) or today)
     return Judgement(_check(table, noted), noted)
 
@@ -104,36 +106,34 @@ def keep(session: Session, table: str, noted: Sequence[Noted], run: Run) -> None
     )
 
 
-def _of_rows(session: Session, build: Build, staged: Staged, whole: str) -> Iterable[Metric]:
+def days(session: Session, parts: Parts, names: Sequence[str], whole: str) -> dict[dtm.date, tuple[int, ...]]:
+    """Rows, and values that are not null of some columns, of each day that is built, by DuckDB; `whole` stands in a FROM."""
+    # Summed by the column's values first: a million days as texts would take longer than all the rest.
+    column, sums = quoted(parts.partitions.column), ", ".join(f"sum(c{place})" for place in range(len(names) + 1))
+    counts = ["count(*)", *(f"count({quoted(name)})" for name in names)]
+    named = ", ".join(f"{count} AS c{place}" for place, count in enumerate(counts))
+    # The days of an hour's build are those that are over, with all of their hours.
+    within = "" if parts.partitions.unit == "hour" else f"WHERE {parts.rows}"
+    key = f"CAST(left({parts.partitions.key_sql()}, 10) AS DATE)"
+    found = session.connection.execute(
+        f"SELECT {key}, {sums} FROM (SELECT {column}, {named} FROM {whole} {within} GROUP BY 1) GROUP BY 1"
+    ).fetchall()
+    return {row[0]: row[1:] for row in found}
+
+
+def _of_rows(build: Build, asked: Staging) -> Iterable[Metric]:
     """Rows and nulls, from one scan."""
-    table, contract, parts, today = build.table, build.contract, build.parts, build.run.now.date()
+    table, contract, parts, today, staged = build.table, build.contract, build.parts, build.run.now.date(), asked.staged
     nullable = [column.name for column in contract.columns if column.nullable]
-    counts = ["count(*)", *(f"count({quoted(name)})" for name in nullable)]
     daily = parts is not None and parts.partitions.unit != "static"
+    counted: Mapping[dtm.date, tuple[int, ...]]
     if daily and parts is not None:
         days = _days(parts)
         if not days:
             return
-        # Summed by the column's values first: a million days as texts would take longer than all the rest.
-        column, sums = (
-            quoted(parts.partitions.column),
-            ", ".join(f"sum(c{place})" for place in range(len(nullable) + 1)),
-        )
-        named = ", ".join(f"{count} AS c{place}" for place, count in enumerate(counts))
-        # The days of an hour's build are those that are over, with all of their hours.
-        within = "" if parts.partitions.unit == "hour" else f"WHERE {parts.rows}"
-        key = f"CAST(left({parts.partitions.key_sql()}, 10) AS DATE)"
-        found = session.connection.execute(
-            f"SELECT {key}, {sums} FROM (SELECT {column}, {named} FROM {whole} {within} GROUP BY 1) GROUP BY 1"
-        ).fetchall()
-        counted = {row[0]: row[1:] for row in found}
-    elif nullable:
-        days, counted = (
-            [today],
-            {today: session.connection.execute(f"SELECT {', '.join(counts)} FROM {staged.relation}").fetchall()[0]},
-        )
+        counted = asked.days(nullable)
     else:
-        days, counted = [today], {today: (staged.published,)}
+        days, counted = [today], {today: asked.present(nullable) if nullable else (staged.published,)}
     if daily or (not table.appends and parts is None):
         rows = [float(counted.get(day, [0])[0]) for day in days] if staged.after is None else [float(staged.after)]
         yield Metric("rows", "count", [Value(day, count) for day, count in zip(days, rows, strict=True)], daily)
@@ -170,7 +170,7 @@ def _seconds(parts: Parts | None) -> str:
 
 def _number(session: Session, metric: MetricDef, whole: str) -> float | None:
     """The metric of the table as it would be; None where it is NULL or no finite number."""
-    rows = session.backend.sql(f"SELECT * FROM {whole}")
+    rows = session.query(f"SELECT * FROM {whole}")
     said = metric.function(**{metric.table: rows})
     if isinstance(said, ir.Scalar):
         said = said.as_table()
@@ -180,7 +180,7 @@ def _number(session: Session, metric: MetricDef, whole: str) -> float | None:
             where=str(metric.file),
             fix=f"Return an expression such as {metric.table}.amount.mean().",
         )
-    found = session.connection.execute(f"SELECT CAST(COLUMNS(*) AS DOUBLE) FROM ({session.sql(said)})").fetchall()
+    found = session.ask(f"SELECT CAST({quoted(said.columns[0])} AS DOUBLE) FROM ({session.sql(said)})")
     value = found[0][0] if len(found) == 1 else None
     return value if value is not None and abs(value) < float("inf") else None
 

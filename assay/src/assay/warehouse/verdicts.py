@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.operations as ops
 
-from assay.sql import quoted
 from assay.tables.nulls import Nulls
 from assay.tables.results import CheckResult
 from assay.warehouse.quarantine.keep import cut
@@ -20,7 +19,8 @@ from assay.words import plural, rows_told
 
 if TYPE_CHECKING:
     from assay.contract.contract import Contract
-    from assay.tables.nodes import InvariantDef, Known, Reference, TableDef
+    from assay.contract.uniqueness import KeyProblems
+    from assay.tables.nodes import InvariantDef, Known, TableDef
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
     from assay.warehouse.shrinking import Replaced
@@ -138,14 +138,14 @@ def reconciles(
         "error",
         "; ".join(problems) or good,
         failing=len(problems),
-        sample=_short(preserved.sample) if preserved is not None and lost is not None else (),
+        sample=short(preserved.sample) if preserved is not None and lost is not None else (),
     )
 
 
 def unique_key(
     session: Session, contract: Contract, relation: str, *, target: str, proven: bool = False, rows: int | None = None
 ) -> CheckResult:
-    """Whether no key of the contract is null or repeats.
+    """Whether no key of the contract is null or repeats, by DuckDB.
 
     Args:
         relation: the whole table as it would be.
@@ -153,22 +153,34 @@ def unique_key(
         proven: repeats of the first key were set aside already.
         rows: how many rows there are, where that is known.
     """
+
+    def problems(key: tuple[str, ...]) -> KeyProblems:
+        found = contract.key_problems(session.connection, relation, key=key, rows=rows)
+        sql = found.sample_sql and found.sample_sql.replace(relation, target)
+        return dataclasses.replace(found, sample_sql=sql)
+
+    return keys(contract, problems, proven=proven)
+
+
+def keys(
+    contract: Contract, problems: Callable[[tuple[str, ...]], KeyProblems], *, proven: bool = False
+) -> CheckResult:
+    """Whether no key of the contract is null or repeats, by what an engine finds of each."""
     listed = " and ".join(f"({', '.join(key)})" for key in contract.keys)
     for key in contract.keys:
         nullable = any(contract.column(name).nullable for name in key)
         if proven and key == contract.key and not nullable:
             continue
-        problems = contract.key_problems(session.connection, relation, key=key, rows=rows)
-        if problems.nulls or problems.excess:
-            sql = problems.sample_sql
+        found = problems(key)
+        if not found.sound:
             return CheckResult(
                 "unique_key",
                 False,
                 "error",
-                key_summary(key, problems.nulls, problems.excess),
-                failing=problems.nulls + problems.excess,
-                sample=_short(problems.sample),
-                sample_sql=sql.replace(relation, target) if sql else None,
+                key_summary(key, found.nulls, found.excess),
+                failing=found.nulls + found.excess,
+                sample=short(found.sample),
+                sample_sql=found.sample_sql,
             )
     if proven:
         return CheckResult("unique_key", True, "error", f"{listed} is unique: repeats were set aside")
@@ -182,57 +194,6 @@ def key_summary(key: Collection[str], nulls: int, excess: int) -> str:
     return " and ".join([*found, *([f"{listed} is null in {rows_told(nulls)}"] if nulls else [])])
 
 
-def reference(
-    session: Session, contract: Contract, relation: str, declared: Reference, other: str, *, target: str
-) -> CheckResult:
-    """Whether every non-null value of the columns exists in the referenced table.
-
-    Args:
-        other: the table that must have them.
-        target: what `relation` is called after publishing, for the SQL that a person runs.
-    """
-    orphans = orphans_sql(relation, declared, other)
-    keys = ", ".join(f"staged.{quoted(column)}" for column in declared.columns)
-    counted = session.connection.execute(f"SELECT count(*), count(DISTINCT ({keys})) {orphans}").fetchall()[0]
-    rows, values = int(counted[0]), int(counted[1])
-    listed = ", ".join(declared.columns)
-    if rows == 0:
-        # As in SQL's own foreign keys a row without a value refers to nothing: told, for it is not judged.
-        nullable = [name for name in declared.columns if contract.column(name).nullable]
-        absent = " OR ".join(f"{quoted(name)} IS NULL" for name in nullable) or "false"
-        untold = session.number(f"SELECT count(*) FILTER ({absent}) FROM {relation}")
-        said = f"; {rows_told(untold)} without a value not judged" if untold else ""
-        return CheckResult(declared.name, True, declared.severity, f"every ({listed}) is in {declared.to}{said}")
-    shown = contract.masked_rows(session.connection, f"SELECT DISTINCT {keys} {orphans} ORDER BY ALL LIMIT {SAMPLE}")
-    return CheckResult(
-        declared.name,
-        False,
-        declared.severity,
-        f"{rows_told(rows)}, {_values_told(declared.columns, values)}, {'has' if rows == 1 else 'have'} no match in "
-        f"{declared.to}",
-        failing=rows,
-        sample=_short(shown),
-        sample_sql=f"SELECT DISTINCT {keys} {orphans_sql(target, declared, other)}",
-    )
-
-
-def _values_told(columns: Collection[str], count: int) -> str:
-    """`1,668 household_ids`; of several columns `2 values of (campaign_id, coupon_upc)`."""
-    if len(columns) > 1:
-        return f"{count:,} {plural(count, 'value')} of ({', '.join(columns)})"
-    return f"{count:,} {plural(count, next(iter(columns)))}"
-
-
-def orphans_sql(relation: str, declared: Reference, other: str) -> str:
-    """The FROM and WHERE of the rows, as `staged`, whose columns are not null and not in `other`."""
-    columns, others = declared.columns, declared.to_columns or declared.columns
-    present = " AND ".join(f"staged.{quoted(column)} IS NOT NULL" for column in columns)
-    match = " AND ".join(
-        f"staged.{quoted(column)} = other.{quoted(name)}" for column, name in zip(columns, others, strict=True)
-    )
-    return f"FROM {relation} AS staged ANTI JOIN {other} AS other ON {match} WHERE {present}"
-
-
 def table_rules(
     session: Session, contract: Contract, rows: ibis.Table, *, may_be_empty: bool = False
 ) -> list[CheckResult]:
@@ -243,12 +204,10 @@ def table_rules(
     """
     found = []
     for rule in contract.table_rules:
-        value = session.connection.execute(
-            f"SELECT * FROM ({session.sql(rule.expression(rows).as_table())})"
-        ).fetchall()[0][0]
+        value = session.ask(session.sql(rule.expression(rows).as_table()))[0][0]
         held, said = bool(value), "holds" if value else "does not hold"
         if value is None:
-            count = session.number(f"SELECT count(*) FROM ({session.sql(rows)})")
+            count = session.ask(f"SELECT count(*) FROM ({session.sql(rows)})")[0][0]
             held = may_be_empty and count == 0
             said = "is not judged: there is no row" if held else f"cannot be told: it is NULL over {rows_told(count)}"
             said += "" if held else " (if that is right, say so in the rule: .fill_null(True))"
@@ -272,12 +231,11 @@ def invariant(
     first = declared.description.splitlines()[0] if declared.description else declared.name
     said, untold, shown, last = first, 0, contradicting, _last_filter(contradicting)
     if last is None:
-        count = session.number(f"SELECT count(*) FROM ({session.sql(contradicting)})")
+        count = session.ask(f"SELECT count(*) FROM ({session.sql(contradicting)})")[0][0]
     else:  # both answers in one reading
         parent, told = last
-        counts = "count(*) FILTER (told), count(*) FILTER (told IS NULL)"
-        asked = f"SELECT {counts} FROM ({session.sql(parent.select(told=told))})"
-        count, untold = session.connection.execute(asked).fetchall()[0]
+        counts = "count(*) FILTER (WHERE told), count(*) FILTER (WHERE told IS NULL)"
+        count, untold = session.ask(f"SELECT {counts} FROM ({session.sql(parent.select(told=told))})")[0]
         if untold and not count:
             # Not told.isnull(): Ibis writes a negation's as NOT (...) IS NULL, which negates the IS NULL.
             shown = parent.filter(told.fill_null(True) & ~told.fill_null(False))
@@ -293,7 +251,7 @@ def invariant(
         said,
         failing=failing,
         untold=failing > count,
-        sample=_sample(session, sql, hidden(shown)) if sql else (),
+        sample=_sample(session, sql, shown.columns, hidden(shown)) if sql else (),
         sample_sql=sql,
     )
 
@@ -308,16 +266,14 @@ def _last_filter(contradicting: ibis.Table) -> tuple[ibis.Table, ibis.BooleanVal
     return operation.parent.to_expr(), ibis.and_(*(predicate.to_expr() for predicate in operation.predicates))
 
 
-def _sample(session: Session, sql: str, hidden: Collection[str]) -> tuple[Mapping[str, Any], ...]:
-    cursor = session.connection.execute(f"SELECT * FROM ({sql}) ORDER BY ALL LIMIT {SAMPLE}")
-    names = [column[0] for column in cursor.description or ()]
-    return _short(
+def _sample(session: Session, sql: str, names: Sequence[str], hidden: Collection[str]) -> tuple[Mapping[str, Any], ...]:
+    return short(
         {name: "***" if name in hidden and value is not None else value for name, value in zip(names, row, strict=True)}
-        for row in cursor.fetchall()
+        for row in session.ask(f"SELECT * FROM ({sql}) ORDER BY ALL LIMIT {SAMPLE}")
     )
 
 
-def _short(rows: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+def short(rows: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
     """At most `SAMPLE` rows; a value that nobody could read in a report is cut."""
     return tuple(
         {name: cut(value) if isinstance(value, str) else value for name, value in row.items()}

@@ -7,7 +7,7 @@ the versions that this day was built from tell that it is missing here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from assay.sql import quoted
@@ -26,10 +26,13 @@ SAME = "same:"
 """Begins the version of an input of which a partition reads the same partition; else it is the whole input's."""
 
 
-def book(session: Session, contract: Contract, parts: Parts, origin: Build) -> None:
-    """Record the partitions that were just published, those without rows as well; of a whole build nothing else stays."""
+def book(session: Session, parts: Parts, origin: Build, found: Mapping[str, tuple[int, str]]) -> None:
+    """Record the partitions that were just published, those without rows as well; of a whole build nothing else stays.
+
+    Args:
+        found: rows and content hash of those that have rows.
+    """
     name, keys = origin.table.name, parts.keys
-    found = _contents(session, origin.table, contract, parts)
     seen = {
         each: versions(session, origin.upstream[each], parts, keys, each in origin.aligned)
         for each in origin.table.inputs
@@ -55,9 +58,12 @@ def book(session: Session, contract: Contract, parts: Parts, origin: Build) -> N
     )
 
 
-def refresh(session: Session, table: TableDef, contract: Contract, parts: Parts) -> None:
-    """Record what the partitions hold after rows were added to them; what they were made from stays."""
-    found = _contents(session, table, contract, parts)
+def refresh(session: Session, table: TableDef, found: Mapping[str, tuple[int, str]]) -> None:
+    """Record what the partitions hold after rows were added to them; what they were made from stays.
+
+    Args:
+        found: rows and content hash of those that have rows.
+    """
     session.connection.execute(
         f"""UPDATE {quoted(session.catalog)}.ops.partitions AS kept SET row_count = rows, data_version = data
             FROM (SELECT unnest($keys) AS key, unnest($rows::BIGINT[]) AS rows, unnest($data::VARCHAR[]) AS data)
@@ -92,8 +98,8 @@ def versions(session: Session, upstream: TableDef, parts: Parts, keys: Sequence[
     return found
 
 
-def _contents(session: Session, table: TableDef, contract: Contract, parts: Parts) -> dict[str, tuple[int, str]]:
-    """Rows and content hash of each partition that has rows: one scan, however many there are."""
+def contents(session: Session, table: TableDef, contract: Contract, parts: Parts) -> dict[str, tuple[int, str]]:
+    """Rows and content hash of each partition that has rows, by DuckDB: one scan, however many there are."""
     described = ", ".join(f"{name} {sql_type}" for name, sql_type in contract.duckdb_columns.items())
     found = session.connection.execute(
         f"""SELECT {parts.partitions.key_sql()}, count(*), md5(concat_ws(';', ?, count(*), sum({contract.row_hash_sql})))

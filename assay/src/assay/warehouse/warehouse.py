@@ -17,9 +17,10 @@ from assay.warehouse.connection import Options, close, connect, reading, waiting
 from assay.warehouse.dry.guard import guarded
 from assay.warehouse.dry.proof import Witness
 from assay.warehouse.dry.scratch import scratch_folder
+from assay.warehouse.duckdb_session import DuckDBSession
 from assay.warehouse.failures import explained
 from assay.warehouse.retention import Retention, retire
-from assay.warehouse.session import Engine, Session
+from assay.warehouse.session import Engine
 from assay.warehouse.snapshot import renew
 
 if TYPE_CHECKING:
@@ -65,11 +66,11 @@ class DuckDBWarehouse:
         )
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self) -> Iterator[DuckDBSession]:
         """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
         connection = connect(self.path, self.options, lock_timeout=self.lock_timeout)
         try:
-            session = Session(connection, output=self.output, scratch=self.scratch)
+            session = DuckDBSession(connection, output=self.output, scratch=self.scratch)
             with explained(str(self.path)):
                 staging.sweep(session)
             yield session
@@ -82,14 +83,14 @@ class DuckDBWarehouse:
             renew(self.snapshot, self.path)
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def reading(self) -> Iterator[DuckDBSession]:
         """Open the file, which exists, for reading: beside other readers, and without the right to write it.
 
         A file that lacks some of the books is opened as by `session`, which makes them.
         """
         with reading(self.path, self.options, lock_timeout=self.lock_timeout) as (connection, catalog):
             if not ops.missing(connection, catalog):
-                yield Session(connection, output=self.output, scratch=self.scratch)
+                yield DuckDBSession(connection, output=self.output, scratch=self.scratch)
                 return
         with self.session() as session:
             yield session
@@ -141,7 +142,7 @@ class DryRunWarehouse:
         )
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self) -> Iterator[DuckDBSession]:
         """Open a new scratch database with the real one attached read-only.
 
         Raises:
@@ -164,7 +165,7 @@ class DryRunWarehouse:
             try:
                 self._attach_real(connection, folder)
                 guard = guarded(connection, readonly_catalogs=("real",))
-                session = Session(
+                session = DuckDBSession(
                     guard,  # type: ignore[arg-type]
                     output=folder / "output",
                     scratch=folder,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import ibis
 
 from assay import notices
-from assay.sql import quoted
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
@@ -26,8 +25,8 @@ def beyond(session: Session, table: TableDef, contract: Contract) -> list[str]:
     """The published columns that the contract does not name and the table took as text."""
     if not table.takes_more or not session.exists(table):
         return []
-    described = session.connection.execute(f"DESCRIBE {session.relation(table)}").fetchall()
-    return [row[0] for row in described if row[0] not in contract.duckdb_columns and row[1] == "VARCHAR"]
+    found = session.columns(table)
+    return [name for name, kind in found.items() if name not in contract.duckdb_columns and kind == "VARCHAR"]
 
 
 def widened(session: Session, build: Build) -> Build:
@@ -38,7 +37,8 @@ def widened(session: Session, build: Build) -> Build:
     if lost := [name for name in landed if name not in new]:
         notices.notice(f"{table.name}: its function has no text of the name, so these are not taken: {', '.join(lost)}")
     if build.keeps_existing(session):
-        _add(session, table, [name for name in new if name not in before])
+        if more := [name for name in new if name not in before]:
+            session.widen(table, more)
         new = [*before, *(name for name in new if name not in before)]
     elif gone := [name for name in before if name not in new]:
         notices.notice(f"{table.name}: the source has no more: {', '.join(gone)}, which its contract never named")
@@ -47,12 +47,3 @@ def widened(session: Session, build: Build) -> Build:
     rows = rows.mutate(**{name: ibis.null("string") for name in new if name not in found})
     rows = rows.select(*(name for name in rows.columns if name not in new), *new)
     return dataclasses.replace(build, contract=build.contract.taking(new), expression=rows)
-
-
-def _add(session: Session, table: TableDef, names: list[str]) -> None:
-    if not names:
-        return
-    with session.transaction():
-        target = session.own(table)
-        for name in names:
-            session.connection.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} VARCHAR")

@@ -21,7 +21,7 @@ from assay.contract.contract import Contract
 from assay.errors import WarehouseError
 from assay.sql import quoted
 from assay.tables.results import CheckResult, Publication
-from assay.warehouse import ops, verdicts, versions
+from assay.warehouse import ops, references, verdicts, versions
 from assay.warehouse.failures import explained
 from assay.warehouse.parts import Parts
 from assay.warehouse.publish import failure
@@ -66,7 +66,7 @@ def _replay(
 ) -> Publication:
     contract = Contract.of(table.model)
     contract = contract.taking(beyond(session, table, contract))
-    existing = session.relation(table)
+    existing = session.scan(table)
     _check_columns(session, table, contract)
     adopt(session)
     _choose(session, table, ids)
@@ -79,10 +79,12 @@ def _replay(
         "CREATE OR REPLACE TEMP TABLE __passing AS FROM __candidates ANTI JOIN __why USING (__reject_id)"
     )
     tried, passing = (session.number(f"SELECT count(*) FROM {name}") for name in ("__candidates", "__passing"))
-    whole = f"(SELECT {columns} FROM {existing} UNION ALL BY NAME SELECT {columns} FROM __passing)"
     checks = [_rows_valid(session, tried, passing)]
     if passing:
-        checks += spanning(session, table, contract, graph.invariants_of(table.name), upstream, whole, parts)
+        target, new = session.relation(table), session.sql(session.landed(_passing(contract)))
+        whole = f"(SELECT {columns} FROM {target} UNION ALL SELECT {columns} FROM ({new}))"
+        invariants = graph.invariants_of(table.name)
+        checks += spanning(session, table, contract, invariants, upstream, whole, parts, target=target)
     publication = _publication(session, table, tried, passing, verdicts.acknowledged(table, checks), started)
     if not publication.failed:
         _settle(session, run)
@@ -94,8 +96,7 @@ def _replay(
 
 
 def _check_columns(session: Session, table: TableDef, contract: Contract) -> None:
-    described = session.connection.execute(f"DESCRIBE {session.relation(table)}").fetchall()
-    if {row[0]: row[1] for row in described} != contract.duckdb_columns:
+    if session.columns(table) != contract.duckdb_columns:
         raise WarehouseError(
             "the published table has other columns than its contract",
             where=f"{table.stage}.{table.name}",
@@ -120,7 +121,9 @@ def _read(session: Session, contract: Contract) -> None:
         name = f" AS {quoted(column.name)}"
         values.append(f"TRY({expression.removesuffix(name)}){name}")
     rows = session.backend.sql(f"SELECT {', '.join(values)}, __reject_id, __payload FROM __replay")
-    session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __candidates AS {session.sql(contract.label(rows))}")
+    session.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE __candidates AS {session.duckdb_sql(contract.label(rows))}"
+    )
     session.connection.execute("CREATE OR REPLACE TEMP TABLE __why (__reject_id VARCHAR, code VARCHAR)")
     again = contract.payload_sql()
     session.connection.execute(
@@ -157,8 +160,8 @@ def _judge(
         )
     for reference in table.references:
         if reference.severity == "error":
-            other = existing if reference.to == table.name else session.relation(upstream[reference.to])
-            orphans = verdicts.orphans_sql(left, reference, other)
+            other = existing if reference.to == table.name else session.scan(upstream[reference.to])
+            orphans = references.orphans_sql(left, reference, other)
             session.connection.execute(f"INSERT INTO __why SELECT __reject_id, ? {orphans}", [reference.name])
     for key in contract.keys:
         listed = ", ".join(quoted(name) for name in key)
@@ -208,18 +211,22 @@ def _settle(session: Session, run: Run) -> None:
 
 
 def _publish(session: Session, table: TableDef, contract: Contract, run: Run, publication: Publication) -> Publication:
-    target = session.own(table)
-    columns = ", ".join(quoted(column.name) for column in contract.columns)
-    session.connection.execute(f"INSERT INTO {target} BY NAME SELECT {columns} FROM __passing")
     parts = Parts.of(table, None, run.now)
+    added = session.add(table, contract, _passing(contract), parts)
     if parts is not None:
-        versions.refresh(session, table, contract, parts)
-    profile = contract.profile(session.connection, target)
+        versions.refresh(session, table, added.contents())
+    profile = added.profile()
     published = dataclasses.replace(
         publication, action="replay", rows=profile.rows, data_version=profile.content_hash, profile=profile.columns
     )
-    ops.record(session.connection, session.catalog, session.publication_id(), published, run)
+    number = session.publication_id()
+    ops.record(session.connection, session.catalog, number, published, run)
+    added.commit(published, number)
     return published
+
+
+def _passing(contract: Contract) -> str:
+    return f"SELECT {', '.join(quoted(column.name) for column in contract.columns)} FROM __passing"
 
 
 def _publication(
