@@ -115,7 +115,7 @@ lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest v
 	    $(if $(EXTRAS),$(EXTRAS:%=--extra %),--all-extras) --group dev $(if $(ASSAY),--no-emit-package dagster-assay,--find-links vendor) \
 	    $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 	[ ! -d assay/tests/spark ] || uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	    $(if $(UPGRADE),--upgrade) --group spark -o assay/tests/spark/requirements.lock
+	    $(if $(UPGRADE),--upgrade) -c requirements.lock --group spark -o assay/tests/spark/requirements.lock
 	[ ! -d docs/site ] || uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    $(if $(UPGRADE),--upgrade) -c requirements.lock --group docs -o docs/site/requirements.lock
 

@@ -32,7 +32,7 @@ from assay.spark.load import refusals
 from assay.tables.graph import Graph
 from assay.terminal import unstyled
 from tests.golden.tree import Tree
-from tests.spark.conftest import WORKERS, Standalone
+from tests.standalone import WORKERS, Standalone
 
 PROJECT = next((file.parent.name for file in Path(__file__).parents[3].glob("*/definitions.py")), None)
 """The project that stands beside the framework; none where only the framework is checked out."""
