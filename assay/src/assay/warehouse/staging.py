@@ -26,14 +26,10 @@ if TYPE_CHECKING:
     from assay.tables.nodes import KeepFirst, TableDef
     from assay.warehouse.parts import Parts
 
-PREFIX = "__staging_"
-"""How the names of staging tables begin."""
-REFUSED = "__refused_"
-"""How the names of tables begin that keep what a failed audit refused."""
-MANY = 20
-"""One of so many rows that break rules are many."""
-REPEAT = "unique_key.repeat"
-"""The reason code of rows that repeat a key whose first row is kept."""
+PREFIX = "__staging_"  # How the names of staging tables begin.
+REFUSED = "__refused_"  # How the names of tables begin that keep what a failed audit refused.
+MANY = 20  # One of so many rows that break rules are many.
+REPEAT = "unique_key.repeat"  # The reason code of rows that repeat a key whose first row is kept.
 
 
 @dataclass
