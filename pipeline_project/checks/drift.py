@@ -26,7 +26,7 @@ ENOUGH = 100
 """Households on either side without which shares of tenths say nothing."""
 
 
-@invariant(severity="warn")
+@invariant(severity="warn", names="feature")
 def features_are_distributed_as_the_model_learned_them(redemption_features: Table[RedemptionFeatures]) -> ir.Table:
     """No feature of the campaigns the model is tested on has a population stability index above 0.25, or 0.6 where it grows by itself."""
     features = redemption_features

@@ -565,6 +565,23 @@ def test_invariants_see_the_whole_table_and_mask_what_comes_from_classified_colu
     assert found.sample == ({"shouted": "***", "n": 2},)
 
 
+def test_an_invariant_names_what_is_wrong_unless_that_is_masked(house: House) -> None:
+    class Named(pa.DataFrameModel):
+        name: dt.String = pa.Field(metadata=personal)
+        kind: dt.String = pa.Field(metadata=public)
+
+    a = given("a", Named, Given(values("name VARCHAR, kind VARCHAR", "'ann', 'x'", "'bob', 'y'", "'cid', 'x'")))
+
+    def said(names: str) -> str:
+        found = stated("holds", {"a": Named}, lambda a: a.filter(a.name != ""), severity="warn", names=names)
+        return check(house.build(a, found), "a", "holds").summary
+
+    assert said("kind").startswith("3 rows contradict it (x, y): ")
+    assert said("name").startswith("3 rows contradict it: ")
+    missing = stated("holds", {"a": Named}, lambda a: a.filter(a.name != ""), names="sort")
+    assert "'holds' returns no column 'sort'" in str(house.build(a, missing).errors["a"])
+
+
 # --- what is published
 
 

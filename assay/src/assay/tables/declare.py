@@ -192,7 +192,11 @@ def export(
 
 
 def invariant(
-    *, severity: Severity = "error", across_partitions: bool = False, owner: str | None = None
+    *,
+    severity: Severity = "error",
+    across_partitions: bool = False,
+    names: str | None = None,
+    owner: str | None = None,
 ) -> Callable[[Callable[..., Any]], InvariantDef]:
     """Turn a typed function that returns contradicting rows into a check of its first parameter's table.
 
@@ -202,6 +206,8 @@ def invariant(
     Args:
         severity: "error" keeps the table from being published, "warn" reports.
         across_partitions: whether it sees all rows of partitioned tables too: for what spans several days.
+        names: a column of the rows it returns that says what is wrong, such as a feature's name. It is told with the check,
+            also to who gets alerts, so it must hold no value of a table's row.
         owner: an e-mail address or `team:name`.
 
     Raises:
@@ -228,6 +234,7 @@ def invariant(
             table=next(iter(signature.inputs)),
             severity=severity,
             across_partitions=across_partitions,
+            names=names,
         )
 
     return decorate

@@ -212,6 +212,7 @@ class InvariantDef(Node):
     table: str
     severity: Severity = "error"
     across_partitions: bool = False
+    names: str | None = None
 
     @property
     def upstream(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 import ibis.expr.operations as ops
 
+from assay.errors import WiringError
 from assay.tables.nulls import Nulls
 from assay.tables.results import CheckResult
 from assay.warehouse.quarantine.keep import cut
@@ -241,7 +242,7 @@ def invariant(
             shown = parent.filter(told.fill_null(True) & ~told.fill_null(False))
             said = f"cannot be told for {rows_told(untold)}, whose comparison is NULL (decide with .fill_null): {first}"
     if count:
-        said = f"{rows_told(count, 'contradict')} it: {first}"
+        said = f"{rows_told(count, 'contradict')} it{_named(session, declared, contradicting, hidden)}: {first}"
     failing = count or untold
     sql = session.sql(shown) if failing else None
     return CheckResult(
@@ -254,6 +255,24 @@ def invariant(
         sample=_sample(session, sql, shown.columns, hidden(shown)) if sql else (),
         sample_sql=sql,
     )
+
+
+def _named(
+    session: Session, declared: InvariantDef, rows: ibis.Table, hidden: Callable[[ibis.Table], Collection[str]]
+) -> str:
+    """What the rows say is wrong, in brackets, where the invariant has a column for it that nobody masks."""
+    if declared.names is None:
+        return ""
+    if declared.names not in rows.columns:
+        raise WiringError(
+            f"'{declared.name}' returns no column '{declared.names}'",
+            where=str(declared.file),
+            fix=f"Its columns: {', '.join(rows.columns)}.",
+        )
+    if declared.names in hidden(rows):
+        return ""
+    found = rows.select(declared.names).distinct().order_by(declared.names).limit(SAMPLE)
+    return f" ({', '.join(str(name) for (name,) in session.ask(session.sql(found)))})"
 
 
 def _last_filter(contradicting: ibis.Table) -> tuple[ibis.Table, ibis.BooleanValue] | None:
