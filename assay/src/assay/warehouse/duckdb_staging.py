@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from assay.contract.contract import Contract
     from assay.contract.profile import Profile
+    from assay.contract.uniqueness import KeyProblems
     from assay.tables.nodes import Reference, TableDef
     from assay.tables.results import CheckResult, Publication
     from assay.warehouse.builds import Build
@@ -102,8 +103,23 @@ class DuckDBStaging(DuckDBAdded):
         session, contract, merged = self.session, self.build.contract, self.merged
         if merged and merged.key and (self.build.cursor or self.build.since or not merged.key.passed):
             return merging.beside(session, self.build, merged, self.staged.relation, self.target)
+        last = session.last_publication(self.table.name)
+        if self.whole != self.staged.relation and last is not None and last.code_version == self.build.code_version:
+            return verdicts.keys(contract, self._arrived_again, proven=proven)
         rows = self.staged.published if self.whole == self.staged.relation else None
         return verdicts.unique_key(session, contract, self.whole, target=self.target, proven=proven, rows=rows)
+
+    def _arrived_again(self, key: tuple[str, ...]) -> KeyProblems:
+        """What is wrong with a key, where this code has audited the published rows: only one that arrived can repeat."""
+        session, contract, relation = self.session, self.build.contract, self.staged.relation
+        judged, rows = self.whole, None
+        if not any(contract.column(name).nullable for name in key):
+            listed = ", ".join(map(quoted, key))
+            kept = f"FROM {self.build.kept_sql(session)} SEMI JOIN {relation} USING ({listed})"
+            judged, rows = f"(FROM {relation} UNION ALL BY NAME {kept})", 2 * self.staged.published
+        found = contract.key_problems(session.connection, judged, key=key, rows=rows)
+        sql = found.sample_sql and found.sample_sql.replace(judged, self.target)
+        return dataclasses.replace(found, sample_sql=sql)
 
     def replaced(self) -> Replaced:
         """The published rows that the staged ones would take the place of."""
