@@ -32,7 +32,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # What the quick tests run of the code, in percent; `make coverage` fails below. It only ever rises: half of them run this
 # much already, so that all of them run more.
 FLOOR ?= 59
-# Browsers, and what takes over 2 seconds of the processor alone: for what is to be merged, not for each change.
+# Browsers, and what takes over a second of the processor: for what is to be merged, not for each change.
 MARKED := -m "not browser and not slow and not spark"
 NAME ?=
 EXAMPLE ?=

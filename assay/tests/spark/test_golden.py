@@ -242,6 +242,7 @@ def test_there_is_no_java(monkeypatch: pytest.MonkeyPatch, tree: Tree, tmp_path:
     assert refused(tree).startswith(f"JAVA_HOME={tmp_path}: Spark needs Java, and there is none.")
 
 
+@pytest.mark.slow
 def test_nothing_of_spark_is_imported_where_duckdb_computes(tree: Tree) -> None:
     script = """
 import sys
