@@ -267,12 +267,7 @@ def _set_aside(session: Session, table: TableDef, contract: Contract, staged: St
 
 
 def _set_repeats_aside(
-    session: Session,
-    table: TableDef,
-    contract: Contract,
-    keep: KeepFirst,
-    staged: Staged,
-    existing: str | None,
+    session: Session, table: TableDef, contract: Contract, keep: KeepFirst, staged: Staged, existing: str | None
 ) -> None:
     """Of rows with the same key keep the first; the others are rejected as `unique_key.repeat`.
 
@@ -298,12 +293,7 @@ def _set_repeats_aside(
 
 
 def _losers(
-    table: TableDef,
-    contract: Contract,
-    keep: KeepFirst,
-    relation: str,
-    extras: Sequence[str],
-    existing: str | None,
+    table: TableDef, contract: Contract, keep: KeepFirst, relation: str, extras: Sequence[str], existing: str | None
 ) -> str:
     """SQL: the row ids of staged rows that are not the first of their key."""
     key = ", ".join(quoted(column) for column in contract.key)
