@@ -26,14 +26,10 @@ if TYPE_CHECKING:
     from assay.tables.nodes import KeepFirst, TableDef
     from assay.warehouse.parts import Parts
 
-PREFIX = "__staging_"
-"""How the names of staging tables begin."""
-REFUSED = "__refused_"
-"""How the names of tables begin that keep what a failed audit refused."""
-MANY = 20
-"""One of so many rows that break rules are many."""
-REPEAT = "unique_key.repeat"
-"""The reason code of rows that repeat a key whose first row is kept."""
+PREFIX = "__staging_"  # How the names of staging tables begin.
+REFUSED = "__refused_"  # How the names of tables begin that keep what a failed audit refused.
+MANY = 20  # One of so many rows that break rules are many.
+REPEAT = "unique_key.repeat"  # The reason code of rows that repeat a key whose first row is kept.
 
 
 @dataclass
@@ -98,25 +94,6 @@ def staging_table(session: Session, table: TableDef, *, merged: bool) -> Iterato
                 "DROP TABLE IF EXISTS temp.main.__rejects; DROP TABLE IF EXISTS temp.main.__broken"
             )
         raise
-
-
-def keep_refused(session: Session, table: TableDef, relation: str, whole: str | None = None) -> str:
-    """Keep the staged rows under a name that tells they were refused; returns its quoted SQL name.
-
-    Args:
-        whole: SQL of the table as it would have been, to be kept in their place.
-    """
-    refused = qualified(session.catalog, table.stage, f"{REFUSED}{table.name}")
-    if whole is None:
-        session.connection.execute(f"ALTER TABLE {relation} RENAME TO {quoted(REFUSED + table.name)}")
-    else:
-        session.connection.execute(f"CREATE TABLE {refused} AS SELECT * FROM {whole}; DROP TABLE {relation}")
-    return refused
-
-
-def forget_refused(session: Session, table: TableDef) -> None:
-    """Drop what the last failed audit of the table refused."""
-    session.connection.execute(f"DROP TABLE IF EXISTS {qualified(session.catalog, table.stage, REFUSED + table.name)}")
 
 
 def sweep(session: Session) -> None:
