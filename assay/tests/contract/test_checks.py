@@ -203,6 +203,15 @@ def test_a_null_among_the_allowed_values_does_not_let_everything_pass(connection
     assert found == [(), ("amount.isin", "other.notin"), ()]
 
 
+@pytest.mark.parametrize("options", [[None], ["a", None]])
+def test_texts_are_looked_for_beside_a_null(connection, options):
+    class Model(pa.DataFrameModel):
+        kind: dt.String = pa.Field(isin=options, nullable=True)
+
+    found = verdicts(connection, Contract.of(Model), [("a",), ("b",), (None,)])
+    assert found == [() if "a" in options else ("kind.isin",), ("kind.isin",), ()]
+
+
 def test_the_sql_of_a_set_of_values_is_the_same_in_every_process():
     class Model(pa.DataFrameModel):
         name: dt.String = pa.Field(isin={"d", "b", "a", "c"})

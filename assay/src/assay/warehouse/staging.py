@@ -221,13 +221,8 @@ def malformed_aside(session: Session, table: TableDef, malformed: str, staged: S
 
 
 def _set_broken_aside(session: Session, table: TableDef, contract: Contract, staged: Staged) -> None:
-    """Reject the rows that break rules.
-
-    They are judged where they are written: a mask written beside each costs as much as a column of the table. The rows of
-    few are remembered; of many it costs less to judge them again than to look each up.
-    """
-    relation, masks = staged.relation, ", ".join(contract.mask_columns)
-    but = ""
+    """Reject the rows that break rules; few are looked up by row number, of many it costs less to judge them again."""
+    relation, masks, but = staged.relation, ", ".join(contract.mask_columns), ""
     if isinstance(table.load, Incremental) and table.load.deleted is not None:
         # What is said of a key that is gone is nobody's row any more: it needs no more than its key.
         present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in (*contract.key, table.load.cursor))
