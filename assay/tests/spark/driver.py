@@ -39,7 +39,7 @@ class Row(pa.DataFrameModel):
 
 def version(number: int, rows: int = 2000) -> str:
     """Rows of a version: all but one have its number, the last one is broken."""
-    row = f"range AS k, if(range = {rows}, -1, {number}) AS v, DATE '2026-01-01' + (range % 10)::INTEGER AS day"
+    row = f"range AS k, CAST(if(range = {rows}, -1, {number}) AS BIGINT) AS v, DATE '2026-01-01' + (range % 10)::INTEGER AS day"
     return f"SELECT {row} FROM range({rows + 1})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -61,13 +62,14 @@ def test_of_a_driver_that_is_killed_all_is_seen_or_nothing(
     table = Seen(tmp_path / "lake", "warehouse", "a")
     before = seen(table)
     assert before == ({1}, 2000, "run 1", 2000)
-    moments = ["rows are staged", "the quarantine is kept", "0.05", "0.2", "the commit is made"]
+    moments = ["0.1", "the commit is made"]
     for number, moment in enumerate(moments, start=2):
         drivers.append(driver(cluster, tmp_path, number, moment))
         possible = (before, ({number}, 2000, f"run {number}", 2000))
         reads = {str(seen(table))}
         while drivers[-1].poll() is None:
             reads.add(str(seen(table)))
+            time.sleep(0.5)  # the driver needs the processor, too
         told, errors = drivers[-1].communicate()
         assert drivers[-1].returncode == -9, (told, errors)
         before = seen(table)
@@ -78,7 +80,7 @@ def test_of_a_driver_that_is_killed_all_is_seen_or_nothing(
         assert session.lake.tables("warehouse") == ["a"]
         last = session.last_publication("a")
         assert last is not None
-        assert (last.run_id, last.rows) == ("run 6", 2000)  # the books have what the lake says
+        assert (last.run_id, last.rows) == (f"run {len(moments) + 1}", 2000)  # the books have what the lake says
     assert built(warehouse(spark, tmp_path), Given(version(9)), run="run 9") == []
     assert seen(table) == ({9}, 2000, "run 9", 2000)
     with warehouse(spark, tmp_path).reading() as session:
@@ -86,16 +88,16 @@ def test_of_a_driver_that_is_killed_all_is_seen_or_nothing(
         assert rejects == [("open", 1)]
 
 
-def test_two_drivers_publish_their_own_days_at_once(
+def test_two_drivers_with_books_of_their_own_publish_their_own_days_at_once(
     spark: Cluster, cluster: Standalone, drivers: list[subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    ten = "2026-01-01..2026-01-10"
+    ten, first, second = (f"2026-01-{days}" for days in ("01..2026-01-10", "01..2026-01-05", "06..2026-01-10"))
     assert built(warehouse(spark, tmp_path), Given(version(1)), days=ten) == []
-    halves = {2: "2026-01-01..2026-01-05", 3: "2026-01-06..2026-01-10"}
-    drivers += [driver(cluster, tmp_path, number, days) for number, days in halves.items()]
-    for process in drivers:
-        told, errors = process.communicate()
-        assert (process.returncode, told.strip()) == (0, "[]"), errors
+    drivers.append(driver(cluster, tmp_path, 2, first))
+    while drivers[0].poll() is None:  # again and again, so that some of it is at the same time
+        assert built(warehouse(spark, tmp_path), Given(version(3)), days=second) == []
+    told, errors = drivers[0].communicate()
+    assert (drivers[0].returncode, told.strip()) == (0, "[]"), errors
     rows = Seen(tmp_path / "lake", "warehouse", "a").rows()
     found = {(day.day, v) for day, v in zip(rows.column("day").to_pylist(), rows.column("v").to_pylist(), strict=True)}
     assert found == {(day, 2 if day < 6 else 3) for day in range(1, 11)}
@@ -105,14 +107,14 @@ def test_two_drivers_publish_their_own_days_at_once(
 def test_the_commands_are_those_of_duckdb(cluster: Standalone, tmp_path: Path) -> None:
     """A run of which one table fails, its rejects, and a plan of the other with its proof."""
     little = Little(tmp_path)
-    little.table("fine", body="source = source.mutate(n=source.n + (ROOT / 'more').exists())")
+    little.table("fine", body="source = source.mutate(n=source.n + int((ROOT / 'more').exists()))")
     little.table("broken", body="source = source.mutate(n=ibis.null('int64'))")
     on_spark = {"PIPELINE_ENGINE": "spark", "PIPELINE_SPARK": cluster.address}
     on_spark["PYTHONPATH"] = os.pathsep.join([little.environment["PYTHONPATH"], os.environ["PYTHONPATH"]])
     code, told, errors = little.run("run", environment=on_spark)
     assert code == 1, told + errors
     assert "1 published, 1 failed" in told
-    assert "rows_valid: 1 of 1 row rejected, above the budget of 0: n.not_null 1" in told + errors
+    assert "rows_valid: 1 of 1 row rejected, above the budget of 0 rows: n.not_null 1" in told + errors
     assert Seen(tmp_path / "data" / "lake", "extract", "fine").rows().to_pylist() == [
         {"n": 1, "who": "ann@example.org"}
     ]
@@ -121,7 +123,7 @@ def test_the_commands_are_those_of_duckdb(cluster: Standalone, tmp_path: Path) -
     listed, planned = little.many(["quarantine", "list", "--table", "broken"], ["plan", "fine"], environment=on_spark)
     assert listed[0] == 0, listed
     assert "n.not_null" in listed[1]
-    assert planned[0] == 0, planned
+    assert planned[0] == 2, planned  # something changes
     assert "Proof: nothing written." in planned[1]
     assert "the lake's 1 table" in planned[1]
     assert "extract.fine" in planned[1]

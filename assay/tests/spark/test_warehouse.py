@@ -19,10 +19,13 @@ from assay.errors import PipelineError, WarehouseError
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
 from assay.spark.session import Cluster
+from assay.spark.staging import LakeAdded
 from assay.spark.warehouse import SparkDryRun, SparkWarehouse
 from assay.tables.graph import Graph
 from assay.tables.loads import History, Incremental
+from assay.tables.nodes import RejectBudget
 from assay.tables.run import Run
+from assay.warehouse.quarantine.replay import replay
 from assay.warehouse.session import Session
 from assay.warehouse.warehouse import DuckDBWarehouse
 from tests.shop.project import shop_project
@@ -253,3 +256,35 @@ def test_books_that_were_lost_are_written_anew_from_the_lake(spark_warehouse: Sp
         assert len(session.connection.execute("FROM ops.publications").fetchall()) == 2
     with spark_warehouse.reading() as session, pytest.raises(PipelineError):
         session.read(given("third", Row, source))
+
+
+def test_rows_that_a_killed_replay_has_published_are_not_added_again(
+    spark_warehouse: SparkWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table has no key, by which a second time would be noticed."""
+
+    class Strict(pa.DataFrameModel):
+        v: dt.Int64 = pa.Field(ge=0, metadata=public)
+
+    class Loose(pa.DataFrameModel):
+        v: dt.Int64 = pa.Field(metadata=public)
+
+    source = Given(values("v BIGINT", "1", "-1"))
+    with spark_warehouse.session() as session:
+        assert built(session, given("first", Strict, source, max_rejects=RejectBudget(rows=1))).ok
+    loose = given("first", Loose, source)
+    real = LakeAdded.commit
+
+    def commit(self: LakeAdded, *arguments: Any) -> None:
+        real(self, *arguments)
+        raise KeyboardInterrupt
+
+    with spark_warehouse.session() as session, monkeypatch.context() as patch:
+        patch.setattr(LakeAdded, "commit", commit)
+        with pytest.raises(KeyboardInterrupt):
+            replay(session, Graph.of([loose]), loose, Run.start())
+        assert session.connection.execute("SELECT status FROM quarantine.rejects").fetchall() == [("open",)]
+    with spark_warehouse.session() as session:
+        assert session.connection.execute("SELECT status FROM quarantine.rejects").fetchall() == [("replayed",)]
+        assert replay(session, Graph.of([loose]), loose, Run.start()).action == "none"
+        assert session.count(loose) == 2

@@ -74,7 +74,6 @@ def versions(house: House, table: str) -> dict[str, tuple[int, str, dict[str, st
 # --- which rows
 
 
-@pytest.mark.engines
 def test_rows_of_no_partition_are_rejected_in_every_build(house: House) -> None:
     source = Given(
         values(COLUMNS, "1, '2025-12-31'", "2, '2026-01-01'", "3, '2026-01-05'", "4, '2026-01-06'", "5, NULL")
@@ -210,7 +209,6 @@ def every_day_is_counted(a: Any, up: Any) -> Any:
 
 
 @pytest.mark.parametrize("across", [False, True])
-@pytest.mark.engines
 def test_an_invariant_is_judged_on_what_is_built(house: House, across: bool) -> None:
     up = given(
         "up", Dated, Given(values(COLUMNS, "1, '2026-01-01'", "2, '2026-01-02'", "3, '2026-01-02'")), partitions=DAYS

@@ -132,7 +132,6 @@ def test_columns_beyond_a_contract_that_is_not_strict_are_not_published(house: H
 # --- rows_valid
 
 
-@pytest.mark.engines
 def test_broken_rows_inside_the_budget_are_set_aside_with_a_warning(house: House) -> None:
     a = given("a", Pair, Given(values(COLUMNS, "1, 1", "2, -2", "3, NULL")), max_rejects=RejectBudget(rows=1))
     result = house.build(a)
@@ -187,7 +186,6 @@ def test_nothing_takes_the_place_of_published_rows_unless_that_is_said(house: Ho
     assert house.table(a) == []
 
 
-@pytest.mark.engines
 def test_a_day_may_have_no_rows_and_a_stream_no_news(house: House) -> None:
     source = Given(values("k BIGINT, d DATE", "1, '2026-01-01'", "2, '2026-01-02'"))
     a = given("a", Dated, source, partitions=DAYS, may_be_empty=True)
@@ -253,7 +251,6 @@ def test_long_values_are_cut(house: House) -> None:
 
 
 @pytest.mark.parametrize("rows", [["1, 1", "1, 2"], ["1, 1", "1, 1"], ["1, 1", "2, 2", "1, 3", "2, 4"]])
-@pytest.mark.engines
 def test_a_repeated_key_publishes_nothing(house: House, rows: list[str]) -> None:
     source = Given(values(COLUMNS, "1, 1", "2, 1"))
     a = given("a", Keyed, source)
@@ -318,7 +315,6 @@ def test_every_key_of_the_contract_is_checked(house: House) -> None:
 
 
 @pytest.mark.parametrize(("order", "kept"), [(("v",), 1), (("-v",), 3)])
-@pytest.mark.engines
 def test_keep_first_sets_the_others_aside(house: House, order: tuple[str, ...], kept: int) -> None:
     rows = ["1, 2", "1, 1", "1, 3", "2, NULL", "2, 7"]
     a = given("a", Keyed, Given(values(COLUMNS, *rows)), keep=KeepFirst(order), max_rejects=RejectBudget(rows=9))
@@ -387,7 +383,6 @@ def test_keep_first_in_a_partition_compares_with_the_days_that_stay(house: House
     assert [(k, d.day) for k, d in house.table(a)] == [(1, 1), (2, 2)]
 
 
-@pytest.mark.engines
 def test_appended_rows_may_not_repeat_published_keys(house: House) -> None:
     source = Given(values(COLUMNS, "1, 5"), offsets={0: 1}, incremental=True)
     a = given("a", Keyed, source)
@@ -525,7 +520,6 @@ def test_table_rules_see_what_stays(house: House) -> None:
 
 
 @pytest.mark.parametrize("severity", ["error", "warn"])
-@pytest.mark.engines
 def test_invariants(house: House, severity) -> None:
     up = given("up", Keyed, Given(values(COLUMNS, "1, 1")))
     source = Given(values(COLUMNS, "1, 5"))
@@ -618,7 +612,6 @@ def test_a_failed_partition_leaves_the_others_and_itself(house: House) -> None:
     assert [k for k, _ in house.table(a)] == [1, 2]
 
 
-@pytest.mark.engines
 def test_a_changed_contract_needs_more_than_a_partition(house: House) -> None:
     source = Given(values("k BIGINT, d DATE", "1, '2026-01-01'"))
     assert house.build(given("a", Dated, source, partitions=DAYS)).ok
@@ -637,7 +630,6 @@ def test_a_changed_contract_needs_more_than_a_partition(house: House) -> None:
     assert house.build(wider).ok
 
 
-@pytest.mark.engines
 def test_events_and_their_offsets_are_published_together(house: House) -> None:
     source = Given(values(COLUMNS, "1, 1"), offsets={0: 1, 3: 7}, incremental=True)
     a = given("a", Pair, source)

@@ -52,7 +52,6 @@ def test_a_row_rejected_again_is_the_same_reject(house: House) -> None:
     ]
 
 
-@pytest.mark.engines
 def test_equal_rows_are_counted_and_keep_their_ids(house: House) -> None:
     source = Given(values(COLUMNS, "1, -1", "1, -1", "2, -2", "1, -1"))
     a = table(source)
@@ -127,7 +126,6 @@ def test_a_row_that_passes_later_is_resolved_and_open_again_when_it_breaks_again
     assert [row[2] for row in house.rejects()] == ["open", "open"]
 
 
-@pytest.mark.engines
 def test_a_failed_build_keeps_its_rejects_and_settles_none(house: House) -> None:
     source = Given(values(COLUMNS, "1, -1"))
     a = table(source, budget=1)
@@ -176,7 +174,6 @@ def test_events_that_a_failed_build_saw_are_settled_by_the_next(house: House) ->
     ]
 
 
-@pytest.mark.engines
 def test_a_partition_settles_its_own_days(house: House) -> None:
     source = Given(values("k BIGINT, d DATE", "-1, '2026-01-01'", "-2, '2026-01-02'", "-3, NULL"))
     a = given("a", Dated, source, partitions=daily("d", start="2026-01-01"), max_rejects=RejectBudget(rows=9))
@@ -190,7 +187,6 @@ def test_a_partition_settles_its_own_days(house: House) -> None:
     ]
 
 
-@pytest.mark.engines
 def test_discarded_rows_stay_discarded(house: House) -> None:
     source = Given(values(COLUMNS, "1, -1", "2, -2"))
     a = table(source)

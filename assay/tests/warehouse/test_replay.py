@@ -93,7 +93,6 @@ def test_only_the_named_rows_are_replayed(house: House) -> None:
     assert house.table(table) == [(2, -2), (3, -3)]
 
 
-@pytest.mark.engines
 def test_a_rebuild_after_a_replay_neither_loses_nor_doubles_the_row(house: House) -> None:
     source = built(house, "1, 1", "2, -2", model=Strict)
     table = loosened(source)
@@ -193,7 +192,6 @@ def test_a_null_key_stays(house: House) -> None:
     assert done.checks[0].reasons == {"unique_key.null": 1}
 
 
-@pytest.mark.engines
 def test_references_hold_for_replayed_rows(house: House) -> None:
     up = given("up", Strict, Given(values(COLUMNS, "1, 1", "2, 2")))
     source = Given(values(COLUMNS, "1, 1", "2, -2", "3, -3"))
@@ -206,7 +204,6 @@ def test_references_hold_for_replayed_rows(house: House) -> None:
     assert house.table(table) == [(1, 1), (2, -2), (3, -3)]
 
 
-@pytest.mark.engines
 def test_the_table_as_a_whole_must_hold_or_nothing_changes(house: House) -> None:
     table = loosened(built(house, "1, 1", "2, -2"))
     positive = stated("sum_is_positive", {"a": Loose}, lambda a: a.aggregate(s=a.v.sum()).filter(lambda t: t.s < 0))

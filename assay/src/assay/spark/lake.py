@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dtm
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +21,8 @@ from assay.spark.session import SparkFailure
 if TYPE_CHECKING:
     from assay.spark.session import Cluster
 
-RECORD, OFFSETS = "assay.record", "assay.offsets"
-"""The snapshot's properties: the publication as the books have it, and how far an event log is read."""
+RECORD, OFFSETS, REPLAYED = "assay.record", "assay.offsets", "assay.replayed"
+"""The snapshot's properties: the publication as the books have it, how far an event log is read, and which rejects it adds."""
 _REASONS = (
     (
         "Cannot find catalog plugin class",
@@ -48,11 +48,7 @@ class Commit:
 
     record: Mapping[str, Any] = field(default_factory=dict)
     offsets: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        """For a commit that leaves them as they are."""
-        return {RECORD: self.record, OFFSETS: self.offsets}
+    replayed: Sequence[str] = ()
 
 
 class Lake:
@@ -125,7 +121,8 @@ class Lake:
             while snapshot is not None:
                 summary = snapshot.summary()
                 if (record := summary.get(RECORD)) is not None:
-                    return Commit(json.loads(record), json.loads(summary.get(OFFSETS) or "{}"))
+                    carried = [json.loads(summary.get(key) or "null") for key in (OFFSETS, REPLAYED)]
+                    return Commit(json.loads(record), carried[0] or {}, carried[1] or ())
                 parent = snapshot.parentId()
                 snapshot = loaded.snapshot(parent) if parent is not None else None
         return Commit()

@@ -48,6 +48,7 @@ class LakeTables(Session):
         super().__init__(connection, **arguments)
         self._open, self.token, self.behind = lake, token, behind
         self.group = f"assay_{uuid.uuid4().hex}"
+        self._given: list[str] = []
 
     @cached_property
     def lake(self) -> Lake:
@@ -63,7 +64,7 @@ class LakeTables(Session):
         """A session with the same lake for another thread, whose jobs can be ended apart."""
         self.lake  # noqa: B018 - opened once for all
         other = super().beside()
-        other.group = f"assay_{uuid.uuid4().hex}"
+        other.group, other._given = f"assay_{uuid.uuid4().hex}", []
         return other
 
     def lake_of(self, table: TableDef) -> Lake | None:
@@ -236,12 +237,20 @@ class LakeTables(Session):
             raise EngineError(str(error), where=where) from error
 
     def _handed(self, rows: ibis.Table) -> ibis.Table:
-        """Rows of DuckDB as a view of Spark's, whose file goes with the cluster's folder."""
+        """Rows of DuckDB as a view of Spark's, until `forget`."""
         schema, view = dict(rows.schema().items()), f"read_{uuid.uuid4().hex}"
         with self.told():
             found = self.connection.execute(f"SELECT {casts(held(schema))} FROM ({self.duckdb_sql(rows)})")
             hand_over(self.cluster, found, schema, view)
+        self._given.append(view)
         return self._leaf(view, rows.schema())
+
+    def forget(self) -> None:
+        """Remove what was handed over to Spark: the build that needed it is at its end."""
+        for view in self._given:
+            self.cluster.drop_view(view)
+            (self.cluster.folder / f"{view}.parquet").unlink(missing_ok=True)
+        self._given.clear()
 
     def _leaf(self, name: str, schema: Any, namespace: Any = None) -> ibis.Table:
         return ops.DatabaseTable(name, schema, Reader(self), namespace or ops.Namespace(None, None)).to_expr()

@@ -12,7 +12,7 @@ from assay.contract.uniqueness import SAMPLE, KeyProblems
 from assay.errors import PipelineError
 from assay.spark.engine import ROWS, compiled_label
 from assay.spark.labelled import Labelled
-from assay.spark.lake import spark_sql, tick
+from assay.spark.lake import REPLAYED, spark_sql, tick
 from assay.spark.numbers import contents, day_of, iceberg_partition, key_of, profiled
 from assay.tables.nodes import removes_too_much
 from assay.warehouse import references, verdicts
@@ -51,6 +51,7 @@ def staged(session: LakeTables, build: Build) -> Iterator[LakeStaging]:
     finally:
         with suppress(PipelineError):  # what cannot be dropped now the next session drops
             staging.drop()
+            session.forget()
 
 
 class LakeStaging(Labelled):
@@ -291,6 +292,9 @@ class LakeAdded:
     def commit(self, publication: Publication, number: int | None) -> None:
         """The commit that adds the rows, after that of the quarantine."""
         lake, table, properties = self.session.lake, self.table, self.session.properties(self.table, number)
+        # Should this run end before the books are committed, the next one must not add the rows again.
+        taken = self.session.connection.execute("SELECT __reject_id FROM __passing").fetchall()
+        properties[REPLAYED] = [reject_id for (reject_id,) in taken]
         if lake.exists(table.stage, table.name):
             lake.append(self.rows, table.stage, table.name, properties)
         else:
