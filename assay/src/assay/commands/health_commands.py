@@ -104,7 +104,7 @@ def silence(project: Project, pattern: str, lasting: str | None, why: str | None
 
         from assay.orchestration.alerting import remember
 
-        remember(instance, lambda known: replace(known, silences=(*known.silences, made)))
+        remember(instance, project, lambda known: replace(known, silences=(*known.silences, made)))
     say(f"silenced {pattern} {made}")
 
 
@@ -120,7 +120,7 @@ def unsilence(project: Project, pattern: str | None) -> None:
         from assay.orchestration.records import of_instance
         from assay.orchestration.state import recall
 
-        known = recall(of_instance(instance)).silences
+        known = recall(of_instance(instance), project).silences
         if pattern is None:
             for each in known:
                 say(f"{each.pattern} {each}")
@@ -131,7 +131,9 @@ def unsilence(project: Project, pattern: str | None) -> None:
                 "nothing is silenced by this pattern", where=pattern, fix="`pipeline health unsilence` lists them."
             )
         remember(
-            instance, lambda now: replace(now, silences=tuple(each for each in now.silences if each.pattern != pattern))
+            instance,
+            project,
+            lambda now: replace(now, silences=tuple(each for each in now.silences if each.pattern != pattern)),
         )
     say(f"{pattern} is told of again")
 
@@ -143,7 +145,7 @@ def forget_command(project: Project) -> None:
     with _instance(project) as instance:
         from assay.orchestration.alerting import forget
 
-        forget(instance)
+        forget(instance, project)
     say("forgotten")
 
 
