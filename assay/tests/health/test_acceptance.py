@@ -218,6 +218,7 @@ def test_dagsters_daemon_tells_by_itself_and_its_death_is_told(shop: Shop) -> No
     """Acceptance 1 and 11: the sensor in a real daemon tells a failure once, and that it is over; then the daemon dies."""
     channel = Channel()
     assert shop.little.run("health", "forget")[0] == 0
+    assert "schedule daily" not in shop.little.run("health")[1], "nobody waits for one where no daemon ever was"
     broken = shop.write("broken")
     shop.run("t0", code=2)
     origin = repository(shop.project).get_instigator_origin("daily")
@@ -261,6 +262,8 @@ def test_dagsters_daemon_tells_by_itself_and_its_death_is_told(shop: Shop) -> No
         instance.update_instigator_state(daily.with_status(InstigatorStatus.STOPPED))
         off = only(shop.look(last), "schedule:daily")
         assert (off.fatal, off.what) == (False, "is off")
+        instance.schedule_storage.delete_instigator_state(origin.get_id(), origin.get_selector().get_id())  # type: ignore[union-attr]
+    assert "schedule daily is off" in shop.little.run("health")[1], "also one that nobody ever turned on"
     assert os.environ.get("PIPELINE_ALERTS") is None
 
 

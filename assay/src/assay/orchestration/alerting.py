@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dtm
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -93,6 +93,11 @@ def sweep(
     return Swept(Verdict.of(state, found), tuple(sent), tuple(lost), _beat(settings))
 
 
+def off_by_default(schedules: Iterable[Any]) -> tuple[str, ...]:
+    """The names of those that are off until somebody turns them on."""
+    return tuple(each.name for each in schedules if each.default_status is dg.DefaultScheduleStatus.STOPPED)
+
+
 def _beat(settings: BaseSettings) -> bool | None:
     """One GET to whoever notices that these stop; its address is a secret and in no message."""
     if settings.heartbeat is None:
@@ -124,9 +129,9 @@ def health_sensors(project: Project) -> list[dg.SensorDefinition]:
         settings = project.settings()
         if settings.alerts is None:
             return dg.SkipReason("PIPELINE_ALERTS is not set: nobody is told")
-        swept = sweep(
-            context.instance, project, drawn(project.graph, project.fresh), settings, dtm.datetime.now(dtm.UTC)
-        )
+        schedules = context.repository_def.schedule_defs if context.repository_def else ()
+        outline = drawn(project.graph, project.fresh, off_by_default(schedules))
+        swept = sweep(context.instance, project, outline, settings, dtm.datetime.now(dtm.UTC))
         said = f"{swept.verdict.status}: {len(swept.sent)} messages sent"
         if swept.lost:
             said += f", {len(swept.lost)} not taken by their channel: the next tick tries again"

@@ -87,7 +87,8 @@ def read_state(
             built=built,
             checked=tuple(_checked(records, outline)),
             runs=tuple(_runs(records, ours)),
-            schedules=_instigators(records, ours),
+            # Where no daemon ever was, nobody waits for a schedule.
+            schedules={f"schedule {name}": False for name in outline.schedules if beats} | _instigators(records, ours),
             daemon=min((moment(beat["timestamp"]) for beat in beats if beat["daemon_type"] in DAEMONS), default=None),
             unread=tuple(_unread(project, outline, built, offsets, unread_since)),
             first=_first(records, outline, ours),
