@@ -32,7 +32,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # What the quick tests run of the code, in percent; `make coverage` fails below. It only ever rises: half of them run this
 # much already, so that all of them run more.
 FLOOR ?= 59
-# Browsers, and what takes over 2 seconds of the processor alone: for what is to be merged, not for each change.
+# Browsers, and what takes over a second of the processor: for what is to be merged, not for each change.
 MARKED := -m "not browser and not slow and not spark"
 NAME ?=
 EXAMPLE ?=
@@ -115,7 +115,7 @@ lock: ## Resolve requirements.lock anew (needs uv); UPGRADE=1 takes the newest v
 	    $(if $(EXTRAS),$(EXTRAS:%=--extra %),--all-extras) --group dev $(if $(ASSAY),--no-emit-package dagster-assay,--find-links vendor) \
 	    $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 	[ ! -d assay/tests/spark ] || uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	    $(if $(UPGRADE),--upgrade) --group spark -o assay/tests/spark/requirements.lock
+	    $(if $(UPGRADE),--upgrade) -c requirements.lock --group spark -o assay/tests/spark/requirements.lock
 	[ ! -d docs/site ] || uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    $(if $(UPGRADE),--upgrade) -c requirements.lock --group docs -o docs/site/requirements.lock
 

@@ -19,7 +19,19 @@ from benchmarks import machine, report
 from benchmarks.measure import ROOT
 from benchmarks.options import Options
 
-BENCHMARKS = ("enforcement", "incremental", "job", "scale", "load", "golden", "compare", "plan", "health")
+BENCHMARKS = (
+    "enforcement",
+    "incremental",
+    "job",
+    "scale",
+    "load",
+    "golden",
+    "compare",
+    "plan",
+    "health",
+    "many",
+    "partitions",
+)
 """Modules of this package; each has `measure(options) -> str`, which returns its part of the page."""
 NAMED = ("spark",)
 """Further ones, measured where they are named: they need more than the project installs."""

@@ -185,6 +185,7 @@ def test_a_small_fork_owns_little(small: Path) -> None:
     assert tests == {f"{NAME}_tests/{name}.py" for name in ("__init__", "test_golden", "test_vendor", "test_wiring")}
 
 
+@pytest.mark.slow
 def test_every_fork_masks_under_a_key_of_its_own(whole: Path, small: Path, owner: Path) -> None:
     """The template's is known to everybody."""
     keys = [(folder / "golden" / ".mask_key").read_text() for folder in (ROOT, whole, small, owner)]
@@ -516,6 +517,7 @@ def test_an_upgrade_makes_the_fork_that_the_newer_template_makes(
     assert texts(own) == texts(tmp_path / "new")
 
 
+@pytest.mark.slow
 def test_another_build_of_the_same_version_is_taken_too(small: Path, tmp_path: Path) -> None:
     own, place = copied(small, tmp_path / "own"), template(tmp_path / "template")
     with (place / "assay" / "src" / "assay" / "words.py").open("a") as words:
@@ -526,6 +528,7 @@ def test_another_build_of_the_same_version_is_taken_too(small: Path, tmp_path: P
     assert {Path(name).suffix for name in changed} == {".whl", ".lock"}
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_cannot_be_is_refused_and_changes_nothing(newer: Path, small: Path, tmp_path: Path) -> None:
     succeed(fork(newer, NAME, "--example", "no", "--to", str(tmp_path / "new")))
     own = tmp_path / "new"

@@ -190,6 +190,7 @@ def everything(house: House, nodes: Sequence[Any], *, at_once: int) -> dict[str,
     return found
 
 
+@pytest.mark.slow
 def test_side_by_side_gives_what_one_after_the_other_gives(tmp_path: Path) -> None:
     """Publishing, books and quarantine of transactions that overlap, the first ones of a new warehouse included."""
     options: dict[str, Any] = {"keep": KeepFirst(("v",)), "max_rejects": RejectBudget(rows=9)}

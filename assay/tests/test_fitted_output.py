@@ -78,6 +78,7 @@ def test_colours_take_no_place_and_wide_characters_take_two() -> None:
     assert cut("日本語", 5) == "日本…"
 
 
+@pytest.mark.slow
 def test_a_run_says_what_goes_on_while_a_step_of_dagster_has_standard_output(shop: Path) -> None:
     (shop / "inputs" / "orders.csv").write_text(ORDERS)
     screen = pipeline(shop, "run")
@@ -90,6 +91,7 @@ def test_a_run_says_what_goes_on_while_a_step_of_dagster_has_standard_output(sho
     assert screen.too_wide(80) == []
 
 
+@pytest.mark.slow
 def test_a_table_that_is_not_built_is_named_with_its_cause_and_nothing_is_proposed(shop: Path) -> None:
     (shop / "inputs" / "orders.csv").write_text(ORDERS.replace("10.00", "ten"))
     screen = pipeline(shop, "run")
@@ -102,6 +104,7 @@ def test_a_table_that_is_not_built_is_named_with_its_cause_and_nothing_is_propos
     assert screen.too_wide(80) == []
 
 
+@pytest.mark.slow
 def test_what_to_try_next_is_told_after_the_first_run_alone(shop: Path) -> None:
     (shop / "inputs" / "orders.csv").write_text(ORDERS)
     (shop / "data" / "warehouse.duckdb").unlink(missing_ok=True)
@@ -115,6 +118,7 @@ def test_what_to_try_next_is_told_after_the_first_run_alone(shop: Path) -> None:
     assert again.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["golden"], ["plan", "--partition", "1999-01-01"], ["run", "no_such_table"]])
 def test_no_color_is_heeded_by_every_command(shop: Path, arguments: list[str]) -> None:
     coloured, plain = pipeline(shop, *arguments), pipeline(shop, *arguments, NO_COLOR="1")
@@ -137,6 +141,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 120])
 def test_no_line_of_any_command_is_wider_than_the_terminal(
     shop: Path, columns: int, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,10 +28,16 @@ def modules(folder: Path) -> dict[str, Path]:
     return found
 
 
+@functools.lru_cache(maxsize=1024)
+def parsed(text: str) -> ast.Module:
+    """Three tests read all of the code."""
+    return ast.parse(text)
+
+
 def imports(module: str, file: Path, known: Mapping[str, Path]) -> Iterator[str]:
     """The known modules that a file imports: at the top, late, or for types only."""
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom):
@@ -106,7 +113,7 @@ DOORS = ("cli.py", "project.py", "commands/", "testing/")
 
 def late_imports(file: Path) -> list[str]:
     """The modules that functions of a file import."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = parsed(file.read_text(encoding="utf-8"))
     functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     found = [part for function in functions for part in ast.walk(function)]
     names = [alias.name for part in found if isinstance(part, ast.Import) for alias in part.names]

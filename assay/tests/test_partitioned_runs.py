@@ -219,6 +219,7 @@ def test_the_command_line_runs_and_applies_it(make: MakeChain) -> None:
     assert make_plan(chain.project).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_job_that_dagster_could_not_end_is_refused_before_it_begins(
     make: MakeChain, instance: dg.DagsterInstance
 ) -> None:
@@ -299,6 +300,7 @@ def test_the_schedule_asks_for_what_is_newly_complete(
     assert (None if chosen is None else [key.to_user_string() for key in chosen]) == tables
 
 
+@pytest.mark.slow
 def test_late_rows_are_found_by_a_schedule_that_looks_back(make: MakeChain, instance: dg.DagsterInstance) -> None:
     chain = make([RECENT, RECENT], lookback=3)
     chain.rows(*days(WEEK_AGO, 1, 2, 3, 6))

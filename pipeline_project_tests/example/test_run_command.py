@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -15,6 +16,7 @@ from pipeline_project_tests.repository import ROOT
 
 sys.path.insert(0, str(ROOT / "assay"))
 from tests import warm
+from tests.little import empty_history
 
 
 def run(folder: Path, *arguments: str, code: Path = ROOT, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -27,9 +29,11 @@ def run(folder: Path, *arguments: str, code: Path = ROOT, **settings: str) -> su
         "COLUMNS": "200",
         **settings,
     }
+    shutil.copytree(empty_history(), folder / "dagster")
     return warm.run(["-m", "pipeline_project", "run", *arguments], cwd=code, env=environment)
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_told_once_and_not_tried_again(tmp_path: Path) -> None:
     done = run(tmp_path, "raw_products", PIPELINE_SOURCE_RETAIL_FILES=str(tmp_path / "nowhere"))
     assert done.returncode == 2
@@ -44,6 +48,7 @@ def test_days_of_a_table_without_partitions_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "w.duckdb").exists()
 
 
+@pytest.mark.slow
 def test_what_was_made_is_opened_in_the_browser(tmp_path: Path) -> None:
     """As `make open` does it; the browser is a program that writes down what it is to open."""
     opened, browser = tmp_path / "opened", tmp_path / "browser"

@@ -22,12 +22,14 @@ def events(tmp_path: Path) -> GoldenTree:
     return GoldenTree(with_graph(dataclasses.replace(project, root=tmp_path), project.graph))
 
 
+@pytest.mark.slow
 def test_events_in_two_landings_are_the_same_rows(events: GoldenTree) -> None:
     (checked,) = determinism(events.project)
     assert checked.axes[-1] == "batches"
     assert not checked.variations
 
 
+@pytest.mark.slow
 def test_what_depends_on_the_landing_is_named(events: GoldenTree) -> None:
     def raw_redemptions(source: Any) -> Any:
         return source.mutate(household_id=source.count().cast("int64"))

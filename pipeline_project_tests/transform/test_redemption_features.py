@@ -72,6 +72,7 @@ def test_nothing_from_the_start_on_changes_a_feature(targeted: Bench) -> None:
     assert targeted.rows("redemption_features", "campaign_id", "has_redeemed") == [(4, True), (5, True)]
 
 
+@pytest.mark.slow
 def test_a_redemption_of_an_earlier_campaign_counts_from_the_day_after_it(targeted: Bench) -> None:
     targeted.given("campaigns", campaign(4, "2017-03-01", "2017-08-01"), campaign(5, START, "2017-07-02"))
     shares = []
@@ -120,6 +121,7 @@ def test_the_discount_is_a_share_of_the_shelf_price(targeted: Bench) -> None:
     assert features(targeted, "discount_share") == (pytest.approx(3 / 12),)
 
 
+@pytest.mark.slow
 def test_a_label_is_final_only_where_the_campaign_ended_within_the_data(targeted: Bench) -> None:
     ends = {4: "2017-06-29", 5: "2017-06-30", 6: "2017-07-01"}
     targeted.given("campaigns", *(campaign(number, START, end) for number, end in ends.items()))

@@ -111,6 +111,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("exact_rows", "kept", "rest"),
     [(10**6, 10**6, 50), (-1, 10**6, 50), (-1, 10**6, 62), (-1, 2, 50), (-1, 2, 62), (-1, 0, 62)],

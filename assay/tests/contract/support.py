@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import duckdb
-import ibis
 
 from assay.contract.contract import Contract
 from assay.sql import quoted
@@ -32,11 +31,8 @@ def load(
 
 
 def label(connection: duckdb.DuckDBPyConnection, contract: Contract, table: str = "rows") -> None:
-    """`labelled`: the table as the warehouse stages it."""
-    expression = ibis.duckdb.from_connection(connection).table(table)
-    connection.execute(
-        f"CREATE OR REPLACE TABLE labelled AS {ibis.to_sql(contract.label(expression), dialect='duckdb')}"
-    )
+    """`labelled`: the table as the warehouse judges it."""
+    connection.execute(f"CREATE OR REPLACE TABLE labelled AS {contract.labelled_sql(f'FROM {table}')}")
 
 
 def verdicts(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 LOADS = """
 import sys
 import assay.definitions
@@ -49,6 +51,7 @@ assert issubclass(pandera.Column, pandera.pandas.Column)
 """
 
 
+@pytest.mark.slow
 def test_pandas_is_imported_when_it_is_asked_for_and_then_whole() -> None:
     for asked in ("import pandera.pandas", "from pandera.typing import DataFrame\nimport pandera.pandas"):
         code = LOADS.replace("{asked}", asked).replace("{{", "{").replace("}}", "}")

@@ -76,6 +76,7 @@ def test_a_bound_decides_as_exact_numbers_do(column: str, rule: str, bound: Any)
     assert held(contract(dtype, **{rule: bound}), rows) == expected, (column, rule, bound)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(set(COLUMNS) - {"double"})), st.lists(BOUNDS, max_size=4), st.booleans())
 def test_lists_decide_as_exact_numbers_do(column: str, bounds: list[Any], wanted: bool) -> None:
@@ -170,6 +171,7 @@ def nanoseconds(text: str) -> int:
     return (since.days * 86_400 + since.seconds) * 10**9 + int(rest.ljust(9, "0") or 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", INSTANTS)
 @pytest.mark.parametrize("bound", WHEN, ids=str)
 def test_timestamps_of_every_precision_are_compared_without_loss(scale: int, bound: dtm.datetime) -> None:

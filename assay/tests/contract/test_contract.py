@@ -64,13 +64,12 @@ class Sale(pa.DataFrameModel):
     kind: dt.String = pa.Field(isin=["sale", "refund"])
 
 
-def test_the_label_reads_its_table_once_and_each_predicate_stands_once():
-    contract = Contract.of(Sale)
-    sql = ibis.to_sql(contract.label(ibis.table(contract.schema, name="source")), dialect="duckdb")
+def test_rows_are_read_once_and_each_predicate_stands_once():
+    sql = Contract.of(Sale).labelled_sql('FROM "source"')
     assert sql.count('FROM "source"') == 1
     assert sql.count(">= 0") == 1
     assert sql.count("<= 100") == 1
-    assert sql.count("IN ('refund', 'sale')") == 1
+    assert sql.count("['refund', 'sale']") == 1
     assert "JOIN" not in sql
     assert "OVER" not in sql
 
@@ -87,6 +86,26 @@ def test_a_row_is_good_or_rejected_and_never_both_or_neither(connection):
     assert 0 < broken.rejected < broken.rows == 2000
     disagree = f"SELECT count(*) FROM labelled WHERE {contract.broken_sql()} <> (amount > 100)"
     assert connection.execute(disagree).fetchall() == [(0,)]
+
+
+def test_what_a_list_has_is_what_in_has(connection):
+    """Texts are looked for in a list, which says the same of no text as IN: it is not known."""
+    isin = "list_contains(['a', 'b'], kind) IS NOT DISTINCT FROM (kind IN ('a', 'b'))"
+    rows = "(VALUES ('a'), ('b'), ('B'), ('a '), (''), (NULL)) AS rows(kind)"
+    assert connection.execute(f"SELECT bool_and({isin}), count(kind IN ('a', 'b')) FROM {rows}").fetchall() == [
+        (True, 5)
+    ]
+
+
+def test_reasons_named_one_by_one_are_those_of_the_bits(connection):
+    contract = Contract.of(Sale)
+    load(connection, contract, [(1, "sale"), (101, "sale"), (-1, "gift"), (None, None)])
+    label(connection, contract)
+    masks = contract.broken(connection, "labelled").masks
+    asked = f"SELECT {contract.reason_codes_sql()}, {contract.reason_codes_sql(masks)} FROM labelled"
+    found = connection.execute(asked).fetchall()
+    assert len({tuple(codes) for codes, _ in found}) == 4
+    assert all(codes == named for codes, named in found)
 
 
 def test_columns_beyond_the_contract_are_kept(connection):

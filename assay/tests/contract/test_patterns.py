@@ -46,6 +46,7 @@ TEXTS = [
 TEXTS += ["ß", "一", "½", "b1 a", "a{,2}", "{", "A", "\t", "'", "²", "\u200b", "\u0301"]
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=4).map("".join), st.booleans())
 @example("\\W", False)

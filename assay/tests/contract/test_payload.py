@@ -97,6 +97,7 @@ def bits(value):
     return value
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(st.tuples(*(st.none() | values for _, values in KINDS.values())), min_size=1, max_size=3))
 def test_every_value_comes_back_as_it_was(rows):

@@ -152,6 +152,7 @@ def test_a_table_rule_is_a_check_and_needs_a_name_of_its_own(name):
         Contract.of(Model)
 
 
+@pytest.mark.slow
 def test_reading_runs_no_query():
     program = (
         ""

@@ -83,6 +83,7 @@ def test_there_is_at_least_one_processor() -> None:
     assert 1 <= processors() <= (os.cpu_count() or 1)
 
 
+@pytest.mark.slow
 def test_a_suite_gives_the_same_with_two_processes(tree: Tree) -> None:
     tree.accepted("equal")
     tree.case("new", FIVE_ORDERS)

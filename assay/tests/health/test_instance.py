@@ -179,6 +179,7 @@ def test_a_killed_run_is_named_and_its_death_is_not_hidden_by_looking(little: Li
     assert little.run("health")[0] == 0, "a run that got through since says that it is over"
 
 
+@pytest.mark.slow
 def test_health_answers_while_a_run_holds_the_warehouse(little: Little) -> None:
     """And `/health` with it: 200 while it is well."""
     assert little.run("run")[0] == 0
@@ -256,6 +257,7 @@ def test_the_state_is_under_one_key_of_dagsters_storage(little: Little) -> None:
         assert "events" in recall(of_instance(instance), project).unread
 
 
+@pytest.mark.slow
 def test_silences_are_given_listed_and_ended_on_the_command_line(little: Little) -> None:
     code, _, errors = little.run("health", "silence", "extract.*")
     assert (code, errors.count("\n")) == (2, 1)
@@ -270,6 +272,7 @@ def test_silences_are_given_listed_and_ended_on_the_command_line(little: Little)
     assert "0 silenced" in little.run("health", "unsilence")[1]
 
 
+@pytest.mark.slow
 def test_bad_settings_are_one_line_and_cannot_tell(little: Little) -> None:
     for alerts, said in (
         ("nonsense://secret", "is no channel"),

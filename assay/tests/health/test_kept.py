@@ -100,6 +100,7 @@ atexit.register(lambda: print("heavy:", [name for name in heavy if name in sys.m
 """
 
 
+@pytest.mark.slow
 def test_health_loads_no_table_and_no_dagster_until_the_code_changes(little: Little) -> None:
     """And a server that began with other code says that it cannot tell."""
     (little.root / "run.py").write_text(HEAVY + (little.root / "run.py").read_text())

@@ -160,6 +160,7 @@ def test_the_history_read_as_rows_is_the_one_dagster_tells(home: Path) -> None:
         same(home, _read(of_instance(instance)))
 
 
+@pytest.mark.slow
 def test_the_history_on_postgres_is_read_as_the_one_in_files(
     tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def test_half_of_a_days_rows_gone_is_told_though_every_contract_passes(house: Ho
     assert kept[0][0] == dtm.date(2026, 11, 24)
 
 
+@pytest.mark.slow
 def test_the_plan_says_the_same_from_the_real_warehouses_history(house: House, tmp_path: Path) -> None:
     source = Given(sales("i < 176"))
     table = given("sold", Sale, source, **DAILY)

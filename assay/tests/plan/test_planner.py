@@ -76,6 +76,7 @@ def test_a_changed_mart_is_built_alone(built: Sample) -> None:
     assert made.exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_column_that_the_source_has_more_is_shown_and_turns_no_other_table_red(built: Sample) -> None:
     built.edit(RAW, '"orders.csv"', '"orders.csv", extra="add"')
     built.edit(RAW, "        strict = True\n", "")
@@ -375,6 +376,7 @@ def test_an_invariant_is_code_of_the_table_it_guards(built: Sample) -> None:
     assert made.exit_code == 3
 
 
+@pytest.mark.slow
 def test_a_crash_in_the_middle_leaves_the_real_warehouse_alone(built: Sample) -> None:
     before = built.warehouse.read_bytes()
     built.edit(SALES, "    return", "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n    return")

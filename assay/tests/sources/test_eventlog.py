@@ -171,6 +171,7 @@ def test_what_cannot_be_appended_to_is_no_log(tmp_path, content, message):
         read(tmp_path)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(events=st.lists(st.text(max_size=8), min_size=1, max_size=8), cut=st.integers(0, 200), rest=st.booleans())
 def test_a_last_line_waits_until_it_is_whole(events, cut, rest):

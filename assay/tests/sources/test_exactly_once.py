@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests import warm
 from tests.sources.consumer import consume, ticks, warehouse
 from tests.sources.log import append
@@ -18,6 +20,7 @@ consume_for_ever(pathlib.Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_consumer_loses_nothing_and_reads_nothing_twice(tmp_path):
     append(tmp_path / "log", "ticks", *({"n": number} for number in range(30)), partition=0)
     append(tmp_path / "log", "ticks", *({"n": -number} for number in range(30)), partition=1)

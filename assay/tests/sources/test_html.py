@@ -151,6 +151,7 @@ def test_charsets_of_python_are_none(campaigns, charset):
         campaigns(table(HEAD + ROWS), content_type=f"text/html; charset={charset}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
     [

@@ -32,7 +32,7 @@ from assay.spark.load import refusals
 from assay.tables.graph import Graph
 from assay.terminal import unstyled
 from tests.golden.tree import Tree
-from tests.spark.conftest import WORKERS, Standalone
+from tests.standalone import WORKERS, Standalone
 
 PROJECT = next((file.parent.name for file in Path(__file__).parents[3].glob("*/definitions.py")), None)
 """The project that stands beside the framework; none where only the framework is checked out."""
@@ -242,6 +242,7 @@ def test_there_is_no_java(monkeypatch: pytest.MonkeyPatch, tree: Tree, tmp_path:
     assert refused(tree).startswith(f"JAVA_HOME={tmp_path}: Spark needs Java, and there is none.")
 
 
+@pytest.mark.slow
 def test_nothing_of_spark_is_imported_where_duckdb_computes(tree: Tree) -> None:
     script = """
 import sys

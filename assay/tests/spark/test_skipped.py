@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ci", "told"), [("", "SKIPPED"), ("true", "in CI `make spark` skips nothing: there is no Java")]
 )

@@ -359,6 +359,7 @@ def test_source_location_points_at_the_decorator(tree: Tree) -> None:
     assert file.read_text().splitlines()[line - 1].startswith("@table(")
 
 
+@pytest.mark.slow
 def test_the_same_code_has_the_same_version_in_another_process(tree: Tree, run_python: Callable[[str], str]) -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(tree.root.parent)!r})\n"

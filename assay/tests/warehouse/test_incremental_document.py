@@ -38,6 +38,7 @@ def little(tmp_path: Path) -> Little:
     return little
 
 
+@pytest.mark.slow
 def test_the_commands_print_what_is_shown(little: Little) -> None:
     done = 0
     for mark, language, body in blocks():
@@ -56,6 +57,7 @@ def test_the_commands_print_what_is_shown(little: Little) -> None:
     assert rows == [(1, "11.00"), (2, "25.00"), (4, "40.00"), (5, "50.00")]
 
 
+@pytest.mark.slow
 def test_what_a_full_plan_shows_is_applied(little: Little) -> None:
     """Applied without --full it would not see the row below the watermark, and say that the result is not the plan."""
     file = little.root / "orders.csv"

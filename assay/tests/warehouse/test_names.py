@@ -141,6 +141,7 @@ def test_a_key_may_have_such_a_name(house: House, keep: bool) -> None:
         house.session.connection.execute(f"DROP TABLE IF EXISTS {house.session.catalog}.{a.stage}.a")
 
 
+@pytest.mark.slow
 def test_repeats_are_found_by_their_hashes_too(house: House) -> None:
     model = contract_of(NAMES, NAMES[:1])
     contract, connection = Contract.of(model), duckdb.connect()

@@ -107,6 +107,7 @@ class World:
         assert published + aside == self.held
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", ["replace", "partition", "append"])
 def test_every_row_is_published_once_or_set_aside(house: House, kind: str, seed: int) -> None:

@@ -90,6 +90,21 @@ def test_rows_of_no_partition_are_rejected_in_every_build(house: House) -> None:
         assert check(house.build(strict, partition=partition), "a", "rows_valid").blocks
 
 
+@pytest.mark.engines
+def test_a_key_of_another_day_is_found_in_the_rows_of_one(house: House) -> None:
+    """Of the published days, which were audited, those keys are looked for that the built day has."""
+    source = Given(values(COLUMNS, "1, '2026-01-01'", "2, '2026-01-02'", "3, '2026-01-03'"))
+    a = given("a", Dated, source, partitions=DAYS)
+    assert house.build(a).ok
+    source.sql = values(COLUMNS, "1, '2026-01-03'", "3, '2026-01-03'", "3, '2026-01-03'", "4, '2026-01-03'")
+    found = check(house.build(a, partition="2026-01-03"), "a", "unique_key")
+    assert (found.blocks, found.failing, [(row["k"], row["rows"]) for row in found.sample]) == (True, 2, [(1, 2), (3, 2)])
+    assert sorted(house.ask(found.sample_sql)) == [(1, 2), (3, 2)]
+    source.sql = values(COLUMNS, "3, '2026-01-03'", "4, '2026-01-03'")
+    assert house.build(a, partition="2026-01-03").ok
+    assert [k for k, _ in house.table(a)] == [1, 2, 3, 4]
+
+
 def test_a_key_that_is_none_is_rejected(house: House) -> None:
     class Placed(pa.DataFrameModel):
         place: dt.String = pa.Field(metadata=public)

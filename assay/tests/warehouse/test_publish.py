@@ -104,7 +104,6 @@ class Few(Pair):
         ("k BIGINT, w BIGINT", "1, 2", "column 'v' is missing"),
     ],
 )
-@pytest.mark.engines
 def test_a_schema_that_is_not_the_contracts_publishes_nothing(
     house: House, columns: str, row: str, problem: str
 ) -> None:

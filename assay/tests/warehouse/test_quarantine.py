@@ -66,6 +66,18 @@ def test_equal_rows_are_counted_and_keep_their_ids(house: House) -> None:
     assert [status for (status,) in house.rejects("status")].count("open") == 2
 
 
+@pytest.mark.parametrize("broken", [2, 50])
+def test_few_and_many_broken_rows_are_found_with_their_reasons_and_places(house: House, broken: int) -> None:
+    """Few are looked up by where they stand, many judged again: both are those that do not keep the contract."""
+    source = Given(placed(*(f"{n}, {n - broken}, 'p.csv', {n + 2}" for n in range(100))))
+    a = table(source)
+    assert publication(house.build(a), "a").rejected == broken
+    assert [v for _, v in house.table(a)] == list(range(100 - broken))
+    assert sorted(house.rejects("source_line, reason_codes, payload")) == [
+        (n + 2, ["v.ge_0"], f'{{"k":"{n}","v":"{n - broken}"}}') for n in range(broken)
+    ]
+
+
 def test_the_same_row_of_two_tables_is_two_rejects(house: House) -> None:
     source = Given(values(COLUMNS, "1, -1"))
     house.build(table(source), given("b", Pair, source, max_rejects=RejectBudget(rows=1)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import ibis
+import ibis.expr.operations as ops
 
 from assay.contract import payload, profile, rules, uniqueness
 from assay.contract.classification import mask
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
     from pandera.ibis import DataFrameModel
 
+NAMED = 64
+"""Up to so many combinations of broken rules are named one by one."""
 BITS = 63
 """Rules per mask column. The 64th bit of a UBIGINT stays free: its literal would make DuckDB compute in 128 bits."""
 
@@ -161,12 +165,21 @@ class Contract:
             masks[name] = mask.cast(mask_type)
         return expression.mutate(**masks)
 
-    def labelled_sql(self, rows: str, beside: Sequence[str] = ()) -> str:
-        """SQL: what `label` makes of `rows`, a SELECT of the contract's columns and then of those named in `beside`.
+    @cached_property
+    def mask_values(self) -> tuple[str, ...]:
+        """SQL over the contract's columns: the values of `mask_columns`."""
+        labelled = self.label(ibis.table(self.schema, name="__rows")).op().replace(_listed)
+        # Whoever only loads the code would wait for SQLGlot's dialects.
+        compiler = import_module("ibis.backends.sql.compilers.duckdb").compiler
+        values = {each.alias: each.this for each in compiler.to_sqlglot(labelled.to_expr()).expressions if each.alias}
+        for column in (node for value in values.values() for node in value.walk() if node.key == "column"):
+            column.set("table", None)
+        return tuple(values[name].sql(compiler.dialect) for name in self.mask_columns)
 
-        The rules are compiled once for all rows: with them a table's expression takes several times as long.
-        """
-        return f"WITH __rows AS NOT MATERIALIZED ({rows}) {_compiled_label(self, tuple(beside))}"
+    def labelled_sql(self, rows: str) -> str:
+        """SQL: what `label` makes of `rows`, a SELECT of the contract's columns and perhaps of others."""
+        masks = (f"{value} AS {name}" for value, name in zip(self.mask_values, self.mask_columns, strict=True))
+        return f"SELECT *, {', '.join(masks)} FROM ({rows})"
 
     def codes(self, masks: Sequence[int]) -> tuple[str, ...]:
         """The codes of the rules whose bits are set in `masks`, in rule order."""
@@ -174,16 +187,28 @@ class Contract:
             rule.code for index, rule in enumerate(self.row_rules) if masks[index // BITS] >> (index % BITS) & 1
         )
 
-    def broken_sql(self) -> str:
-        """SQL over a labelled relation: whether the row broke any rule."""
-        return "(" + " OR ".join(f"{name} <> 0" for name in self.mask_columns) + ")"
+    def broken_sql(self, masks: Sequence[str] = ()) -> str:
+        """SQL over a labelled relation, or one that has `masks`: whether the row broke any rule."""
+        return "(" + " OR ".join(f"{mask} <> 0" for mask in masks or self.mask_columns) + ")"
 
     def bit_sql(self, index: int) -> str:
         """SQL over a labelled relation: whether the row broke row rule number `index`."""
         return f"{self.mask_columns[index // BITS]} & {1 << (index % BITS)} <> 0"
 
-    def reason_codes_sql(self) -> str:
-        """SQL over a labelled relation: the codes of the broken rules as VARCHAR[], in rule order."""
+    def reason_codes_sql(self, masks: Collection[Sequence[int]] = ()) -> str:
+        """SQL over a labelled relation: the codes of the broken rules as VARCHAR[], in rule order.
+
+        Args:
+            masks: the combinations of mask values that there are, where that is known: of few each is named, and no
+                list is made anew for each row.
+        """
+        if 0 < len(masks) <= NAMED:
+            cases = " ".join(
+                f"WHEN {' AND '.join(f'{name} = {bits}' for name, bits in zip(self.mask_columns, each, strict=True))} "
+                f"THEN CAST([{', '.join(map(literal, self.codes(each)))}] AS VARCHAR[])"
+                for each in masks
+            )
+            return f"CASE {cases} END"
         flags = [
             f"CASE WHEN {self.bit_sql(index)} THEN {literal(rule.code)} END"
             for index, rule in enumerate(self.row_rules)
@@ -242,7 +267,14 @@ class Contract:
         return uniqueness.key_problems(connection, relation, self.columns, self.key if key is None else key, rows=rows)
 
 
-@lru_cache(maxsize=1024)
-def _compiled_label(contract: Contract, beside: tuple[str, ...]) -> str:
-    rows = ibis.table({**contract.schema, **dict.fromkeys(beside, "string")}, name="__rows")
-    return str(ibis.to_sql(contract.label(rows), dialect="duckdb"))
+def _listed(node: Any, changed: Mapping[str, Any] | None) -> Any:
+    """`node`; one of few texts is looked for in a list.
+
+    It has the same value. DuckDB calls a function once for each text of a dictionary, as it stores columns of codes, and
+    an operator such as IN for each row: two of them took a third of the time in which 21 million rows were written.
+    """
+    node = node.__recreate__(changed) if changed else node
+    if not isinstance(node, ops.InValues) or not all(isinstance(option, ops.Literal) for option in node.options):
+        return node
+    texts = all(each.dtype.is_string() for each in (node.value, *node.options))
+    return ops.ArrayContains(ops.Array(node.options), node.value) if texts else node

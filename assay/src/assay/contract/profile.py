@@ -87,7 +87,7 @@ def profile(
     return Profile(
         found,
         tuple(
-            _column_profile(column, found, distinct[column.name], numbers)
+            column_profile(column, found, distinct[column.name], numbers)
             for column, numbers in zip(columns, values, strict=True)
         ),
         digest(columns, found, int(total)),
@@ -134,7 +134,7 @@ def updated(
             known = [(mean, count) for mean, count in parts if mean is not None and count]
             mean = sum(mean * count for mean, count in known) / (rows - nulls) if known and rows > nulls else None
             numbers = (rows - nulls, low, high, mean)
-        profiles.append(_column_profile(column, rows, None, (numbers[0], None, *numbers[1:])))
+        profiles.append(column_profile(column, rows, None, (numbers[0], None, *numbers[1:])))
     return Profile(rows, tuple(profiles), digest(columns, rows, total), total)
 
 
@@ -174,7 +174,7 @@ def _numbers(column: Column) -> list[str]:
 def _aggregates(column: Column, hashed: str | None) -> list[str]:
     """What is asked of a column; its distinct values are sampled by `hashed`, or counted where that is None."""
     name, shown = quoted(column.name), not is_masked(column.classification)
-    ordered = shown and _is_ordered(column)
+    ordered = shown and is_ordered(column)
     return [
         f"count({name})",
         f"count(DISTINCT {hashed}) FILTER ({hashed} & {SAMPLED - 1} = 0)" if hashed else f"count(DISTINCT {name})",
@@ -184,7 +184,8 @@ def _aggregates(column: Column, hashed: str | None) -> list[str]:
     ]
 
 
-def _is_ordered(column: Column) -> bool:
+def is_ordered(column: Column) -> bool:
+    """Whether a column has a smallest and a largest value."""
     dtype = column.dtype
     return bool(dtype.is_numeric() or dtype.is_temporal() or dtype.is_string() or dtype.is_boolean())
 
@@ -204,7 +205,8 @@ def _count_distinct(connection: duckdb.DuckDBPyConnection, source: str, names: l
     return dict(zip(names, connection.execute(f"SELECT {counts} FROM {source}").fetchall()[0], strict=True))
 
 
-def _column_profile(column: Column, rows: int, distinct: int | None, values: tuple[Any, ...]) -> ColumnProfile:
+def column_profile(column: Column, rows: int, distinct: int | None, values: tuple[Any, ...]) -> ColumnProfile:
+    """Of a column: how many values it has, the distinct ones again, the smallest, the largest, the mean; classified ones masked."""
     present, _, low, high, mean = values
     if present and is_masked(column.classification):
         low = high = mask("a value", column.classification)

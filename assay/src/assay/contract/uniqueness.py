@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from assay.contract.columns import Column
 
 SAMPLE = 10
-FEW = 100_000
+FEW = 250_000
 """Up to so many rows their keys are grouped at once."""
 
 

@@ -97,15 +97,14 @@ def _describe(connection: Any, each: files.Delivered) -> dict[str, str]:
     """The file's columns and types; raises SourceError if it has none, or some that DuckDB would change."""
     path = literal(files.plain(each.file))
     described = _ask(connection, f"DESCRIBE SELECT * FROM read_parquet({path}, hive_partitioning = false)", each)
-    wide = _ask(connection, f"SELECT name, precision FROM parquet_schema({path}) WHERE precision > 38", each)
-    for name, precision in wide:
+    own = _ask(connection, f"SELECT name, precision FROM parquet_schema({path})", each)
+    if wide := next(((name, precision) for name, precision in own if (precision or 0) > 38), None):
         raise SourceError(
-            f"column '{name}' is a decimal of {precision} digits, which DuckDB reads as a DOUBLE, with loss",
+            f"column '{wide[0]}' is a decimal of {wide[1]} digits, which DuckDB reads as a DOUBLE, with loss",
             where=each.where,
             fix="Ask the source's owner for at most 38 digits, or for text.",
         )
-    own = {name for (name,) in _ask(connection, f"SELECT name FROM parquet_schema({path})", each)}
-    if renamed := [row[0] for row in described if row[0] not in own]:
+    if renamed := [row[0] for row in described if row[0] not in {name for name, _ in own}]:
         raise SourceError(
             f"has columns of one name, or that differ in case alone, which DuckDB renames to {', '.join(renamed)}",
             where=each.where,

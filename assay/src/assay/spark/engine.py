@@ -27,6 +27,8 @@ from assay.sql import literal, quoted
 from assay.warehouse.failures import first_line
 
 if TYPE_CHECKING:
+    import duckdb
+
     from assay.spark.session import Cluster
     from assay.tables.nodes import TableDef
     from assay.warehouse.session import Session
@@ -74,7 +76,7 @@ class SparkEngine:
         """SQL, for DuckDB, of the rows that `expression` gives."""
         schema = dict(expression.schema().items())
         with self._told(self.name), self._moved(session, expression) as moved:
-            return self._computed(self._declared(to_sql(moved), schema), schema)
+            return brought(self.cluster, self._declared(to_sql(moved), schema), schema)
 
     def labelled(self, session: Session, table: TableDef, expression: ibis.Table, beside: Sequence[str]) -> str:
         """SQL, for DuckDB, of the contract's columns, those named in `beside`, and the masks of broken rules."""
@@ -83,10 +85,10 @@ class SparkEngine:
         where = f"{table.stage}.{table.name} ({table.file})"
         with self._told(where), self._moved(session, expression) as moved:
             rows = self._declared(to_sql(moved), schema)
-            labels = _compiled_label(contract, tuple(schema[name] for name in beside), tuple(beside))
+            labels = compiled_label(contract, tuple(schema[name] for name in beside), tuple(beside))
             masks = dict.fromkeys(contract.mask_columns, dt.uint64)
             self.tables += table.engine != "python"
-            return self._computed(f"WITH `{ROWS}` AS ({rows}) {labels}", {**schema, **masks})
+            return brought(self.cluster, f"WITH `{ROWS}` AS ({rows}) {labels}", {**schema, **masks})
 
     @contextmanager
     def _told(self, where: str) -> Iterator[None]:
@@ -112,7 +114,8 @@ class SparkEngine:
             if not isinstance(node, ops.PhysicalTable | ops.SQLQueryResult):
                 return node
             views.append(f"read_{uuid.uuid4().hex}")  # Spark reads no file whose name begins with _
-            self._hand_over(session, node, views[-1])
+            rows = f"SELECT {casts(held(node.schema))} FROM ({session.duckdb_sql(node.to_expr())})"
+            hand_over(self.cluster, session.connection.execute(rows), dict(node.schema.items()), views[-1])
             return ops.UnboundTable(name=views[-1], schema=node.schema)
 
         try:
@@ -121,27 +124,32 @@ class SparkEngine:
             for view in views:
                 self.cluster.drop_view(view)
 
-    def _hand_over(self, session: Session, node: Any, view: str) -> None:
-        """The rows of a leaf of an expression as a view of Spark's."""
-        types = {name: _held(dtype) for name, dtype in node.schema.items()}
-        found = session.connection.execute(f"SELECT {_casts(types)} FROM ({session.duckdb_sql(node.to_expr())})")
-        reader = found.to_arrow_reader(BATCH)
-        file = self.folder / f"{view}.parquet"
-        with pq.ParquetWriter(file, reader.schema) as writer:
-            for batch in reader:
-                writer.write_batch(batch)
-        columns = ", ".join(f"{_tick(name)} {SparkType.to_string(dtype)}" for name, dtype in types.items())
-        self.cluster.create_view(view, file, columns)
-
     def _declared(self, sql: str, schema: Mapping[str, dt.DataType]) -> str:
         """The statement with the types that Ibis tells of it, in some of which Spark does not compute."""
         return f"SELECT {declared(schema, self.cluster.types(sql))} FROM ({sql})"
 
-    def _computed(self, sql: str, schema: Mapping[str, dt.DataType]) -> str:
-        """Run a statement, and return SQL of its rows for DuckDB, with the types of `schema`."""
-        folder = self.folder / f"computed_{uuid.uuid4().hex}"
-        self.cluster.write(sql, folder)
-        return f"SELECT {_casts(schema)} FROM read_parquet({literal(f'{folder}/*.parquet')})"
+
+def hand_over(cluster: Cluster, found: duckdb.DuckDBPyConnection, schema: Mapping[str, dt.DataType], view: str) -> None:
+    """The rows of DuckDB's answer, in the types of `held`, as a view of Spark's with the types of `schema`."""
+    reader = found.to_arrow_reader(BATCH)
+    file = cluster.folder / f"{view}.parquet"
+    with pq.ParquetWriter(file, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+    columns = ", ".join(f"{_tick(name)} {SparkType.to_string(dtype)}" for name, dtype in held(schema).items())
+    cluster.create_view(view, file, columns)
+
+
+def brought(cluster: Cluster, sql: str, schema: Mapping[str, dt.DataType]) -> str:
+    """Run a statement, and return SQL of its rows for DuckDB, with the types of `schema`."""
+    folder = cluster.folder / f"computed_{uuid.uuid4().hex}"
+    cluster.write(sql, folder)
+    return f"SELECT {casts(schema)} FROM read_parquet({literal(f'{folder}/*.parquet')})"
+
+
+def held(schema: Mapping[str, dt.DataType]) -> dict[str, dt.DataType]:
+    """The types in which Spark holds values of those of `schema`."""
+    return {name: _held(dtype) for name, dtype in schema.items()}
 
 
 def _held(dtype: dt.DataType) -> dt.DataType:
@@ -149,7 +157,7 @@ def _held(dtype: dt.DataType) -> dt.DataType:
     return SparkType.to_ibis(SparkType.from_ibis(dtype)) if not dtype.is_timestamp() else dtype
 
 
-def _casts(types: Mapping[str, dt.DataType]) -> str:
+def casts(types: Mapping[str, dt.DataType]) -> str:
     """SQL, for DuckDB: columns in these types."""
     return ", ".join(f"CAST({quoted(name)} AS {sql_type(dtype)}) AS {quoted(name)}" for name, dtype in types.items())
 
@@ -159,6 +167,7 @@ def _tick(name: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _compiled_label(contract: Contract, types: tuple[dt.DataType, ...], beside: tuple[str, ...]) -> str:
+def compiled_label(contract: Contract, types: tuple[dt.DataType, ...], beside: tuple[str, ...]) -> str:
+    """SQL over rows that are called `ROWS`: what `Contract.label` makes of them, with further columns beside."""
     rows = ibis.table({**contract.schema, **dict(zip(beside, types, strict=True))}, name=ROWS)
     return to_sql(contract.label(rows, mask_type="int64"))

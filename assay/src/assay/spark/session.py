@@ -33,6 +33,8 @@ OPTIONS = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.catalogImplementation": "in-memory",
+    # SQL that both engines take names columns as DuckDB does.
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
@@ -66,14 +68,15 @@ class Cluster:
 
     Attributes:
         gone: why nothing more can be asked; None as long as it answers.
+        spark: Spark's own session; what is asked of it stands under `asked`.
     """
 
     def __init__(self, address: str, folder: Path, options: dict[str, str]) -> None:
         self.address, self.folder = address, folder
         self.gone: EngineError | None = None
-        self._spark = _started(address, folder, {**OPTIONS, **options})
-        self.version: str = self._spark.version
-        self._java = type(self._spark.sparkContext)._gateway.proc
+        self.spark = _started(address, folder, {**OPTIONS, **options})
+        self.version: str = self.spark.version
+        self._java = type(self.spark.sparkContext)._gateway.proc
         self._over = threading.Event()
         self._master = ADDRESS.fullmatch(address)
         self._watch = threading.Thread(target=self._watched, name="spark-watch", daemon=True)
@@ -81,7 +84,7 @@ class Cluster:
     @property
     def executors(self) -> int:
         """Processes that compute, beside the driver; 0 on this machine alone."""
-        return int(self._spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size()) - 1
+        return int(self.spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size()) - 1
 
     def wait(self) -> None:
         """Until a worker computes for this session; raises EngineError where none does in time."""
@@ -98,33 +101,48 @@ class Cluster:
             time.sleep(0.05)
         self._watch.start()
 
+    def configure(self, options: dict[str, str]) -> None:
+        """Settings of Spark's catalogs, for what is asked from now on."""
+        with self.asked():
+            for name, value in options.items():
+                self.spark.conf.set(name, value)
+            # What was opened by the same name before would answer.
+            self.spark._jsparkSession.sessionState().catalogManager().reset()
+
+    @contextmanager
+    def named(self, group: str) -> Iterator[None]:
+        """What this thread asks in the block can be ended by the name, with `cancelJobGroup`."""
+        with self.asked():
+            self.spark.sparkContext.setJobGroup(group, group)
+        yield
+
     def create_view(self, name: str, file: Path, columns: str) -> None:
         """A view of a Parquet file whose columns have the types that are told."""
-        with self._asked():
-            self._spark.read.schema(columns).parquet(file.as_uri()).createOrReplaceTempView(name)
+        with self.asked():
+            self.spark.read.schema(columns).parquet(file.as_uri()).createOrReplaceTempView(name)
 
     def drop_view(self, name: str) -> None:
         """The view is needed no more."""
-        with suppress(EngineError, SparkFailure), self._asked():
-            self._spark.catalog.dropTempView(name)
+        with suppress(EngineError, SparkFailure), self.asked():
+            self.spark.catalog.dropTempView(name)
 
     def types(self, sql: str) -> dict[str, str]:
         """The columns of a statement and their types, as Spark names them; nothing is computed."""
-        with self._asked():
-            return {field.name: field.dataType.simpleString() for field in self._spark.sql(sql).schema.fields}
+        with self.asked():
+            return {field.name: field.dataType.simpleString() for field in self.spark.sql(sql).schema.fields}
 
     def write(self, sql: str, folder: Path) -> None:
         """The rows of a statement as Parquet files in a new folder."""
-        with self._asked():
-            self._spark.sql(sql).write.parquet(folder.as_uri())
+        with self.asked():
+            self.spark.sql(sql).write.parquet(folder.as_uri())
 
     def close(self) -> None:
         """End the session, and the Java process that this one started."""
         self._over.set()
-        context = type(self._spark.sparkContext)
+        context = type(self.spark.sparkContext)
         gateway = context._gateway
         with suppress(Exception):  # it may have ended long ago
-            self._spark.stop()
+            self.spark.stop()
         with suppress(Exception):
             gateway.shutdown()
         context._gateway = context._jvm = None
@@ -136,7 +154,7 @@ class Cluster:
             self._java.wait()
 
     @contextmanager
-    def _asked(self) -> Iterator[None]:
+    def asked(self) -> Iterator[None]:
         if self.gone is not None:
             raise self.gone
         try:
@@ -169,7 +187,7 @@ class Cluster:
                     fix="Start them again, and run again.",
                 )
                 with suppress(Exception):
-                    self._spark.sparkContext.cancelAllJobs()
+                    self.spark.sparkContext.cancelAllJobs()
                 return
 
 

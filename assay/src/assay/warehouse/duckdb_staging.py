@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from assay.contract.contract import Contract
     from assay.contract.profile import Profile
+    from assay.contract.uniqueness import KeyProblems
     from assay.tables.nodes import Reference, TableDef
     from assay.tables.results import CheckResult, Publication
     from assay.warehouse.builds import Build
@@ -41,17 +42,17 @@ def staged(session: Session, build: Build) -> Iterator[DuckDBStaging]:
     expression = staging.narrow(session, build.expression, build.taken)
     # Of an incremental build's rows those that are there already are no repeats: `merging` tells them.
     existing = build.kept_sql(session) if build.since is None and build.keeps_existing(session) else None
-    with staging.staging_table(session, table) as relation:
+    with staging.staging_table(session, table, merged=build.since is not None) as relation:
         with session.transaction():
             rows = staging.stage(session, table, contract, expression, build.landed, relation)
         with session.transaction():
             staging.split(session, table, contract, rows, build.landed, existing, build.parts)
         if rows.rejected:
             quarantine.identify(session)
-        with session.transaction():
-            sort = histories.arrange if isinstance(table.load, History) else merging.arrange
-            merged = sort(session, build, rows) if table.load is not None else None
-            rows.after = merged.after if merged is not None else None
+        # Of a temporary table that loses rows in the transaction that made it DuckDB writes all again as well.
+        sort = histories.arrange if isinstance(table.load, History) else merging.arrange
+        merged = sort(session, build, rows) if table.load is not None else None
+        rows.after = merged.after if merged is not None else None
         yield DuckDBStaging(session, build, rows, merged)
 
 
@@ -100,10 +101,25 @@ class DuckDBStaging(DuckDBAdded):
     def unique_key(self, *, proven: bool) -> CheckResult:
         """The verdict on the keys of the table as it would be; `proven` says that its own was looked after."""
         session, contract, merged = self.session, self.build.contract, self.merged
-        if merged is not None and merged.key is not None and (self.build.since is not None or not merged.key.passed):
+        if merged and merged.key and (self.build.cursor or self.build.since or not merged.key.passed):
             return merging.beside(session, self.build, merged, self.staged.relation, self.target)
+        last = session.last_publication(self.table.name)
+        if self.whole != self.staged.relation and last is not None and last.code_version == self.build.code_version:
+            return verdicts.keys(contract, self._arrived_again, proven=proven)
         rows = self.staged.published if self.whole == self.staged.relation else None
         return verdicts.unique_key(session, contract, self.whole, target=self.target, proven=proven, rows=rows)
+
+    def _arrived_again(self, key: tuple[str, ...]) -> KeyProblems:
+        """What is wrong with a key, where this code has audited the published rows: only one that arrived can repeat."""
+        session, contract, relation = self.session, self.build.contract, self.staged.relation
+        judged, rows = self.whole, None
+        if not any(contract.column(name).nullable for name in key):
+            listed = ", ".join(map(quoted, key))
+            kept = f"FROM {self.build.kept_sql(session)} SEMI JOIN {relation} USING ({listed})"
+            judged, rows = f"(FROM {relation} UNION ALL BY NAME {kept})", 2 * self.staged.published
+        found = contract.key_problems(session.connection, judged, key=key, rows=rows)
+        sql = found.sample_sql and found.sample_sql.replace(judged, self.target)
+        return dataclasses.replace(found, sample_sql=sql)
 
     def replaced(self) -> Replaced:
         """The published rows that the staged ones would take the place of."""
@@ -182,7 +198,7 @@ class DuckDBStaging(DuckDBAdded):
             # A dry run writes into its own copy; the real table is only read.
             session.connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {kept}")
         elif build.since is not None:
-            merging.write(session, relation, target)
+            merging.write(session, build, relation, target)
         if build.since is None:
             if not table.appends:
                 session.connection.execute(f"DELETE FROM {target} WHERE {build.in_partition}")

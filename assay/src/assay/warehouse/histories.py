@@ -88,10 +88,7 @@ def arrange(session: Session, build: Build, staged: Staged) -> Merged:
     execute(f"CREATE OR REPLACE TEMP TABLE __closing AS {missing}")
     execute(f"CREATE OR REPLACE TEMP TABLE {REPLACED} AS SELECT * EXCLUDE (ends) FROM __closing")
     execute(f"DELETE FROM {relation} WHERE rowid IN (SELECT staged_row FROM __met WHERE what <> 'updated')")
-    sound = ", ".join(f"0 AS {name}" for name in contract.mask_columns)
-    execute(
-        f"INSERT INTO {relation} BY NAME SELECT * EXCLUDE (__row, ends) REPLACE (ends AS {end}), {sound} FROM __closing"
-    )
+    execute(f"INSERT INTO {relation} BY NAME SELECT * EXCLUDE (__row, ends) REPLACE (ends AS {end}) FROM __closing")
     counts["unlisted"] = count(session, f"SELECT count(*) FROM {REPLACED}") - counts.get("updated", 0)
     execute("DROP TABLE __met; DROP TABLE __closing")
     after = before + counts["inserted"] + counts.get("updated", 0)

@@ -30,6 +30,8 @@ PREFIX = "__staging_"
 """How the names of staging tables begin."""
 REFUSED = "__refused_"
 """How the names of tables begin that keep what a failed audit refused."""
+MANY = 20
+"""One of so many rows that break rules are many."""
 REPEAT = "unique_key.repeat"
 """The reason code of rows that repeat a key whose first row is kept."""
 
@@ -47,6 +49,7 @@ class Staged:
         sample: some of the rejected rows, masked.
         first_place: where the first rejected row stood in its source, as `file:line`, if known.
         extras: the connector's own columns in the staging table.
+        masks: the mask columns in it, which an engine has computed; DuckDB judges rows where they stand.
         over_budget: whether so many rows broke rules that nothing will be published; then not all of them are kept.
     """
 
@@ -60,6 +63,7 @@ class Staged:
     sample: Sequence[Mapping[str, Any]] = ()
     first_place: str | None = None
     extras: Sequence[str] = ()
+    masks: Sequence[str] = ()
     over_budget: bool = False
 
 
@@ -74,10 +78,15 @@ def narrow(session: Session, expression: ibis.Table, taken: Sequence[str]) -> ib
 
 
 @contextmanager
-def staging_table(session: Session, table: TableDef) -> Iterator[str]:
-    """The quoted name of the table's staging table, which does not outlive the block."""
+def staging_table(session: Session, table: TableDef, *, merged: bool) -> Iterator[str]:
+    """The quoted name of the table's staging table, which does not outlive the block.
+
+    Args:
+        merged: whether its rows are merged into published ones: then a temporary table spares writing them twice.
+    """
     session.make_schema(table.stage)
-    relation = qualified(session.catalog, table.stage, f"{PREFIX}{table.name}")
+    place = ("temp", "main") if merged else (session.catalog, table.stage)
+    relation = qualified(*place, f"{PREFIX}{table.name}")
     try:
         yield relation
     except BaseException:
@@ -85,7 +94,9 @@ def staging_table(session: Session, table: TableDef) -> Iterator[str]:
         # After a full disk or an invalidated database nothing can be dropped; the next session does it.
         with suppress(duckdb.Error):
             session.connection.execute(f"DROP TABLE IF EXISTS {relation}")
-            session.connection.execute("DROP TABLE IF EXISTS temp.main.__rejects")
+            session.connection.execute(
+                "DROP TABLE IF EXISTS temp.main.__rejects; DROP TABLE IF EXISTS temp.main.__broken"
+            )
         raise
 
 
@@ -126,7 +137,7 @@ def stage(
     landed: Landed | None,
     relation: str,
 ) -> Staged:
-    """Write the labelled rows into the staging table and count those that arrived; none is split off yet.
+    """Write the rows into the staging table and count those that arrived; none is split off yet.
 
     The columns are the contract's, in its order. Further ones, which a contract that is not strict allows, are
     left out: nobody described, classified or audited them.
@@ -138,13 +149,14 @@ def stage(
         expression = expression.select(*wanted)
     extras = wanted[len(names) :]
     if session.engine is not None:
-        labelled = session.engine.labelled(session, table, expression, extras)
+        rows, masks = session.engine.labelled(session, table, expression, extras), contract.mask_columns
     else:
-        labelled = contract.labelled_sql(_as_declared(session, contract, session.sql(expression)), extras)
-    count = session.number(f"CREATE OR REPLACE TABLE {relation} AS {labelled}")
+        rows, masks = _as_declared(session, contract, session.sql(expression)), ()
+    kind = "TEMP TABLE" if relation.startswith(qualified("temp", "main", "")[:-1]) else "TABLE"
+    count = session.number(f"CREATE OR REPLACE {kind} {relation} AS {rows}")
     if landed is not None and landed.malformed is not None:
         count += session.number(f"SELECT count(*) FROM ({landed.malformed})")
-    return Staged(relation, count, extras=extras)
+    return Staged(relation, count, extras=extras, masks=masks)
 
 
 def beside(table: TableDef) -> tuple[str, ...]:
@@ -193,24 +205,8 @@ def split(
     quarantine.begin(session)
     if landed is not None and landed.malformed is not None:
         malformed_aside(session, table, landed.malformed, staged)
-    if isinstance(table.load, Incremental) and table.load.deleted is not None:
-        # What is said of a key that is gone is nobody's row any more: it needs no more than its key.
-        present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in (*contract.key, table.load.cursor))
-        sound = ", ".join(f"{name} = 0" for name in contract.mask_columns)
-        session.connection.execute(f"UPDATE {relation} SET {sound} WHERE {quoted(table.load.deleted)} AND {present}")
-    broken = contract.broken(session.connection, relation)
-    if broken.rejected:
-        add(staged.reasons, broken.counts)
-        staged.rejected += broken.rejected
-        staged.over_budget = not table.max_rejects.tolerates(staged.rejected, staged.staged)
-        quarantine.collect(
-            session,
-            table,
-            f"SELECT {contract.reason_codes_sql()} AS reason_codes, {contract.payload_sql()} AS payload, "
-            f"{place(staged.extras)} FROM {relation} WHERE {contract.broken_sql()}",
-            counts=[count for mask, count in broken.masks.items() if any(mask)] if staged.over_budget else None,
-        )
-        session.connection.execute(f"DELETE FROM {relation} WHERE {contract.broken_sql()}")
+    if contract.row_rules:
+        _set_broken_aside(session, table, contract, staged)
     if parts is not None:
         _set_aside(session, table, contract, staged, parts.code, parts.outside())
     if table.keep is not None:
@@ -224,7 +220,7 @@ def split(
 def strip(session: Session, contract: Contract, staged: Staged) -> None:
     """Leave the staging table with the contract's columns alone; nothing is copied."""
     notices.phase(f"{staged.published:,} rows, checking them")
-    for column in (*contract.mask_columns, *staged.extras):
+    for column in (*staged.masks, *staged.extras):
         session.connection.execute(f"ALTER TABLE {staged.relation} DROP COLUMN {quoted(column)}")
 
 
@@ -245,6 +241,39 @@ def malformed_aside(session: Session, table: TableDef, malformed: str, staged: S
         f"SELECT [reason_code] AS reason_codes, payload, source_file, source_line FROM ({malformed})",
         malformed=True,
     )
+
+
+def _set_broken_aside(session: Session, table: TableDef, contract: Contract, staged: Staged) -> None:
+    """Reject the rows that break rules.
+
+    They are judged where they are written: a mask written beside each costs as much as a column of the table. The rows of
+    few are remembered; of many it costs less to judge them again than to look each up.
+    """
+    relation, masks = staged.relation, ", ".join(contract.mask_columns)
+    but = ""
+    if isinstance(table.load, Incremental) and table.load.deleted is not None:
+        # What is said of a key that is gone is nobody's row any more: it needs no more than its key.
+        present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in (*contract.key, table.load.cursor))
+        but = f" AND ({quoted(table.load.deleted)} AND {present}) IS NOT TRUE"
+    rows = f"SELECT rowid AS __row, * FROM {relation}"
+    labelled = f"({rows if staged.masks else contract.labelled_sql(rows)}) WHERE {contract.broken_sql()}{but}"
+    if session.number(f"CREATE OR REPLACE TEMP TABLE __broken AS SELECT __row, {masks} FROM {labelled}"):
+        broken = contract.broken(session.connection, "__broken")
+        add(staged.reasons, broken.counts)
+        staged.rejected += broken.rejected
+        staged.over_budget = not table.max_rejects.tolerates(staged.rejected, staged.staged)
+        source, gone = f"({rows}) JOIN __broken USING (__row)", "rowid IN (SELECT __row FROM __broken)"
+        if broken.rejected * MANY > staged.staged:
+            source, gone = labelled, f"{contract.broken_sql(staged.masks or contract.mask_values)}{but}"
+        quarantine.collect(
+            session,
+            table,
+            f"SELECT {contract.reason_codes_sql(broken.masks)} AS reason_codes, {contract.payload_sql()} AS payload, "
+            f"{place(staged.extras)} FROM {source}",
+            counts=broken.masks.values() if staged.over_budget else None,
+        )
+        session.connection.execute(f"DELETE FROM {relation} WHERE {gone}")
+    session.connection.execute("DROP TABLE __broken")
 
 
 def _set_aside(session: Session, table: TableDef, contract: Contract, staged: Staged, code: str, among: str) -> None:

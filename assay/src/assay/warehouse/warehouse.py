@@ -165,14 +165,7 @@ class DryRunWarehouse:
             try:
                 self._attach_real(connection, folder)
                 guard = guarded(connection, readonly_catalogs=("real",))
-                session = DuckDBSession(
-                    guard,  # type: ignore[arg-type]
-                    output=folder / "output",
-                    scratch=folder,
-                    real="real",
-                    keeps_books=self.keeps_books,
-                    engine=self.engine,
-                )
+                session = self._over(guard, folder)
                 # Ibis pins UTC when it takes the connection over.
                 connection.execute(f"SET TimeZone = '{options.time_zone}'")
                 guard.lock(None if self.readable is None else (*self.readable, folder))
@@ -182,6 +175,17 @@ class DryRunWarehouse:
                 if witness is not None:
                     self.proof = witness.proof()
                     self.proof.check()
+
+    def _over(self, connection: Any, folder: Path) -> DuckDBSession:
+        """The session, over a guarded connection."""
+        return DuckDBSession(
+            connection,
+            output=folder / "output",
+            scratch=folder,
+            real="real",
+            keeps_books=self.keeps_books,
+            engine=self.engine,
+        )
 
     def _attach_real(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         real = self.real.resolve() if self.real is not None else None

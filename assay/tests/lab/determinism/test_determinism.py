@@ -38,6 +38,7 @@ def test_the_shop_gives_the_same_rows(tree: Tree) -> None:
     assert "ok      five  (rerun, shuffled inputs, threads, time zone)" in done.stdout
 
 
+@pytest.mark.slow
 def test_chance_is_named_by_rerun(tree: Tree) -> None:
     def daily_sales(orders: Any) -> Any:
         sums = orders.group_by("ordered_on").agg(order_count=orders.count())
@@ -61,6 +62,7 @@ def test_the_order_of_rows_is_named(tree: Tree) -> None:
     assert _varies(_with(tree, daily_sales=daily_sales)) == {"shuffled inputs": ("daily_sales", "amount")}
 
 
+@pytest.mark.slow
 def test_the_sessions_time_zone_is_named(tree: Tree) -> None:
     def daily_sales(orders: Any) -> Any:
         evening = (orders.ordered_on.cast("timestamp") + ibis.interval(hours=20)).cast("string") + "+00"
@@ -76,6 +78,7 @@ def test_the_sessions_time_zone_is_named(tree: Tree) -> None:
     assert {axis: table for axis, (table, _) in found.items()} == {"time zone": "daily_sales"}
 
 
+@pytest.mark.slow
 def test_the_clock_of_the_process_is_named(tree: Tree) -> None:
     def daily_sales(orders: Any) -> Any:
         import time
@@ -88,6 +91,7 @@ def test_the_clock_of_the_process_is_named(tree: Tree) -> None:
     assert _varies(_with(tree, daily_sales=daily_sales)) == {"time zone": ("daily_sales", "amount")}
 
 
+@pytest.mark.slow
 def test_rejected_rows_that_vary_are_named(tree: Tree) -> None:
     def orders(raw_orders: Any) -> Any:
         lowest = raw_orders.amount.first().over(ibis.window())

@@ -30,6 +30,7 @@ def _survivors(tree: Tree, *selection: str) -> dict[tuple[str, str], Any]:
     return {(o.mutant.before, o.mutant.after): o for o in result.of("survived")}
 
 
+@pytest.mark.slow
 def test_a_survivor_is_told_with_rows_that_kill_it(sales: Tree) -> None:
     found = _survivors(sales)
     boundary = found["amount >= 5", "amount > 5"]
@@ -40,6 +41,7 @@ def test_a_survivor_is_told_with_rows_that_kill_it(sales: Tree) -> None:
     assert "5" in str(found["amount >= 5", "amount >= 6"].rows)
 
 
+@pytest.mark.slow
 def test_the_row_that_was_told_kills_it(sales: Tree) -> None:
     order = "6,f@example.org,2026-03-05,5.00\n"
     sales.write("five/inputs/shop_files/orders.csv", str(FIVE_ORDERS["inputs/shop_files/orders.csv"]) + order)
@@ -59,6 +61,7 @@ def test_mutants_are_killed_by_rows_and_the_rate_decides(sales: Tree) -> None:
     assert sales.cli("mutate", "--no-search", "--min", str(told["rate"] * 100 - 1)).exit_code == 0
 
 
+@pytest.mark.slow
 def test_text_names_table_operator_fragment_and_row(sales: Tree) -> None:
     text = sales.cli("mutate", "daily_sales").stdout
     assert "SURVIVED  table=daily_sales  operator=comparison\n  before  amount >= 5\n  after   amount > 5\n" in text

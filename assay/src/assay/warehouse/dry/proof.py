@@ -41,10 +41,10 @@ class FileState:
 
 @dataclass(frozen=True)
 class Proof:
-    """The real file and its write-ahead log, before and after."""
+    """The real file and its write-ahead log, and what else tells of a write, before and after."""
 
-    before: tuple[FileState, ...]
-    after: tuple[FileState, ...]
+    before: tuple[object, ...]
+    after: tuple[object, ...]
 
     @property
     def holds(self) -> bool:

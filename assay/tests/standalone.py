@@ -1,4 +1,4 @@
-"""A standalone cluster of Spark for the whole folder: a master and two workers on loopback, and one session with it."""
+"""A standalone cluster of Spark on loopback, a master and two workers, with Iceberg for its sessions."""
 
 from __future__ import annotations
 
@@ -10,24 +10,14 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from assay.spark.engine import SparkEngine
-from assay.spark.session import opened
-
 WORKERS = 2
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests that ask for a cluster are marked, so that they can be left out."""
-    for item in items:
-        if {"cluster", "engine"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.spark)
 
 
 def free_port() -> int:
@@ -108,20 +98,31 @@ def missing() -> str | None:
     return "pyspark is not installed: make spark" if find_spec("pyspark") is None else None
 
 
-@pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+def iceberg() -> str:
+    """Iceberg's runtime for Spark 3.5, as a wheel has it."""
+    found = find_spec("snowpark_connect_deps_iceberg")
+    assert found is not None
+    assert found.submodule_search_locations
+    (jar,) = Path(found.submodule_search_locations[0], "jars").glob("iceberg-spark-runtime-3.5_2.12-*.jar")
+    return str(jar)
+
+
+@contextmanager
+def started(folder_of: Callable[[str], Path], *, alone: bool) -> Iterator[Standalone]:
+    """The cluster; skips without Java or pyspark, but not in CI where only these tests run."""
     if (why := missing()) is not None:
-        if os.environ.get("CI") and request.config.getoption("markexpr") == "spark":
+        if os.environ.get("CI") and alone:
             pytest.fail(f"in CI `make spark` skips nothing: {why}")
         pytest.skip(why)
-    found = Standalone(tmp_path_factory.mktemp("spark"))
-    try:
-        yield found
-    finally:
-        found.stop()
+    from assay.spark.session import LITTLE
 
-
-@pytest.fixture(scope="session")
-def engine(cluster: Standalone) -> Iterator[SparkEngine]:
-    with opened(cluster.address) as session:
-        yield SparkEngine(session)
+    folder = folder_of("spark")
+    defaults = {f"spark.{side}.extraClassPath": iceberg() for side in ("driver", "executor")} | LITTLE
+    (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in defaults.items()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_CONF_DIR", str(folder))  # for this process, and for those that tests start
+        found = Standalone(folder)
+        try:
+            yield found
+        finally:
+            found.stop()

@@ -1,0 +1,287 @@
+"""Tables in a lake: Apache Iceberg through a Spark session, one atomic commit for each version that is published.
+
+A commit carries what the books know of it in its snapshot's properties, so that a reader, a killed run and the next
+driver all see rows, record and offsets together or not at all.
+"""
+
+from __future__ import annotations
+
+import datetime as dtm
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.errors import PipelineError, WarehouseError, on_disk
+from assay.spark.session import SparkFailure
+
+if TYPE_CHECKING:
+    from assay.spark.session import Cluster
+
+RECORD, OFFSETS = "assay.record", "assay.offsets"
+"""The snapshot's properties: the publication as the books have it, and how far an event log is read."""
+_REASONS = (
+    (
+        "Cannot find catalog plugin class",
+        "Spark has no Iceberg",
+        "Name its runtime in spark-defaults.conf: spark.jars.packages org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2.",
+    ),
+    ("UncheckedSQLException", "the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG."),
+    ("RESTException", "the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG."),
+    ("Cannot load JDBC", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
+    ("No suitable driver", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
+    ("CommitFailedException", "another run published the table meanwhile", "Run it again."),
+    ("Unsupported table version", "a newer Iceberg wrote the table", "Give Spark that version's runtime."),
+    ("NotFoundException", "a file of the table is missing", "Restore it, or drop the table: the next run builds it."),
+    ("No space left", "the disk is full", "Free it."),
+)
+"""What stands in the text of an error of Spark's, what it means, and what to do."""
+STAYS = "Nothing was published; the previous version stays."
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What the newest commit of a table that the framework made carries; empty where it made none."""
+
+    record: Mapping[str, Any] = field(default_factory=dict)
+    offsets: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """For a commit that leaves them as they are."""
+        return {RECORD: self.record, OFFSETS: self.offsets}
+
+
+class Lake:
+    """A catalog of Iceberg tables, whose namespaces are the stages.
+
+    Args:
+        name: how Spark's SQL calls the catalog.
+        folder: where files go: a folder that driver and workers see, or an address of the workers' file system.
+        catalog: `jdbc:...` or `https://...` of the catalog; None: the folder itself is it, for one file system with
+            atomic renames.
+    """
+
+    def __init__(self, cluster: Cluster, name: str, folder: str, catalog: str | None = None) -> None:
+        self.cluster, self.name = cluster, name
+        self.where = re.sub(r"\?.*|(?<=//)[^@/]*@", "", catalog) if catalog else folder
+        cluster.configure(options(name, prepared(folder), catalog))
+        with self.told():
+            self._sql("SHOW NAMESPACES IN " + tick(name)).collect()
+
+    def table(self, stage: str, name: str) -> str:
+        """The quoted SQL name of a table."""
+        return ".".join(tick(part) for part in (self.name, stage, name))
+
+    def make(self, stage: str) -> None:
+        """Make the namespace of a stage if it is missing."""
+        with self.told():
+            self._sql(f"CREATE NAMESPACE IF NOT EXISTS {tick(self.name)}.{tick(stage)}")
+
+    def stages(self) -> list[str]:
+        """The namespaces there are."""
+        with self.told():
+            return sorted(row[0] for row in self._sql("SHOW NAMESPACES IN " + tick(self.name)).collect())
+
+    def tables(self, stage: str) -> list[str]:
+        """The tables of a stage, staging tables among them."""
+        with self.told():
+            return sorted(row[1] for row in self._sql(f"SHOW TABLES IN {tick(self.name)}.{tick(stage)}").collect())
+
+    def exists(self, stage: str, name: str) -> bool:
+        """Whether there is a table of that name."""
+        with self.told():
+            return bool(self.cluster.spark.catalog.tableExists(self.table(stage, name)))
+
+    def columns(self, stage: str, name: str) -> dict[str, str]:
+        """A table's columns and their types, as Spark names them."""
+        with self.told():
+            return self.cluster.types(f"SELECT * FROM {self.table(stage, name)}")
+
+    def pointer(self, stage: str, name: str) -> str:
+        """Where the table's metadata is: another place after every commit, whoever made it."""
+        with self.told():
+            return str(self._loaded(stage, name).operations().current().metadataFileLocation())
+
+    def count(self, stage: str, name: str) -> int:
+        """The number of rows of a table: by its metadata, where no row was deleted from its files."""
+        with self.told():
+            snapshot = self._loaded(stage, name).currentSnapshot()
+            summary = snapshot.summary() if snapshot is not None else {"total-records": "0"}
+            if summary.get("total-records") is not None and summary.get("total-delete-files") in (None, "0"):
+                return int(str(summary.get("total-records")))
+        return int(self.all(f"SELECT count(*) FROM {self.table(stage, name)}")[0][0])
+
+    def commit(self, stage: str, name: str) -> Commit:
+        """What the newest commit of the framework's carries; later ones of others, such as a compaction, carry nothing."""
+        if not self.exists(stage, name):
+            return Commit()
+        with self.told():
+            loaded = self._loaded(stage, name)
+            snapshot = loaded.currentSnapshot()
+            while snapshot is not None:
+                summary = snapshot.summary()
+                if (record := summary.get(RECORD)) is not None:
+                    return Commit(json.loads(record), json.loads(summary.get(OFFSETS) or "{}"))
+                parent = snapshot.parentId()
+                snapshot = loaded.snapshot(parent) if parent is not None else None
+        return Commit()
+
+    def replace(
+        self,
+        sql: str,
+        stage: str,
+        name: str,
+        properties: Mapping[str, Any] | None = None,
+        partitioned: str | None = None,
+    ) -> None:
+        """The rows of a statement as the table's new version, with its columns.
+
+        Args:
+            properties: of the snapshot, written as JSON.
+            partitioned: SQL of Iceberg's partitions.
+        """
+        from pyspark.sql import functions
+
+        with self.told(), self.cluster.asked():
+            writer = self._writer(sql, stage, name, properties).using("iceberg").tableProperty("format-version", "2")
+            if partitioned is not None:
+                writer = writer.partitionedBy(functions.expr(partitioned))
+            writer.createOrReplace()
+
+    def append(self, sql: str, stage: str, name: str, properties: Mapping[str, Any]) -> None:
+        """The rows of a statement beside those of the table."""
+        with self.told(), self.cluster.asked():
+            self._writer(sql, stage, name, properties).append()
+
+    def overwrite(self, sql: str, stage: str, name: str, properties: Mapping[str, Any], where: str) -> None:
+        """The rows of a statement in the place of the table's whole partitions for which `where` holds."""
+        from pyspark.sql import functions
+
+        with self.told(), self.cluster.asked():
+            self._writer(sql, stage, name, properties).overwrite(functions.expr(where))
+
+    def _writer(self, sql: str, stage: str, name: str, properties: Mapping[str, Any] | None) -> Any:
+        writer = self.cluster.spark.sql(sql).writeTo(self.table(stage, name))
+        for key, value in (properties or {}).items():
+            writer = writer.option(f"snapshot-property.{key}", json.dumps(value, ensure_ascii=False))
+        return writer
+
+    def drop(self, stage: str, name: str) -> None:
+        """Drop a table with its files, if it is there."""
+        with self.told():
+            self._sql(f"DROP TABLE IF EXISTS {self.table(stage, name)} PURGE")
+
+    def execute(self, sql: str) -> None:
+        """Run a statement for what it does."""
+        with self.told():
+            self._sql(sql)
+
+    def all(self, sql: str) -> list[tuple[Any, ...]]:
+        """The few rows of a statement; instants are aware, in UTC."""
+        with self.told(), self.cluster.asked():
+            frame = self.cluster.spark.sql(sql)
+            # Spark's Python gives an instant as a naive time of this machine's zone, which has an hour twice.
+            zoned = [
+                place for place, field in enumerate(frame.schema.fields) if field.dataType.typeName() == "timestamp"
+            ]
+            for place in zoned:
+                name = tick(frame.columns[place])
+                frame = frame.withColumn(frame.columns[place], frame[name].cast("timestamp_ntz"))
+            rows = [list(row) for row in frame.collect()]
+        for row in rows:
+            for place in zoned:
+                row[place] = row[place] and row[place].replace(tzinfo=dtm.UTC)
+        return [tuple(row) for row in rows]
+
+    @contextmanager
+    def told(self, where: str | None = None) -> Iterator[None]:
+        """What a catalog, a file or a value is to blame for, as one line; nothing of it quotes a value."""
+        try:
+            yield
+        except SparkFailure as failure:
+            raise explained(failure, where or self.where) from failure
+
+    def _sql(self, text: str) -> Any:
+        with self.cluster.asked():
+            return self.cluster.spark.sql(text)
+
+    def _loaded(self, stage: str, name: str) -> Any:
+        with self.cluster.asked():
+            spark = self.cluster.spark
+            return spark._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(
+                spark._jsparkSession, self.table(stage, name)
+            )
+
+
+def explained(failure: SparkFailure, where: str) -> PipelineError:
+    """An error of Spark's as one of ours, which quotes no value."""
+    told = str(failure.__cause__)
+    for part, what, fix in _REASONS:
+        if part in told:
+            return WarehouseError(what, where=where, fix=f"{fix} {STAYS}")
+    if failure.kind is not None:
+        fix = f"Use try_cast where a value may not fit. {STAYS}"
+        return WarehouseError(f"Spark cannot compute it: {failure.kind}", where=where, fix=fix)
+    classes = re.findall(r"^(?:: |Caused by: )([\w.$]+)", told, re.MULTILINE)
+    name = classes[-1].rpartition(".")[2] if classes else type(failure.__cause__).__name__
+    return WarehouseError(f"Spark failed: {name}", where=where, fix=f"Look into Spark's log. {STAYS}")
+
+
+def options(name: str, folder: str, catalog: str | None) -> dict[str, str]:
+    """Spark's settings of a catalog of Iceberg's."""
+    own = f"spark.sql.catalog.{name}"
+    found = {own: "org.apache.iceberg.spark.SparkCatalog", f"{own}.warehouse": folder, f"{own}.cache-enabled": "false"}
+    if catalog is None:
+        return {**found, f"{own}.type": "hadoop"}
+    return {**found, f"{own}.type": "jdbc" if catalog.startswith("jdbc:") else "rest", f"{own}.uri": catalog}
+
+
+def prepared(folder: str) -> str:
+    """The address of a lake's folder, which is made if it is missing.
+
+    Raises:
+        WarehouseError: it cannot be made, or holds something that is no lake.
+    """
+    if "://" in folder and not folder.startswith("file://"):
+        return folder
+    path = Path(folder.removeprefix("file://"))
+    with on_disk(WarehouseError, "the lake's folder cannot be made", where=str(path), fix=_ELSEWHERE):
+        path.mkdir(parents=True, exist_ok=True)
+        strange = next((each for each in path.iterdir() if not each.is_dir() and not each.name.startswith(".")), None)
+    if strange is not None:
+        raise WarehouseError(f"is no lake: it holds {strange.name}", where=str(path), fix=_ELSEWHERE)
+    return path.resolve().as_uri()
+
+
+_ELSEWHERE = "Set PIPELINE_LAKE to an empty folder, or to a lake."
+
+
+def sweep(lake: Lake, prefixes: tuple[str, ...], token: str) -> None:
+    """Drop the staging tables that a warehouse's sessions before left behind."""
+    for stage in lake.stages():
+        for name in lake.tables(stage):
+            if name.startswith(prefixes) and name.endswith(token):
+                lake.drop(stage, name)
+
+
+def tick(name: str) -> str:
+    """`name` as an identifier of Spark's."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def text(value: str) -> str:
+    """`value` as a text of Spark's SQL."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def spark_sql(shared: str) -> str:
+    """A condition that is written for DuckDB, such as those of partitions, in Spark's SQL: its texts and instants differ."""
+    told = _TEXT.sub(lambda found: text(found[1].replace("''", "'")), shared)
+    return told.replace("TIMESTAMPTZ '", "TIMESTAMP '")
+
+
+_TEXT = re.compile("'((?:[^']|'')*)'")

@@ -1,0 +1,126 @@
+"""Rows in numbers, in Spark's SQL: partitions' keys, a hash of their content, the profile of a table."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from assay.contract.classification import is_masked
+from assay.contract.profile import ENOUGH, SAMPLED, Profile, column_profile, digest, is_ordered
+from assay.spark.lake import text, tick
+
+if TYPE_CHECKING:
+    from assay.contract.columns import Column
+    from assay.contract.contract import Contract
+    from assay.tables.nodes import TableDef
+    from assay.tables.partitions import Partitions
+    from assay.warehouse.session import Session
+
+
+def key_of(partitions: Partitions) -> str:
+    """SQL of a row's key as text; see `Partitions.key_sql`."""
+    column = tick(partitions.column)
+    if partitions.unit == "static":
+        return f"CAST({column} AS STRING)"
+    if partitions.unit == "hour":
+        return f"date_format({column}, 'yyyy-MM-dd-HH:00')"
+    if partitions.unit == "week":
+        first = f"DATE '{partitions.start.date()}'"
+        column = f"date_add({first}, CAST(7 * floor(datediff({column}, {first}) / 7) AS INT))"
+    elif partitions.unit == "month":
+        column = f"date_trunc('month', {column})"
+    return f"date_format({column}, 'yyyy-MM-dd')"
+
+
+def day_of(partitions: Partitions) -> str:
+    """SQL of the day with which a row's partition begins."""
+    return f"to_date(left({key_of(partitions)}, 10))"
+
+
+def iceberg_partition(table: TableDef) -> str | None:
+    """SQL of Iceberg's partitions such that each of the table's own is a whole number of them."""
+    if table.partitions is None:
+        return None
+    column = tick(table.partitions.column)
+    return {"hour": f"hours({column})", "month": f"months({column})"}.get(table.partitions.unit, column)
+
+
+def row_hash(contract: Contract) -> str:
+    """SQL of a hash of the row's values; a null is told apart from its neighbour's, which Spark's own does not."""
+    values = [_hashed(column) for column in contract.columns]
+    return f"xxhash64({', '.join(f'isnull({tick(column.name)}), {value}' for column, value in zip(contract.columns, values, strict=True))})"
+
+
+def _hashed(column: Column) -> str:
+    name = tick(column.name)
+    return f"to_json(map_entries({name}))" if column.dtype.is_map() else name
+
+
+def contents(session: Session, contract: Contract, partitions: Partitions, rows: str) -> dict[str, tuple[int, str]]:
+    """Rows and content hash of each partition of `rows`, which stands in a FROM."""
+    described = ", ".join(f"{name} {kind}" for name, kind in contract.duckdb_columns.items())
+    total = f"sum(CAST({row_hash(contract)} AS DECIMAL(38, 0)))"
+    found = session.ask(
+        f"SELECT {key_of(partitions)}, count(*), md5(concat_ws(';', {text(described)}, count(*), {total})) FROM {rows} GROUP BY 1"
+    )
+    return {key: (count, data) for key, count, data in found}
+
+
+def profiled(session: Session, contract: Contract, whole: str, *, rows: int | None = None) -> Profile:
+    """The profile of the rows of `whole`; see `assay.contract.profile`.
+
+    One wide aggregate, and a second one of the columns that turn out to have few distinct values.
+
+    Args:
+        rows: how many there are, where that is known: of few rows the first counts every distinct value.
+    """
+    columns = contract.columns
+    small = rows is not None and rows < SAMPLED * ENOUGH
+    asked = {"rows": "count(*)", "total": f"sum(CAST({row_hash(contract)} AS DECIMAL(38, 0)))"}
+    for place, column in enumerate(columns):
+        name, shown = tick(column.name), not is_masked(column.classification)
+        asked[f"present{place}"] = f"count({name})"
+        asked[f"distinct{place}"] = _exact(column) if small else f"approx_count_distinct({_hashed(column)}, 0.03)"
+        if shown and is_ordered(column):
+            asked |= {f"low{place}": f"min({name})", f"high{place}": f"max({name})"}
+        if shown and column.dtype.is_numeric():
+            asked[f"mean{place}"] = _mean(column)
+    found = dict(zip(asked, session.ask(f"SELECT {', '.join(asked.values())} FROM {whole}")[0], strict=True))
+    few = [place for place in range(len(columns)) if not small and found[f"distinct{place}"] < SAMPLED * ENOUGH]
+    if few:
+        exact = session.ask(f"SELECT {', '.join(_exact(columns[place]) for place in few)} FROM {whole}")[0]
+        found |= {f"distinct{place}": count for place, count in zip(few, exact, strict=True)}
+    ends = {name: columns[int(name.strip("lowhig"))].sql_type for name in found if name.startswith(("low", "high"))}
+    if ends:  # DuckDB writes a value as text
+        listed = ", ".join(f"CAST(CAST(? AS {kind}) AS VARCHAR)" for kind in ends.values())
+        texts = session.connection.execute(f"SELECT {listed}", [found[name] for name in ends]).fetchall()[0]
+        found |= dict(zip(ends, texts, strict=True))
+    total = int(found["total"] or 0)
+    profiles = []
+    for place, column in enumerate(columns):
+        present, total_of = found[f"present{place}"], found.get(f"mean{place}")
+        mean = total_of
+        if isinstance(total_of, Decimal):  # exact, as DuckDB's: a whole number, divided once
+            scale = _scale(column)
+            mean = float(int(total_of.scaleb(scale))) / (present * 10**scale)
+        values = (present, None, found.get(f"low{place}"), found.get(f"high{place}"), mean)
+        profiles.append(column_profile(column, found["rows"], found[f"distinct{place}"], values))
+    return Profile(found["rows"], tuple(profiles), digest(columns, found["rows"], total), total)
+
+
+def _mean(column: Column) -> str:
+    """SQL of the mean, or of the exact sum where there is one; NaN and infinities have none."""
+    name = tick(column.name)
+    if column.dtype.is_floating():
+        return f"avg(CAST({name} AS DOUBLE)) FILTER (WHERE NOT isnan({name}) AND abs({name}) < double('infinity'))"
+    return f"sum(CAST({name} AS DECIMAL(38, {_scale(column)})))"
+
+
+def _scale(column: Column) -> int:
+    kind: Any = column.dtype
+    return int(kind.scale) if kind.is_decimal() else 0
+
+
+def _exact(column: Column) -> str:
+    """SQL that counts the distinct values of a column of few."""
+    return f"size(collect_set(xxhash64({_hashed(column)})) FILTER (WHERE {tick(column.name)} IS NOT NULL))"
