@@ -10,6 +10,7 @@ are those that stand in a sentence. `<!-- from pipeline_project/a.py -->` above 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import os
@@ -32,6 +33,7 @@ from pipeline_project_tests.repository import ROOT
 
 sys.path.insert(0, str(ROOT / "assay"))
 from tests import warm
+from tests.little import empty_history
 
 FENCE = re.compile(
     r"^(?:<!-- (?:(?P<run>run)(?:: (?P<code>\d+))?|from (?P<origin>\S+)|to (?P<target>\S+)) -->\n)?```(?P<language>\w*)\n(?P<body>.*?)^```$",
@@ -161,6 +163,7 @@ def problem_with(command: Command, targets: set[str], pipeline: click.Group) -> 
     return None if program in OTHER_PROGRAMS else f"unknown program {program}"
 
 
+@functools.cache
 def _group_of(program: str) -> click.Group:
     if program == "dagster":
         from dagster._cli import create_dagster_cli
@@ -267,6 +270,7 @@ def copied(folder: Path) -> Path:
         copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy)
+    shutil.copytree(empty_history(), folder / ".dagster")
     return folder
 
 

@@ -108,6 +108,7 @@ def test_check_specs_are_what_a_build_reports(tmp_path: Path) -> None:
         assert check_names(node, project.graph) == [check.name for check in built.publications[node.name].checks]
 
 
+@pytest.mark.slow
 def test_a_failed_audit_is_recorded_and_stops_what_follows(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     project = shop_project(tmp_path)
     assert execute(project, instance).success
@@ -206,6 +207,7 @@ def test_a_profile_fits_and_has_no_mean_of_what_identifies_things(tmp_path: Path
     assert rows["amount"]["mean"] == "34.435"
 
 
+@pytest.mark.slow
 def test_a_partition_run_replaces_its_days_and_records_them(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     project = shop_project(tmp_path)
     assert execute(project, instance).success
@@ -235,6 +237,7 @@ def test_a_dry_run_environment_writes_nothing_real(tmp_path: Path, instance: dg.
     assert (tmp_path / "data" / "letter.txt").read_text() == "untouched"
 
 
+@pytest.mark.slow
 def test_nothing_holds_the_warehouse_after_a_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     import subprocess
     import sys
@@ -301,6 +304,7 @@ def test_columns_are_described_in_sentences() -> None:
     assert described == ["The order.", "Who ordered.", "Day.", "Euros."]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("only", "built", "days"),
     [

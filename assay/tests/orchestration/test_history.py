@@ -82,6 +82,7 @@ def open_files(folder: Path) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_same_history_is_written(tmp_path: Path) -> None:
     homes = {name: tmp_path / name for name in ("plain", "held")}
     for home in homes.values():
@@ -244,6 +245,7 @@ def test_more_partitions_than_a_statement_takes_variables(tmp_path: Path) -> Non
         assert len(instance.get_materialized_partitions(dg.AssetKey("of_days"))) == 4383
 
 
+@pytest.mark.slow
 def test_the_projects_own_file_writes_in_batches_wherever_its_history_is(tmp_path: Path) -> None:
     """Also without DAGSTER_HOME, where Dagster takes the configuration from here and keeps the history elsewhere."""
     for file in (Path(__file__).parents[3] / "dagster.yaml", None):

@@ -83,6 +83,7 @@ def statuses(little: Little) -> list[str]:
         return [run.status.value for run in instance.get_runs()][::-1]
 
 
+@pytest.mark.slow
 def test_the_same_history_is_written(home: Path, tmp_path: Path) -> None:
     with dg.DagsterInstance.local_temp(str(tmp_path)) as files:
         expected = told(files, ran(files))
@@ -94,6 +95,7 @@ def test_the_same_history_is_written(home: Path, tmp_path: Path) -> None:
         assert told(plain, run_id) == expected
 
 
+@pytest.mark.slow
 def test_old_runs_give_up_their_page_and_the_catalog_stays(home: Path) -> None:
     with history.instance(home) as held:
         first = OTHER.execute_in_process(instance=held, run_config=QUIET).run_id

@@ -19,6 +19,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("house", ["duckdb", spark], indirect=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test's variants Spark, which takes seconds for each, has the first."""
+    seen = set()
+    for item in list(items):
+        call = getattr(item, "callspec", None)
+        if call is not None and call.params.get("house") == "spark":
+            test = item.nodeid.partition("[")[0]
+            if test in seen:
+                items.remove(item)
+            seen.add(test)
+
+
 @pytest.fixture
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     if getattr(request, "param", "duckdb") == "duckdb":

@@ -18,6 +18,7 @@ import pytest
 from assay.build import build
 from assay.contract.classification import public
 from assay.errors import EngineError, SettingsError
+from assay.lab.mutation.mutate import _warehouse
 from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.jobs import project_jobs
 from assay.orchestration.resources import WarehouseResource
@@ -152,3 +153,9 @@ def test_a_plain_asset_gets_no_connection_to_spark_s_tables(tmp_path: Path, monk
     resource = WarehouseResource.for_project(on_spark(tmp_path))
     with pytest.raises(SettingsError, match=r"^PIPELINE_ENGINE: a plain asset asks"), resource.get_connection():
         pass
+
+
+def test_the_search_for_rows_that_tell_mutants_apart_leaves_another_engine_s_warehouse_alone(tmp_path: Path) -> None:
+    with _warehouse(on_spark(tmp_path)) as real:
+        assert real.connection is None
+        assert real.notes == ["the warehouse was not searched: its tables are spark's"]

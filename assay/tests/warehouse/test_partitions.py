@@ -98,7 +98,11 @@ def test_a_key_of_another_day_is_found_in_the_rows_of_one(house: House) -> None:
     assert house.build(a).ok
     source.sql = values(COLUMNS, "1, '2026-01-03'", "3, '2026-01-03'", "3, '2026-01-03'", "4, '2026-01-03'")
     found = check(house.build(a, partition="2026-01-03"), "a", "unique_key")
-    assert (found.blocks, found.failing, [(row["k"], row["rows"]) for row in found.sample]) == (True, 2, [(1, 2), (3, 2)])
+    assert (found.blocks, found.failing, [(row["k"], row["rows"]) for row in found.sample]) == (
+        True,
+        2,
+        [(1, 2), (3, 2)],
+    )
     assert sorted(house.ask(found.sample_sql)) == [(1, 2), (3, 2)]
     source.sql = values(COLUMNS, "3, '2026-01-03'", "4, '2026-01-03'")
     assert house.build(a, partition="2026-01-03").ok

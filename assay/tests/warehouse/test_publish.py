@@ -226,7 +226,6 @@ def test_malformed_rows_count_and_name_where_they_stood(house: House) -> None:
     assert {"reasons": "csv.columns", "source": "p.csv:17", "line": "***"} in found.sample
 
 
-@pytest.mark.engines
 def test_samples_mask_what_is_classified_or_unclassified(house: House) -> None:
     rows = ["1, 'ann', 'x'", "2, 'bo', 'private'", "3, 'di', NULL", "4, NULL, 'y'"]
     a = given("a", Person, Given(values("k BIGINT, name VARCHAR, note VARCHAR", *rows)))
@@ -610,7 +609,6 @@ def test_a_row_without_a_day_is_judged_in_every_partition(house: House) -> None:
     assert house.rejects("payload, partition") == [('{"k":"2","d":null}', "2026-01-03")]
 
 
-@pytest.mark.engines
 def test_a_failed_partition_leaves_the_others_and_itself(house: House) -> None:
     source = Given(values("k BIGINT, d DATE", "1, '2026-01-01'", "2, '2026-01-02'"))
     a = given("a", Dated, source, partitions=DAYS)
@@ -655,7 +653,6 @@ def test_events_and_their_offsets_are_published_together(house: House) -> None:
     assert house.rows("SELECT partition, next_offset FROM ops.offsets ORDER BY 1") == [(0, 2), (3, 7)]
 
 
-@pytest.mark.engines
 def test_the_previous_version_stays_and_a_retry_in_the_same_run_succeeds(house: House) -> None:
     source = Given(values(COLUMNS, "1, 1"))
     a = given("a", Keyed, source)

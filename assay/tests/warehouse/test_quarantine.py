@@ -115,7 +115,6 @@ def test_payloads_are_lossless(house: House) -> None:
     assert found["-0.0"]["s"] == '\\n"é'
 
 
-@pytest.mark.engines
 def test_a_row_that_passes_later_is_resolved_and_open_again_when_it_breaks_again(house: House) -> None:
     source = Given(values(COLUMNS, "1, -1", "2, -2"))
     a = table(source)

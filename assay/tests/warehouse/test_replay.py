@@ -75,7 +75,6 @@ def test_what_passes_the_current_contract_is_published_and_the_rest_stays_with_i
     )
 
 
-@pytest.mark.engines
 def test_a_second_replay_changes_nothing(house: House) -> None:
     table = loosened(built(house, "1, 1", "2, -2"))
     version = again(house, table).data_version

@@ -73,6 +73,7 @@ class _Alone(MetaPathFinder, Loader):
                 importlib.import_module(name)
         finally:
             self.hides = False
+        module.__spec__, module.__loader__ = self.found, self.found.loader  # for whoever reads its source or data
         for each in (module, sys.modules["pandera.typing"]):
             vars(each)["__getattr__"] = self._asked(each.__name__)
 

@@ -165,12 +165,12 @@ class DuckDBStaging(DuckDBAdded):
     def refuse(self, outcome: Publication) -> Publication:
         """Keep the rows where a failed check's SQL would otherwise look for them in vain."""
         session, build, staged = self.session, self.build, self.staged
-        staging.forget_refused(session, build.table)
+        _forget_refused(session, build.table)
         if not any(not check.passed and self.target in (check.sample_sql or "") for check in outcome.checks):
             session.connection.execute(f"DROP TABLE {staged.relation}")
             return outcome
         whole = self.whole if build.since is not None else None
-        shown = staging.keep_refused(session, build.table, staged.relation, whole)
+        shown = _keep_refused(session, build.table, staged.relation, whole)
         shown = shown if whole is not None else build.whole(session, shown)
         checks = tuple(
             dataclasses.replace(check, sample_sql=check.sample_sql and check.sample_sql.replace(self.target, shown))
@@ -181,7 +181,7 @@ class DuckDBStaging(DuckDBAdded):
     def swap(self) -> str:
         """Make the staged rows the published ones; returns what was done."""
         session, build, table, relation = self.session, self.build, self.build.table, self.staged.relation
-        staging.forget_refused(session, table)
+        _forget_refused(session, table)
         self._before = merging.known(session, build) if build.since is not None and session.keeps_books else None
         self._action = self._swap(relation)
         return self._action
@@ -224,3 +224,24 @@ class DuckDBStaging(DuckDBAdded):
     def commit(self, publication: Publication, number: int | None) -> None:
         """The last step of the transaction: what was staged is not needed any more."""
         self.session.connection.execute(f"DROP TABLE IF EXISTS {self.staged.relation}")
+
+
+def _keep_refused(session: Session, table: TableDef, relation: str, whole: str | None = None) -> str:
+    """Keep the staged rows under a name that tells they were refused; returns its quoted SQL name.
+
+    Args:
+        whole: SQL of the table as it would have been, to be kept in their place.
+    """
+    refused = qualified(session.catalog, table.stage, f"{staging.REFUSED}{table.name}")
+    if whole is None:
+        session.connection.execute(f"ALTER TABLE {relation} RENAME TO {quoted(staging.REFUSED + table.name)}")
+    else:
+        session.connection.execute(f"CREATE TABLE {refused} AS SELECT * FROM {whole}; DROP TABLE {relation}")
+    return refused
+
+
+def _forget_refused(session: Session, table: TableDef) -> None:
+    """Drop what the last failed audit of the table refused."""
+    session.connection.execute(
+        f"DROP TABLE IF EXISTS {qualified(session.catalog, table.stage, staging.REFUSED + table.name)}"
+    )

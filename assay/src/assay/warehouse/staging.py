@@ -26,14 +26,10 @@ if TYPE_CHECKING:
     from assay.tables.nodes import KeepFirst, TableDef
     from assay.warehouse.parts import Parts
 
-PREFIX = "__staging_"
-"""How the names of staging tables begin."""
-REFUSED = "__refused_"
-"""How the names of tables begin that keep what a failed audit refused."""
-MANY = 20
-"""One of so many rows that break rules are many."""
-REPEAT = "unique_key.repeat"
-"""The reason code of rows that repeat a key whose first row is kept."""
+PREFIX = "__staging_"  # How the names of staging tables begin.
+REFUSED = "__refused_"  # How the names of tables begin that keep what a failed audit refused.
+MANY = 20  # One of so many rows that break rules are many.
+REPEAT = "unique_key.repeat"  # The reason code of rows that repeat a key whose first row is kept.
 
 
 @dataclass
@@ -98,25 +94,6 @@ def staging_table(session: Session, table: TableDef, *, merged: bool) -> Iterato
                 "DROP TABLE IF EXISTS temp.main.__rejects; DROP TABLE IF EXISTS temp.main.__broken"
             )
         raise
-
-
-def keep_refused(session: Session, table: TableDef, relation: str, whole: str | None = None) -> str:
-    """Keep the staged rows under a name that tells they were refused; returns its quoted SQL name.
-
-    Args:
-        whole: SQL of the table as it would have been, to be kept in their place.
-    """
-    refused = qualified(session.catalog, table.stage, f"{REFUSED}{table.name}")
-    if whole is None:
-        session.connection.execute(f"ALTER TABLE {relation} RENAME TO {quoted(REFUSED + table.name)}")
-    else:
-        session.connection.execute(f"CREATE TABLE {refused} AS SELECT * FROM {whole}; DROP TABLE {relation}")
-    return refused
-
-
-def forget_refused(session: Session, table: TableDef) -> None:
-    """Drop what the last failed audit of the table refused."""
-    session.connection.execute(f"DROP TABLE IF EXISTS {qualified(session.catalog, table.stage, REFUSED + table.name)}")
 
 
 def sweep(session: Session) -> None:
@@ -244,13 +221,8 @@ def malformed_aside(session: Session, table: TableDef, malformed: str, staged: S
 
 
 def _set_broken_aside(session: Session, table: TableDef, contract: Contract, staged: Staged) -> None:
-    """Reject the rows that break rules.
-
-    They are judged where they are written: a mask written beside each costs as much as a column of the table. The rows of
-    few are remembered; of many it costs less to judge them again than to look each up.
-    """
-    relation, masks = staged.relation, ", ".join(contract.mask_columns)
-    but = ""
+    """Reject the rows that break rules; few are looked up by row number, of many it costs less to judge them again."""
+    relation, masks, but = staged.relation, ", ".join(contract.mask_columns), ""
     if isinstance(table.load, Incremental) and table.load.deleted is not None:
         # What is said of a key that is gone is nobody's row any more: it needs no more than its key.
         present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in (*contract.key, table.load.cursor))
@@ -290,12 +262,7 @@ def _set_aside(session: Session, table: TableDef, contract: Contract, staged: St
 
 
 def _set_repeats_aside(
-    session: Session,
-    table: TableDef,
-    contract: Contract,
-    keep: KeepFirst,
-    staged: Staged,
-    existing: str | None,
+    session: Session, table: TableDef, contract: Contract, keep: KeepFirst, staged: Staged, existing: str | None
 ) -> None:
     """Of rows with the same key keep the first; the others are rejected as `unique_key.repeat`.
 
@@ -321,12 +288,7 @@ def _set_repeats_aside(
 
 
 def _losers(
-    table: TableDef,
-    contract: Contract,
-    keep: KeepFirst,
-    relation: str,
-    extras: Sequence[str],
-    existing: str | None,
+    table: TableDef, contract: Contract, keep: KeepFirst, relation: str, extras: Sequence[str], existing: str | None
 ) -> str:
     """SQL: the row ids of staged rows that are not the first of their key."""
     key = ", ".join(quoted(column) for column in contract.key)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
 from assay.build import build
+from assay.errors import GoldenError
 from assay.golden.case import NOW
+from assay.lab.capture.capture import capture
 from assay.lab.capture.pseudonyms import Pseudonyms
 from assay.tables.run import Run
 from assay.warehouse.warehouse import DuckDBWarehouse
@@ -113,3 +116,10 @@ def test_many_values_stay_apart() -> None:
     pseudonyms = Pseudonyms("salt")
     assert len({pseudonyms.of(f"customer{n:04}@example.org", "VARCHAR") for n in range(500)}) == 500
     assert pseudonyms.of(None, "VARCHAR") is None
+
+
+def test_tables_of_another_engine_are_not_cut(built: Tree) -> None:
+    project, settings = built.project, built.project.settings().model_copy(update={"engine": "spark"})
+    with pytest.raises(GoldenError, match="tables that DuckDB keeps; these are spark's"):
+        capture(dataclasses.replace(project, settings=lambda: settings), "two", "orders", "true", 1)
+    assert not (built.golden / "two").exists()

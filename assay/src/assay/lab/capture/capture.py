@@ -63,11 +63,18 @@ def capture(project: Project, name: str, table_name: str, where: str, limit: int
         max_rows: how many rows of each upstream table are taken at most.
 
     Raises:
-        GoldenError: the case exists, the table reads no other table, nothing is chosen, or too much belongs to it.
+        GoldenError: the case exists, the table reads no other table, nothing is chosen, or too much belongs to it; or
+            another engine than DuckDB keeps the tables.
         WarehouseError: the warehouse cannot be opened, or a table was never published.
     """
     table = _checked(project, name, table_name)
     settings = project.settings()
+    if settings.engine != "duckdb":
+        raise GoldenError(
+            f"cases are cut out of tables that DuckDB keeps; these are {settings.engine}'s",
+            where="PIPELINE_ENGINE",
+            fix="Build the table with PIPELINE_ENGINE=duckdb, PIPELINE_WAREHOUSE elsewhere, from a part of the source.",
+        )
     if not settings.warehouse.exists():
         raise GoldenError("there is no warehouse to capture from", fix="Run the pipeline first: pipeline run.")
     options = Options(settings.memory_limit, settings.threads)

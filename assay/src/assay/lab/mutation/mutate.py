@@ -243,7 +243,9 @@ class _Warehouse:
 @contextmanager
 def _warehouse(project: Project) -> Iterator[_Warehouse]:
     settings, real = project.settings(), _Warehouse()
-    if settings.warehouse.exists():
+    if settings.engine != "duckdb":
+        real.notes.append(f"the warehouse was not searched: its tables are {settings.engine}'s")
+    elif settings.warehouse.exists():
         try:
             options = Options(settings.memory_limit, settings.threads)
             real.connection = connect(settings.warehouse, options, lock_timeout=1.0, read_only=True)
