@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -249,10 +250,11 @@ def test_the_state_is_under_one_key_of_dagsters_storage(little: Little) -> None:
         storage.set_cursor_values({"old": "2", "new": "2"})
         found = storage.get_cursor_values({"old", "new"})
         assert found != {"old": "2", "new": "2"}, "mended in Dagster: KEY may be several keys now"
+        project: Any = SimpleNamespace(package="little")
         alerting.remember(
-            instance, lambda known: Memory(known.told, known.silences, {"events": dtm.datetime.now(dtm.UTC)})
+            instance, project, lambda known: Memory(known.told, known.silences, {"events": dtm.datetime.now(dtm.UTC)})
         )
-        assert "events" in recall(of_instance(instance)).unread
+        assert "events" in recall(of_instance(instance), project).unread
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import datetime as dtm
 import socket
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -35,6 +36,9 @@ from tests.postgres import execute
 from tests.shop.project import shop_project
 
 NOW = dtm.datetime.now(dtm.UTC)
+SHOP: Any = SimpleNamespace(package="tests.shop")
+OTHER: Any = SimpleNamespace(package="tests.shopping", root=Path("elsewhere"))
+"""A project with the same history; no table of these reads an event log, so nobody asks for more."""
 DAYS = dg.DailyPartitionsDefinition("2026-03-01", end_date="2026-03-05")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 CHECKS = {name: Check(None, None) for name in ("sound", "usual", "late_one")}
@@ -117,6 +121,14 @@ def happen(home: Path) -> None:
             tags = {PROCESS: f"{name} {socket.gethostname()} boot pid:[1] 1 1"}
             run = dg.DagsterRun("pipeline", run_id=name, status=status, tags=tags, remote_job_origin=place)
             instance.run_storage.add_run(run)
+        others = repository(OTHER)
+        late = dg.DagsterRun("pipeline", run_id="others", remote_job_origin=others.get_job_origin("pipeline"))
+        instance.run_storage.add_run(late)
+        off = InstigatorStatus.STOPPED
+        theirs = others.get_instigator_origin("others")
+        instance.add_instigator_state(
+            InstigatorState(theirs, InstigatorType.SCHEDULE, off, ScheduleInstigatorData("0 6 * * *"))
+        )
         for name, kind, data in (
             ("daily", InstigatorType.SCHEDULE, ScheduleInstigatorData("0 6 * * *")),
             ("health", InstigatorType.SENSOR, SensorInstigatorData()),
@@ -128,9 +140,17 @@ def happen(home: Path) -> None:
             instance.add_daemon_heartbeat(DaemonHeartbeat(NOW.timestamp() - len(name), name, "d", []))
 
 
-def _read(records: Records) -> State:
-    project: Any = None  # no table reads an event log, so nobody asks it
+def _read(records: Records, project: Any = SHOP) -> State:
     return read_state(records, OUTLINE, project, NOW, {})
+
+
+def test_of_another_projects_runs_and_schedules_with_the_same_history_there_is_nothing(home: Path) -> None:
+    with of_files(home) as records:
+        theirs, ours = _read(records, OTHER), _read(records)
+    assert (theirs.runs[0].id, theirs.schedules) == ("others", {"schedule others": False})
+    common = {each.id for each in theirs.runs} & {each.id for each in ours.runs}
+    with history.instance(home, bury=False) as instance:
+        assert not [each for each in common if instance.get_run_by_id(each).remote_job_origin], "those that say nothing"  # type: ignore[union-attr]
 
 
 def test_the_history_read_as_rows_is_the_one_dagster_tells(home: Path) -> None:
@@ -155,8 +175,9 @@ def test_the_history_on_postgres_is_read_as_the_one_in_files(
         records = of_instance(instance)
         same(tmp_path, _read(records))
         assert _read(records).runs[0].dead is None
-        alerting.remember(instance, lambda known: dataclasses.replace(known, unread={"events": NOW}))
-        assert recall(records).unread == {"events": NOW}
+        alerting.remember(instance, SHOP, lambda known: dataclasses.replace(known, unread={"events": NOW}))
+        assert recall(records, SHOP).unread == {"events": NOW}
+        assert recall(records, OTHER).unread == {}
 
 
 def same(home: Path, read: State) -> None:
@@ -172,7 +193,7 @@ def same(home: Path, read: State) -> None:
         assert set(read.built) == {"rows", "days", "wiped"}
         assert read.built["wiped"].partitions == {"2026-03-03"}, "what was wiped is gone"
         assert read.built["rows"].newest == {"sold_on": "2026-03-04"}
-        runs = instance.get_run_records()
+        runs = [run for run in instance.get_run_records() if run.dagster_run.run_id != "others"]
         assert [each.id for each in read.runs] == [run.dagster_run.run_id for run in runs]
         for each, run in zip(read.runs, runs, strict=True):
             assert each.created == run.create_timestamp.astimezone(dtm.UTC)
@@ -183,6 +204,7 @@ def same(home: Path, read: State) -> None:
         assert {
             each.instigator_name: each.status is InstigatorStatus.RUNNING for each in instance.all_instigator_state()
         } == {
+            "others": False,
             "daily": True,
             "health": False,
         }
@@ -217,7 +239,7 @@ def test_a_run_is_dead_where_its_process_was_of_this_machine_and_else_nobody_can
 def test_no_history_is_no_rows_and_makes_no_file(tmp_path: Path) -> None:
     with of_files(tmp_path) as records:
         assert _read(records) == State(NOW)
-        assert recall(records).told == {}
+        assert recall(records, SHOP).told == {}
     assert list(tmp_path.iterdir()) == []
 
 

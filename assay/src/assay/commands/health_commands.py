@@ -104,7 +104,7 @@ def silence(project: Project, pattern: str, lasting: str | None, why: str | None
 
         from assay.orchestration.alerting import remember
 
-        remember(instance, lambda known: replace(known, silences=(*known.silences, made)))
+        remember(instance, project, lambda known: replace(known, silences=(*known.silences, made)))
     say(f"silenced {pattern} {made}")
 
 
@@ -120,7 +120,7 @@ def unsilence(project: Project, pattern: str | None) -> None:
         from assay.orchestration.records import of_instance
         from assay.orchestration.state import recall
 
-        known = recall(of_instance(instance)).silences
+        known = recall(of_instance(instance), project).silences
         if pattern is None:
             for each in known:
                 say(f"{each.pattern} {each}")
@@ -131,7 +131,9 @@ def unsilence(project: Project, pattern: str | None) -> None:
                 "nothing is silenced by this pattern", where=pattern, fix="`pipeline health unsilence` lists them."
             )
         remember(
-            instance, lambda now: replace(now, silences=tuple(each for each in now.silences if each.pattern != pattern))
+            instance,
+            project,
+            lambda now: replace(now, silences=tuple(each for each in now.silences if each.pattern != pattern)),
         )
     say(f"{pattern} is told of again")
 
@@ -143,7 +145,7 @@ def forget_command(project: Project) -> None:
     with _instance(project) as instance:
         from assay.orchestration.alerting import forget
 
-        forget(instance)
+        forget(instance, project)
     say("forgotten")
 
 
@@ -161,18 +163,37 @@ def _declared(project: Project) -> Kept:
     """What the code declares: as it was kept, or drawn anew from the tables' files where any code has changed."""
     from assay.health import kept
 
-    home, says = _home(project), repr((project.stages, project.fresh))
+    home, scheduled = _home(project), _is_scheduled(project)
+    says = repr((project.stages, project.fresh, scheduled))
     found = kept.read(home, project.package, says)
     if found is None:
-        found = kept.drawn(project.package, says, lambda: _drawn(project))
+        found = kept.drawn(project.package, says, lambda: _drawn(project, scheduled))
         kept.write(home, found, BEGUN)
     return found
 
 
-def _drawn(project: Project) -> Outline:
+def _drawn(project: Project, scheduled: bool) -> Outline:
     from assay.health.draw import outline
 
-    return outline(project.graph, project.fresh)
+    if not scheduled:
+        return outline(project.graph, project.fresh)
+    from assay.orchestration.alerting import off_by_default
+
+    schedules = project.dagster_definitions().schedules or ()
+    return outline(project.graph, project.fresh, off_by_default(schedules))
+
+
+def _is_scheduled(project: Project) -> bool:
+    """Whether a daemon may ever have been there: else nobody waits for schedules, and Dagster need not be loaded for them."""
+    from assay.orchestration import home as homes
+    from assay.orchestration import records
+
+    home = _home(project)
+    with homes.told(home):
+        if not homes.in_files(home):
+            return True
+        with records.of_files(home) as history:
+            return bool(history.ask(records.RUNS, "SELECT 1 FROM daemon_heartbeats LIMIT 1"))
 
 
 def _look(project: Project, declared: Kept) -> Verdict:

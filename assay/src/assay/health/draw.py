@@ -13,14 +13,15 @@ from assay.tables.graph import Graph
 from assay.tables.nodes import Asset, TableDef
 
 
-def outline(graph: Graph, default: Fresh | None = None) -> Outline:
+def outline(graph: Graph, default: Fresh | None = None, schedules: tuple[str, ...] = ()) -> Outline:
     """What of `graph` says whether it is well.
 
     Args:
         default: by when those are built that do not say it.
+        schedules: those that are off until somebody turns them on.
     """
     owners = {node.owner for node in [*graph, *graph.invariants.values()] if node.owner}
-    return Outline({node.name: _watched(node, graph, default) for node in graph}, tuple(sorted(owners)))
+    return Outline({node.name: _watched(node, graph, default) for node in graph}, tuple(sorted(owners)), schedules)
 
 
 def _watched(node: Asset, graph: Graph, default: Fresh | None) -> Watched:

@@ -48,10 +48,16 @@ class Watched:
 
 @dataclass(frozen=True)
 class Outline:
-    """All tables and exports by name, upstream first, and everybody who owns something."""
+    """All tables and exports by name, upstream first.
+
+    Attributes:
+        owners: everybody who owns something.
+        schedules: those that are off until somebody turns them on, which leaves no trace in a history.
+    """
 
     nodes: Mapping[str, Watched]
     owners: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()
 
     def above(self, name: str) -> list[str]:
         """Everything upstream of `name`, the nearest first."""

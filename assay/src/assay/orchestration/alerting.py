@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dtm
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -17,7 +17,7 @@ from assay.health.draw import outline as drawn
 from assay.health.findings import findings
 from assay.health.verdict import Verdict
 from assay.orchestration.records import of_instance
-from assay.orchestration.state import KEY, read_state, recall
+from assay.orchestration.state import key, read_state, recall
 
 if TYPE_CHECKING:
     from assay.health.outline import Outline
@@ -41,14 +41,15 @@ class Swept:
     beat: bool | None = None
 
 
-def remember(instance: dg.DagsterInstance, change: Callable[[Memory], Memory]) -> None:
+def remember(instance: dg.DagsterInstance, project: Project, change: Callable[[Memory], Memory]) -> None:
     """Change what is remembered, from what is there now: another sweep may have written meanwhile."""
-    instance.daemon_cursor_storage.set_cursor_values({KEY: change(recall(of_instance(instance))).text()})
+    known = recall(of_instance(instance), project)
+    instance.daemon_cursor_storage.set_cursor_values({key(project): change(known).text()})
 
 
-def forget(instance: dg.DagsterInstance) -> None:
+def forget(instance: dg.DagsterInstance, project: Project) -> None:
     """Start anew."""
-    instance.daemon_cursor_storage.set_cursor_values({KEY: Memory().text()})
+    instance.daemon_cursor_storage.set_cursor_values({key(project): Memory().text()})
 
 
 def sweep(
@@ -74,22 +75,27 @@ def sweep(
         routes = set(named)
         send = send or Channels(named).send
     records = of_instance(instance)
-    memory = recall(records)
+    memory = recall(records, project)
     state = read_state(records, outline, project, now, memory.unread)
     unread = {each.table: memory.unread.get(each.table, now) for each in state.unread if each.events or each.problem}
     # Events wait since it was first seen that they do, not since the last ones were read.
     waiting = tuple(dataclasses.replace(each, since=unread.get(each.table, each.since)) for each in state.unread)
     state = dataclasses.replace(state, unread=waiting)
     found = silenced(findings(outline, state), memory, now)
-    remember(instance, lambda known: dataclasses.replace(without_expired(known, now), unread=unread))
+    remember(instance, project, lambda known: dataclasses.replace(without_expired(known, now), unread=unread))
     sent, lost = [], []
     for message in messages(project.package, found, memory, routes, now) if send is not None else ():
         if send is not None and send(message):
-            remember(instance, lambda known, arrived=message: remembered(known, arrived))  # type: ignore[misc]
+            remember(instance, project, lambda known, arrived=message: remembered(known, arrived))  # type: ignore[misc]
             sent.append(message)
         else:
             lost.append(message)
     return Swept(Verdict.of(state, found), tuple(sent), tuple(lost), _beat(settings))
+
+
+def off_by_default(schedules: Iterable[Any]) -> tuple[str, ...]:
+    """The names of those that are off until somebody turns them on."""
+    return tuple(each.name for each in schedules if each.default_status is dg.DefaultScheduleStatus.STOPPED)
 
 
 def _beat(settings: BaseSettings) -> bool | None:
@@ -123,9 +129,9 @@ def health_sensors(project: Project) -> list[dg.SensorDefinition]:
         settings = project.settings()
         if settings.alerts is None:
             return dg.SkipReason("PIPELINE_ALERTS is not set: nobody is told")
-        swept = sweep(
-            context.instance, project, drawn(project.graph, project.fresh), settings, dtm.datetime.now(dtm.UTC)
-        )
+        schedules = context.repository_def.schedule_defs if context.repository_def else ()
+        outline = drawn(project.graph, project.fresh, off_by_default(schedules))
+        swept = sweep(context.instance, project, outline, settings, dtm.datetime.now(dtm.UTC))
         said = f"{swept.verdict.status}: {len(swept.sent)} messages sent"
         if swept.lost:
             said += f", {len(swept.lost)} not taken by their channel: the next tick tries again"

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from assay.project import Project
 
 KEY = "assay/health"
-"""One key for all that is remembered: of an old and a new key in one call Dagster 1.13 loses the new one."""
+"""With the package's name one key for all that is remembered: of an old and a new key in one call Dagster 1.13 loses the new one."""
+OURS = """({0} NOT LIKE '%"module_name": "%' OR {0} LIKE :ours)"""
+"""Whether a run or schedule is of this project, and not of another one with the same history; what says nothing is taken for ours."""
 LEARNING = "learning"
 """Metadata of a check that can say nothing yet."""
 NEWEST, OFFSETS = "newest", "offsets"
@@ -47,15 +49,20 @@ DAEMONS = ("SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR")
 """Those without which nothing starts by itself."""
 
 
-def recall(records: Records) -> Memory:
+def key(project: Project) -> str:
+    """The key of what is remembered of `project`."""
+    return f"{KEY}/{project.package}"
+
+
+def recall(records: Records, project: Project) -> Memory:
     """What was remembered last; raises PipelineError if it cannot be read."""
-    rows = records.ask(RUNS, "SELECT value FROM kvs WHERE kvs.key = :key", {"key": KEY})
+    rows = records.ask(RUNS, "SELECT value FROM kvs WHERE kvs.key = :key", {"key": key(project)})
     return Memory.parse(rows[0][0] if rows else None)
 
 
 def look(records: Records, outline: Outline, project: Project, now: dtm.datetime) -> Verdict:
     """The verdict at `now`; nothing is told or remembered."""
-    memory = recall(records)
+    memory = recall(records, project)
     state = read_state(records, outline, project, now, memory.unread)
     return Verdict.of(state, silenced(findings(outline, state), memory, now))
 
@@ -71,6 +78,7 @@ def read_state(
     Raises:
         PipelineError: the history is not as Dagster 1.13 writes it.
     """
+    ours = {"ours": f'%"module_name": "{project.package}.%'}
     try:
         built, offsets = _built(records, outline)
         beats = [json.loads(body) for (body,) in records.ask(RUNS, "SELECT body FROM daemon_heartbeats")]
@@ -78,11 +86,12 @@ def read_state(
             now=now,
             built=built,
             checked=tuple(_checked(records, outline)),
-            runs=tuple(_runs(records)),
-            schedules=_instigators(records),
+            runs=tuple(_runs(records, ours)),
+            # Where no daemon ever was, nobody waits for a schedule.
+            schedules={f"schedule {name}": False for name in outline.schedules if beats} | _instigators(records, ours),
             daemon=min((moment(beat["timestamp"]) for beat in beats if beat["daemon_type"] in DAEMONS), default=None),
             unread=tuple(_unread(project, outline, built, offsets, unread_since)),
-            first=_first(records),
+            first=_first(records, outline, ours),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PipelineError(
@@ -179,11 +188,11 @@ def _verdict(table: str, name: str, event: dict[str, Any]) -> Checked:
     )
 
 
-def _runs(records: Records) -> Iterator[RunSeen]:
+def _runs(records: Records, ours: Mapping[str, str]) -> Iterator[RunSeen]:
     failed = 0
     sql = f"""SELECT run_id, pipeline_name, status, create_timestamp, start_time, end_time FROM runs
-              ORDER BY id DESC LIMIT {NEWEST_RUNS}"""
-    for run, job, state, created, started, ended in records.ask(RUNS, sql):
+              WHERE {OURS.format("run_body")} ORDER BY id DESC LIMIT {NEWEST_RUNS}"""
+    for run, job, state, created, started, ended in records.ask(RUNS, sql, ours):
         status = STATUSES.get(state, "running")
         failed += status == "failed"
         yield RunSeen(
@@ -198,11 +207,13 @@ def _runs(records: Records) -> Iterator[RunSeen]:
         )
 
 
-def _first(records: Records) -> dtm.datetime | None:
+def _first(records: Records, outline: Outline, ours: Mapping[str, str]) -> dtm.datetime | None:
     """When the history begins; old runs may be removed, assets are not."""
-    oldest = [records.ask(RUNS, "SELECT create_timestamp FROM runs ORDER BY id LIMIT 1")]
-    oldest += [records.ask(EVENTS, "SELECT create_timestamp FROM asset_keys ORDER BY id LIMIT 1")]
-    return min((_utc(row[0]) for rows in oldest for row in rows), default=None)
+    sql = f"SELECT create_timestamp FROM runs WHERE {OURS.format('run_body')} ORDER BY id LIMIT 1"
+    oldest = [created for (created,) in records.ask(RUNS, sql, ours)]
+    assets = records.ask(EVENTS, "SELECT asset_key, create_timestamp FROM asset_keys")
+    oldest += [created for asset, created in assets if _name(asset) in outline.nodes]
+    return min(map(_utc, oldest), default=None)
 
 
 def _dead(records: Records, run_id: str) -> str | None:
@@ -230,9 +241,10 @@ def _failures(records: Records, run_id: str) -> dict[str, str]:
     return found
 
 
-def _instigators(records: Records) -> dict[str, bool]:
+def _instigators(records: Records, ours: Mapping[str, str]) -> dict[str, bool]:
     """`schedule daily` and `sensor health` -> whether it is on, of those that Dagster's daemon or somebody has seen."""
-    bodies = [json.loads(body) for (body,) in records.ask(SCHEDULES, "SELECT instigator_body FROM instigators")]
+    sql = f"SELECT instigator_body FROM instigators WHERE {OURS.format('instigator_body')}"
+    bodies = [json.loads(body) for (body,) in records.ask(SCHEDULES, sql, ours)]
     return {
         f"{_enum(body['job_type']).lower()} {body['origin']['job_name']}": _enum(body["status"]) in ON
         for body in bodies
