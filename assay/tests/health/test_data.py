@@ -83,7 +83,7 @@ class Pipeline:
     """The project: its files, its commands, and what the channel hears of them."""
 
     def __init__(self, root: Path) -> None:
-        self.little, self.channel = Little(root), Channel()
+        self.little, self.channel = Little(root, is_new=True), Channel()
         self.begun: list[tuple[int, str, str]] = []
         self.today = dtm.datetime.now(dtm.UTC).date()
         self.first = self.today - 60 * DAY
