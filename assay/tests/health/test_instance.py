@@ -79,9 +79,10 @@ def test_a_malformed_source_is_told_once_without_a_value_and_resolved_when_mende
     shown = little.run("settings", environment=told)[1]
     as_json = little.run("health", "--json", environment=told)[1]
     assert json.loads(as_json)["findings"][0]["key"] == "check:numbers.rows_valid"
-    with _serving(little, told) as address, pytest.raises(urllib.error.HTTPError, match="503") as answer:
-        urllib.request.urlopen(address, timeout=60)
-    answered = answer.value.read().decode()
+    with _serving(little, told) as address:
+        with pytest.raises(urllib.error.HTTPError, match="503") as answer:
+            urllib.request.urlopen(address, timeout=60)
+        answered = answer.value.read().decode()
     assert json.loads(answered)["status"] == "fail"
     little.table("numbers", body="return source.mutate(who=__import__('ibis').literal('" + CANARY + "'))")
     assert little.run("run")[0] == 0
