@@ -24,6 +24,7 @@ from assay.spark.session import SparkFailure
 from assay.spark.types import ibis_type, spark_type
 from assay.sql import quoted
 from assay.warehouse import ops as books
+from assay.warehouse.failures import never_published
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
@@ -80,11 +81,7 @@ class LakeTables(Session):
         """The lake in which `table` stands; raises WarehouseError if it was never published."""
         lake = self.lake_of(table)
         if lake is None:
-            raise WarehouseError(
-                f"'{table.name}' was never published",
-                where=f"{table.stage}.{table.name}",
-                fix=f"Build it first: pipeline run {table.name}.",
-            )
+            raise never_published(table)
         return lake
 
     def relation(self, table: TableDef) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from assay.contract.contract import Contract
-from assay.errors import WarehouseError
 from assay.sql import quoted
 from assay.warehouse.duckdb_staging import DuckDBAdded, DuckDBStaging, staged
+from assay.warehouse.failures import never_published
 from assay.warehouse.session import Engine, Session, qualified
 
 if TYPE_CHECKING:
@@ -74,11 +74,7 @@ class DuckDBSession(Session):
     def _published_in(self, table: TableDef) -> str:
         catalog = self.catalog_of(table)
         if catalog is None:
-            raise WarehouseError(
-                f"'{table.name}' was never published",
-                where=f"{table.stage}.{table.name}",
-                fix=f"Build it first: pipeline run {table.name}.",
-            )
+            raise never_published(table)
         return catalog
 
     def count(self, table: TableDef) -> int:

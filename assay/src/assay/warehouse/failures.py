@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from assay.errors import PipelineError, SourceError, WarehouseError
 from assay.warehouse.masked_text import masked
+
+if TYPE_CHECKING:
+    from assay.tables.nodes import TableDef
 
 _FULL = ("no space left", "file too large", "disk quota", "could not write", "failed to offload", "out of disk")
 _DAMAGED = ("corrupt database file", "could not read enough bytes", "checksum", "deserialize")
@@ -86,3 +90,12 @@ def first_line(error: Exception) -> str:
     """DuckDB's message without its context lines and its doubled prefixes."""
     line = re.sub(r"\s+", " ", str(error).strip().partition("\n")[0])
     return line.removeprefix("TransactionContext Error: ")
+
+
+def never_published(table: TableDef) -> WarehouseError:
+    """What is said to who reads `table` before it was built."""
+    return WarehouseError(
+        f"'{table.name}' was never published",
+        where=f"{table.stage}.{table.name}",
+        fix=f"Build it first: pipeline run {table.name}.",
+    )
