@@ -64,7 +64,7 @@ def test_conditions_that_are_written_for_duckdb_mean_the_same(lake: Lake) -> Non
 def test_what_a_killed_session_left_is_dropped_and_nobody_else_s(lake: Lake) -> None:
     for name in ("__staging_orders_mine", "__staging_orders_hers", "orders_mine"):
         lake.replace("SELECT 1 AS n", "transform", name)
-    sweep(lake, ("__staging_",), "mine")
+    sweep(lake, "mine")
     assert lake.tables("transform") == ["__staging_orders_hers", "orders_mine"]
 
 

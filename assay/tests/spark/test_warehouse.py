@@ -20,7 +20,7 @@ from assay.settings import BaseSettings
 from assay.sources.base import Sources
 from assay.spark.session import Cluster
 from assay.spark.staging import LakeAdded
-from assay.spark.warehouse import SparkDryRun, SparkWarehouse
+from assay.spark.warehouse import LakeState, SparkDryRun, SparkWarehouse
 from assay.tables.graph import Graph
 from assay.tables.loads import History, Incremental
 from assay.tables.nodes import RejectBudget
@@ -288,3 +288,20 @@ def test_rows_that_a_killed_replay_has_published_are_not_added_again(
         assert session.connection.execute("SELECT status FROM quarantine.rejects").fetchall() == [("replayed",)]
         assert replay(session, Graph.of([loose]), loose, Run.start()).action == "none"
         assert session.count(loose) == 2
+
+
+def test_a_driver_s_staging_table_that_is_gone_the_next_moment_is_nobody_s_concern(
+    spark_warehouse: SparkWarehouse, tmp_path: Path
+) -> None:
+    """As another driver drops it between its being listed and read: its files are gone, its folder is there."""
+    first = given("first", Row, Given(values("k BIGINT, v BIGINT", "1, 1")))
+    with spark_warehouse.session() as session:
+        assert built(session, first).ok
+        session.lake.replace("SELECT 1 AS n", "warehouse", "__staging_first_hers")
+    for file in (tmp_path / "lake" / "warehouse" / "__staging_first_hers" / "metadata").glob("*.metadata.json"):
+        file.write_text("")
+    with spark_warehouse.session() as session:
+        assert "__staging_first_hers" in session.lake.tables("warehouse")
+        assert LakeState.of(session.lake).pointers.keys() == {"warehouse.first"}
+        assert list(session.standing()) == [("warehouse", "first")]
+        assert built(session, first).ok

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import ibis.expr.datatypes as dt
 
 from assay.spark.engine import ROWS, compiled_label
-from assay.spark.lake import spark_sql, tick
+from assay.spark.lake import REPEATED, spark_sql, tick
 from assay.sql import literal
 from assay.tables.places import SOURCE_COLUMNS
 from assay.warehouse.quarantine import keep as quarantine
@@ -21,9 +21,6 @@ from assay.warehouse.staging import PREFIX, REPEAT, Staged, add, beside, malform
 if TYPE_CHECKING:
     from assay.spark.lake_tables import LakeTables
     from assay.warehouse.builds import Build
-
-REPEATED = "__repeated_"
-"""How the names of tables begin that hold the rows whose key is repeated, in order."""
 
 
 class Labelled:

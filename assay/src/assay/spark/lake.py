@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import PipelineError, WarehouseError, on_disk
 from assay.spark.session import SparkFailure
+from assay.warehouse.staging import PREFIX
 
 if TYPE_CHECKING:
     from assay.spark.session import Cluster
@@ -40,6 +41,8 @@ _REASONS = (
 )
 """What stands in the text of an error of Spark's, what it means, and what to do."""
 STAYS = "Nothing was published; the previous version stays."
+REPEATED = "__repeated_"
+"""How the names of tables begin that hold the rows whose key is repeated, in order."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,18 @@ class Lake:
             return sorted(row[0] for row in self._sql("SHOW NAMESPACES IN " + tick(self.name)).collect())
 
     def tables(self, stage: str) -> list[str]:
-        """The tables of a stage, staging tables among them."""
+        """The tables of a stage, staging tables among them: those of other drivers may be gone the next moment."""
         with self.told():
             return sorted(row[1] for row in self._sql(f"SHOW TABLES IN {tick(self.name)}.{tick(stage)}").collect())
+
+    def published(self) -> list[tuple[str, str]]:
+        """The stages and names of all tables that are no staging tables."""
+        return [
+            (stage, name)
+            for stage in self.stages()
+            for name in self.tables(stage)
+            if not name.startswith((PREFIX, REPEATED))
+        ]
 
     def exists(self, stage: str, name: str) -> bool:
         """Whether there is a table of that name."""
@@ -257,11 +269,11 @@ def prepared(folder: str) -> str:
 _ELSEWHERE = "Set PIPELINE_LAKE to an empty folder, or to a lake."
 
 
-def sweep(lake: Lake, prefixes: tuple[str, ...], token: str) -> None:
+def sweep(lake: Lake, token: str) -> None:
     """Drop the staging tables that a warehouse's sessions before left behind."""
     for stage in lake.stages():
         for name in lake.tables(stage):
-            if name.startswith(prefixes) and name.endswith(token):
+            if name.startswith((PREFIX, REPEATED)) and name.endswith(token):
                 lake.drop(stage, name)
 
 

@@ -105,9 +105,7 @@ class LakeTables(Session):
         lake = self.behind or self.lake
         return {
             (stage, name): {column: sql_type(ibis_type(kind)) for column, kind in lake.columns(stage, name).items()}
-            for stage in lake.stages()
-            for name in lake.tables(stage)
-            if not name.startswith("__")
+            for stage, name in lake.published()
         }
 
     def count(self, table: TableDef) -> int:

@@ -14,7 +14,6 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from assay.spark.labelled import REPEATED
 from assay.spark.lake import Lake, sweep
 from assay.spark.lake_session import LakeSession
 from assay.spark.session import opened
@@ -102,7 +101,7 @@ class SparkWarehouse:
                 session = self._over(connection, stack)
                 with explained(str(self.path)):
                     staging.sweep(session)
-                    sweep(session.lake, (staging.PREFIX, REPEATED), session.token)
+                    sweep(session.lake, session.token)
                     repair(session)
                 yield session
             if self.retention is not None:
@@ -137,9 +136,7 @@ class LakeState:
     @classmethod
     def of(cls, lake: Lake) -> LakeState:
         """As it is now."""
-        return cls(
-            {f"{stage}.{name}": lake.pointer(stage, name) for stage in lake.stages() for name in lake.tables(stage)}
-        )
+        return cls({f"{stage}.{name}": lake.pointer(stage, name) for stage, name in lake.published()})
 
     def __str__(self) -> str:
         told = hashlib.sha256(repr(sorted(self.pointers.items())).encode()).hexdigest()[:12]
@@ -209,14 +206,13 @@ def repair(session: LakeSession) -> list[str]:
         ).fetchall()
     }
     repaired = []
-    for stage in session.lake.stages():
-        for name in session.lake.tables(stage):
-            commit = session.lake.commit(stage, name)
-            record = commit.record
-            if not record or (name, record["run_id"], dtm.datetime.fromisoformat(record["published_at"])) in known:
-                continue
-            _write_down(session, name, commit)
-            repaired.append(name)
+    for stage, name in session.lake.published():
+        commit = session.lake.commit(stage, name)
+        record = commit.record
+        if not record or (name, record["run_id"], dtm.datetime.fromisoformat(record["published_at"])) in known:
+            continue
+        _write_down(session, name, commit)
+        repaired.append(name)
     return repaired
 
 
