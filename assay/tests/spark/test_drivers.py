@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,16 +16,15 @@ import pytest
 from assay.spark.session import Cluster
 from assay.spark.warehouse import SparkWarehouse
 from tests.little import Little
-from tests.spark.driver import built, version
+from tests.spark.driver import FILES, ROWS, built
 from tests.spark.seen import Seen
 from tests.standalone import Standalone
-from tests.warehouse.house import Given
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def drivers(cluster: Standalone, tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
+def drivers() -> Iterator[list[subprocess.Popen[str]]]:
     """Processes that are ended with all they started."""
     started: list[subprocess.Popen[str]] = []
     yield started
@@ -34,8 +34,8 @@ def drivers(cluster: Standalone, tmp_path: Path) -> Iterator[list[subprocess.Pop
         process.communicate()
 
 
-def driver(cluster: Standalone, folder: Path, number: int, how: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.spark.driver", cluster.address, str(folder), str(number), how]
+def driver(address: str, folder: Path, number: int, how: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.spark.driver", address, str(folder), str(number), how]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
@@ -46,62 +46,95 @@ def warehouse(spark: Cluster, folder: Path) -> SparkWarehouse:
     )
 
 
-def seen(table: Seen) -> tuple[set[int], int, str, int]:
-    """The versions of the rows, how many there are, and what the commit says: its run and its rows."""
+def seen(lake: Path, name: str) -> tuple[dict[int, int], str, int]:
+    """How many rows a table has of each version, and what its commit says: its run and its rows."""
+    table = Seen(lake, "warehouse", name)
     read = table.table()
-    rows = read.scan().to_arrow()
     record = table.record_of(read)
-    return set(rows.column("v").to_pylist()), rows.num_rows, record["run_id"], record["row_count"]
+    return Counter(read.scan().to_arrow().column("v").to_pylist()), record["run_id"], record["row_count"]
+
+
+def after(before: dict[int, int], number: int, name: str) -> tuple[dict[int, int], str, int]:
+    """What is seen of a table when a version is published."""
+    rows = Counter({number: ROWS})
+    if name.startswith("m"):
+        rows += Counter(before)
+    elif name.startswith("d"):  # the first half of the days
+        rows = Counter({number: ROWS // 2}) + Counter(before) - Counter({max(before): ROWS // 2})
+    return rows, f"run {number}", rows.total()
+
+
+DEATHS = (
+    {
+        "w1": "nothing is landed",
+        "w2": "rows are handed over",
+        "d1": "repeats are staged",
+        "m1": "checks are made",
+        "w3": "the quarantine is kept",
+        "d2": "the commit is next",
+        "w4": "the staging table begins",
+        "w5": "a file of rows is written",
+    },
+    {
+        "w1": "rows are landed",
+        "w2": "rows are staged",
+        "d1": "the rows are profiled",
+        "m1": "the commit is made",
+        "w3": "rejects are written",
+        "d2": "the books are kept",
+        "w4": "the manifest list is written",
+        "d3": "a manifest is written",
+    },
+    {
+        "w1": "the broken rows are here",
+        "w2": "the books are written",
+        "d1": "the commit is made",
+        "m1": "the books are kept",
+        "w3": "the commit is made",
+        "d2": "nothing is staged any more",
+        "w4": "the metadata is written",
+        "w5": "the version is there",
+    },
+)
+"""Which table is where when the driver of all of them dies. Each is a JVM, whose first table takes as long as ten others."""
+DONE = ("the commit is made", "the books are kept", "nothing is staged any more")
 
 
 def test_of_a_driver_that_is_killed_all_is_seen_or_nothing(
-    spark: Cluster, cluster: Standalone, drivers: list[subprocess.Popen[str]], tmp_path: Path
+    spark: Cluster, drivers: list[subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     """Whoever reads meanwhile sees one version whole; the next run goes on, and nothing of the dead one is left."""
-    assert built(warehouse(spark, tmp_path), Given(version(1)), run="run 1") == []
-    table = Seen(tmp_path / "lake", "warehouse", "a")
-    before = seen(table)
-    assert before == ({1}, 2000, "run 1", 2000)
-    moments = ["0.1", "the commit is made"]
-    for number, moment in enumerate(moments, start=2):
-        drivers.append(driver(cluster, tmp_path, number, moment))
-        possible = (before, ({number}, 2000, f"run {number}", 2000))
-        reads = {str(seen(table))}
+    lake, names = tmp_path / "lake", sorted(set().union(*DEATHS))
+    assert built(warehouse(spark, tmp_path), 1, names) == []
+    for death, moments in enumerate(DEATHS, start=1):
+        number, next_number = death * 2, death * 2 + 1
+        before = {name: seen(lake, name) for name in names}
+        possible = {name: (before[name], after(before[name][0], number, name)) for name in moments}
+        drivers.append(driver("local[2]", tmp_path, number, json.dumps(moments)))
+        assert drivers[-1].stdout is not None
+        assert drivers[-1].stdout.readline() == "all stand still\n", drivers[-1].communicate()
+        watched = [name for name, moment in moments.items() if moment in FILES]
         while drivers[-1].poll() is None:
-            reads.add(str(seen(table)))
-            time.sleep(0.5)  # the driver needs the processor, too
+            for name in watched:
+                assert seen(lake, name) in possible[name]
         told, errors = drivers[-1].communicate()
-        assert drivers[-1].returncode == -9, (told, errors)
-        before = seen(table)
-        reads.add(str(before))
-        assert reads <= set(map(str, possible)), moment
-        assert moment.startswith("0.") or before == possible[moment == "the commit is made"], moment
-    with warehouse(spark, tmp_path).session() as session:
-        assert session.lake.tables("warehouse") == ["a"]
-        last = session.last_publication("a")
-        assert last is not None
-        assert (last.run_id, last.rows) == (f"run {len(moments) + 1}", 2000)  # the books have what the lake says
-    assert built(warehouse(spark, tmp_path), Given(version(9)), run="run 9") == []
-    assert seen(table) == ({9}, 2000, "run 9", 2000)
+        assert (drivers[-1].returncode, told) == (-9, ""), errors
+        found = {name: seen(lake, name) for name in names}
+        for name, moment in moments.items():
+            assert found[name] in possible[name], (name, moment)
+            assert moment in FILES or found[name] == possible[name][moment in DONE], (name, moment)
+        with warehouse(spark, tmp_path).session() as session:  # what the next run begins with
+            assert session.lake.tables("warehouse") == names
+            for name in names:
+                last = session.last_publication(name)
+                assert last is not None
+                assert (last.run_id, last.rows) == found[name][1:], name
+        assert built(warehouse(spark, tmp_path), next_number, moments) == []
+        for name in moments:
+            assert seen(lake, name) == after(found[name][0], next_number, name), name
     with warehouse(spark, tmp_path).reading() as session:
-        rejects = session.connection.execute("SELECT status, count(*) FROM quarantine.rejects GROUP BY 1").fetchall()
-        assert rejects == [("open", 1)]
-
-
-def test_two_drivers_with_books_of_their_own_publish_their_own_days_at_once(
-    spark: Cluster, cluster: Standalone, drivers: list[subprocess.Popen[str]], tmp_path: Path
-) -> None:
-    ten, first, second = (f"2026-01-{days}" for days in ("01..2026-01-10", "01..2026-01-05", "06..2026-01-10"))
-    assert built(warehouse(spark, tmp_path), Given(version(1)), days=ten) == []
-    drivers.append(driver(cluster, tmp_path, 2, first))
-    while drivers[0].poll() is None:  # again and again, so that some of it is at the same time
-        assert built(warehouse(spark, tmp_path), Given(version(3)), days=second) == []
-    told, errors = drivers[0].communicate()
-    assert (drivers[0].returncode, told.strip()) == (0, "[]"), errors
-    rows = Seen(tmp_path / "lake", "warehouse", "a").rows()
-    found = {(day.day, v) for day, v in zip(rows.column("day").to_pylist(), rows.column("v").to_pylist(), strict=True)}
-    assert found == {(day, 2 if day < 6 else 3) for day in range(1, 11)}
-    assert rows.num_rows == 2000
+        asked = "SELECT table_name, reason_codes[1], count(*) FROM quarantine.rejects WHERE status = 'open' GROUP BY ALL"
+        rejects = {(name, reason): rows for name, reason, rows in session.connection.execute(asked).fetchall()}
 
 
 def test_the_commands_are_those_of_duckdb(cluster: Standalone, tmp_path: Path) -> None:
