@@ -30,14 +30,25 @@ class Standalone:
     """A master with its workers, each a process of its own."""
 
     def __init__(self, folder: Path, workers: int = WORKERS) -> None:
-        self.folder, self.processes = folder, list[subprocess.Popen[bytes]]()
+        self.folder, self.processes, self._started = folder, list[subprocess.Popen[bytes]](), 0
         port, self.pages = free_port(), free_port()
         self.address = f"spark://127.0.0.1:{port}"
         self._start("Master", "--port", str(port), "--webui-port", str(self.pages))
-        for number in range(workers):
-            room = ("--cores", "2", "--memory", "3g", "--webui-port", "0", "--work-dir", str(folder / f"work{number}"))
-            self._start("Worker", *room, self.address)
+        for _ in range(workers):
+            self.start_worker()
         self._wait(workers)
+
+    def start_worker(self) -> None:
+        """Start one more, which registers in its time."""
+        room = ("--cores", "2", "--memory", "3g", "--webui-port", "0")
+        self._start("Worker", *room, "--work-dir", str(self.folder / f"work{self._started}"), self.address)
+
+    def kill_worker(self, number: int) -> None:
+        """End the worker with that process number, and what computes for it, without a word."""
+        (worker,) = (each for each in self.processes if each.pid == number)
+        os.killpg(number, signal.SIGKILL)
+        worker.wait()
+        self.processes.remove(worker)
 
     def _start(self, kind: str, *arguments: str) -> None:
         home = str(Path(find_spec("pyspark").origin).parent)
@@ -49,7 +60,8 @@ class Standalone:
             "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         }
         command = [f"{home}/bin/spark-class", f"org.apache.spark.deploy.{kind.lower()}.{kind}", "--host", "127.0.0.1"]
-        with (self.folder / f"{kind}{len(self.processes)}.log").open("wb") as log:
+        self._started += 1
+        with (self.folder / f"{kind}{self._started}.log").open("wb") as log:
             self.processes.append(
                 subprocess.Popen(
                     [*command, *arguments], env=environment, stdout=log, stderr=log, start_new_session=True

@@ -47,29 +47,26 @@ class Row(pa.DataFrameModel):
         strict = True
 
 
-def version(number: int, *, first: int = 0) -> str:
-    """`ROWS` rows of a version with its number, from the key `first` on; then one that is broken, and one that repeats a key."""
+def version(number: int, *, first: int = 0, repeats: int = 1) -> str:
+    """`ROWS` rows of a version with its number, from the key `first` on; then one that is broken, and some that repeat a key."""
     kinds = f"CASE WHEN range = {ROWS} THEN -1 WHEN range > {ROWS} THEN 0 ELSE {number} END"
     day = "DATE '2026-01-01' + (range % 10)::INTEGER AS day"
-    return f"SELECT {first} + range % {ROWS + 1} AS k, CAST({kinds} AS BIGINT) AS v, {day} FROM range({ROWS + 2})"
+    return f"SELECT {first} + range % {ROWS + 1} AS k, CAST({kinds} AS BIGINT) AS v, {day} FROM range({ROWS + 1 + repeats})"
 
 
-def a_table(name: str, source: Given, *, days: bool = False) -> TableDef:
-    """A table of versions: by days, or whole; one whose source goes on gets more rows with each."""
+def a_table(name: str, number: int) -> TableDef:
+    """A version of a table, of a kind that the first letter of its name tells: `w`hole, by `d`ays, or `m`ore rows with each."""
+    days, more = name.startswith("d"), name.startswith("m")
+    source = Given(version(number, first=number * 10_000 if more else 0, repeats=int(days)), incremental=more)
+    source.offsets = {0: number} if more else None
     partitions = daily("day", start="2026-01-01", end="2026-01-10") if days else None
-    keep, budget = KeepFirst(("-v",)), RejectBudget(rows=9)
+    keep, budget = KeepFirst(("-v",)) if days else None, RejectBudget(rows=9)
     return given(name, Row, source, keep=keep, max_rejects=budget, partitions=partitions)
 
 
 def graph(number: int, names: Iterable[str]) -> Graph:
-    """Tables by the first letter of their name: `w`hole, by `d`ays, or `m`ore with each version."""
-    tables = []
-    for name in names:
-        more = name.startswith("m")
-        source = Given(version(number, first=number * 10_000 if more else 0), incremental=more)
-        source.offsets = {0: number} if more else None
-        tables.append(a_table(name, source, days=name.startswith("d")))
-    return Graph.of(tables)
+    """That version of the tables."""
+    return Graph.of([a_table(name, number) for name in names])
 
 
 def run_of(number: int) -> Run:
@@ -217,9 +214,7 @@ def main() -> None:
     days = None if how.startswith("{") else how
     with opened(address, scratch=folder, options=LITTLE | {"spark.cores.max": "1"}) as cluster:
         books = folder / f"{days or 'w'}.duckdb"
-        warehouse = SparkWarehouse(
-            books, address, str(folder / "lake"), output=folder, scratch=folder, cluster=cluster
-        )
+        warehouse = SparkWarehouse(books, address, str(folder / "lake"), output=folder, scratch=folder, cluster=cluster)
         if days is None:
             build_and_die(warehouse, number, json.loads(how))
         else:

@@ -29,6 +29,7 @@ class Labelled:
     Attributes:
         staged: what is known of them.
         existing: SQL of the published rows that stay; None where none do.
+        since: the version of the table that these are of.
     """
 
     def __init__(self, session: LakeTables, build: Build) -> None:
@@ -43,8 +44,10 @@ class Labelled:
         self.merged = None
         self.losers = False
         self.existing: str | None = None
+        self.since: int | None = None
         if build.keeps_existing(session):
             published = session.relation(build.table)
+            self.since = session.published_in(build.table).snapshot(build.table.stage, build.table.name)
             among = "" if build.table.appends else f" WHERE NOT ({spark_sql(build.in_partition)})"
             self.existing = f"SELECT {self.columns} FROM {published}{among}"
 

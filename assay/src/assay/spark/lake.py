@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dtm
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import PipelineError, WarehouseError, on_disk
 from assay.spark.session import SparkFailure
-from assay.warehouse.staging import PREFIX
+from assay.warehouse.staging import PREFIX, REFUSED
 
 if TYPE_CHECKING:
     from assay.spark.session import Cluster
 
 RECORD, OFFSETS, REPLAYED = "assay.record", "assay.offsets", "assay.replayed"
 """The snapshot's properties: the publication as the books have it, how far an event log is read, and which rejects it adds."""
+MEANWHILE = "another run published the table meanwhile"
 _REASONS = (
     (
         "Cannot find catalog plugin class",
@@ -34,7 +36,9 @@ _REASONS = (
     ("RESTException", "the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG."),
     ("Cannot load JDBC", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
     ("No suitable driver", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
-    ("CommitFailedException", "another run published the table meanwhile", "Run it again."),
+    ("Found conflicting", "another run published the same partitions meanwhile", "Run it again."),
+    ("CommitFailedException", MEANWHILE, "Run it again."),
+    ("TABLE_OR_VIEW_NOT_FOUND", "a table that it reads is gone", "Run it again; it is built if it is a table of ours."),
     ("Unsupported table version", "a newer Iceberg wrote the table", "Give Spark that version's runtime."),
     ("NotFoundException", "a file of the table is missing", "Restore it, or drop the table: the next run builds it."),
     ("No space left", "the disk is full", "Free it."),
@@ -65,7 +69,7 @@ class Lake:
     """
 
     def __init__(self, cluster: Cluster, name: str, folder: str, catalog: str | None = None) -> None:
-        self.cluster, self.name = cluster, name
+        self.cluster, self.name, self.by_folder = cluster, name, catalog is None
         self.where = re.sub(r"\?.*|(?<=//)[^@/]*@", "", catalog) if catalog else folder
         cluster.configure(options(name, prepared(folder), catalog))
         with self.told():
@@ -91,12 +95,12 @@ class Lake:
             return sorted(row[1] for row in self._sql(f"SHOW TABLES IN {tick(self.name)}.{tick(stage)}").collect())
 
     def published(self) -> list[tuple[str, str]]:
-        """The stages and names of all tables that are no staging tables."""
+        """The stages and names of all tables but those that a build drops, which may be gone the next moment."""
         return [
             (stage, name)
             for stage in self.stages()
             for name in self.tables(stage)
-            if not name.startswith((PREFIX, REPEATED))
+            if not name.startswith((PREFIX, REPEATED, REFUSED))
         ]
 
     def exists(self, stage: str, name: str) -> bool:
@@ -109,10 +113,13 @@ class Lake:
         with self.told():
             return self.cluster.types(f"SELECT * FROM {self.table(stage, name)}")
 
-    def pointer(self, stage: str, name: str) -> str:
-        """Where the table's metadata is: another place after every commit, whoever made it."""
-        with self.told():
-            return str(self._loaded(stage, name).operations().current().metadataFileLocation())
+    def pointers(self) -> dict[tuple[str, str], str]:
+        """Of each published table where its metadata is: another place after every commit, whoever made it."""
+        found = {}
+        for stage, name in self.published():
+            with self.told(), missing_is_fine():
+                found[stage, name] = str(self._loaded(stage, name).operations().current().metadataFileLocation())
+        return found
 
     def count(self, stage: str, name: str) -> int:
         """The number of rows of a table: by its metadata, where no row was deleted from its files."""
@@ -123,11 +130,15 @@ class Lake:
                 return int(str(summary.get("total-records")))
         return int(self.all(f"SELECT count(*) FROM {self.table(stage, name)}")[0][0])
 
+    def snapshot(self, stage: str, name: str) -> int | None:
+        """The number of a table's newest version; None where it has none."""
+        with self.told():
+            found = self._loaded(stage, name).currentSnapshot()
+            return None if found is None else int(found.snapshotId())
+
     def commit(self, stage: str, name: str) -> Commit:
         """What the newest commit of the framework's carries; later ones of others, such as a compaction, carry nothing."""
-        if not self.exists(stage, name):
-            return Commit()
-        with self.told():
+        with self.told(), missing_is_fine():
             loaded = self._loaded(stage, name)
             snapshot = loaded.currentSnapshot()
             while snapshot is not None:
@@ -138,6 +149,14 @@ class Lake:
                 parent = snapshot.parentId()
                 snapshot = loaded.snapshot(parent) if parent is not None else None
         return Commit()
+
+    def is_published(self, stage: str, name: str) -> bool:
+        """Whether the newest version of a table is a publication of the framework's, and no other change."""
+        found = None
+        with self.told(), missing_is_fine():
+            snapshot = self._loaded(stage, name).currentSnapshot()
+            found = snapshot and snapshot.summary().get(RECORD)
+        return found is not None
 
     def replace(
         self,
@@ -166,18 +185,34 @@ class Lake:
         with self.told(), self.cluster.asked():
             self._writer(sql, stage, name, properties).append()
 
-    def overwrite(self, sql: str, stage: str, name: str, properties: Mapping[str, Any], where: str) -> None:
-        """The rows of a statement in the place of the table's whole partitions for which `where` holds."""
+    def overwrite(
+        self, sql: str, stage: str, name: str, properties: Mapping[str, Any], where: str, since: int | None = None
+    ) -> None:
+        """The rows of a statement in the place of the table's whole partitions for which `where` holds.
+
+        Args:
+            since: the version that was read for it; whoever has written these partitions later makes it fail.
+        """
         from pyspark.sql import functions
 
         with self.told(), self.cluster.asked():
-            self._writer(sql, stage, name, properties).overwrite(functions.expr(where))
+            writer = self._writer(sql, stage, name, properties)
+            if since is not None:
+                writer = writer.option("isolation-level", "serializable").option("validate-from-snapshot-id", since)
+            writer.overwrite(functions.expr(where))
 
     def _writer(self, sql: str, stage: str, name: str, properties: Mapping[str, Any] | None) -> Any:
         writer = self.cluster.spark.sql(sql).writeTo(self.table(stage, name))
         for key, value in (properties or {}).items():
             writer = writer.option(f"snapshot-property.{key}", json.dumps(value, ensure_ascii=False))
         return writer
+
+    def point_at(self, stage: str, name: str) -> None:
+        """Have readers who go by the folder's own hint find the newest version: its driver may have died before it wrote that."""
+        if self.by_folder:  # any commit writes it; this one changes nothing
+            self.execute(
+                f"ALTER TABLE {self.table(stage, name)} SET TBLPROPERTIES ('assay.pointed_at' = '{uuid.uuid4().hex}')"
+            )
 
     def drop(self, stage: str, name: str) -> None:
         """Drop a table with its files, if it is there."""
@@ -224,6 +259,16 @@ class Lake:
             return spark._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(
                 spark._jsparkSession, self.table(stage, name)
             )
+
+
+@contextmanager
+def missing_is_fine() -> Iterator[None]:
+    """Leave the block where a table is not there, or is no more: between two questions others may drop it."""
+    try:
+        yield
+    except SparkFailure as failure:
+        if failure.kind != "TABLE_OR_VIEW_NOT_FOUND":
+            raise
 
 
 def explained(failure: SparkFailure, where: str) -> PipelineError:
@@ -288,9 +333,13 @@ def text(value: str) -> str:
 
 
 def spark_sql(shared: str) -> str:
-    """A condition that is written for DuckDB, such as those of partitions, in Spark's SQL: its texts and instants differ."""
-    told = _TEXT.sub(lambda found: text(found[1].replace("''", "'")), shared)
-    return told.replace("TIMESTAMPTZ '", "TIMESTAMP '")
+    """A condition that is written for DuckDB, such as those of partitions, in Spark's SQL: its names, texts and instants differ."""
+
+    def written(found: re.Match[str]) -> str:
+        whole = found[0]
+        return text(whole[1:-1].replace("''", "'")) if whole[0] == "'" else tick(whole[1:-1].replace('""', '"'))
+
+    return _QUOTED.sub(written, shared).replace("TIMESTAMPTZ '", "TIMESTAMP '")
 
 
-_TEXT = re.compile("'((?:[^']|'')*)'")
+_QUOTED = re.compile("'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")

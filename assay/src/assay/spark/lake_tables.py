@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dtm
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from assay.errors import EngineError, WarehouseError
 from assay.spark.dialect import declared, to_sql
 from assay.spark.engine import brought, casts, hand_over, held
 from assay.spark.known import Refused
-from assay.spark.lake import OFFSETS, RECORD, Lake, tick
+from assay.spark.lake import MEANWHILE, OFFSETS, RECORD, STAYS, Lake, missing_is_fine, spark_sql, tick
 from assay.spark.session import SparkFailure
 from assay.spark.types import ibis_type, spark_type
 from assay.sql import quoted
@@ -42,6 +43,7 @@ class LakeTables(Session):
     """
 
     name = "spark"
+    quoted = staticmethod(tick)
 
     def __init__(
         self, connection: Any, lake: Callable[[], Lake], *, token: str, behind: Lake | None = None, **arguments: Any
@@ -50,6 +52,7 @@ class LakeTables(Session):
         self._open, self.token, self.behind = lake, token, behind
         self.group = f"assay_{uuid.uuid4().hex}"
         self._given: list[str] = []
+        self._queries: dict[str, str] = {}
 
     @cached_property
     def lake(self) -> Lake:
@@ -65,7 +68,7 @@ class LakeTables(Session):
         """A session with the same lake for another thread, whose jobs can be ended apart."""
         self.lake  # noqa: B018 - opened once for all
         other = super().beside()
-        other.group, other._given = f"assay_{uuid.uuid4().hex}", []
+        other.group, other._given, other._queries = f"assay_{uuid.uuid4().hex}", [], {}
         return other
 
     def lake_of(self, table: TableDef) -> Lake | None:
@@ -103,10 +106,12 @@ class LakeTables(Session):
     def standing(self) -> dict[tuple[str, str], dict[str, str]]:
         """The tables of the real lake by stage and name, with their columns."""
         lake = self.behind or self.lake
-        return {
-            (stage, name): {column: sql_type(ibis_type(kind)) for column, kind in lake.columns(stage, name).items()}
-            for stage, name in lake.published()
-        }
+        found = {}
+        for stage, name in lake.published():
+            with lake.told(), missing_is_fine():
+                kinds = self.cluster.types(f"SELECT * FROM {lake.table(stage, name)}")
+                found[stage, name] = {column: sql_type(ibis_type(kind)) for column, kind in kinds.items()}
+        return found
 
     def count(self, table: TableDef) -> int:
         """The number of published rows of `table`."""
@@ -166,9 +171,17 @@ class LakeTables(Session):
                 return sql
             return f"SELECT {declared(schema, actual)} FROM ({sql})"
 
-    def query(self, sql: str) -> ibis.Table:
-        """The rows of a SELECT as an expression."""
-        return self._view(f"query_{uuid.uuid4().hex}", f"({sql})")
+    def query(self, relation: str, where: str = "true") -> ibis.Table:
+        """The rows of what stands in a FROM for which `where` holds, as a view until `forget`."""
+        name, rows = f"query_{uuid.uuid4().hex}", f"SELECT * FROM {relation} WHERE {spark_sql(where)}"
+        self._queries[name] = rows
+        return self._view(name, f"({rows})")
+
+    def spelled(self, sql: str) -> str:
+        """The SQL of an expression with its queries in the place of the views that are called so."""
+        for name, rows in self._queries.items():
+            sql = sql.replace(tick(name), f"({rows})")
+        return sql
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """The few rows of a SELECT."""
@@ -177,8 +190,10 @@ class LakeTables(Session):
     @contextmanager
     def view(self, name: str, sql: str) -> Iterator[ibis.Table]:
         """Rows under a name, for the time of the block."""
-        yield self._view(name, sql)
-        self.lake.execute(f"DROP VIEW {tick(name)}")
+        try:
+            yield self._view(name, sql)
+        finally:
+            self.cluster.drop_view(name)
 
     def _view(self, name: str, sql: str) -> ibis.Table:
         self.lake.execute(f"CREATE OR REPLACE TEMP VIEW {tick(name)} AS SELECT * FROM {sql}")
@@ -198,6 +213,18 @@ class LakeTables(Session):
     def settle(self) -> None:
         """Commit what the books have of the transaction so far: the quarantine is there before the rows are published."""
         self.connection.execute("COMMIT; BEGIN TRANSACTION")
+
+    def knows(self, name: str, record: Mapping[str, Any]) -> bool:
+        """Whether the books have what a commit says of a table."""
+        at = dtm.datetime.fromisoformat(record["published_at"])
+        asked = f"FROM {quoted(self.catalog)}.ops.publications WHERE table_name = ? AND run_id = ? AND published_at = ?"
+        return bool(self.connection.execute(asked, [name, record["run_id"], at]).fetchall())
+
+    def unmoved(self, table: TableDef) -> None:
+        """Raise WarehouseError if a driver with other books has published `table` since these were opened."""
+        record = self.lake.commit(table.stage, table.name).record
+        if record and not self.knows(table.name, record):
+            raise WarehouseError(MEANWHILE, where=f"{table.stage}.{table.name}", fix=f"Run it again. {STAYS}")
 
     def properties(self, table: TableDef, number: int | None) -> dict[str, Any]:
         """What a commit carries: the row that the books have of it under `number`, and how far the event log is read."""
@@ -242,10 +269,11 @@ class LakeTables(Session):
 
     def forget(self) -> None:
         """Remove what was handed over to Spark: the build that needed it is at its end."""
-        for view in self._given:
+        for view in (*self._given, *self._queries):
             self.cluster.drop_view(view)
             (self.cluster.folder / f"{view}.parquet").unlink(missing_ok=True)
         self._given.clear()
+        self._queries.clear()
 
     def _leaf(self, name: str, schema: Any, namespace: Any = None) -> ibis.Table:
         return ops.DatabaseTable(name, schema, Reader(self), namespace or ops.Namespace(None, None)).to_expr()

@@ -14,6 +14,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from assay.errors import WarehouseError
 from assay.spark.lake import Lake, sweep
 from assay.spark.lake_session import LakeSession
 from assay.spark.session import opened
@@ -136,7 +137,12 @@ class LakeState:
     @classmethod
     def of(cls, lake: Lake) -> LakeState:
         """As it is now."""
-        return cls({f"{stage}.{name}": lake.pointer(stage, name) for stage, name in lake.published()})
+        return cls({f"{stage}.{name}": where for (stage, name), where in lake.pointers().items()})
+
+    def published_since(self, lake: Lake, after: LakeState) -> list[str]:
+        """The tables that moved, if each was published by another run: what writes in a dry run leaves no record."""
+        moved = sorted({name for name, _ in self.pointers.items() ^ after.pointers.items()})
+        return moved if all(lake.is_published(*name.split(".", 1)) for name in moved) else []
 
     def __str__(self) -> str:
         told = hashlib.sha256(repr(sorted(self.pointers.items())).encode()).hexdigest()[:12]
@@ -181,6 +187,12 @@ class SparkDryRun(DryRunWarehouse):
                 after = LakeState.of(self._real)
                 books = self.proof or Proof((), ())
                 self.proof = Proof((*books.before, before), (*books.after, after))
+                if others := before.published_since(self._real, after):
+                    raise WarehouseError(
+                        f"another run published {', '.join(others)} during the dry run, which so proves nothing",
+                        where=self._real.where,
+                        fix="Run it again.",
+                    )
                 self.proof.check()
 
     def _over(self, connection: Any, folder: Path) -> LakeSession:  # type: ignore[override]
@@ -199,20 +211,13 @@ class SparkDryRun(DryRunWarehouse):
 
 def repair(session: LakeSession) -> list[str]:
     """Write into the books what the lake's newest commits say and they do not; returns the tables' names."""
-    known = {
-        (row[0], row[1], row[2])
-        for row in session.connection.execute(
-            f"SELECT table_name, run_id, published_at FROM {quoted(session.catalog)}.ops.publications"
-        ).fetchall()
-    }
     repaired = []
     for stage, name in session.lake.published():
         commit = session.lake.commit(stage, name)
-        record = commit.record
-        if not record or (name, record["run_id"], dtm.datetime.fromisoformat(record["published_at"])) in known:
-            continue
-        _write_down(session, name, commit)
-        repaired.append(name)
+        if commit.record and not session.knows(name, commit.record):
+            _write_down(session, name, commit)
+            session.lake.point_at(stage, name)
+            repaired.append(name)
     return repaired
 
 

@@ -94,11 +94,13 @@ class DuckDBSession(Session):
         """SQL, for DuckDB, of the rows of an Ibis expression, which the session's engine computes."""
         return self.duckdb_sql(expression) if self.engine is None else self.engine.rows(self, expression)
 
-    def query(self, sql: str) -> ibis.Table:
+    def query(self, relation: str, where: str = "true") -> ibis.Table:
+        """The rows of what stands in a FROM for which `where` holds."""
+        return self.backend.sql(f"SELECT * FROM {relation} WHERE {where}")
+
+    def landed(self, sql: str) -> ibis.Table:
         """The rows of a SELECT as an expression."""
         return self.backend.sql(sql)
-
-    landed = query
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
@@ -108,8 +110,10 @@ class DuckDBSession(Session):
     def view(self, name: str, sql: str) -> Iterator[ibis.Table]:
         """Rows under a name, for the time of the block."""
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS SELECT * FROM {sql}")
-        yield self.query(f"SELECT * FROM {quoted(name)}")
-        self.connection.execute(f"DROP VIEW {quoted(name)}")
+        try:
+            yield self.backend.sql(f"SELECT * FROM {quoted(name)}")
+        finally:
+            self.connection.execute(f"DROP VIEW {quoted(name)}")
 
     def staging(self, build: Build) -> AbstractContextManager[DuckDBStaging]:
         """The rows of a build in a table that nobody reads, which is dropped where the block fails."""

@@ -97,6 +97,8 @@ class Session(ABC):
 
     name: ClassVar[str]
     """The engine's, as `PIPELINE_ENGINE` has it."""
+    quoted = staticmethod(quoted)
+    """A name in the engine's SQL, also where nobody has set its options."""
     engine: Engine | None = None
 
     def __init__(
@@ -164,8 +166,16 @@ class Session(ABC):
         """The rows of an expression in the engine's SQL."""
 
     @abstractmethod
-    def query(self, sql: str) -> ibis.Table:
-        """The rows of a SELECT in the engine's SQL, as an expression."""
+    def query(self, relation: str, where: str = "true") -> ibis.Table:
+        """The rows of what stands in a FROM of the engine's SQL, as an expression.
+
+        Args:
+            where: SQL, as DuckDB has it, of those that are taken.
+        """
+
+    def spelled(self, sql: str) -> str:
+        """The SQL of an expression of this session's for whoever runs it later: without names that only this session knows."""
+        return sql
 
     @abstractmethod
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
