@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,18 @@ def test_of_two_that_publish_at_once_both_do_or_one_is_told(
             assert session.lake.tables("warehouse") == [name]
     assert built(ours, 5, [name]) == []
     assert seen(tmp_path / "lake", name)[1] == "run 5"
+
+
+def test_each_leaves_the_other_s_staging_tables_alone(two: list[SparkWarehouse], tmp_path: Path) -> None:
+    """Wherever their books stand: on two machines that may be at the same path."""
+    ours, theirs = two
+    with ours.session() as session:
+        session.lake.make("warehouse")
+        session.lake.replace("SELECT 1 AS n", "warehouse", f"__staging_w_{session.token}")
+    (tmp_path / "ours").rename(tmp_path / "gone")
+    for path, left in ((tmp_path / "ours", 1), (theirs.path, 1), (tmp_path / "gone", 0)):
+        with dataclasses.replace(ours, path=path).session() as session:
+            assert len(session.lake.tables("warehouse")) == left, path
 
 
 def test_who_lists_a_lake_minds_no_table_that_is_gone_before_it_is_read(

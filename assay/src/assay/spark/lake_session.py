@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from assay.settings import BaseSettings
     from assay.tables.graph import Graph
     from assay.tables.nodes import TableDef
+    from assay.warehouse.added import Added
     from assay.warehouse.builds import Build
     from assay.warehouse.parts import Parts
-    from assay.warehouse.session import Added
 
 
 class LakeSession(LakeTables):

@@ -46,7 +46,13 @@ class LakeTables(Session):
     quoted = staticmethod(tick)
 
     def __init__(
-        self, connection: Any, lake: Callable[[], Lake], *, token: str, behind: Lake | None = None, **arguments: Any
+        self,
+        connection: Any,
+        lake: Callable[[], Lake],
+        *,
+        token: str = "",
+        behind: Lake | None = None,
+        **arguments: Any,
     ) -> None:
         super().__init__(connection, **arguments)
         self._open, self.token, self.behind = lake, token, behind

@@ -272,7 +272,7 @@ class LakeStaging(Labelled):
 
 
 class LakeAdded:
-    """Rows that are added to a published table, such as replayed ones; see `assay.warehouse.session.Added`."""
+    """Rows that are added to a published table, such as replayed ones; see `assay.warehouse.added.Added`."""
 
     def __init__(
         self, session: LakeTables, table: TableDef, contract: Contract, rows: str, parts: Parts | None

@@ -5,28 +5,25 @@ The books say what the lake's commits say, and more. What a run that was killed 
 
 from __future__ import annotations
 
-import datetime as dtm
 import hashlib
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from assay.errors import WarehouseError
 from assay.spark.lake import Lake, sweep
 from assay.spark.lake_session import LakeSession
 from assay.spark.session import opened
-from assay.sql import quoted
-from assay.warehouse import ops, staging
-from assay.warehouse.connection import Options, close, connect, reading
+from assay.sql import literal, quoted
+from assay.warehouse import ops
+from assay.warehouse.connection import reading
 from assay.warehouse.dry.proof import Proof
 from assay.warehouse.failures import explained
 from assay.warehouse.quarantine.keep import rejects
-from assay.warehouse.retention import Retention, retire
-from assay.warehouse.snapshot import renew
-from assay.warehouse.warehouse import DryRunWarehouse
+from assay.warehouse.warehouse import Books, DryRunWarehouse
 from assay.words import plural
 
 if TYPE_CHECKING:
@@ -39,47 +36,27 @@ CATALOG = "lake"
 
 
 @dataclass
-class SparkWarehouse:
+class SparkWarehouse(Books):
     """The real warehouse on Spark.
 
     Args:
-        path: the books' DuckDB file; who writes tables holds it.
         address: of Spark.
         folder: of the lake; see `Lake`.
         catalog: of the lake; see `Lake`.
         cluster: open already; None opens one for each session.
     """
 
-    path: Path
     address: str
     folder: str
     catalog: str | None = None
     _: KW_ONLY
-    output: Path
-    scratch: Path
-    options: Options = field(default_factory=Options)
-    lock_timeout: float = 30.0
-    snapshot: Path | None = None
-    retention: Retention | None = None
     cluster: Cluster | None = None
 
     @classmethod
-    def of(cls, settings: BaseSettings, **arguments: Any) -> SparkWarehouse:
+    def of(cls, settings: BaseSettings, **arguments: Any) -> Self:
         """The warehouse that settings describe."""
-        scratch = settings.scratch_folder
-        return cls(
-            settings.warehouse,
-            settings.spark,
-            settings.lake_address,
-            settings.lake_catalog,
-            output=settings.output,
-            scratch=scratch,
-            options=Options(settings.memory_limit, settings.threads, scratch / "spill_books", settings.scratch_limit),
-            lock_timeout=settings.lock_timeout,
-            snapshot=settings.snapshot,
-            retention=Retention(settings.keep_rejects, settings.keep_open_rejects, settings.keep_publications),
-            **arguments,
-        )
+        lake = {"address": settings.spark, "folder": settings.lake_address, "catalog": settings.lake_catalog}
+        return super().of(settings, **lake, **arguments)
 
     @classmethod
     def dry(cls, settings: BaseSettings, **arguments: Any) -> SparkDryRun:
@@ -96,22 +73,12 @@ class SparkWarehouse:
             WarehouseLocked: another run holds the books.
             EngineError, WarehouseError: Spark, the catalog or the lake is not there.
         """
-        connection = connect(self.path, self.options, lock_timeout=self.lock_timeout)
-        try:
-            with ExitStack() as stack:
-                session = self._over(connection, stack)
-                with explained(str(self.path)):
-                    staging.sweep(session)
-                    sweep(session.lake, session.token)
-                    repair(session)
-                yield session
-            if self.retention is not None:
-                with explained(str(self.path)):
-                    retire(connection, session.catalog, self.retention, dtm.datetime.now(dtm.UTC))
-        finally:
-            close(connection)
-        if self.snapshot is not None:
-            renew(self.snapshot, self.path)
+        with ExitStack() as stack, self.written(lambda connection: self._over(connection, stack)) as session:
+            with explained(str(self.path)):
+                session.token = token_of(session)
+                sweep(session.lake, session.token)
+                repair(session)
+            yield session
 
     @contextmanager
     def reading(self) -> Iterator[LakeSession]:
@@ -124,8 +91,7 @@ class SparkWarehouse:
             cluster = self.cluster or stack.enter_context(opened(self.address, scratch=self.scratch, options={}))
             return Lake(cluster, CATALOG, self.folder, self.catalog)
 
-        token = hashlib.md5(str(self.path.resolve()).encode(), usedforsecurity=False).hexdigest()[:8]
-        return LakeSession(connection, lake, token=token, output=self.output, scratch=self.scratch)
+        return LakeSession(connection, lake, output=self.output, scratch=self.scratch)
 
 
 @dataclass(frozen=True)
@@ -207,6 +173,18 @@ class SparkDryRun(DryRunWarehouse):
             real="real",
             keeps_books=self.keeps_books,
         )
+
+
+def token_of(session: LakeSession) -> str:
+    """What the names of these books' staging tables end with: other machines' books, which may stand at the same path, have another."""
+    books = f"{quoted(session.catalog)}.ops.publications"
+    of_books = "database_name = ? AND schema_name = 'ops' AND table_name = 'publications'"
+    found = session.connection.execute(f"SELECT comment FROM duckdb_tables() WHERE {of_books}", [session.catalog])
+    ((token,),) = found.fetchall()
+    if token is None:
+        token = uuid.uuid4().hex[:8]
+        session.connection.execute(f"COMMENT ON TABLE {books} IS {literal(token)}")
+    return str(token)
 
 
 def repair(session: LakeSession) -> list[str]:

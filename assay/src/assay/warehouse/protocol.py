@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from assay.warehouse.session import Added
+from assay.warehouse.added import Added
 
 if TYPE_CHECKING:
     import datetime as dtm

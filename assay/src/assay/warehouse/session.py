@@ -31,11 +31,10 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
     from assay.contract.contract import Contract
-    from assay.contract.profile import Profile
     from assay.errors import PipelineError
     from assay.settings import BaseSettings
     from assay.tables.graph import Graph
-    from assay.tables.results import Publication
+    from assay.warehouse.added import Added
     from assay.warehouse.ops import PartitionRecord
     from assay.warehouse.parts import Parts
 
@@ -61,19 +60,6 @@ class Engine(Protocol):
     def labelled(self, session: Session, table: TableDef, expression: ibis.Table, beside: Sequence[str]) -> str:
         """SQL, for DuckDB, of the contract's columns, those named in `beside`, and the masks of broken rules."""
         ...
-
-
-class Added(Protocol):
-    """Rows on their way into a published table, in the transaction of the books."""
-
-    def profile(self) -> Profile:
-        """The table with them, in numbers."""
-
-    def contents(self) -> Mapping[str, tuple[int, str]]:
-        """Rows and content hash of each partition that is built and has rows."""
-
-    def commit(self, publication: Publication, number: int | None) -> None:
-        """The last step before the books are committed, which have it under `number`, or are not kept."""
 
 
 class _Shared:
