@@ -15,10 +15,8 @@ import pytest
 
 from assay.spark.session import Cluster
 from assay.spark.warehouse import SparkWarehouse
-from tests.little import Little
 from tests.spark.driver import FILES, ROWS, built
 from tests.spark.seen import Seen
-from tests.standalone import Standalone
 
 ROOT = Path(__file__).parents[2]
 
@@ -138,36 +136,3 @@ def test_of_a_driver_that_is_killed_all_is_seen_or_nothing(
         if name != "m1"
         for reason in ["unique_key.repeat"] * (name[0] == "d") + [broken]
     ]
-
-
-def test_the_commands_are_those_of_duckdb(cluster: Standalone, tmp_path: Path) -> None:
-    """A run of which one table fails, its rejects, and a plan of the other with its proof."""
-    little = Little(tmp_path)
-    little.table("fine", body="source = source.mutate(n=source.n + int((ROOT / 'more').exists()))")
-    little.table("broken", body="source = source.mutate(n=ibis.null('int64'))")
-    on_spark = {"PIPELINE_ENGINE": "spark", "PIPELINE_SPARK": cluster.address}
-    on_spark["PYTHONPATH"] = os.pathsep.join([little.environment["PYTHONPATH"], os.environ["PYTHONPATH"]])
-    code, told, errors = little.run("run", environment=on_spark)
-    assert code == 1, told + errors
-    assert "1 published, 1 failed" in told
-    assert "rows_valid: 1 of 1 row rejected, above the budget of 0 rows: n.not_null 1" in told + errors
-    assert Seen(tmp_path / "data" / "lake", "extract", "fine").rows().to_pylist() == [
-        {"n": 1, "who": "ann@example.org"}
-    ]
-    (tmp_path / "more").write_text("")
-    little.table("fine", body="source = source.mutate(n=source.n + 1)")
-    listed, planned = little.many(["quarantine", "list", "--table", "broken"], ["plan", "fine"], environment=on_spark)
-    assert listed[0] == 0, listed
-    assert "n.not_null" in listed[1]
-    assert planned[0] == 2, planned  # something changes
-    assert "Proof: nothing written." in planned[1]
-    assert "the lake's 1 table" in planned[1]
-    assert "extract.fine" in planned[1]
-    for setting, said in (
-        ({"PIPELINE_SPARK": "spark://127.0.0.1:1"}, "spark://127.0.0.1:1: no Spark master answers"),
-        ({"PATH": str(tmp_path), "JAVA_HOME": ""}, "Spark needs Java, and there is none"),
-    ):
-        code, told, errors = little.run("run", "fine", environment=on_spark | setting)
-        assert code == 2, told + errors
-        assert said in told + errors
-        assert "Traceback" not in told + errors

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import PipelineError, WarehouseError, on_disk
-from assay.spark.session import SparkFailure
+from assay.spark.session import SparkFailure, answers
 from assay.warehouse.staging import PREFIX, REFUSED
 
 if TYPE_CHECKING:
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 RECORD, OFFSETS, REPLAYED = "assay.record", "assay.offsets", "assay.replayed"
 """The snapshot's properties: the publication as the books have it, how far an event log is read, and which rejects it adds."""
 MEANWHILE = "another run published the table meanwhile"
+SILENT = ("the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG.")
 _REASONS = (
     (
         "Cannot find catalog plugin class",
         "Spark has no Iceberg",
         "Name its runtime in spark-defaults.conf: spark.jars.packages org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2.",
     ),
-    ("UncheckedSQLException", "the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG."),
-    ("RESTException", "the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG."),
+    ("UncheckedSQLException", *SILENT),
+    ("RESTException", *SILENT),
     ("Cannot load JDBC", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
     ("No suitable driver", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
     ("Found conflicting", "another run published the same partitions meanwhile", "Run it again."),
@@ -70,7 +71,7 @@ class Lake:
 
     def __init__(self, cluster: Cluster, name: str, folder: str, catalog: str | None = None) -> None:
         self.cluster, self.name, self.by_folder = cluster, name, catalog is None
-        self.where = re.sub(r"\?.*|(?<=//)[^@/]*@", "", catalog) if catalog else folder
+        self.where = shown(catalog) if catalog else folder
         cluster.configure(options(name, prepared(folder), catalog))
         with self.told():
             self._sql("SHOW NAMESPACES IN " + tick(name)).collect()
@@ -309,6 +310,19 @@ def prepared(folder: str) -> str:
     if strange is not None:
         raise WarehouseError(f"is no lake: it holds {strange.name}", where=str(path), fix=_ELSEWHERE)
     return path.resolve().as_uri()
+
+
+def check(folder: str, catalog: str | None) -> None:
+    """Raise WarehouseError for what is known to be missing, before Spark is started."""
+    prepared(folder)
+    server = re.match(r"jdbc:\w+://(?:[^@/]*@)?([\w.-]+):(\d+)", catalog or "")
+    if catalog and server and not answers(server[1], int(server[2])):
+        raise WarehouseError(SILENT[0], where=shown(catalog), fix=SILENT[1])
+
+
+def shown(catalog: str) -> str:
+    """The address of a catalog, without what is secret in it."""
+    return re.sub(r"\?.*|(?<=//)[^@/]*@", "", catalog)
 
 
 _ELSEWHERE = "Set PIPELINE_LAKE to an empty folder, or to a lake."

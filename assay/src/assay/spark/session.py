@@ -178,7 +178,7 @@ class Cluster:
         since = time.monotonic()
         while not self._over.wait(1.0):
             with suppress(Exception):  # no answer is no answer, however it is told
-                if _answers(self._master["host"], int(self._master["port"])) and self.executors:
+                if answers(self._master["host"], int(self._master["port"])) and self.executors:
                     since = time.monotonic()
             if time.monotonic() - since > PATIENCE:
                 self.gone = EngineError(
@@ -231,11 +231,12 @@ def check(address: str) -> None:
         raise EngineError(
             f"'{address}' is no address of Spark", where=SETTING, fix="Give local[2] or spark://host:7077."
         )
-    if master["host"] and not _answers(master["host"], int(master["port"])):
+    if master["host"] and not answers(master["host"], int(master["port"])):
         raise EngineError("no Spark master answers", where=address, fix=f"Start it, or set {SETTING}.")
 
 
-def _answers(host: str, port: int) -> bool:
+def answers(host: str, port: int) -> bool:
+    """Whether somebody listens there."""
     with suppress(OSError, OverflowError), socket.create_connection((host, port), timeout=5):
         return True
     return False

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from assay.errors import WarehouseError
-from assay.spark.lake import Lake, sweep
+from assay.spark.lake import Lake, check, sweep
 from assay.spark.lake_session import LakeSession
 from assay.spark.session import opened
 from assay.sql import literal, quoted
@@ -88,6 +88,7 @@ class SparkWarehouse(Books):
 
     def _over(self, connection: Any, stack: ExitStack) -> LakeSession:
         def lake() -> Lake:
+            check(self.folder, self.catalog)
             cluster = self.cluster or stack.enter_context(opened(self.address, scratch=self.scratch, options={}))
             return Lake(cluster, CATALOG, self.folder, self.catalog)
 
@@ -138,6 +139,7 @@ class SparkDryRun(DryRunWarehouse):
             WarehouseLocked: another process is writing the books.
             WarehouseError: the real lake or the books changed in the meantime.
         """
+        check(self.lake, self.catalog)
         with ExitStack() as stack:
             self._cluster = self.cluster or stack.enter_context(opened(self.address, scratch=self.scratch, options={}))
             self._real = Lake(self._cluster, CATALOG, self.lake, self.catalog)
