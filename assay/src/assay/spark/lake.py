@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import PipelineError, WarehouseError, on_disk
+from assay.sources.addresses import shown
 from assay.spark.session import SparkFailure, answers
 from assay.warehouse.staging import PREFIX, REFUSED
 
@@ -318,11 +319,6 @@ def check(folder: str, catalog: str | None) -> None:
     server = re.match(r"jdbc:\w+://(?:[^@/]*@)?([\w.-]+):(\d+)", catalog or "")
     if catalog and server and not answers(server[1], int(server[2])):
         raise WarehouseError(SILENT[0], where=shown(catalog), fix=SILENT[1])
-
-
-def shown(catalog: str) -> str:
-    """The address of a catalog, without what is secret in it."""
-    return re.sub(r"\?.*|(?<=//)[^@/]*@", "", catalog)
 
 
 _ELSEWHERE = "Set PIPELINE_LAKE to an empty folder, or to a lake."
