@@ -21,6 +21,7 @@ from assay.warehouse.staging import PREFIX, REPEAT, Staged, add, beside, malform
 if TYPE_CHECKING:
     from assay.spark.lake_tables import LakeTables
     from assay.warehouse.builds import Build
+    from assay.warehouse.merging import Merged
 
 
 class Labelled:
@@ -41,7 +42,7 @@ class Labelled:
         self.target = self.lake.table(build.table.stage, build.table.name)
         self.columns = ", ".join(tick(each.name) for each in self.contract.columns)
         self.staged = Staged(self.relation)
-        self.merged = None
+        self.merged: Merged | None = None
         self.losers = False
         self.existing: str | None = None
         self.since: int | None = None

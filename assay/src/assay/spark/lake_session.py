@@ -10,7 +10,7 @@ from assay.errors import EngineError, PipelineError
 from assay.spark.engine import SparkEngine
 from assay.spark.lake_tables import LakeTables
 from assay.spark.load import refusals
-from assay.spark.staging import LakeAdded, LakeStaging, staged
+from assay.spark.staging import LakeAdded, staged
 from assay.tables.loads import History
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from assay.warehouse.added import Added
     from assay.warehouse.builds import Build
     from assay.warehouse.parts import Parts
+    from assay.warehouse.protocol import Staging
 
 
 class LakeSession(LakeTables):
@@ -34,7 +35,7 @@ class LakeSession(LakeTables):
                 yield EngineError(*what[:1], where=f"{table.stage}.{table.name} ({table.file})", fix=what[1])
         yield from refusals(graph, [each.name for each in tables], SparkEngine(self.cluster), settings)
 
-    def staging(self, build: Build) -> AbstractContextManager[LakeStaging]:
+    def staging(self, build: Build) -> AbstractContextManager[Staging]:
         """The rows of a build in a table that nobody reads, which is dropped at the end of the block."""
         return staged(self, build)
 

@@ -10,7 +10,7 @@ import duckdb
 
 from assay.contract.contract import Contract
 from assay.sql import quoted
-from assay.warehouse.duckdb_staging import DuckDBAdded, DuckDBStaging, staged
+from assay.warehouse.duckdb_staging import DuckDBAdded, staged
 from assay.warehouse.failures import never_published
 from assay.warehouse.session import Engine, Session, qualified
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from assay.tables.nodes import TableDef
     from assay.warehouse.builds import Build
     from assay.warehouse.parts import Parts
+    from assay.warehouse.protocol import Staging
 
 
 class DuckDBSession(Session):
@@ -115,7 +116,7 @@ class DuckDBSession(Session):
         finally:
             self.connection.execute(f"DROP VIEW {quoted(name)}")
 
-    def staging(self, build: Build) -> AbstractContextManager[DuckDBStaging]:
+    def staging(self, build: Build) -> AbstractContextManager[Staging]:
         """The rows of a build in a table that nobody reads, which is dropped where the block fails."""
         return staged(self, build)
 

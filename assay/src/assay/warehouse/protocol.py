@@ -31,8 +31,10 @@ class Staging(Added, Protocol):
 
     staged: Staged
     merged: Merged | None
-    whole: str
     target: str
+
+    @property
+    def whole(self) -> str: ...
 
     def strip(self) -> None:
         """Leave the contract's columns alone; the transaction that publishes, or records why not, has begun."""
