@@ -20,14 +20,13 @@ LAND = """
         while (ROOT / 'hold').exists():
             time.sleep(0.05)
         if (ROOT / 'slow').exists():
-            return Landed("SELECT range AS n, 'ann@example.org' AS who FROM range(2000000)", "1")
+            return Landed("SELECT range AS n, 'ann@example.org' AS who FROM range(300000)", "1")
 """
 BODY = """
     source = source.mutate(n=source.n + int((ROOT / 'more').exists()))
-    if (ROOT / 'slow').exists():  # pairs for hours
+    if (ROOT / 'slow').exists():  # few pairs of very many, so that the first of them begin a file soon
         other = source.view().rename(m="n", whose="who")
-        source = source.join(other, source.n < other.m).group_by("who").agg(n=lambda pair: pair.m.max())
-        source = source.select("n", "who")
+        source = source.join(other, [source.n * other.m % 1000003 == 1]).select("n", "who")
 """
 
 
