@@ -97,7 +97,7 @@ def test_a_full_disk_is_one_clear_line_and_the_old_version_stays(tmp_path: Path)
     assert [each["more"] for each in found if each["said"]["error"]] == [0, 1 << 18]
     for each in found:
         assert not each["died"]
-        assert each["then"]["rows"][0][0] == "40000"
+        assert each["then"]["rows"][0][0] == "60000"
         assert each["error"] == ""
         error = each["said"]["error"]
         if error:

@@ -116,7 +116,7 @@ class Labelled:
             self._set_repeats_aside()
         sound = sum(row[-1] for row in found if not any(row[:-1]))
         staged.published = sound - staged.reasons.get(REPEAT, 0)
-        tell(session, contract, staged)
+        tell(session, table, contract, staged)
 
     def _set_broken_aside(self, broken: Mapping[tuple[int, ...], int], waiting: str) -> None:
         """The rows that broke rules; where too many did, some of each combination of reasons."""

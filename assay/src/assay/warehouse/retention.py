@@ -35,7 +35,8 @@ def retire(connection: duckdb.DuckDBPyConnection, catalog: str, keep: Retention,
     old = "last_seen < if(status = 'open', $1, $2)"
     before = [now - dtm.timedelta(days=days) for days in (keep.undecided, keep.rejects)]
     found = connection.execute(
-        f"SELECT table_name, count(*) FILTER (status = 'open') FROM {rejects} WHERE {old} GROUP BY ALL ORDER BY ALL", before
+        f"SELECT table_name, count(*) FILTER (status = 'open') FROM {rejects} WHERE {old} GROUP BY ALL ORDER BY ALL",
+        before,
     ).fetchall()
     if found:
         shape.remove(connection, catalog, old, before)

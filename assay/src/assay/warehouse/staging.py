@@ -17,6 +17,7 @@ from assay.tables.loads import Incremental
 from assay.tables.places import SOURCE_COLUMNS
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.quarantine import shape
+from assay.warehouse.repeats import losers_sql
 from assay.warehouse.session import Session, qualified
 
 if TYPE_CHECKING:
@@ -218,10 +219,10 @@ def split(
     staged.published = session.number(f"SELECT count(*) FROM {relation}")
 
 
-def tell(session: Session, contract: Contract, staged: Staged) -> None:
+def tell(session: Session, table: TableDef, contract: Contract, staged: Staged) -> None:
     """Give the rejected rows, which are committed, their ids, and find those to be told of."""
     if staged.rejected:
-        quarantine.identify(session, staged.rejected)
+        quarantine.identify(session, table, staged.rejected)
         staged.sample = quarantine.sample(session, contract)
         staged.first_place = quarantine.first_place(session)
 
@@ -315,35 +316,12 @@ def _set_repeats_aside(
         found += f" UNION SELECT {key} FROM {relation} SEMI JOIN {existing} USING ({key})"
     session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __repeated AS {found}")
     if session.number("SELECT count(*) FROM __repeated"):
-        losers = _losers(table, contract, keep, relation, extras, existing)
+        losers = losers_sql(table, contract, keep, relation, extras, existing)
         session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __losers AS {losers}")
         among = "rowid IN (SELECT row_id FROM __losers)"
         _set_aside(session, table, contract, staged, REPEAT, among)
         session.connection.execute("DROP TABLE __losers")
     session.connection.execute("DROP TABLE __repeated")
-
-
-def _losers(
-    table: TableDef, contract: Contract, keep: KeepFirst, relation: str, extras: Sequence[str], existing: str | None
-) -> str:
-    """SQL: the row ids of staged rows that are not the first of their key."""
-    key = ", ".join(quoted(column) for column in contract.key)
-    columns = [column.name for column in contract.columns]
-    listed = ", ".join(quoted(column) for column in columns)
-    order = keep.order_sql(columns)
-    order = ["__is_staged", *order] if table.appends else [*order, "__is_staged"]
-    order += [f"{quoted(name)} NULLS LAST" for name in extras]
-    rows = (
-        f"SELECT {', '.join([listed, *map(quoted, extras)])}, rowid AS __row_id, true AS __is_staged "
-        f"FROM {relation} SEMI JOIN __repeated USING ({key})"
-    )
-    if existing is not None:
-        rows += f" UNION ALL BY NAME SELECT {listed}, false AS __is_staged FROM {existing} SEMI JOIN __repeated USING ({key})"
-    return f"""
-        SELECT __row_id AS row_id FROM (
-            SELECT __row_id, row_number() OVER (PARTITION BY {key} ORDER BY {", ".join(order)}) AS __place
-            FROM ({rows}))
-        WHERE __place > 1 AND __row_id IS NOT NULL"""
 
 
 def add(reasons: dict[str, int], counts: Mapping[str, int]) -> None:

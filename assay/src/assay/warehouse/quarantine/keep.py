@@ -65,6 +65,7 @@ def begin(session: Session, table: TableDef) -> None:
 
 def forget(session: Session) -> None:
     """Remove what a build has collected that comes to no end, unless it is known already."""
+    session.connection.execute("DROP VIEW IF EXISTS temp.main.__rejects")
     if session.rejecting is not None:
         builds = f"{quoted(session.catalog)}.quarantine.builds"
         session.connection.execute(
@@ -112,7 +113,7 @@ def _some(rows: str, counts: Iterable[int]) -> str:
         SELECT reason_codes, unnest({first}) AS first FROM ({rows}) GROUP BY reason_codes)"""
 
 
-def identify(session: Session, rows: int) -> None:
+def identify(session: Session, table: TableDef, rows: int) -> None:
     """Give equal ones of so many rejects ids of their own.
 
     Outside of the transaction that collected them: DuckDB reads what a transaction itself wrote in one thread.
@@ -122,10 +123,11 @@ def identify(session: Session, rows: int) -> None:
     order = f"PARTITION BY {', '.join(content)} ORDER BY source_file, source_line"
     if session.number(
         f"""CREATE OR REPLACE TEMP TABLE __equal AS
-            SELECT __row, reject_id, row_number() OVER ({order}) AS ordinal FROM __rejects WHERE {suspected} QUALIFY ordinal > 1"""
+            SELECT __row, row_number() OVER ({order}) AS ordinal FROM __rejects WHERE {suspected} QUALIFY ordinal > 1"""
     ):
+        first = shape.reject_id(literal(table.name))
         session.connection.execute(
-            rf"""UPDATE {_kept(session)} AS kept SET own_id = md5(concat_ws('\x1f', reject_id, ordinal::VARCHAR))
+            rf"""UPDATE {_kept(session)} AS kept SET own_id = md5(concat_ws('\x1f', {first}, ordinal::VARCHAR))
                  FROM __equal WHERE kept.rowid = __row"""
         )
     session.connection.execute("DROP TABLE __equal")

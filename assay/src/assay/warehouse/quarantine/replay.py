@@ -203,7 +203,7 @@ def _settle(session: Session, run: Run) -> None:
     schema = f"{quoted(session.catalog)}.quarantine"
     session.connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE __replayed AS
-            SELECT __row, table_name, partition, first_seen, 
+            SELECT __row, table_name, partition, first_seen,
                    (hash($run, table_name, partition, 'replay') >> 1)::BIGINT AS build
             FROM ({shape.listed(schema)}) WHERE reject_id IN (SELECT __reject_id FROM __passing)""",
         {"run": run.id},

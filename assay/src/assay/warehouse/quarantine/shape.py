@@ -28,7 +28,7 @@ TABLES = {
 `own_id` is the id of a row that has another one than its content gives, `first_seen` is null where its build saw it first.
 """
 VIEW, COLUMNS = "quarantine.rejects", 13
-"""What everybody reads, and how many columns it has, as had the table that was in its place before version 0.3."""
+"""What everybody reads, and how many columns it has, as has the table that older warehouses have in its place."""
 
 
 def reject_id(table: str) -> str:
@@ -53,7 +53,9 @@ def prepare(connection: duckdb.DuckDBPyConnection, catalog: str, *, older: bool)
         take(connection, catalog, "__older")
         connection.execute("DROP TABLE __older")
     # Named by its schema alone: the file may be opened under another name.
-    connection.execute(f"CREATE VIEW IF NOT EXISTS {schema}.rejects AS SELECT * EXCLUDE (__row) FROM ({listed('quarantine')})")
+    connection.execute(
+        f"CREATE VIEW IF NOT EXISTS {schema}.rejects AS SELECT * EXCLUDE (__row) FROM ({listed('quarantine')})"
+    )
 
 
 def take(connection: duckdb.DuckDBPyConnection, catalog: str, rows: str) -> None:
