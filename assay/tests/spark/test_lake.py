@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import WarehouseError
-from assay.spark.lake import OFFSETS, RECORD, Lake, spark_sql, sweep, text
+from assay.spark.lake import OFFSETS, RECORD, Lake, check, spark_sql, sweep, text
 from assay.spark.session import Cluster
 from tests.spark.seen import Seen
 
@@ -77,7 +77,7 @@ def test_what_is_no_lake_is_told_in_one_line(spark: Cluster, tmp_path: Path) -> 
     with pytest.raises(
         WarehouseError, match=r"^jdbc:postgresql://127\.0\.0\.1:1/books: the catalog does not answer"
     ) as told:
-        Lake(spark, "silent", str(tmp_path / "lake"), "jdbc:postgresql://ann:secret@127.0.0.1:1/books?password=secret")
+        check(str(tmp_path / "lake"), "jdbc:postgresql://ann:secret@127.0.0.1:1/books?password=secret")
     assert "\n" not in str(told.value)
     assert "secret" not in str(told.value)
 

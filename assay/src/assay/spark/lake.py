@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import PipelineError, WarehouseError, on_disk
+from assay.errors import WarehouseError, on_disk
 from assay.sources.addresses import shown
+from assay.spark.failures import SILENT, explained, missing_is_fine
 from assay.spark.session import SparkFailure, answers
 from assay.warehouse.staging import PREFIX, REFUSED
 
@@ -26,27 +27,6 @@ if TYPE_CHECKING:
 
 RECORD, OFFSETS, REPLAYED = "assay.record", "assay.offsets", "assay.replayed"
 """The snapshot's properties: the publication as the books have it, how far an event log is read, and which rejects it adds."""
-MEANWHILE = "another run published the table meanwhile"
-SILENT = ("the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG.")
-_REASONS = (
-    (
-        "Cannot find catalog plugin class",
-        "Spark has no Iceberg",
-        "Name its runtime in spark-defaults.conf: spark.jars.packages org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2.",
-    ),
-    ("UncheckedSQLException", *SILENT),
-    ("RESTException", *SILENT),
-    ("Cannot load JDBC", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
-    ("No suitable driver", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
-    ("Found conflicting", "another run published the same partitions meanwhile", "Run it again."),
-    ("CommitFailedException", MEANWHILE, "Run it again."),
-    ("TABLE_OR_VIEW_NOT_FOUND", "a table that it reads is gone", "Run it again; it is built if it is a table of ours."),
-    ("Unsupported table version", "a newer Iceberg wrote the table", "Give Spark that version's runtime."),
-    ("NotFoundException", "a file of the table is missing", "Restore it, or drop the table: the next run builds it."),
-    ("No space left", "the disk is full", "Free it."),
-)
-"""What stands in the text of an error of Spark's, what it means, and what to do."""
-STAYS = "Nothing was published; the previous version stays."
 REPEATED = "__repeated_"
 """How the names of tables begin that hold the rows whose key is repeated, in order."""
 
@@ -261,30 +241,6 @@ class Lake:
             return spark._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(
                 spark._jsparkSession, self.table(stage, name)
             )
-
-
-@contextmanager
-def missing_is_fine() -> Iterator[None]:
-    """Leave the block where a table is not there, or is no more: between two questions others may drop it."""
-    try:
-        yield
-    except SparkFailure as failure:
-        if failure.kind != "TABLE_OR_VIEW_NOT_FOUND":
-            raise
-
-
-def explained(failure: SparkFailure, where: str) -> PipelineError:
-    """An error of Spark's as one of ours, which quotes no value."""
-    told = str(failure.__cause__)
-    for part, what, fix in _REASONS:
-        if part in told:
-            return WarehouseError(what, where=where, fix=f"{fix} {STAYS}")
-    if failure.kind is not None:
-        fix = f"Use try_cast where a value may not fit. {STAYS}"
-        return WarehouseError(f"Spark cannot compute it: {failure.kind}", where=where, fix=fix)
-    classes = re.findall(r"^(?:: |Caused by: )([\w.$]+)", told, re.MULTILINE)
-    name = classes[-1].rpartition(".")[2] if classes else type(failure.__cause__).__name__
-    return WarehouseError(f"Spark failed: {name}", where=where, fix=f"Look into Spark's log. {STAYS}")
 
 
 def options(name: str, folder: str, catalog: str | None) -> dict[str, str]:

@@ -19,13 +19,14 @@ from assay.contract.contract import Contract
 from assay.errors import EngineError, WarehouseError
 from assay.spark.dialect import declared, to_sql
 from assay.spark.engine import brought, casts, hand_over, held
+from assay.spark.failures import MEANWHILE, missing_is_fine
 from assay.spark.known import Refused
-from assay.spark.lake import MEANWHILE, OFFSETS, RECORD, STAYS, Lake, missing_is_fine, spark_sql, tick
+from assay.spark.lake import OFFSETS, RECORD, Lake, spark_sql, tick
 from assay.spark.session import SparkFailure
 from assay.spark.types import ibis_type, spark_type
 from assay.sql import quoted
 from assay.warehouse import ops as books
-from assay.warehouse.failures import never_published
+from assay.warehouse.failures import STAYS, never_published
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
