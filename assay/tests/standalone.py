@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -31,9 +32,9 @@ class Standalone:
 
     def __init__(self, folder: Path, workers: int = WORKERS) -> None:
         self.folder, self.processes, self._started = folder, list[subprocess.Popen[bytes]](), 0
-        port, self.pages = free_port(), free_port()
+        port = free_port()
         self.address = f"spark://127.0.0.1:{port}"
-        self._start("Master", "--port", str(port), "--webui-port", str(self.pages))
+        self._start("Master", "--port", str(port), "--webui-port", "0")  # two free ports might be one
         for _ in range(workers):
             self.start_worker()
         self._wait(workers)
@@ -79,11 +80,11 @@ class Standalone:
 
     def state(self) -> dict[str, list[dict[str, object]]]:
         """What the master tells of workers and applications."""
-        with (
-            suppress(OSError, ValueError),
-            urllib.request.urlopen(f"http://127.0.0.1:{self.pages}/json/", timeout=5) as page,
-        ):
-            return json.load(page)
+        pages = re.search(r"MasterWebUI.* started at http://\S+:(\d+)", (self.folder / "Master1.log").read_text())
+        with suppress(OSError, ValueError):
+            if pages is not None:
+                with urllib.request.urlopen(f"http://127.0.0.1:{pages[1]}/json/", timeout=5) as page:
+                    return json.load(page)
         return {"workers": [], "activeapps": []}
 
     def alive(self) -> int:
