@@ -140,8 +140,9 @@ def _named(name: str, value: str) -> dict[str, str]:
 
 def _summed(found: Mapping[str, Any], name: str) -> int | None:
     """The exact sum whose parts were asked under `name`; None where there is none."""
-    parts = [(found.get(f"{name}_{shift}"), shift) for shift in SHIFTS]
-    return None if parts[0][0] is None else sum(int(part) << shift for part, shift in parts)
+    if found.get(f"{name}_{SHIFTS[0]}") is None:
+        return None
+    return sum(int(found[f"{name}_{shift}"]) << shift for shift in SHIFTS)
 
 
 def _mean(column: Column) -> str:
