@@ -307,6 +307,7 @@ class HeldOpen(EventLog):
 
     def __init__(self, base_dir: str | None = None, inst_data: Any = None) -> None:
         self._tables: set[str] = set()
+        self._migrated: set[str] = set()
         super().__init__(base_dir, inst_data)
         self.hold()
 
@@ -315,3 +316,16 @@ class HeldOpen(EventLog):
             with self.index_connection() as connection:
                 self._tables = set(inspect(connection).get_table_names())
         return table_name in self._tables
+
+    def has_secondary_index(self, name: str) -> bool:
+        if name not in self._migrated and super().has_secondary_index(name):
+            self._migrated.add(name)
+        return name in self._migrated
+
+    def has_asset_key_col(self, column_name: str) -> bool:
+        return column_name in self._columns
+
+    @cached_property
+    def _columns(self) -> set[str]:
+        with self.index_connection() as connection:
+            return {column["name"] for column in inspect(connection).get_columns(AssetKeyTable.name)}

@@ -7,9 +7,12 @@ import datetime as dtm
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import duckdb
 
 from assay.errors import WarehouseError
 from assay.sources.base import Offset
@@ -17,8 +20,6 @@ from assay.sql import quoted
 from assay.tables.results import Publication, Verdict, verdict_of
 
 if TYPE_CHECKING:
-    import duckdb
-
     from assay.tables.run import Run
 
 TABLES = {
@@ -181,10 +182,11 @@ def keep_code(
 
 def knows_code(connection: duckdb.DuckDBPyConnection, catalog: str, code_version: str) -> bool:
     """Whether it is written down what `code_version` was made of."""
-    prepare_code(connection, catalog)
-    return bool(
-        connection.execute(f"FROM {quoted(catalog)}.ops.code WHERE code_version = ?", [code_version]).fetchall()
-    )
+    with suppress(duckdb.CatalogException):  # there is no such book yet
+        return bool(
+            connection.execute(f"FROM {quoted(catalog)}.ops.code WHERE code_version = ?", [code_version]).fetchall()
+        )
+    return False
 
 
 def prepare_code(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
