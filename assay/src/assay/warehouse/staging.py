@@ -188,7 +188,7 @@ def split(
         _set_aside(session, table, contract, staged, parts.code, parts.outside())
     if table.keep is not None:
         _set_repeats_aside(session, table, contract, table.keep, staged, existing)
-    staged.published = session.number(f"SELECT count(*) FROM {relation}") if staged.rejected else staged.staged
+    staged.published = session.number(f"SELECT count(*) FROM {relation}")
     if staged.rejected:
         staged.sample = quarantine.sample(session, contract)
         staged.first_place = quarantine.first_place(session)
