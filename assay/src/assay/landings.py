@@ -12,10 +12,12 @@ import duckdb
 
 from assay import notices
 from assay.contract.contract import Contract
+from assay.contract.uniqueness import SUSPECTS
 from assay.errors import SourceError, WarehouseError
 from assay.sources.base import Landing
 from assay.sources.rows import temporary_names
 from assay.sql import quoted
+from assay.warehouse.builds import REPLACED
 from assay.warehouse.dry.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -43,17 +45,26 @@ def land(
 
 @contextmanager
 def _swept(session: Session) -> Iterator[None]:
-    """Drop the temporary tables of connectors that the block makes: what they landed is no longer needed then."""
+    """Drop the temporary tables that the block makes: what a connector landed is no longer needed then.
+
+    By their names: DuckDB looks at all tables to tell which are temporary. Only what failed may have left any.
+    """
     with temporary_names() as names:
+        left = [SUSPECTS, REPLACED]
         try:
             yield
         except BaseException:
             session.stop()
+            with suppress(duckdb.FatalException):
+                found = session.connection.execute(
+                    "SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'"
+                ).fetchall()
+                left += [name for (name,) in found if name.startswith("__")]
             raise
         finally:
             # A database that stopped after an error takes its temporary tables with it.
             with suppress(duckdb.FatalException):
-                for name in names:
+                for name in dict.fromkeys((*names, *left)):
                     session.connection.execute(f"DROP TABLE IF EXISTS temp.main.{quoted(name)}")
 
 
