@@ -253,7 +253,9 @@ def test_what_a_run_writes_together_is_what_dagster_writes(tmp_path: Path) -> No
             for table, rows in tables.items()
         }
         found[name] = {**tables, "in order": logs}
-    assert [len(found["held"][f"{table} of False"]) for table in TABLES] == [12, 2, 2, 2], "there is something to compare"
+    assert [len(found["held"][f"{table} of False"]) for table in TABLES] == [12, 2, 2, 2], (
+        "there is something to compare"
+    )
     for table, rows in found["held"].items():
         assert rows == found["plain"][table], table
 
