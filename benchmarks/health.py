@@ -105,6 +105,7 @@ def make_project(folder: Path, tables: int) -> None:
     (package / "extract").mkdir(parents=True)
     (folder / ".dagster").mkdir()
     (folder / "numbers.csv").write_text("n\n1\n")
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")  # as every fork has it
     (folder / "run.py").write_text(
         'from assay.cli import command_line, run\nrun(command_line("many.project:project", distribution="dagster-assay"))\n'
     )
