@@ -48,7 +48,7 @@ COLUMNS = "k BIGINT, v BIGINT, d DATE, t VARCHAR"
 OLD = values(COLUMNS, "1, 1, '2026-01-01', 'old'", "2, 2, '2026-01-02', 'old'", "3, -3, '2026-01-02', 'old'")
 NEW = values(COLUMNS, "2, 20, '2026-01-02', 'new'", "2, 30, '2026-01-02', 'new'", "9, -9, '2026-01-02', 'new'")
 EVENTS = values(COLUMNS, "4, 4, '2026-01-04', 'new'", "2, 2, '2026-01-02', 'again'", "5, -5, '2026-01-04', 'new'")
-LARGE = "SELECT range + 10 AS k, range AS v, DATE '2026-01-02' AS d, md5(range::VARCHAR) AS t FROM range(40000)"
+LARGE = "SELECT range + 10 AS k, range AS v, DATE '2026-01-02' AS d, md5(range::VARCHAR) AS t FROM range(60000)"
 
 
 def scenario(name: str, sql: str, *, old: bool) -> tuple[TableDef, str | None]:

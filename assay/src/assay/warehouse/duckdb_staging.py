@@ -59,8 +59,7 @@ def staged(session: Session, build: Build) -> Iterator[DuckDBStaging]:
             rows = staging.stage(session, table, contract, expression, build.landed, relation)
         with session.transaction():
             staging.split(session, table, contract, rows, build.landed, existing, build.parts)
-        if rows.rejected:
-            quarantine.identify(session)
+        staging.tell(session, table, contract, rows)
         # Of a temporary table that loses rows in the transaction that made it DuckDB writes all again as well.
         sort = histories.arrange if isinstance(table.load, History) else merging.arrange
         merged = sort(session, build, rows) if table.load is not None else None
