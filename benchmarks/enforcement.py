@@ -160,7 +160,7 @@ def _publish(database: str, definition: Any) -> dict[str, Any]:
     opened = warehouse.session()
     session = opened.__enter__()
     started, cpu = time.perf_counter(), time.process_time()
-    expression = session.backend.table("source")
+    expression = session.backend.table("source", database=(session.catalog, "main"))  # as a table that was published
     build = Build(
         table=definition, contract=contract, expression=expression, run=Run.start(), upstream={}, started=started
     )

@@ -24,7 +24,7 @@ import duckdb
 import pytest
 from dagster._core.storage.dagster_run import DagsterRunStatus
 
-from assay.health.alerts import Memory
+from assay.health.alerts import Memory, Silence
 from assay.health.draw import outline
 from assay.health.verdict import Verdict
 from assay.orchestration import alerting, history
@@ -256,6 +256,27 @@ def test_the_state_is_under_one_key_of_dagsters_storage(little: Little) -> None:
             instance, project, lambda known: Memory(known.told, known.silences, {"events": dtm.datetime.now(dtm.UTC)})
         )
         assert "events" in recall(of_instance(instance), project).unread
+
+
+def test_a_silence_given_while_a_sweep_writes_is_not_lost(little: Little) -> None:
+    project: Any = SimpleNamespace(package="meanwhile")
+    until = dtm.datetime.now(dtm.UTC) + dtm.timedelta(hours=1)
+
+    def silence(pattern: str) -> None:
+        given = Silence(pattern, until, "ann", "planned")
+        alerting.remember(instance, project, lambda known: Memory(known.told, (*known.silences, given), known.unread))
+
+    def swept(known: Memory) -> Memory:
+        other.start()
+        other.join(0.5)  # by then it would have written, if nothing kept it from that
+        return Memory(known.told, known.silences, {"events": until})
+
+    with history.instance(_home(little)) as instance:
+        other = threading.Thread(target=silence, args=["raw_*"])
+        alerting.remember(instance, project, swept)
+        other.join()
+        found = recall(of_instance(instance), project)
+    assert ([each.pattern for each in found.silences], list(found.unread)) == (["raw_*"], ["events"])
 
 
 @pytest.mark.slow

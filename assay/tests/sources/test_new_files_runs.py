@@ -157,6 +157,17 @@ def test_a_changed_file_stops_until_all_are_read_again(shop):
     assert shop.asked("SELECT status, count(*) FROM quarantine.rejects GROUP BY 1") == [("resolved", 1)]
 
 
+def test_a_changed_file_with_the_same_rows_is_read_again_by_the_plan_as_well(shop):
+    shop.deliver("a.csv", 2, 1)
+    shop.good("run", code=2)
+    planned = shop.good("plan", "sales", "--full", "--out", "full.plan")
+    assert "Built again with the same result: extract.sales (source, requested)" in planned
+    assert "the result is the plan" in shop.good("apply", "full.plan")
+    shop.deliver("b.csv", 3)
+    shop.good("run")
+    assert shop.published() == [(1, "a"), (2, "a"), (3, "b")]
+
+
 def test_reading_all_again_may_not_empty_the_table_of_files_that_are_gone(shop):
     shop.deliver("b.csv", 3)
     (shop.root / "in" / "a.csv").unlink()

@@ -673,16 +673,20 @@ def test_nothing_of_a_build_is_left_behind(house: House) -> None:
     assert sorted(result.errors) == ["b", "c", "late"]
     assert sorted(tables) == [
         ("a", "w"),
+        ("builds", "w"),
         ("code", "w"),
         ("code_sources", "w"),
         ("metrics", "w"),
         ("offsets", "w"),
         ("partitions", "w"),
         ("publications", "w"),
-        ("rejects", "w"),
+        ("rejected", "w"),
         ("watermarks", "w"),
     ]
-    assert views == []
+    assert views == [("rejects",)]
+    assert house.rows("SELECT count(*) FROM quarantine.rejected") == house.rows(
+        "SELECT count(*) FROM quarantine.rejects"
+    )
     assert not list((house.folder / "scratch").glob("landing_*"))
 
 

@@ -10,12 +10,14 @@ import pandera.ibis as pa
 import pytest
 
 from assay.contract.classification import public
+from assay.errors import WarehouseError
 from assay.tables.nodes import RejectBudget
 from assay.tables.partitions import PartitionRange, daily
 from assay.tables.run import Run
 from assay.warehouse.quarantine import find as books
 from assay.warehouse.quarantine import keep as quarantine
-from tests.warehouse.house import Given, House, check, given, publication, values
+from assay.warehouse.warehouse import DryRunWarehouse
+from tests.warehouse.house import Given, House, check, given, made, publication, values
 
 COLUMNS = "k BIGINT, v BIGINT"
 MONDAY = dtm.datetime(2026, 3, 2, tzinfo=dtm.UTC)
@@ -25,6 +27,11 @@ TUESDAY = dtm.datetime(2026, 3, 3, tzinfo=dtm.UTC)
 class Pair(pa.DataFrameModel):
     k: dt.Int64 = pa.Field(metadata=public)
     v: dt.Int64 = pa.Field(ge=0, metadata=public)
+
+
+class Free(pa.DataFrameModel):
+    k: dt.Int64 = pa.Field(metadata=public)
+    v: dt.Int64 = pa.Field(metadata=public)
 
 
 class Dated(pa.DataFrameModel):
@@ -50,6 +57,89 @@ def test_a_row_rejected_again_is_the_same_reject(house: House) -> None:
     assert house.rejects("run_id, first_seen, last_seen, source_line, status") == [
         ("second", MONDAY, TUESDAY, 3, "open")
     ]
+
+
+def test_what_is_only_copied_is_judged_before_it_is_written_and_rejects_the_same(house: House) -> None:
+    """Rows of a published table are judged where they stand, computed ones where they were written; few or many are broken."""
+    rows = [f"{k}, {-1 if k < 40 else 1}" for k in (*range(100), 7)]
+    up = given("up", Free, Given(values(COLUMNS, *rows)))
+    budget = RejectBudget(rows=99)
+    copied = made("a", Pair, {"up": Free}, lambda up: up.select("v", "k").select("k", "v"), max_rejects=budget)
+    computed = made("a", Pair, {"up": Free}, lambda up: up.mutate(v=up.v + 0), max_rejects=budget)
+    few = made("a", Pair, {"up": Free}, lambda up: up.filter((up.k == 3) | (up.k >= 40)), max_rejects=budget)
+    told = []
+    for each in (copied, computed):
+        result = publication(house.build(up, each), "a")
+        told.append(
+            (result.staged, result.rejected, result.rows, house.table(each), house.rejects("reject_id, reason_codes"))
+        )
+    assert told[0] == told[1]
+    assert told[0][:3] == (101, 41, 60)
+    assert publication(house.build(up, few), "a").rejected == 1
+
+
+def test_rejects_of_a_build_that_was_killed_are_nobodys(house: House) -> None:
+    a = table(Given(values(COLUMNS, "1, -1")))
+    house.build(a)
+    house.rows("INSERT INTO quarantine.rejected SELECT * REPLACE (7 AS build) FROM quarantine.rejected")
+    assert len(house.rejects()) == 1
+    assert len(house.rows("FROM quarantine.rejected")) == 2
+    house.leave()
+    assert len(house.rows("FROM quarantine.rejected")) == 1
+    assert house.rejects("status") == [("open",)]
+
+
+def test_a_build_without_rejects_is_forgotten(house: House) -> None:
+    source = Given(values(COLUMNS, "1, -1", "2, -2"))
+    a = table(source)
+    for _ in range(3):
+        house.build(a)
+    assert house.rows("SELECT count(*) FROM quarantine.builds") == [(1,)]
+    assert house.rows("SELECT count(*) FROM quarantine.rejected") == [(2,)]
+
+
+def older(house: House) -> None:
+    """Put the quarantine as one table, as version 0.2 had it, into the place of today's."""
+    house.rows("CREATE TABLE quarantine.old AS FROM quarantine.rejects ORDER BY reject_id")
+    house.rows("DROP VIEW quarantine.rejects; DROP TABLE quarantine.rejected; DROP TABLE quarantine.builds")
+    house.rows("ALTER TABLE quarantine.old RENAME TO rejects")
+    house.leave()
+
+
+def test_the_quarantine_of_an_older_warehouse_is_taken_over(house: House) -> None:
+    source = Given(values(COLUMNS, "1, -1", "1, -1", "2, -2", "3, -3"))
+    a = table(source)
+    house.build(a, run=Run("first", MONDAY))
+    books.discard(house.session, [books.find(house.session, books.Wanted())[0].id])
+    before = house.rows("FROM quarantine.rejects ORDER BY ALL")
+    older(house)
+    assert house.rows("FROM quarantine.rejects ORDER BY ALL") == before
+    assert house.rows("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'rejects'") == [(0,)]
+    house.build(a, run=Run("second", TUESDAY))
+    same = "reject_id, first_seen, status, set_aside"
+    assert house.rows(f"SELECT {same} FROM quarantine.rejects ORDER BY ALL") == sorted(
+        (row[0], row[8], row[10], row[11]) for row in before
+    )
+
+
+def test_a_dry_run_replays_in_front_of_an_older_warehouse(house: House) -> None:
+    a = table(Given(values(COLUMNS, "1, -1", "2, -2")))
+    house.build(a)
+    older(house)
+    with DryRunWarehouse(house.file, scratch=house.folder / "dry").session() as session:
+        quarantine.adopt(session)
+        quarantine.adopt(session)
+        assert books.discard_all(session, books.Wanted()) == 2
+        assert {each.status for each in books.find(session, books.Wanted())} == {"discarded"}
+    assert house.rejects("status") == [("open",), ("open",)]
+
+
+def test_a_quarantine_of_a_shape_that_nobody_knows_is_refused(house: House) -> None:
+    house.build(table(Given(values(COLUMNS, "1, -1"))))
+    house.rows("DROP VIEW quarantine.rejects; CREATE TABLE quarantine.rejects (x BIGINT)")
+    house.leave()
+    with pytest.raises(WarehouseError, match=r"quarantine\.rejects: was written by another version of this framework"):
+        house.rows("FROM quarantine.rejects")
 
 
 def test_equal_rows_are_counted_and_keep_their_ids(house: House) -> None:

@@ -236,13 +236,13 @@ def test_rows_stored_under_other_columns_or_types_stay(house: House) -> None:
     assert house.build(given("a", Text, Given(rows), max_rejects=BUDGET)).ok
     number = given("a", Number, Given(values(COLUMNS, "9, 9")))
     assert house.build(number).ok
-    house.rows("UPDATE quarantine.rejects SET status = 'open', set_aside = true")
+    house.rows("UPDATE quarantine.rejected SET status = 'open', set_aside = true")
     # '1.50' and '0012' would be read as other values than were stored; 'abcd' as none.
     assert again(house, number).checks[0].reasons == {"payload.types": 3}
     assert house.table(number) == [(3, 4000), (9, 9)]
     other = given("a", Other, Given(values("k BIGINT, w BIGINT", "9, 9")))
     assert house.build(other).ok
-    house.rows("UPDATE quarantine.rejects SET status = 'open', set_aside = true")
+    house.rows("UPDATE quarantine.rejected SET status = 'open', set_aside = true")
     assert again(house, other).checks[0].reasons == {"payload.columns": 4}
 
 
@@ -254,7 +254,7 @@ def test_columns_may_have_changed_their_order(house: House) -> None:
     built(house, "1, 1", "2, -2")
     turned = given("a", Turned, Given(values("v BIGINT, k BIGINT", "1, 1")))
     assert house.build(turned).ok
-    house.rows("UPDATE quarantine.rejects SET status = 'open', set_aside = true")
+    house.rows("UPDATE quarantine.rejected SET status = 'open', set_aside = true")
     again(house, turned)
     assert house.table(turned) == [(-2, 2), (1, 1)]
 

@@ -10,6 +10,7 @@ import pytest
 
 from assay.settings import BaseSettings
 from assay.warehouse import ops
+from assay.warehouse.quarantine import shape
 from assay.warehouse.retention import Retention, retire
 from assay.warehouse.warehouse import DuckDBWarehouse
 
@@ -25,10 +26,10 @@ def books() -> duckdb.DuckDBPyConnection:
 
 
 def reject(connection: duckdb.DuckDBPyConnection, name: str, status: str, seen: dtm.datetime) -> None:
-    connection.execute(
-        "INSERT INTO quarantine.rejects VALUES (?, 'r', 't', NULL, NULL, NULL, ['x'], '{}', ?, ?, ?, true, false)",
-        [name, seen, seen, status],
-    )
+    row = f"""(SELECT '{name}' AS reject_id, 'r' AS run_id, 't' AS table_name, NULL AS partition, NULL AS source_file,
+        NULL AS source_line, ['x'] AS reason_codes, '{{}}' AS payload, '{seen}'::TIMESTAMPTZ AS first_seen,
+        first_seen AS last_seen, '{status}' AS status, true AS set_aside, false AS malformed)"""
+    shape.take(connection, connection.execute("SELECT current_database()").fetchall()[0][0], row)
 
 
 def publish(connection: duckdb.DuckDBPyConnection, number: int, table: str, action: str = "replace") -> None:

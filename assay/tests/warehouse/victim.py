@@ -21,9 +21,11 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 
 from assay.contract.classification import public
+from assay.contract.contract import Contract
 from assay.tables.loads import Incremental
 from assay.tables.nodes import KeepFirst, RejectBudget, TableDef
 from assay.tables.partitions import daily
+from assay.warehouse import carried
 from tests.warehouse.house import Given, House, given, values
 
 WRITES = ("BEGIN", "COMMIT", "CREATE", "INSERT", "DELETE", "ALTER", "DROP", "UPDATE", "MERGE")
@@ -46,7 +48,7 @@ COLUMNS = "k BIGINT, v BIGINT, d DATE, t VARCHAR"
 OLD = values(COLUMNS, "1, 1, '2026-01-01', 'old'", "2, 2, '2026-01-02', 'old'", "3, -3, '2026-01-02', 'old'")
 NEW = values(COLUMNS, "2, 20, '2026-01-02', 'new'", "2, 30, '2026-01-02', 'new'", "9, -9, '2026-01-02', 'new'")
 EVENTS = values(COLUMNS, "4, 4, '2026-01-04', 'new'", "2, 2, '2026-01-02', 'again'", "5, -5, '2026-01-04', 'new'")
-LARGE = "SELECT range + 10 AS k, range AS v, DATE '2026-01-02' AS d, md5(range::VARCHAR) AS t FROM range(40000)"
+LARGE = "SELECT range + 10 AS k, range AS v, DATE '2026-01-02' AS d, md5(range::VARCHAR) AS t FROM range(60000)"
 
 
 def scenario(name: str, sql: str, *, old: bool) -> tuple[TableDef, str | None]:
@@ -67,10 +69,13 @@ def publish(house: House, name: str, sql: str, *, old: bool = False) -> str:
 
 
 def state(house: House) -> dict[str, Any]:
-    """What a reader sees: rows, offsets, books, rejects."""
+    """What a reader sees: rows, offsets, books, rejects, and whether the version in the books is that of the rows."""
     place = house.rows("SELECT schema_name FROM duckdb_tables() WHERE table_name = 'a'")
     rows = house.rows(f'SELECT count(*), sum(k), sum(v), max(t) FROM w."{place[0][0]}".a') if place else []
+    version = house.rows("SELECT max_by(data_version, id) FROM ops.publications")[0][0]
+    stands = place and Contract.of(Row).profile(house.session.connection, f'w."{place[0][0]}".a').content_hash
     return {
+        "exact": version == stands,
         "tables": sorted(name for (name,) in house.rows("SELECT table_name FROM duckdb_tables()")),
         "rows": [list(map(str, row)) for row in rows],
         "offsets": [list(row) for row in house.rows("SELECT partition, next_offset FROM ops.offsets")],
@@ -214,6 +219,7 @@ def full(base: Path) -> None:
 
 
 if __name__ == "__main__":
+    carried.LARGE = 1
     *what, place = sys.argv[1:]
     if what == ["full"]:
         full(Path(place))

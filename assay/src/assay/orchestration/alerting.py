@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dtm
+import fcntl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -42,9 +44,11 @@ class Swept:
 
 
 def remember(instance: dg.DagsterInstance, project: Project, change: Callable[[Memory], Memory]) -> None:
-    """Change what is remembered, from what is there now: another sweep may have written meanwhile."""
-    known = recall(of_instance(instance), project)
-    instance.daemon_cursor_storage.set_cursor_values({key(project): change(known).text()})
+    """Change what is remembered, from what is there now; on one machine sweeps and commands take turns."""
+    with (Path(instance.root_directory) / ".health.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = recall(of_instance(instance), project)
+        instance.daemon_cursor_storage.set_cursor_values({key(project): change(known).text()})
 
 
 def forget(instance: dg.DagsterInstance, project: Project) -> None:

@@ -16,7 +16,7 @@ from assay.spark.lake import REPEATED, spark_sql, tick
 from assay.sql import literal
 from assay.tables.places import SOURCE_COLUMNS
 from assay.warehouse.quarantine import keep as quarantine
-from assay.warehouse.staging import PREFIX, REPEAT, Staged, add, beside, malformed_aside, place
+from assay.warehouse.staging import PREFIX, REPEAT, Staged, add, beside, malformed_aside, place, tell
 
 if TYPE_CHECKING:
     from assay.spark.lake_tables import LakeTables
@@ -98,7 +98,7 @@ class Labelled:
         )
         staged.waiting = sum(row[-1] for row in found if row[-3])
         staged.staged = sum(row[-1] for row in found if not row[-3])
-        quarantine.begin(session)
+        quarantine.begin(session, table)
         if landed is not None and landed.malformed is not None:
             malformed_aside(session, table, landed.malformed, staged)
             staged.staged += staged.rejected
@@ -116,10 +116,7 @@ class Labelled:
             self._set_repeats_aside()
         sound = sum(row[-1] for row in found if not any(row[:-1]))
         staged.published = sound - staged.reasons.get(REPEAT, 0)
-        if staged.rejected:
-            quarantine.identify(session)
-            staged.sample = quarantine.sample(session, contract)
-            staged.first_place = quarantine.first_place(session)
+        tell(session, table, contract, staged)
 
     def _set_broken_aside(self, broken: Mapping[tuple[int, ...], int], waiting: str) -> None:
         """The rows that broke rules; where too many did, some of each combination of reasons."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from assay.contract.payload import free
 from assay.contract.uniqueness import SAMPLE, KeyProblems
 from assay.errors import PipelineError
@@ -47,6 +49,8 @@ def staged(session: LakeTables, build: Build) -> Iterator[LakeStaging]:
             yield staging
     except BaseException:
         session.stop()
+        with suppress(duckdb.Error):
+            quarantine.forget(session)
         raise
     finally:
         with suppress(PipelineError):  # what cannot be dropped now the next session drops

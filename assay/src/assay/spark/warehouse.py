@@ -22,7 +22,7 @@ from assay.warehouse import ops, staging
 from assay.warehouse.connection import Options, close, connect, reading
 from assay.warehouse.dry.proof import Proof
 from assay.warehouse.failures import explained
-from assay.warehouse.quarantine.keep import rejects
+from assay.warehouse.quarantine import shape
 from assay.warehouse.retention import Retention, retire
 from assay.warehouse.snapshot import renew
 from assay.warehouse.warehouse import DryRunWarehouse
@@ -223,10 +223,10 @@ def _write_down(session: LakeSession, name: str, commit: Commit) -> None:
         ops.write(session.connection, session.catalog, values)
         # What its partitions were made of nobody knows any more: the next plan builds them.
         session.connection.execute(f"DELETE FROM {books}.partitions WHERE table_name = ?", [name])
-        session.connection.execute(
-            f"UPDATE {rejects(session)} SET status = 'replayed' WHERE table_name = ? AND list_contains(?, reject_id)",
-            [name, list(commit.replayed)],
-        )
+        replayed = "table_name = ? AND list_contains(?, reject_id)"
+        if commit.replayed:
+            values = [name, list(commit.replayed)]
+            shape.change(session.connection, session.catalog, "status = 'replayed'", replayed, values)
         session.connection.execute(f"DELETE FROM {books}.offsets WHERE table_name = ?", [name])
         for partition, (number, place) in commit.offsets.items():
             session.connection.execute(

@@ -15,6 +15,7 @@ from assay.errors import WarehouseError
 from assay.sources.base import Offset
 from assay.sql import quoted
 from assay.tables.results import Publication, Verdict, verdict_of
+from assay.warehouse.quarantine import shape
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,11 +42,7 @@ TABLES = {
     "ops.watermarks": """
         table_name VARCHAR NOT NULL, watermark VARCHAR NOT NULL, code_version VARCHAR NOT NULL, content VARCHAR,
         run_id VARCHAR NOT NULL""",
-    "quarantine.rejects": """
-        reject_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, partition VARCHAR,
-        source_file VARCHAR, source_line BIGINT, reason_codes VARCHAR[] NOT NULL, payload VARCHAR NOT NULL,
-        first_seen TIMESTAMPTZ NOT NULL, last_seen TIMESTAMPTZ NOT NULL, status VARCHAR NOT NULL,
-        set_aside BOOLEAN NOT NULL, malformed BOOLEAN NOT NULL""",
+    **shape.TABLES,
 }
 """The books: `schema.table` and its columns. `id` counts publications; clocks may stand still or go back."""
 
@@ -95,15 +92,29 @@ def verdicts(checks: Iterable[Mapping[str, Any]]) -> dict[str, Verdict]:
 
 def prepare(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
     """Create the books if they are missing; raises WarehouseError if another version of them is there."""
-    if not missing(connection, catalog):
+    found = _found(connection, catalog)
+    if all(name in found for name in TABLES):
         return
     schemas = [f"CREATE SCHEMA IF NOT EXISTS {quoted(catalog)}.{schema}" for schema in ("ops", "quarantine")]
     tables = [f"CREATE TABLE IF NOT EXISTS {quoted(catalog)}.{name} ({columns})" for name, columns in TABLES.items()]
-    connection.execute("; ".join([*schemas, *tables]))
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        connection.execute("; ".join([*schemas, *tables]))
+        shape.prepare(connection, catalog, older=shape.VIEW in found)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
 
 
 def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
     """Books that `catalog` does not have; raises WarehouseError if it has them in another shape."""
+    found = _found(connection, catalog)
+    return [name for name in TABLES if name not in found]
+
+
+def _found(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, int]:
+    """The books that `catalog` has, and how many columns each has."""
     # duckdb_columns() would say more, but describes every system view as well, which takes ten times as long.
     rows = connection.execute(
         """SELECT schema_name || '.' || table_name, column_count FROM duckdb_tables()
@@ -111,15 +122,16 @@ def missing(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
         [catalog],
     ).fetchall()
     found: dict[str, int] = dict(rows)
-    for name, columns in TABLES.items():
-        if found.get(name, len(columns.split(","))) != len(columns.split(",")):
+    wanted = {name: len(columns.split(",")) for name, columns in TABLES.items()} | {shape.VIEW: shape.COLUMNS}
+    for name, count in wanted.items():
+        if found.get(name, count) != count:
             raise WarehouseError(
                 "was written by another version of this framework",
                 where=f"{catalog}.{name}",
                 fix="Move the warehouse's file away: `pipeline run` builds it anew from the sources. The old file keeps what "
                 "only it has: what was decided of rejected rows, and events that their log no longer holds.",
             )
-    return [name for name in TABLES if name not in found]
+    return found
 
 
 def record(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from assay.notices import notice
 from assay.sql import quoted
+from assay.warehouse.quarantine import shape
 from assay.words import rows_told
 
 if TYPE_CHECKING:
@@ -30,14 +31,15 @@ class Retention:
 
 def retire(connection: duckdb.DuckDBPyConnection, catalog: str, keep: Retention, now: dtm.datetime) -> None:
     """Remove what is older, if anything is; that rows nobody decided on are gone is said."""
-    rejects, books = f"{quoted(catalog)}.quarantine.rejects", f"{quoted(catalog)}.ops.publications"
-    old = f"FROM {rejects} WHERE last_seen < if(status = 'open', $1, $2)"
+    rejects, books = f"{quoted(catalog)}.{shape.VIEW}", f"{quoted(catalog)}.ops.publications"
+    old = "last_seen < if(status = 'open', $1, $2)"
     before = [now - dtm.timedelta(days=days) for days in (keep.undecided, keep.rejects)]
     found = connection.execute(
-        f"SELECT table_name, count(*) FILTER (status = 'open') {old} GROUP BY ALL ORDER BY ALL", before
+        f"SELECT table_name, count(*) FILTER (status = 'open') FROM {rejects} WHERE {old} GROUP BY ALL ORDER BY ALL",
+        before,
     ).fetchall()
     if found:
-        connection.execute(f"DELETE {old}", before)
+        shape.remove(connection, catalog, old, before)
     for table, count in found:
         if count:
             told = f"{rows_told(count)} rejected, open and last seen more than {keep.undecided} days ago"

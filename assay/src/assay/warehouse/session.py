@@ -115,6 +115,7 @@ class Session(ABC):
         self.scratch = scratch
         self.real = real
         self.keeps_books = keeps_books
+        self.rejecting: int | None = None
         self._shared = _Shared()
         with explained(self.catalog):
             ops.prepare(connection, self.catalog)

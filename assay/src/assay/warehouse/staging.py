@@ -16,6 +16,8 @@ from assay.sql import literal, quoted
 from assay.tables.loads import Incremental
 from assay.tables.places import SOURCE_COLUMNS
 from assay.warehouse.quarantine import keep as quarantine
+from assay.warehouse.quarantine import shape
+from assay.warehouse.repeats import losers_sql
 from assay.warehouse.session import Session, qualified
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Staged:
         first_place: where the first rejected row stood in its source, as `file:line`, if known.
         extras: the connector's own columns in the staging table.
         masks: the mask columns in it, which an engine has computed; DuckDB judges rows where they stand.
+        broken: how many rows the temporary table `__broken` has, if they were judged where they come from.
         over_budget: whether so many rows broke rules that nothing will be published; then not all of them are kept.
     """
 
@@ -60,6 +63,7 @@ class Staged:
     first_place: str | None = None
     extras: Sequence[str] = ()
     masks: Sequence[str] = ()
+    broken: int | None = None
     over_budget: bool = False
 
 
@@ -90,20 +94,20 @@ def staging_table(session: Session, table: TableDef, *, merged: bool) -> Iterato
         # After a full disk or an invalidated database nothing can be dropped; the next session does it.
         with suppress(duckdb.Error):
             session.connection.execute(f"DROP TABLE IF EXISTS {relation}")
-            session.connection.execute(
-                "DROP TABLE IF EXISTS temp.main.__rejects; DROP TABLE IF EXISTS temp.main.__broken"
-            )
+            session.connection.execute("DROP TABLE IF EXISTS temp.main.__broken")
+            quarantine.forget(session)
         raise
 
 
 def sweep(session: Session) -> None:
-    """Drop the staging tables of builds that were killed."""
+    """Drop the staging tables of builds that were killed, and what they had rejected."""
     left = session.connection.execute(
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? AND starts_with(table_name, ?)",
         [session.catalog, PREFIX],
     ).fetchall()
     for schema, name in left:
         session.connection.execute(f"DROP TABLE {qualified(session.catalog, schema, name)}")
+    shape.sweep(session.connection, session.catalog)
 
 
 def stage(
@@ -129,11 +133,31 @@ def stage(
         rows, masks = session.engine.labelled(session, table, expression, extras), contract.mask_columns
     else:
         rows, masks = _as_declared(session, contract, session.sql(expression)), ()
+    broken, alone = None, session.engine is None and table.load is None and table.partitions is None
+    if alone and contract.row_rules and _stands(expression):
+        # What is only copied is judged before, and broken rows are left out: DuckDB would write a table again that lost many.
+        broken = _find_broken(session, contract.labelled_sql(rows), contract.broken_sql())
+        if broken:
+            listed = ", ".join(map(quoted, wanted))
+            rows = f"SELECT {listed} FROM ({contract.labelled_sql(rows)}) WHERE NOT {contract.broken_sql()}"
     kind = "TEMP TABLE" if relation.startswith(qualified("temp", "main", "")[:-1]) else "TABLE"
-    count = session.number(f"CREATE OR REPLACE {kind} {relation} AS {rows}")
+    count = session.number(f"CREATE OR REPLACE {kind} {relation} AS {rows}") + (broken or 0)
     if landed is not None and landed.malformed is not None:
         count += session.number(f"SELECT count(*) FROM ({landed.malformed})")
-    return Staged(relation, count, extras=extras, masks=masks)
+    return Staged(relation, count, extras=extras, masks=masks, broken=broken)
+
+
+def _stands(expression: ibis.Table) -> bool:
+    """Whether the rows are columns of one table of a database: read twice in a transaction they are the same, and cost little."""
+    node = expression.op()
+    while isinstance(node, ops.Project) and all(isinstance(value, ops.Field) for value in node.values.values()):
+        node = node.parent
+    return isinstance(node, ops.DatabaseTable) and node.namespace.catalog is not None
+
+
+def _find_broken(session: Session, labelled: str, where: str) -> int:
+    """Put the rows that break rules into `__broken`; returns how many there are."""
+    return session.number(f"CREATE OR REPLACE TEMP TABLE __broken AS SELECT * FROM ({labelled}) WHERE {where}")
 
 
 def beside(table: TableDef) -> tuple[str, ...]:
@@ -179,17 +203,26 @@ def split(
     if parts is not None:
         staged.waiting = session.number(f"DELETE FROM {relation} WHERE {parts.waiting}")
         staged.staged -= staged.waiting
-    quarantine.begin(session)
+    quarantine.begin(session, table)
     if landed is not None and landed.malformed is not None:
         malformed_aside(session, table, landed.malformed, staged)
     if contract.row_rules:
-        _set_broken_aside(session, table, contract, staged)
+        if staged.broken is None:
+            _take_broken_out(session, table, contract, staged)
+        if staged.broken:
+            _set_broken_aside(session, table, contract, staged)
+        session.connection.execute("DROP TABLE __broken")
     if parts is not None:
         _set_aside(session, table, contract, staged, parts.code, parts.outside())
     if table.keep is not None:
         _set_repeats_aside(session, table, contract, table.keep, staged, existing)
     staged.published = session.number(f"SELECT count(*) FROM {relation}")
+
+
+def tell(session: Session, table: TableDef, contract: Contract, staged: Staged) -> None:
+    """Give the rejected rows, which are committed, their ids, and find those to be told of."""
     if staged.rejected:
+        quarantine.identify(session, table, staged.rejected)
         staged.sample = quarantine.sample(session, contract)
         staged.first_place = quarantine.first_place(session)
 
@@ -220,32 +253,36 @@ def malformed_aside(session: Session, table: TableDef, malformed: str, staged: S
     )
 
 
-def _set_broken_aside(session: Session, table: TableDef, contract: Contract, staged: Staged) -> None:
-    """Reject the rows that break rules; few are looked up by row number, of many it costs less to judge them again."""
-    relation, masks, but = staged.relation, ", ".join(contract.mask_columns), ""
+def _take_broken_out(session: Session, table: TableDef, contract: Contract, staged: Staged) -> None:
+    """Move the staged rows that break rules into `__broken`."""
+    relation, but = staged.relation, ""
     if isinstance(table.load, Incremental) and table.load.deleted is not None:
         # What is said of a key that is gone is nobody's row any more: it needs no more than its key.
         present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in (*contract.key, table.load.cursor))
         but = f" AND ({quoted(table.load.deleted)} AND {present}) IS NOT TRUE"
     rows = f"SELECT rowid AS __row, * FROM {relation}"
-    labelled = f"({rows if staged.masks else contract.labelled_sql(rows)}) WHERE {contract.broken_sql()}{but}"
-    if session.number(f"CREATE OR REPLACE TEMP TABLE __broken AS SELECT __row, {masks} FROM {labelled}"):
-        broken = contract.broken(session.connection, "__broken")
-        add(staged.reasons, broken.counts)
-        staged.rejected += broken.rejected
-        staged.over_budget = not table.max_rejects.tolerates(staged.rejected, staged.staged)
-        source, gone = f"({rows}) JOIN __broken USING (__row)", "rowid IN (SELECT __row FROM __broken)"
-        if broken.rejected * MANY > staged.staged:
-            source, gone = labelled, f"{contract.broken_sql(staged.masks or contract.mask_values)}{but}"
-        quarantine.collect(
-            session,
-            table,
-            f"SELECT {contract.reason_codes_sql(broken.masks)} AS reason_codes, {contract.payload_sql()} AS payload, "
-            f"{place(staged.extras)} FROM {source}",
-            counts=broken.masks.values() if staged.over_budget else None,
-        )
+    labelled = rows if staged.masks else contract.labelled_sql(rows)
+    staged.broken = _find_broken(session, labelled, f"{contract.broken_sql()}{but}")
+    if staged.broken:
+        gone = "rowid IN (SELECT __row FROM __broken)"
+        if staged.broken * MANY > staged.staged:  # then it costs less to judge them again
+            gone = f"{contract.broken_sql(staged.masks or contract.mask_values)}{but}"
         session.connection.execute(f"DELETE FROM {relation} WHERE {gone}")
-    session.connection.execute("DROP TABLE __broken")
+
+
+def _set_broken_aside(session: Session, table: TableDef, contract: Contract, staged: Staged) -> None:
+    """Reject the rows of `__broken`."""
+    broken = contract.broken(session.connection, "__broken")
+    add(staged.reasons, broken.counts)
+    staged.rejected += broken.rejected
+    staged.over_budget = not table.max_rejects.tolerates(staged.rejected, staged.staged)
+    quarantine.collect(
+        session,
+        table,
+        f"SELECT {contract.reason_codes_sql(broken.masks)} AS reason_codes, {contract.payload_sql()} AS payload, "
+        f"{place(staged.extras)} FROM __broken",
+        counts=broken.masks.values() if staged.over_budget else None,
+    )
 
 
 def _set_aside(session: Session, table: TableDef, contract: Contract, staged: Staged, code: str, among: str) -> None:
@@ -279,35 +316,12 @@ def _set_repeats_aside(
         found += f" UNION SELECT {key} FROM {relation} SEMI JOIN {existing} USING ({key})"
     session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __repeated AS {found}")
     if session.number("SELECT count(*) FROM __repeated"):
-        losers = _losers(table, contract, keep, relation, extras, existing)
+        losers = losers_sql(table, contract, keep, relation, extras, existing)
         session.connection.execute(f"CREATE OR REPLACE TEMP TABLE __losers AS {losers}")
         among = "rowid IN (SELECT row_id FROM __losers)"
         _set_aside(session, table, contract, staged, REPEAT, among)
         session.connection.execute("DROP TABLE __losers")
     session.connection.execute("DROP TABLE __repeated")
-
-
-def _losers(
-    table: TableDef, contract: Contract, keep: KeepFirst, relation: str, extras: Sequence[str], existing: str | None
-) -> str:
-    """SQL: the row ids of staged rows that are not the first of their key."""
-    key = ", ".join(quoted(column) for column in contract.key)
-    columns = [column.name for column in contract.columns]
-    listed = ", ".join(quoted(column) for column in columns)
-    order = keep.order_sql(columns)
-    order = ["__is_staged", *order] if table.appends else [*order, "__is_staged"]
-    order += [f"{quoted(name)} NULLS LAST" for name in extras]
-    rows = (
-        f"SELECT {', '.join([listed, *map(quoted, extras)])}, rowid AS __row_id, true AS __is_staged "
-        f"FROM {relation} SEMI JOIN __repeated USING ({key})"
-    )
-    if existing is not None:
-        rows += f" UNION ALL BY NAME SELECT {listed}, false AS __is_staged FROM {existing} SEMI JOIN __repeated USING ({key})"
-    return f"""
-        SELECT __row_id AS row_id FROM (
-            SELECT __row_id, row_number() OVER (PARTITION BY {key} ORDER BY {", ".join(order)}) AS __place
-            FROM ({rows}))
-        WHERE __place > 1 AND __row_id IS NOT NULL"""
 
 
 def add(reasons: dict[str, int], counts: Mapping[str, int]) -> None:

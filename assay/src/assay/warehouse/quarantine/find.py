@@ -9,6 +9,7 @@ from typing import Any
 
 from assay.errors import PipelineError
 from assay.sql import quoted
+from assay.warehouse.quarantine import shape
 from assay.warehouse.quarantine.keep import place, rejects
 from assay.warehouse.session import Session
 
@@ -127,7 +128,7 @@ def left_out(session: Session, wanted: Wanted) -> tuple[int, int]:
 
 def _discard(session: Session, where: str, parameters: dict[str, Any]) -> int:
     with session.transaction():
-        return session.number(f"UPDATE {rejects(session)} SET status = 'discarded' WHERE {where}", parameters)
+        return shape.change(session.connection, session.catalog, "status = 'discarded'", where, parameters)
 
 
 def _read(session: Session, where: str, parameters: dict[str, Any], limit: str) -> list[Reject]:

@@ -1,7 +1,7 @@
 """Rejected rows: kept with their reasons until a later build settles them, or somebody replays or discards them.
 
-A build first collects its rejects in a temporary table (`collect`, `identify`); when it is known whether the rest is
-published, `keep` moves them into `quarantine.rejects`, in the same transaction.
+A build first collects its rejects (`collect`, `identify`) where they stay, under a number that nobody knows yet. When it is
+known whether the rest is published, `keep` tells it, in the same transaction: then they are in `quarantine.rejects`.
 
 What a reject's status says:
 
@@ -16,15 +16,19 @@ What a reject's status says:
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+import duckdb
 
 from assay.contract.classification import mask
 from assay.contract.payload import free
 from assay.contract.uniqueness import find_suspects
 from assay.sql import literal, quoted
-from assay.warehouse import ops
 from assay.warehouse.parts import Parts
+from assay.warehouse.quarantine import shape
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
@@ -48,13 +52,25 @@ def with_rejects(contract: Contract, relation: str, columns: Sequence[str]) -> s
     )
 
 
-def begin(session: Session) -> None:
-    """Start collecting the rejects of one build."""
+def begin(session: Session, table: TableDef) -> None:
+    """Start collecting the rejects of one build, which `__rejects` shows."""
+    session.rejecting = uuid.uuid4().int >> 65  # beside any other build, and nobody need be asked
     session.connection.execute(
-        """CREATE OR REPLACE TEMP TABLE __rejects (
-            reject_id VARCHAR, reason_codes VARCHAR[], payload VARCHAR, source_file VARCHAR, source_line BIGINT,
-            malformed BOOLEAN)"""
+        f"""CREATE OR REPLACE TEMP VIEW __rejects AS
+            SELECT {shape.reject_id(literal(table.name))} AS reject_id, own_id, reason_codes, payload, source_file,
+                   source_line, malformed, rowid AS __row
+            FROM {_kept(session)} WHERE build = {session.rejecting}"""
     )
+
+
+def forget(session: Session) -> None:
+    """Remove what a build has collected that comes to no end, unless it is known already."""
+    session.connection.execute("DROP VIEW IF EXISTS temp.main.__rejects")
+    if session.rejecting is not None:
+        builds = f"{quoted(session.catalog)}.quarantine.builds"
+        session.connection.execute(
+            f"DELETE FROM {_kept(session)} WHERE build = {session.rejecting} AND build NOT IN (SELECT id FROM {builds})"
+        )
 
 
 def collect(
@@ -68,14 +84,14 @@ def collect(
         counts: rows per combination of reasons, where it is known already that nothing will be published: only
             `KEPT_WHEN_FAILED` are collected, some of every combination.
     """
-    place = ", source_file, source_line::VARCHAR" if table.appends else ""
+    # The rows of an event stream never move: there the place is a part of the id.
+    where = rf"md5(concat_ws('\x1f', {literal(table.name)}, payload, source_file, source_line::VARCHAR))"
     rows = rows_sql if counts is None else _some(rows_sql, counts)
     session.connection.execute(
-        rf"""INSERT INTO __rejects
-             SELECT md5(concat_ws('\x1f', $table, payload{place})), reason_codes, payload, source_file, source_line,
-                    {malformed}
-             FROM ({rows})""",
-        {"table": table.name},
+        f"""INSERT INTO {_kept(session)}
+            SELECT {session.rejecting}, {where if table.appends else "NULL"}, source_file, source_line, reason_codes, payload,
+                   NULL, 'open', false, {malformed}
+            FROM ({rows})"""
     )
 
 
@@ -97,21 +113,23 @@ def _some(rows: str, counts: Iterable[int]) -> str:
         SELECT reason_codes, unnest({first}) AS first FROM ({rows}) GROUP BY reason_codes)"""
 
 
-def identify(session: Session) -> None:
-    """Give equal rejects ids of their own.
+def identify(session: Session, table: TableDef, rows: int) -> None:
+    """Give equal ones of so many rejects ids of their own.
 
     Outside of the transaction that collected them: DuckDB reads what a transaction itself wrote in one thread.
     """
-    suspected = find_suspects(session.connection, "__rejects", ["reject_id"])
-    session.connection.execute(
+    content = ["own_id", "payload"]
+    suspected = find_suspects(session.connection, "__rejects", content, rows=rows)
+    order = f"PARTITION BY {', '.join(content)} ORDER BY source_file, source_line"
+    if session.number(
         f"""CREATE OR REPLACE TEMP TABLE __equal AS
-            SELECT rowid AS row_id, row_number() OVER (PARTITION BY reject_id ORDER BY source_file, source_line) AS ordinal
-            FROM __rejects WHERE {suspected} QUALIFY ordinal > 1"""
-    )
-    session.connection.execute(
-        r"""UPDATE __rejects SET reject_id = md5(concat_ws('\x1f', reject_id, ordinal::VARCHAR))
-            FROM __equal WHERE __rejects.rowid = row_id"""
-    )
+            SELECT __row, row_number() OVER ({order}) AS ordinal FROM __rejects WHERE {suspected} QUALIFY ordinal > 1"""
+    ):
+        first = shape.reject_id(literal(table.name))
+        session.connection.execute(
+            rf"""UPDATE {_kept(session)} AS kept SET own_id = md5(concat_ws('\x1f', {first}, ordinal::VARCHAR))
+                 FROM __equal WHERE kept.rowid = __row"""
+        )
     session.connection.execute("DROP TABLE __equal")
 
 
@@ -124,7 +142,7 @@ def keep(
     published: bool,
     again: str | None = None,
 ) -> int:
-    """Move the collected rejects into the quarantine, and settle earlier ones that this build has overtaken.
+    """Make the collected rejects known, and settle earlier ones that this build has overtaken.
 
     A reject's id is a hash of table, payload and the ordinal among equal payloads (for event streams, whose
     places never move, also of the place), so the same row rejected again by a later run is the same reject:
@@ -138,55 +156,48 @@ def keep(
         How many were kept.
     """
     connection = session.connection
+    builds = f"{quoted(session.catalog)}.quarantine.builds"
     found, known = connection.execute(
-        f"SELECT (SELECT count(*) FROM __rejects), EXISTS (FROM {rejects(session)} WHERE table_name = ?)", [table.name]
+        f"SELECT (SELECT count(*) FROM __rejects), EXISTS (FROM {builds} WHERE table_name = ?)", [table.name]
     ).fetchall()[0]
     if found > KEPT_WHEN_FAILED and not published:
+        place = "row_number() OVER (PARTITION BY reason_codes ORDER BY payload, source_file, source_line)"
         connection.execute(
-            f"""CREATE OR REPLACE TEMP TABLE __rejects AS FROM __rejects
-                QUALIFY row_number() OVER (PARTITION BY reason_codes ORDER BY payload, source_file, source_line)
-                        <= {KEPT_WHEN_FAILED}
-                ORDER BY row_number() OVER (PARTITION BY reason_codes ORDER BY payload, source_file, source_line),
-                         payload, source_file, source_line LIMIT {KEPT_WHEN_FAILED}"""
+            f"""DELETE FROM {_kept(session)} WHERE build = {session.rejecting} AND rowid NOT IN (
+                    SELECT __row FROM __rejects QUALIFY {place} <= {KEPT_WHEN_FAILED}
+                    ORDER BY {place}, payload, source_file, source_line LIMIT {KEPT_WHEN_FAILED})"""
         )
         found = KEPT_WHEN_FAILED
     if known and published:
         _settle(session, table, Parts.of(table, partition, run.now), again)
+    if found and known:
+        _carry_over(session, table)
     if found:
-        _add(session, table, run, partition, published=published, known=known)
-    connection.execute("DROP TABLE __rejects")
+        values = [session.rejecting, run.id, table.name, str(partition) if partition else None, run.now, published]
+        connection.execute(f"INSERT INTO {builds} VALUES (?, ?, ?, ?, ?, ?)", values)
+    if known:
+        kept = f"SELECT build FROM {_kept(session)}"
+        connection.execute(f"DELETE FROM {builds} WHERE table_name = ? AND id NOT IN ({kept})", [table.name])
+    connection.execute("DROP VIEW __rejects")
     return int(found)
 
 
-def _add(
-    session: Session, table: TableDef, run: Run, partition: PartitionRange | None, *, published: bool, known: bool
-) -> None:
-    """Write the collected rejects; what is remembered of those that the quarantine has already is carried over."""
-    # Written anew instead of merged: for many rows MERGE takes several times as long.
-    again = f"FROM {rejects(session)} WHERE table_name = ? AND reject_id IN (SELECT reject_id FROM __rejects)"
-    none = "" if known else "LIMIT 0"  # what is known not to be there is not looked for
-    session.connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE __known AS SELECT reject_id, first_seen, status, set_aside {again} {none}",
+def _carry_over(session: Session, table: TableDef) -> None:
+    """What is remembered of collected rejects that the quarantine has already, which go there."""
+    earlier = shape.listed(f"{quoted(session.catalog)}.quarantine")
+    if session.number(
+        f"""CREATE OR REPLACE TEMP TABLE __known AS
+            SELECT new.__row, old.__row AS __before, first_seen, status, set_aside
+            FROM __rejects AS new JOIN ({earlier}) AS old USING (reject_id) WHERE table_name = ?""",
         [table.name],
-    )
-    if known:
-        session.connection.execute(f"DELETE {again}", [table.name])
-    session.connection.execute(
-        f"""
-        INSERT INTO {rejects(session)}
-        SELECT reject_id, $run, $table, $partition, source_file, source_line, reason_codes, payload,
-               coalesce(first_seen, $now), $now, if(status = 'discarded', 'discarded', 'open'),
-               $published OR (coalesce(set_aside, false) AND status IN ('open', 'discarded')), malformed
-        FROM __rejects LEFT JOIN __known USING (reject_id)
-        """,
-        {
-            "run": run.id,
-            "now": run.now,
-            "table": table.name,
-            "partition": str(partition) if partition else None,
-            "published": published,
-        },
-    )
+    ):
+        session.connection.execute(
+            f"""UPDATE {_kept(session)} AS kept SET first_seen = known.first_seen,
+                    status = if(known.status = 'discarded', 'discarded', 'open'),
+                    set_aside = known.set_aside AND known.status IN ('open', 'discarded')
+                FROM __known AS known WHERE kept.rowid = known.__row"""
+        )
+        session.connection.execute(f"DELETE FROM {_kept(session)} WHERE rowid IN (SELECT __before FROM __known)")
     session.connection.execute("DROP TABLE __known")
 
 
@@ -203,27 +214,34 @@ def _settle(session: Session, table: TableDef, parts: Parts | None, again: str |
         structure = literal(json.dumps({name: "VARCHAR"}))
         value = f"TRY_CAST(struct_extract(from_json(payload, {structure}), {literal(name)}) AS {kind})"
         evaluated = parts.judged(value)
-    session.connection.execute(
-        f"""UPDATE {rejects(session)} SET status = 'resolved'
-            WHERE table_name = ? AND status = 'open' AND {evaluated}
-              AND reject_id NOT IN (SELECT reject_id FROM __rejects)""",
+    gone = f"{evaluated} AND reject_id NOT IN (SELECT reject_id FROM __rejects)"
+    shape.change(
+        session.connection,
+        session.catalog,
+        "status = 'resolved'",
+        f"table_name = ? AND status = 'open' AND {gone}",
         [table.name],
     )
 
 
 def rejects(session: Session) -> str:
-    """The SQL name of the quarantine that this session writes."""
-    return f"{quoted(session.catalog)}.quarantine.rejects"
+    """The SQL name of the quarantine that this session reads; it is written by `shape`."""
+    return f"{quoted(session.catalog)}.{shape.VIEW}"
+
+
+def _kept(session: Session) -> str:
+    return f"{quoted(session.catalog)}.quarantine.rejected"
 
 
 def adopt(session: Session) -> None:
     """Give a dry run its own copy of the real quarantine, to replay and discard in."""
-    if session.real is None or "quarantine.rejects" in ops.missing(session.connection, session.real):
+    if session.real is None:
         return
-    session.connection.execute(
-        f"""INSERT INTO {rejects(session)} BY NAME SELECT * FROM {quoted(session.real)}.quarantine.rejects
-            WHERE reject_id NOT IN (SELECT reject_id FROM {rejects(session)})"""
-    )
+    theirs = f"FROM {quoted(session.real)}.{shape.VIEW}"
+    with suppress(duckdb.CatalogException):  # nothing was ever built there
+        session.connection.execute(f"{theirs} LIMIT 0")
+        unknown = f"({theirs} WHERE reject_id NOT IN (SELECT reject_id FROM {rejects(session)}))"
+        shape.take(session.connection, session.catalog, unknown)
 
 
 def sample(session: Session, contract: Contract) -> tuple[Mapping[str, Any], ...]:

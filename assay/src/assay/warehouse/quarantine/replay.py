@@ -25,6 +25,7 @@ from assay.warehouse import ops, references, verdicts, versions
 from assay.warehouse.failures import explained
 from assay.warehouse.parts import Parts
 from assay.warehouse.publish import failure
+from assay.warehouse.quarantine import shape
 from assay.warehouse.quarantine.keep import adopt, rejects
 from assay.warehouse.session import Session
 from assay.warehouse.spanning import spanning
@@ -198,15 +199,32 @@ def _rows_valid(session: Session, tried: int, passing: int) -> CheckResult:
 
 
 def _settle(session: Session, run: Run) -> None:
+    """What passes is of this run, which saw it last; what does not has its new reasons."""
+    schema = f"{quoted(session.catalog)}.quarantine"
     session.connection.execute(
-        f"UPDATE {rejects(session)} SET status = 'replayed', run_id = $run, last_seen = $now "
-        "WHERE reject_id IN (SELECT __reject_id FROM __passing)",
+        f"""CREATE OR REPLACE TEMP TABLE __replayed AS
+            SELECT __row, table_name, partition, first_seen,
+                   (hash($run, table_name, partition, 'replay') >> 1)::BIGINT AS build
+            FROM ({shape.listed(schema)}) WHERE reject_id IN (SELECT __reject_id FROM __passing)""",
+        {"run": run.id},
+    )
+    session.connection.execute(
+        f"""INSERT INTO {schema}.builds
+            SELECT DISTINCT build, $run, table_name, partition, $now::TIMESTAMPTZ, true FROM __replayed
+            WHERE build NOT IN (SELECT id FROM {schema}.builds)""",
         {"run": run.id, "now": run.now},
     )
     session.connection.execute(
-        f"""UPDATE {rejects(session)} AS kept SET reason_codes = why.codes
-            FROM (SELECT __reject_id, list(DISTINCT code ORDER BY code) AS codes FROM __why GROUP BY ALL) AS why
-            WHERE kept.reject_id = why.__reject_id"""
+        f"""UPDATE {schema}.rejected AS kept SET status = 'replayed', build = new.build, first_seen = new.first_seen
+            FROM __replayed AS new WHERE kept.rowid = new.__row"""
+    )
+    session.connection.execute("DROP TABLE __replayed")
+    session.connection.execute(
+        f"""UPDATE {schema}.rejected AS kept SET reason_codes = why.codes FROM (
+                SELECT __row, codes FROM ({shape.listed(schema)}) JOIN (
+                    SELECT __reject_id AS reject_id, list(DISTINCT code ORDER BY code) AS codes FROM __why GROUP BY ALL)
+                USING (reject_id)) AS why
+            WHERE kept.rowid = why.__row"""
     )
 
 
