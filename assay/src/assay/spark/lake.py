@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 RECORD, OFFSETS, REPLAYED = "assay.record", "assay.offsets", "assay.replayed"
 """The snapshot's properties: the publication as the books have it, how far an event log is read, and which rejects it adds."""
+TABLE = {"format-version": "2", "read.split.open-file-cost": "1048576"}
+"""What Iceberg is told of a table. A partition's file counts as 4 MB else, so that a year of small days is a hundred tasks."""
 REPEATED = "__repeated_"
 """How the names of tables begin that hold the rows whose key is repeated, in order."""
 
@@ -157,7 +159,9 @@ class Lake:
         from pyspark.sql import functions
 
         with self.told(), self.cluster.asked():
-            writer = self._writer(sql, stage, name, properties).using("iceberg").tableProperty("format-version", "2")
+            writer = self._writer(sql, stage, name, properties).using("iceberg")
+            for key, value in TABLE.items():
+                writer = writer.tableProperty(key, value)
             if partitioned is not None:
                 writer = writer.partitionedBy(functions.expr(partitioned))
             writer.createOrReplace()

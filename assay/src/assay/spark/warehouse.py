@@ -55,13 +55,13 @@ class SparkWarehouse(Books):
     @classmethod
     def of(cls, settings: BaseSettings, **arguments: Any) -> Self:
         """The warehouse that settings describe."""
-        lake = {"address": settings.spark, "folder": settings.lake_address, "catalog": settings.lake_catalog}
+        lake = {"address": settings.spark, "folder": settings.lake_address, "catalog": catalog_of(settings)}
         return super().of(settings, **lake, **arguments)
 
     @classmethod
     def dry(cls, settings: BaseSettings, **arguments: Any) -> SparkDryRun:
         """A dry run in front of the warehouse that settings describe."""
-        lake = {"lake": settings.lake_address, "catalog": settings.lake_catalog}
+        lake = {"lake": settings.lake_address, "catalog": catalog_of(settings)}
         found: Any = SparkDryRun.of(settings, address=settings.spark, **lake, **arguments)
         return cast("SparkDryRun", found)
 
@@ -187,6 +187,11 @@ def token_of(session: LakeSession) -> str:
         token = uuid.uuid4().hex[:8]
         session.connection.execute(f"COMMENT ON TABLE {books} IS {literal(token)}")
     return str(token)
+
+
+def catalog_of(settings: BaseSettings) -> str | None:
+    """The address of the lake's catalog, which may hold a password."""
+    return settings.lake_catalog.get_secret_value() if settings.lake_catalog is not None else None
 
 
 def repair(session: LakeSession) -> list[str]:
