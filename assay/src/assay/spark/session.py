@@ -136,6 +136,12 @@ class Cluster:
         with self.asked():
             self.spark.sql(sql).write.parquet(folder.as_uri())
 
+    def hang_up(self) -> None:
+        """Forget what this thread still waits for: the answer would be taken for that of what it asks next."""
+        line = type(self.spark.sparkContext)._gateway._gateway_client.get_thread_connection()
+        if line is not None:
+            line.close()
+
     def close(self) -> None:
         """End the session, and the Java process that this one started."""
         self._over.set()
@@ -171,6 +177,9 @@ class Cluster:
             failure = SparkFailure(told[0][0] if told else " ".join(str(error).split())[:300])
             failure.kind = told[0]["kind"] if told else None
             raise failure from error
+        except BaseException:
+            self.hang_up()
+            raise
 
     def _watched(self) -> None:
         """Give up on a cluster that is gone: Spark itself would wait for it for good."""
