@@ -15,6 +15,7 @@ NEW = {
     "append": {
         "rows": [["3", "7", "7", "old"]],
         "offsets": [[0, 6]],
+        "watermarks": [["a", ""]],
         "published": [[1, 2], [2, 3]],
         "rejects": [["2", "open"], ["3", "open"], ["5", "open"]],
     },
@@ -27,6 +28,7 @@ NEW = {
     "partition": {
         "rows": [["2", "3", "21", "old"]],
         "offsets": [],
+        "watermarks": [["a", ""]],
         "published": [[1, 2], [2, 2]],
         "rejects": [["2", "open"], ["3", "resolved"], ["9", "open"]],
     },
@@ -72,7 +74,7 @@ def test_after_a_kill_at_any_statement_all_is_old_or_all_is_new(kills: list[dict
     old, unharmed, *attacks = [found for found in kills if found["scenario"] == scenario]
     tables = ["a", "builds", "code", "code_sources", "metrics", "offsets", "partitions"]
     tables += ["publications", "rejected", "watermarks"]
-    new = {"tables": tables, "watermarks": [], **NEW[scenario]}
+    new = {"exact": True, "tables": tables, "watermarks": [], **NEW[scenario]}
     assert old["old"]["tables"] == tables
     assert not unharmed["died"]
     assert unharmed["seen"] == new

@@ -23,7 +23,7 @@ from assay.tables.nodes import KeepFirst, Reference, RejectBudget
 from assay.tables.partitions import daily
 from assay.tables.results import Publication
 from assay.tables.run import Run
-from assay.warehouse import merging
+from assay.warehouse import carried
 from tests.warehouse import house as houses
 from tests.warehouse.house import Given, House, made, stated, values
 
@@ -364,7 +364,7 @@ def test_rows_of_the_input_that_a_table_preserves_are_all_counted(house: House):
 
 
 def test_the_profile_and_version_of_a_large_table_are_carried_on_exactly(house: House, monkeypatch: Any):
-    monkeypatch.setattr(merging, "LARGE", 1)
+    monkeypatch.setattr(carried, "LARGE", 1)
 
     class Wide(pa.DataFrameModel):
         k: dt.Int64 = pa.Field(metadata=public)

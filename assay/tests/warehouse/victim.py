@@ -21,9 +21,11 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 
 from assay.contract.classification import public
+from assay.contract.contract import Contract
 from assay.tables.loads import Incremental
 from assay.tables.nodes import KeepFirst, RejectBudget, TableDef
 from assay.tables.partitions import daily
+from assay.warehouse import carried
 from tests.warehouse.house import Given, House, given, values
 
 WRITES = ("BEGIN", "COMMIT", "CREATE", "INSERT", "DELETE", "ALTER", "DROP", "UPDATE", "MERGE")
@@ -67,10 +69,13 @@ def publish(house: House, name: str, sql: str, *, old: bool = False) -> str:
 
 
 def state(house: House) -> dict[str, Any]:
-    """What a reader sees: rows, offsets, books, rejects."""
+    """What a reader sees: rows, offsets, books, rejects, and whether the version in the books is that of the rows."""
     place = house.rows("SELECT schema_name FROM duckdb_tables() WHERE table_name = 'a'")
     rows = house.rows(f'SELECT count(*), sum(k), sum(v), max(t) FROM w."{place[0][0]}".a') if place else []
+    version = house.rows("SELECT max_by(data_version, id) FROM ops.publications")[0][0]
+    stands = place and Contract.of(Row).profile(house.session.connection, f'w."{place[0][0]}".a').content_hash
     return {
+        "exact": version == stands,
         "tables": sorted(name for (name,) in house.rows("SELECT table_name FROM duckdb_tables()")),
         "rows": [list(map(str, row)) for row in rows],
         "offsets": [list(row) for row in house.rows("SELECT partition, next_offset FROM ops.offsets")],
@@ -214,6 +219,7 @@ def full(base: Path) -> None:
 
 
 if __name__ == "__main__":
+    carried.LARGE = 1
     *what, place = sys.argv[1:]
     if what == ["full"]:
         full(Path(place))

@@ -26,6 +26,11 @@ SAMPLED = 64
 """One of so many distinct values is counted; a power of two."""
 ENOUGH = 256
 """Sampled values from which the estimate counts: its relative standard error is below 1/16."""
+LEFT = 1e-3
+"""Of the largest sum that a mean is carried on with, what must be left of it: a double has sixteen digits."""
+
+Sums = tuple[int, int, Sequence[tuple[Any, ...]]]
+"""Rows, the sum of their hashes, and of each column its values that are not null, smallest, largest and mean."""
 
 
 @dataclass(frozen=True)
@@ -100,42 +105,47 @@ def updated(
     relation: str,
     columns: Sequence[Column],
     before: Profile,
-    *,
-    removed: str,
-    added: str,
+    went: Sums,
+    came: Sums,
 ) -> Profile:
-    """The profile of `relation`, of which `before` was known, from the rows that went and came.
+    """The profile of `relation`, of which `before` was known, from the rows that went and came; equal ones change nothing.
 
     A column whose mean cannot be carried on is read again, and of one whose smallest or largest value went what may hold the next. Distinct values
     cannot be carried on at all: None, for to count them takes as long as everything else.
     """
-    hashed = f"sum(hash({', '.join(f'hash({quoted(column.name)})' for column in columns)}))"
-    found = []
-    for side in (removed, added):
-        asked = [each for column in columns for each in _numbers(column)]
-        row = connection.execute(f"SELECT count(*), {hashed}, {', '.join(asked)} FROM {side}").fetchall()[0]
-        found.append((int(row[0]), int(row[1] or 0), [row[2 + 4 * at : 6 + 4 * at] for at in range(len(columns))]))
-    (gone, minus, theirs), (come, plus, ours) = found
+    (gone, minus, theirs), (come, plus, ours) = went, came
+    if (gone, minus) == (come, plus):
+        return before
     rows, total = before.rows - gone + come, before.total - minus + plus
     profiles = []
-    for column, old, went, came in zip(columns, before.columns, theirs, ours, strict=True):
-        nulls = old.nulls - (gone - went[0]) + (come - came[0])
+    for column, old, lost, new in zip(columns, before.columns, theirs, ours, strict=True):
+        nulls = old.nulls - (gone - lost[0]) + (come - new[0])
         present = before.rows - old.nulls
-        lost = [end for end in {old.minimum, old.maximum} & {went[1], went[2]} - {came[1], came[2]} if end is not None]
+        missing = {old.minimum, old.maximum} & {lost[1], lost[2]} - {new[1], new[2], None}
         if column.dtype.is_floating():
             numbers = connection.execute(f"SELECT {', '.join(_numbers(column))} FROM {relation}").fetchall()[0]
         else:
             ends: list[str | None] = [old.minimum, old.maximum]
-            if not all(_has(connection, relation, column, end) for end in lost):
+            if not all(_has(connection, relation, column, end) for end in missing if end is not None):
                 ends = [_end(connection, relation, column, way) for way in ("ASC", "DESC")]
-            known_ends = [each for each in (*ends, came[1], came[2]) if each is not None]
+            known_ends = [each for each in (*ends, new[1], new[2]) if each is not None]
             low, high = _ends(connection, column, known_ends)
-            parts = [(old.mean, present), (went[3], -went[0]), (came[3], came[0])]
-            known = [(mean, count) for mean, count in parts if mean is not None and count]
-            mean = sum(mean * count for mean, count in known) / (rows - nulls) if known and rows > nulls else None
+            parts = [(old.mean, present), (lost[3], -lost[0]), (new[3], new[0])]
+            terms = [mean * count for mean, count in parts if mean is not None and count]
+            mean = sum(terms) / (rows - nulls) if terms and rows > nulls else None
+            if mean is not None and abs(sum(terms)) < LEFT * max(map(abs, terms)):
+                mean = connection.execute(f"SELECT {_mean(column)} FROM {relation}").fetchall()[0][0]
             numbers = (rows - nulls, low, high, mean)
         profiles.append(column_profile(column, rows, None, (numbers[0], None, *numbers[1:])))
     return Profile(rows, tuple(profiles), digest(columns, rows, total), total)
+
+
+def sums(connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[Column]) -> Sums:
+    """What `updated` needs to know of rows that go or come."""
+    hashed = f"sum(hash({', '.join(f'hash({quoted(column.name)})' for column in columns)}))"
+    asked = ", ".join(each for column in columns for each in _numbers(column))
+    row = connection.execute(f"SELECT count(*), {hashed}, {asked} FROM {relation}").fetchall()[0]
+    return int(row[0]), int(row[1] or 0), [row[2 + 4 * at : 6 + 4 * at] for at in range(len(columns))]
 
 
 def _has(connection: duckdb.DuckDBPyConnection, relation: str, column: Column, text: str) -> bool:

@@ -90,7 +90,9 @@ def shifts(published: Record, publication: Publication, table: TableDef) -> tupl
             found += [
                 MetricShift(column.name, metric, old[metric], new[metric])  # type: ignore[arg-type]  # the same keys
                 for metric in new
-                if old[metric] != new[metric] and not (metric == "sum" and column.name in ids)
+                if old[metric] != new[metric]
+                and not (metric == "sum" and column.name in ids)
+                and not (metric == "distinct" and new[metric] is None)  # carried on, not counted
             ]
     return tuple(found)
 

@@ -34,13 +34,11 @@ class Since:
         watermark: the largest cursor published so far, as text.
         start: SQL of the smallest cursor to take: the watermark less the lookback.
         value: the same for Python: an aware or naive datetime, a date or a number.
-        content: the sum of the published rows' hashes, as it was written down; None where nobody did.
     """
 
     watermark: str
     start: str
     value: Any
-    content: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 
 from assay.sql import quoted
 from assay.tables.loads import History
-from assay.warehouse import histories, merging, preserved, references, shrinking, staging, usual, verdicts, versions
+from assay.warehouse import (
+    carried,
+    histories,
+    merging,
+    preserved,
+    references,
+    shrinking,
+    staging,
+    usual,
+    verdicts,
+    versions,
+)
 from assay.warehouse.quarantine import keep as quarantine
 from assay.warehouse.session import Session, qualified
 
@@ -27,6 +38,7 @@ if TYPE_CHECKING:
     from assay.tables.nodes import Reference, TableDef
     from assay.tables.results import CheckResult, Publication
     from assay.warehouse.builds import Build
+    from assay.warehouse.carried import Carried
     from assay.warehouse.merging import Merged
     from assay.warehouse.parts import Parts
     from assay.warehouse.preserved import Preserved
@@ -84,7 +96,7 @@ class DuckDBStaging(DuckDBAdded):
         self.whole = build.whole(session, staged.relation)
         self.target = qualified(session.catalog, build.table.stage, build.table.name)
         self._action = ""
-        self._before: Profile | None = None
+        self._carried: Carried | None = None
 
     def strip(self) -> None:
         """Leave the contract's columns alone."""
@@ -181,7 +193,7 @@ class DuckDBStaging(DuckDBAdded):
         """Make the staged rows the published ones; returns what was done."""
         session, build, table, relation = self.session, self.build, self.build.table, self.staged.relation
         _forget_refused(session, table)
-        self._before = merging.known(session, build) if build.since is not None and session.keeps_books else None
+        self._carried = carried.begin(session, build, self.staged.published)
         self._action = self._swap(relation)
         return self._action
 
@@ -215,8 +227,8 @@ class DuckDBStaging(DuckDBAdded):
     def profile(self) -> Profile:
         """The published table in numbers."""
         session, build = self.session, self.build
-        if self._before is not None:
-            return merging.profiled(session, build, self._before, self.staged.relation)
+        if self._carried is not None:
+            return carried.profiled(session, build, self._carried, self.staged.relation)
         self.rows = self.staged.published if self._action == "replace" else None
         return super().profile()
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assay.contract.profile import ColumnProfile, Profile, digest, updated
 from assay.sql import quoted
 from assay.tables.results import CheckResult
 from assay.warehouse import verdicts, watermarks
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 GOING = "'updated', 'deleted'"
 """What staged rows are whose published rows go."""
-LARGE = 1_000_000
-"""Of so many rows a profile is carried on; fewer are read again in less than 0.1 s."""
 
 
 @dataclass(frozen=True)
@@ -146,24 +143,6 @@ def beside(session: Session, build: Build, merged: Merged, relation: str, target
         if count(session, f"SELECT count(*) FROM {relation} SEMI JOIN {build.kept_sql(session)} USING ({listed})"):
             return verdicts.unique_key(session, contract, build.whole(session, relation), target=target)
     return merged.key
-
-
-def known(session: Session, build: Build) -> Profile | None:
-    """The profile of the published rows, where it is so large that it is worth to go on from it, and still theirs."""
-    last = session.last_publication(build.table.name)
-    assert build.since is not None
-    if last is None or build.since.content is None or last.rows < LARGE:
-        return None
-    columns = tuple(ColumnProfile(**dict(column)) for column in last.profile)
-    theirs = digest(build.contract.columns, session.count(build.table), build.since.content)
-    named = tuple(column.name for column in columns) == tuple(build.contract.duckdb_columns)
-    return Profile(last.rows, columns, theirs, build.since.content) if named and theirs == last.data_version else None
-
-
-def profiled(session: Session, build: Build, before: Profile, relation: str) -> Profile:
-    """The profile after `write`, from the one before and the rows of `relation` that came."""
-    table, columns = session.relation(build.table), build.contract.columns
-    return updated(session.connection, table, columns, before, removed=REPLACED, added=relation)
 
 
 def write(session: Session, build: Build, relation: str, target: str) -> None:

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING
 from assay import notices
 from assay.contract.contract import Contract
 from assay.tables.results import AuditFailed, CheckResult, Publication
-from assay.warehouse import ops, preserved, references, shrinking, staging, usual, verdicts, versions, watermarks
+from assay.warehouse import (
+    carried,
+    ops,
+    preserved,
+    references,
+    shrinking,
+    staging,
+    usual,
+    verdicts,
+    versions,
+    watermarks,
+)
 from assay.warehouse.builds import Build
 from assay.warehouse.failures import explained
 from assay.warehouse.preserved import Preserved
@@ -99,8 +110,7 @@ def _audited(session: Session, build: Build, rows: Staging, schema_check: CheckR
             versions.book(session, build.parts, build, rows.contents())
         notices.phase(f"{staged.published:,} rows, profiling them")
         profile = rows.profile()
-        if merged is not None:
-            watermarks.note_content(session, table, profile.total)
+        carried.note(session, build, profile)
         outcome = dataclasses.replace(
             outcome, rows=profile.rows, data_version=profile.content_hash, profile=profile.columns
         )

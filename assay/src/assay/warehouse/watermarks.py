@@ -30,9 +30,8 @@ def since(session: Session, table: TableDef, contract: Contract, code_version: s
     if table.load is None or not session.exists(table):
         return None
     found = session.from_books(partial(ops.watermark, session.connection, table=table.name), "ops.watermarks")
-    content = int(found[2]) if found and found[2] else None
     if isinstance(table.load, History):
-        return Since(found[0] if found else "", "", None, content)
+        return Since(found[0] if found else "", "", None)
     if run.full or found is None or (session.keeps_books and found[1] != code_version):
         return None
     watermark, kind = found[0], contract.duckdb_columns[table.load.cursor]
@@ -43,7 +42,7 @@ def since(session: Session, table: TableDef, contract: Contract, code_version: s
         lowest = f"CAST({start} AS HUGEINT) - {back}"
         start = f"CAST(greatest({lowest}, {0 if kind.startswith('U') else -(1 << 63)}) AS {kind})"
     value = session.connection.execute(f"SELECT {start}").fetchall()[0][0]
-    return Since(watermark, start, value, content)
+    return Since(watermark, start, value)
 
 
 def highest(session: Session, contract: Contract, cursor: str, relation: str, run: Run) -> tuple[str | None, int]:
@@ -92,9 +91,3 @@ def _write(session: Session, name: str, watermark: str | None, code_version: str
         session.connection.execute(
             f"INSERT INTO {book} SELECT ?, CAST({watermark} AS VARCHAR), ?, NULL, ?", [name, code_version, run.id]
         )
-
-
-def note_content(session: Session, table: TableDef, content: int) -> None:
-    """Write down the sum of the published rows' hashes beside the watermark: the next build goes on from it."""
-    book = f"{quoted(session.catalog)}.ops.watermarks"
-    session.connection.execute(f"UPDATE {book} SET content = ? WHERE table_name = ?", [str(content), table.name])
