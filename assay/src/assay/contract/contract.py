@@ -167,18 +167,17 @@ class Contract:
 
     @cached_property
     def _flags(self) -> tuple[str, ...]:
-        """SQL over the contract's columns: whether a row breaks each of `row_rules`; never null."""
-        rows = ibis.table(self.schema, name="__rows")
-        flags = {f"__{bit}": rules.bind(rule.broken, self.rows, rows) for bit, rule in enumerate(self.row_rules)}
-        if not flags:
+        """SQL over the contract's columns, of each row rule: whether the row breaks it; never null."""
+        if not self.row_rules:
             return ()
+        flags = {f"r{index}": rule.broken.op() for index, rule in enumerate(self.row_rules)}
         # Whoever only loads the code would wait for SQLGlot's dialects.
         compiler = import_module("ibis.backends.sql.compilers.duckdb").compiler
-        found = compiler.to_sqlglot(rows.select(**flags).op().replace(_listed).to_expr()).expressions
-        values = {each.alias: each.this for each in found}
-        for column in (node for value in values.values() for node in value.walk() if node.key == "column"):
+        listed = ops.Project(self.rows, flags).replace(_listed).to_expr()
+        values = [value.this for value in compiler.to_sqlglot(listed).expressions]
+        for column in (node for value in values for node in value.walk() if node.key == "column"):
             column.set("table", None)
-        return tuple(values[name].sql(compiler.dialect) for name in flags)
+        return tuple(value.sql(compiler.dialect) for value in values)
 
     @property
     def broken_rows_sql(self) -> str:
@@ -187,6 +186,7 @@ class Contract:
 
     def labelled_sql(self, rows: str) -> str:
         """SQL: what `label` makes of `rows`, a SELECT of the contract's columns and perhaps of others."""
+        # As `label` has it, put together as text: of a small table Ibis would take longer for it than DuckDB for the rows.
         masks = []
         for number, name in enumerate(self.mask_columns):
             flags = self._flags[number * BITS : (number + 1) * BITS]
