@@ -41,9 +41,9 @@ def measure(options: Options) -> str:
     for number in range(min(options.repeat, ROUNDS)):
         found["load"].append(_process(folder, ["-m", "dagster", "definitions", "validate", "-m", "many.definitions"]))
         for name, script in (("plain", plain), ("statements", replay)):
-            _empty(folder)
+            empty(folder)
             found[name].append(child(script, folder=str(folder)))
-        _empty(folder)
+        empty(folder)
         found["run"].append(_process(folder, ["run.py", "run"]))
         say(f"round {number}: " + ", ".join(f"{name} {runs[-1].cpu:.1f} s" for name, runs in found.items()))
     series = {name: Series(tuple(runs)) for name, runs in found.items()}
@@ -58,7 +58,8 @@ def _process(folder: Path, command: list[str]) -> Measured:
     return process([*PYTHON, *command], environment=environment, folder=folder)
 
 
-def _empty(folder: Path) -> None:
+def empty(folder: Path) -> None:
+    """Remove the warehouse."""
     for file in (folder / "data").glob("*.duckdb*"):
         file.unlink()
 
@@ -98,7 +99,7 @@ def record(folder: str) -> dict[str, Any]:
         session.connection = recorder
         result = build(project.graph, list(project.graph.nodes), session, Run.start(), sources)
     assert not result.errors, result.errors
-    _empty(Path(folder))
+    empty(Path(folder))
     (Path(folder) / "statements.pickle").write_bytes(pickle.dumps(statements))
     return {"statements": len(statements)}
 
