@@ -111,6 +111,7 @@ def make_folder(folder: Path, tables: Mapping[str, str]) -> None:
     package = folder / "many"
     (package / "extract").mkdir(parents=True)
     (folder / ".dagster").mkdir()
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")  # as every fork has it
     (folder / "run.py").write_text(
         'from assay.cli import command_line, run\nrun(command_line("many.project:project", distribution="dagster-assay"))\n'
     )

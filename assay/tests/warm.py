@@ -37,21 +37,29 @@ from pathlib import Path
 from typing import Any, Self
 
 LATE = (
+    "dagster._core.definitions.external_asset",
     "dagster._core.definitions.repository_definition.repository_data_builder",
     "dagster._core.execution.execute_in_process",
     "dagster._core.executor.in_process",
     "dagster._core.instance.factory",
+    "dagster._core.instance.runs.run_domain",
+    "dagster._core.secrets.env_file",
     "dagster._core.storage.local_compute_log_manager",
     "dagster._core.storage.migration.utils",
     "dagster._core.storage.root",
+    "dagster._core.storage.schedules.sqlite",
     "dagster._core.system_config.composite_descent",
     "fsspec.implementations.local",
+    "httpcore",
     "ibis.backends.duckdb",
     "jinja2",
     "pandera.backends.ibis.register",
     "pandera.ibis",
+    "pyarrow.dataset",
     "pyarrow.parquet",
+    "stamina",
     "upath.implementations.local",
+    "pandas",  # the last: after it Pandera would not be imported alone, as it is in a process of its own
 )
 """What commands import while they work, beside the modules of the framework; one that is gone costs time only."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -168,13 +168,23 @@ class Contract:
     @cached_property
     def mask_values(self) -> tuple[str, ...]:
         """SQL over the contract's columns: the values of `mask_columns`."""
-        labelled = self.label(ibis.table(self.schema, name="__rows")).op().replace(_listed)
+        # As `label` has it, put together as text: of a small table Ibis would take longer for it than DuckDB for the rows.
+        found = [f"(CAST({sql} AS BIGINT) << {index % BITS})" for index, sql in enumerate(self._broken())]
+        masks = (" | ".join(found[number * BITS : (number + 1) * BITS]) for number in range(len(self.mask_columns)))
+        return tuple(f"CAST({mask or 0} AS UBIGINT)" for mask in masks)
+
+    def _broken(self) -> Iterator[str]:
+        """SQL over the contract's columns, of each rule: whether the row breaks it."""
+        if not self.row_rules:
+            return
+        flags = {f"r{index}": rule.broken.op() for index, rule in enumerate(self.row_rules)}
         # Whoever only loads the code would wait for SQLGlot's dialects.
         compiler = import_module("ibis.backends.sql.compilers.duckdb").compiler
-        values = {each.alias: each.this for each in compiler.to_sqlglot(labelled.to_expr()).expressions if each.alias}
-        for column in (node for value in values.values() for node in value.walk() if node.key == "column"):
-            column.set("table", None)
-        return tuple(values[name].sql(compiler.dialect) for name in self.mask_columns)
+        listed = ops.Project(self.rows, flags).replace(_listed).to_expr()
+        for value in compiler.to_sqlglot(listed).expressions:
+            for column in (node for node in value.walk() if node.key == "column"):
+                column.set("table", None)
+            yield value.this.sql(compiler.dialect)
 
     def labelled_sql(self, rows: str) -> str:
         """SQL: what `label` makes of `rows`, a SELECT of the contract's columns and perhaps of others."""

@@ -60,19 +60,17 @@ def with_returned(graph: Graph, session: Session, files: Mapping[str, Path]) -> 
 
 def _publish(session: Session, table: TableDef, file: Path | None, case: Case) -> None:
     contract = Contract.of(table.model)
-    rows = _given_rows(session, table, contract, file, case)
-    problem = _broken_rules(session, contract, rows) or _broken_keys(session, contract, rows)
+    session.make_schema(table.stage)
+    target = qualified(session.catalog, table.stage, table.name)
+    count = _load(session, table, contract, file, case, target)
+    problem = _broken_rules(session, contract, target) or _broken_keys(session, contract, target, count)
     if problem:
         where = case.error("").where if file is None else f"{case.name}: {file.name}"
         raise GoldenError(f"the given table breaks its contract: {problem}", where=where)
-    session.make_schema(table.stage)
-    target = qualified(session.catalog, table.stage, table.name)
-    session.connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {rows}")
-    session.connection.execute(f"DROP TABLE {rows}")
 
 
-def _given_rows(session: Session, table: TableDef, contract: Contract, file: Path | None, case: Case) -> str:
-    """The rows of a given table as a typed temporary table; returns its quoted name."""
+def _load(session: Session, table: TableDef, contract: Contract, file: Path | None, case: Case, target: str) -> int:
+    """The rows of a given table as the table `target`; returns how many there are."""
     types = contract.duckdb_columns
     rows = read_rows(file) if file else CaseRows(case.folder / "case.yml", (), (), ())
     if not rows.columns:
@@ -84,7 +82,8 @@ def _given_rows(session: Session, table: TableDef, contract: Contract, file: Pat
     for column in contract.columns:
         if column.name not in rows.columns and not column.nullable:
             raise rows.error(f"column '{column.name}' is missing and cannot be null", fix="Add it to every row.")
-    return load(session.connection, rows, types, f"__given_{table.name}")
+    load(session.connection, rows, types, table.name, target=target)
+    return len(rows.rows)
 
 
 def _broken_rules(session: Session, contract: Contract, rows: str) -> str | None:
@@ -97,8 +96,7 @@ def _broken_rules(session: Session, contract: Contract, rows: str) -> str | None
     return f"rows_valid: {broken.rejected:,} of {rows_told(broken.rows)} rejected: {codes}"
 
 
-def _broken_keys(session: Session, contract: Contract, rows: str) -> str | None:
-    count = session.number(f"SELECT count(*) FROM {rows}")
+def _broken_keys(session: Session, contract: Contract, rows: str, count: int) -> str | None:
     for key in contract.keys:
         problems = contract.key_problems(session.connection, rows, key=key, rows=count)
         if not problems.sound:

@@ -143,10 +143,21 @@ def text_sql(expression: str, type_: str) -> str:
     )
 
 
-def load(connection: duckdb.DuckDBPyConnection, rows: CaseRows, types: Mapping[str, str], name: str) -> str:
+def load(
+    connection: duckdb.DuckDBPyConnection,
+    rows: CaseRows,
+    types: Mapping[str, str],
+    name: str,
+    *,
+    target: str | None = None,
+) -> str:
     """Make a temporary table `name` of the rows, each column cast to its type; returns its quoted name.
 
-    `types` may have columns that the rows do not have: these become null. A table of that name is replaced.
+    A temporary table of that name is replaced.
+
+    Args:
+        types: may have columns that the rows do not have; these become null.
+        target: the quoted name of a table that is made in the place of a temporary one.
 
     Raises:
         GoldenError: a value is not of its column's type; names file, line and column.
@@ -157,12 +168,14 @@ def load(connection: duckdb.DuckDBPyConnection, rows: CaseRows, types: Mapping[s
     casts = ", ".join(
         f"{_cast_sql(places.get(column, 'NULL'), type_)} AS {quote(column)}" for column, type_ in types.items()
     )
-    source = "SELECT unnest(CAST($1 AS VARCHAR[][])) AS __values"
+    # As one text: DuckDB asks of every value of a list whether it is one of those with which pandas says that one is missing.
+    source = "SELECT unnest(CAST(CAST($1 AS JSON) AS VARCHAR[][])) AS __values"
+    made = f"TABLE {target}" if target else f"OR REPLACE TEMP TABLE {quote(name)}"
     try:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS SELECT {casts} FROM ({source})", [values])
+        connection.execute(f"CREATE {made} AS SELECT {casts} FROM ({source})", [json.dumps(values)])
     except duckdb.Error:
         raise _wrong_value(connection, rows, types) from None
-    return f"temp.{quote(name)}"
+    return target or f"temp.{quote(name)}"
 
 
 def _wrong_value(connection: duckdb.DuckDBPyConnection, rows: CaseRows, types: Mapping[str, str]) -> GoldenError:

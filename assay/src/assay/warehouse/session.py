@@ -205,10 +205,12 @@ class Session(ABC):
 
     def publication_id(self) -> int:
         """The number of the publication that is recorded next: no session beside this one gets it too."""
-        known = self.number(f"SELECT coalesce(max(id), 0) FROM {quoted(self.catalog)}.ops.publications")
         with self._shared.lock:
-            # Another session's transaction does not show its number before it ends.
-            self._shared.last_id = max(self._shared.last_id, known) + 1
+            # Asked once: nobody else writes these books, and a transaction beside this one does not show its number.
+            if not self._shared.last_id:
+                sql = f"SELECT coalesce(max(id), 0) FROM {quoted(self.catalog)}.ops.publications"
+                self._shared.last_id = self.number(sql)
+            self._shared.last_id += 1
             return self._shared.last_id
 
     def make_schema(self, stage: str) -> None:
@@ -293,25 +295,6 @@ class Session(ABC):
         # After a failed commit DuckDB has already rolled back by itself, and says that there is nothing to undo.
         with suppress(duckdb.Error):
             self.connection.execute("ROLLBACK")
-
-    @contextmanager
-    def temporary_tables(self) -> Iterator[None]:
-        """Drop the temporary tables that the block makes: what a connector landed is no longer needed then."""
-        before = self._temporary()
-        try:
-            yield
-        except BaseException:
-            self.stop()
-            raise
-        finally:
-            # A database that stopped after an error takes its temporary tables with it.
-            with suppress(duckdb.FatalException):
-                for name in self._temporary() - before:
-                    self.connection.execute(f"DROP TABLE IF EXISTS temp.main.{quoted(name)}")
-
-    def _temporary(self) -> set[str]:
-        found = self.connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'")
-        return {row[0] for row in found.fetchall()}
 
     def duckdb_sql(self, expression: ibis.Table) -> str:
         """The DuckDB SQL of an Ibis expression, its in-memory tables made known to the connection."""

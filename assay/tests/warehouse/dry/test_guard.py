@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -318,3 +320,36 @@ def test_ibis_works_on_it_and_settings_stay_locked(folder: Path) -> None:
     with pytest.raises(duckdb.InvalidInputException, match="locked"):
         inner.execute("SET threads = 1")
     inner.close()
+
+
+UNASKED = """
+import sys
+import duckdb
+from assay.warehouse.dry import guard
+
+connection = guard.guarded(duckdb.connect())
+assert connection.execute("SELECT ?, [?]", ["a", 1]).fetchall() == [("a", [1])]
+assert "pandas" not in sys.modules
+
+def missing(n: int) -> int:
+    import pandas
+    return None if pandas.isna(pandas.NaT) else n
+
+if sys.argv[1] == "function":
+    connection.create_function("missing", missing, side_effects=True, null_handling="special")
+    assert connection.execute("SELECT missing(?::BIGINT)", [1]).fetchall() == [(None,)]
+elif sys.argv[1] == "often":
+    guard.ASKED = 10
+    connection.execute("SELECT ?", [[*range(20)]])
+assert ("pandas" in sys.modules) == (sys.argv[1] != "import")
+import pandas
+assert connection.execute("SELECT ?, ?", [pandas.NaT, pandas.NA]).fetchall() == [(None, None)]
+frame = pandas.DataFrame({"at": pandas.Series([pandas.NaT, "x"], dtype=object)})
+connection.register("frame", frame)
+assert connection.execute("FROM frame").fetchall() == [(None,), ("x",)]
+"""
+
+
+@pytest.mark.parametrize("how", ["import", "function", "often"])
+def test_parameters_alone_import_no_pandas_and_whoever_does_has_it(how: str) -> None:
+    subprocess.run([sys.executable, "-c", UNASKED, how], check=True)
