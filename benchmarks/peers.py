@@ -114,7 +114,7 @@ def installed(name: str, packages: list[str]) -> Path:
 def reason(errors: str) -> str:
     """The line of an installer's output that says why."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    return next((line for line in lines if "failed to download" in line), lines[-1] if lines else "no output")
+    return next((line for line in lines if "failed to download http" in line), lines[-1] if lines else "no output")
 
 
 def project(folder: Path, places: Mapping[str, str]) -> tuple[list[str], int]:
@@ -129,8 +129,8 @@ def project(folder: Path, places: Mapping[str, str]) -> tuple[list[str], int]:
     text = SQL.read_text()
     for name, place in (("retail", places["retail_files"]), ("landing", str(landing))):
         text = text.replace(f"getvariable('{name}')", f"'{place}'")
-    made = dict(_made(text))
-    models = _needed(made)
+    made = dict(made_by(text))
+    models = needed(made)
     for name in models:
         stage, sql = made[name]
         kind = "view" if "read_parquet" in sql else "table"
@@ -157,7 +157,7 @@ def project(folder: Path, places: Mapping[str, str]) -> tuple[list[str], int]:
     return models, tests
 
 
-def _made(text: str) -> Iterator[tuple[str, tuple[str, str]]]:
+def made_by(text: str) -> Iterator[tuple[str, tuple[str, str]]]:
     """Table -> its stage and its SELECT."""
     found = re.finditer(r"^CREATE TABLE (extract|transform|load)\.(\w+) AS\n(.*?);$", text, re.DOTALL | re.MULTILINE)
     for match in found:
@@ -172,7 +172,7 @@ def _referring(sql: str) -> str:
     return re.sub(r"\b(?:extract|transform|load)\.(\w+)", r"{{ ref('\1') }}", sql)
 
 
-def _needed(made: Mapping[str, tuple[str, str]]) -> list[str]:
+def needed(made: Mapping[str, tuple[str, str]]) -> list[str]:
     """The six tables, and those that they are made from."""
     found, left = set[str](), [*SIX]
     while left:
