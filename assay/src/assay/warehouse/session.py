@@ -30,6 +30,7 @@ from assay.warehouse.failures import explained
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
+    from assay.compare.sides import Sides
     from assay.contract.contract import Contract
     from assay.contract.profile import Profile
     from assay.errors import PipelineError
@@ -137,12 +138,16 @@ class Session(ABC):
         """The name of `table` in the engine's SQL; raises WarehouseError if it was never published."""
 
     @abstractmethod
-    def scan(self, table: TableDef, *, real: bool = False) -> str:
+    def scan(self, table: TableDef, *, among: str | None = None) -> str:
         """SQL for DuckDB, to stand in a FROM: the published rows of `table`, whatever engine keeps them.
 
         Args:
-            real: of a dry run those of the real warehouse, whatever was built here.
+            among: a SELECT for DuckDB of columns of `table`: rows with other values in them are not needed.
         """
+
+    @abstractmethod
+    def sides(self, table: TableDef, key: Sequence[str]) -> Sides:
+        """Of a dry run `table` as it is published and as it would be, for the comparer."""
 
     def standing(self) -> Mapping[tuple[str, str], Mapping[str, str]] | None:
         """The tables of the real warehouse by stage and name, with their columns; None where they stand beside the books."""
