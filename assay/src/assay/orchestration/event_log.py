@@ -16,6 +16,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, RunsFilter
@@ -37,6 +39,23 @@ AT_ONCE = 500
 
 RETIRED_AT_ONCE = 200
 """How many runs one run retires: the first on an old history must not take minutes."""
+
+
+_from_config = ScriptDirectory.from_config
+_read: dict[str, ScriptDirectory] = {}
+
+
+def _once(config: Config) -> ScriptDirectory:
+    """Dagster's 89 migrations, read once a process: it reads them whenever it opens a file, to know which is the newest."""
+    place = config.get_main_option("script_location") or ""
+    if not place.startswith("dagster"):
+        return _from_config(config)
+    if place not in _read:
+        _read[place] = _from_config(config)
+    return _read[place]
+
+
+ScriptDirectory.from_config = staticmethod(_once)  # type: ignore[method-assign]  # Dagster asks nobody else
 
 
 class EventLog(SqliteEventLogStorage):
