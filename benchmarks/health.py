@@ -6,6 +6,7 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -101,17 +102,22 @@ def pipeline(folder: Path, command: str) -> Any:
 
 def make_project(folder: Path, tables: int) -> None:
     """A project with so many tables of one row."""
+    make_folder(folder, {f"t{number}": TABLE.replace("{number}", str(number)) for number in range(tables)})
+    (folder / "numbers.csv").write_text("n\n1\n")
+
+
+def make_folder(folder: Path, tables: Mapping[str, str]) -> None:
+    """A project of tables, given as the text of their files by name."""
     package = folder / "many"
     (package / "extract").mkdir(parents=True)
     (folder / ".dagster").mkdir()
-    (folder / "numbers.csv").write_text("n\n1\n")
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")  # as every fork has it
     (folder / "run.py").write_text(
         'from assay.cli import command_line, run\nrun(command_line("many.project:project", distribution="dagster-assay"))\n'
     )
-    for name, text in {"__init__": "", "extract/__init__": "", "project": PROJECT, "definitions": DEFINITIONS}.items():
+    files = {"__init__": "", "extract/__init__": "", "project": PROJECT, "definitions": DEFINITIONS}
+    for name, text in (files | {f"extract/{name}": text for name, text in tables.items()}).items():
         (package / f"{name}.py").write_text(text)
-    for number in range(tables):
-        (package / "extract" / f"t{number}.py").write_text(TABLE.replace("{number}", str(number)))
 
 
 def repeat(home: Path, runs: int) -> None:

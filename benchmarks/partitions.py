@@ -1,4 +1,4 @@
-"""Ten years of daily partitions: one day of them against the same day of one month, all in one run against none."""
+"""One day of ten years of daily partitions against the same day of one month, and ten years in one run against none."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.health import DEFINITIONS, PROJECT
+from benchmarks.health import make_folder
+from benchmarks.many import empty
 from benchmarks.measure import HEAD, Measured, Series, child, process, say, seconds, table
 from benchmarks.options import Options
 
 ROWS = 2_000
 """Of each day."""
 DAY = "2026-01-15"
-SPANS = {"one month": ("2026-01-01", "2026-01-31"), "ten years": ("2016-02-01", "2026-01-31")}
+SPANS = {
+    "one month": ("2026-01-01", "2026-01-31"),
+    "ten years": ("2016-02-01", "2026-01-31"),
+    "no partitions": ("2016-02-01", "2026-01-31"),
+}
 INTRODUCTION = f"""
 Two tables, {ROWS:,} orders a day from one Parquet file through a contract with a key, and their sum for each day and
-product; both partitioned by day. *One day* builds one of them again after all are published: in this process (*build*),
-and as `pipeline run --partition`, Dagster and its history included. *All in one run* publishes ten years into an empty
-warehouse, against the same tables without partitions. The bars: one day of ten years under 2x that of a month, and ten
-years in one run near the unpartitioned build.
+product; both partitioned by day. *One day* builds one of them again after all are published, *all* publishes ten years into an
+empty warehouse, against the same tables without partitions: in this process (*build*), and as a command (`pipeline run`), with
+its start and Dagster's history. The bars: one day of ten years under 2x that of a month, and ten years in one run near the
+unpartitioned build. The ratio in brackets is that of the processor time; profile.md says where it goes.
 """.strip()
-ORDERS = '''"""One row per order."""
-
-import datetime as dtm
+TABLE = '''"""One row per {grain}."""
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -34,109 +37,85 @@ import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
 from assay import daily, public, table
-from assay.sources import Parquet
+{imports}
 
 
-class Orders(pa.DataFrameModel):
-    order_id: dt.Int64 = pa.Field(ge=0, metadata=public)
+class {model}(pa.DataFrameModel):
     ordered_on: dt.Date = pa.Field(metadata=public)
     product: dt.String = pa.Field(metadata=public)
-    amount: dt.Int64 = pa.Field(ge=0, metadata=public)
+    amount: dt.Int64 = pa.Field(ge=0, metadata=public){columns}
 
     class Config:
         strict = True
-        unique = ["order_id"]
-
-
-@table(source=Parquet("files", "orders.parquet"){partitions})
-def orders(source: ibis.Table) -> Table[Orders]:
-    """Orders."""
-    return source
-'''
-SALES = '''"""One row per day and product."""
-
-import datetime as dtm
-
-import ibis
-import ibis.expr.datatypes as dt
-import pandera.ibis as pa
-from pandera.typing.ibis import Table
-
-from assay import daily, public, table
-from many.extract.orders import Orders
-
-
-class Sales(pa.DataFrameModel):
-    ordered_on: dt.Date = pa.Field(metadata=public)
-    product: dt.String = pa.Field(metadata=public)
-    amount: dt.Int64 = pa.Field(ge=0, metadata=public)
-
-    class Config:
-        strict = True
-        unique = ["ordered_on", "product"]
+        unique = {key}
 
 
 @table({options})
-def sales(orders: Table[Orders]) -> Table[Sales]:
-    """Sums."""
-    return orders.group_by("ordered_on", "product").agg(amount=orders.amount.sum())
+def {name}({given}) -> Table[{model}]:
+    """{model}."""
+    return {rows}
 '''
+ORDERS = {
+    "grain": "order",
+    "imports": "from assay.sources import Parquet",
+    "model": "Orders",
+    "columns": "\n    order_id: dt.Int64 = pa.Field(ge=0, metadata=public)",
+    "key": '["order_id"]',
+    "name": "orders",
+    "given": "source: ibis.Table",
+    "rows": "source",
+}
+SALES = {
+    "grain": "day and product",
+    "imports": "from many.extract.orders import Orders",
+    "model": "Sales",
+    "columns": "",
+    "key": '["ordered_on", "product"]',
+    "name": "sales",
+    "given": "orders: Table[Orders]",
+    "rows": 'orders.group_by("ordered_on", "product").agg(amount=orders.amount.sum())',
+}
+COMPARED = [
+    ("one day", "build", "one month"),
+    ("one day", "run", "one month"),
+    ("all", "build", "no partitions"),
+    ("all", "run", "no partitions"),
+]
+"""What is done, how, and what ten years are compared with."""
 
 
 def measure(options: Options) -> str:
-    """Markdown: one day, then all."""
-    folders = {name: options.folder / name.replace(" ", "_") for name in (*SPANS, "unpartitioned")}
+    """Markdown: one table, a pair of rows for each comparison."""
+    folders = {name: options.folder / name.replace(" ", "_") for name in SPANS}
     for name, folder in folders.items():
-        first, last = SPANS.get(name, SPANS["ten years"])
-        make_project(folder, first, last, partitioned=name in SPANS)
-        # Once to compile byte code and to make Dagster's databases, which stay.
-        process([sys.executable, "run.py", "run"], environment=_environment(folder), folder=folder)
-    found: dict[tuple[str, str], list[Measured]] = {}
-    for _ in range(options.repeat):
-        for name, folder in folders.items():
-            found.setdefault(("all, build", name), []).append(child(build, folder=str(folder), partition=None))
-            found.setdefault(("all, run", name), []).append(_run(folder, []))
-        for name in SPANS:
-            folder = folders[name]
-            found.setdefault(("day, build", name), []).append(child(build, folder=str(folder), partition=DAY))
-            found.setdefault(("day, run", name), []).append(_run(folder, ["--partition", DAY]))
-        say(", ".join(f"{' '.join(key)} {runs[-1].failure or seconds(runs[-1].cpu)}" for key, runs in found.items()))
-    series = {key: Series(tuple(runs)) for key, runs in found.items()}
-    days = [
-        [f"{name}, {kind.removeprefix('day, ')}", *series[kind, name].cells(series[kind, "one month"])]
-        for kind in ("day, build", "day, run")
-        for name in SPANS
-    ]
-    whole = [
-        [f"{name}, {kind.removeprefix('all, ')}", *series[kind, name].cells(series[kind, "unpartitioned"])]
-        for kind in ("all, build", "all, run")
-        for name in ("unpartitioned", "ten years")
-    ]
-    parts = ["## Partitions", INTRODUCTION, "### One day", table(["", *HEAD], days)]
-    return "\n\n".join([*parts, "### All in one run", table(["", *HEAD], whole)])
+        make_project(folder, *SPANS[name], partitioned=name != "no partitions")
+    run(folders["one month"], None)
+    found: dict[tuple[str, str, str], list[Measured]] = {}
+    for number in range(options.repeat):
+        for what, how, base in reversed(COMPARED):  # a day is built again of what was published before
+            for name in (base, "ten years"):
+                done = run if how == "run" else built
+                found.setdefault((what, how, name), []).append(done(folders[name], DAY if what == "one day" else None))
+        say(f"round {number + 1}: " + ", ".join(f"{' '.join(of)} {runs[-1].cpu:.1f} s" for of, runs in found.items()))
+    rows = []
+    for what, how, base in COMPARED:
+        compared = Series(tuple(found[what, how, base]))
+        for name in (base, "ten years"):
+            series = Series(tuple(found[what, how, name]))
+            cells = series.cells(compared)
+            cells[3] = cells[3] and f"{seconds(series.cpu)} ({series.cpu / compared.cpu:.2f}x)"
+            rows.append([f"{what}, {name}: {how}", *cells])
+    return "\n\n".join(["## Partitions", INTRODUCTION, table(["", *HEAD], rows)])
 
 
 def make_project(folder: Path, first: str, last: str, *, partitioned: bool) -> None:
     """The two tables, and the file of the orders from `first` to `last`."""
     import duckdb
 
-    package = folder / "many"
-    (package / "extract").mkdir(parents=True)
-    (folder / ".dagster").mkdir()
-    (folder / "run.py").write_text(
-        'from assay.cli import command_line, run\nrun(command_line("many.project:project", distribution="dagster-assay"))\n'
-    )
-    days = f'daily("ordered_on", start="{first}", end="{last}")' if partitioned else ""
-    files = {
-        "__init__": "",
-        "extract/__init__": "",
-        "project": PROJECT,
-        "definitions": DEFINITIONS,
-        "extract/orders": ORDERS.replace("{partitions}", f", partitions={days}" if days else ""),
-        "extract/sales": SALES.replace("{options}", f"partitions={days}" if days else ""),
-    }
-    for name, text in files.items():
-        (package / f"{name}.py").write_text(text)
+    days = f'partitions=daily("ordered_on", start="{first}", end="{last}")' if partitioned else ""
+    source = f'source=Parquet("files", "orders.parquet"), {days}'
+    both = ((ORDERS, source), (SALES, days))
+    make_folder(folder, {each["name"]: TABLE.format(**each, options=options) for each, options in both})
     with duckdb.connect() as connection:
         connection.execute(
             f"""COPY (SELECT row_number() OVER () AS order_id, day::DATE AS ordered_on,
@@ -146,19 +125,18 @@ def make_project(folder: Path, first: str, last: str, *, partitioned: bool) -> N
         )
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    return {"PYTHONPATH": str(folder), "DAGSTER_HOME": str(folder / ".dagster")}
+def run(folder: Path, partition: str | None) -> Measured:
+    """`pipeline run` of one day, or of all into an empty warehouse."""
+    if partition is None:
+        empty(folder)
+    arguments = ["--partition", partition] if partition else []
+    environment = {"PYTHONPATH": str(folder), "DAGSTER_HOME": str(folder / ".dagster")}
+    return process([sys.executable, "run.py", "run", *arguments], environment=environment, folder=folder)
 
 
-def _run(folder: Path, arguments: list[str]) -> Measured:
-    if not arguments:
-        _empty(folder)
-    return process([sys.executable, "run.py", "run", *arguments], environment=_environment(folder), folder=folder)
-
-
-def _empty(folder: Path) -> None:
-    for file in (folder / "data").glob("*.duckdb*"):
-        file.unlink()
+def built(folder: Path, partition: str | None) -> Measured:
+    """The same in one process, without Dagster."""
+    return child(build, folder=str(folder), partition=partition)
 
 
 def build(folder: str, partition: str | None) -> dict[str, Any]:
@@ -171,7 +149,7 @@ def build(folder: str, partition: str | None) -> dict[str, Any]:
 
     project = import_module("many.project").project
     if partition is None:
-        _empty(Path(folder))
+        empty(Path(folder))
     settings, graph = project.settings(), project.graph
     run = replace(Run.start(), partition=PartitionRange.parse(partition) if partition else None)
     began, cpu = time.perf_counter(), time.process_time()

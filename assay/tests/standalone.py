@@ -107,6 +107,10 @@ def iceberg() -> str:
     return str(jar)
 
 
+POSTGRES = "/usr/share/java/postgresql.jar"
+"""Debian's driver of a catalog in Postgres: libpostgresql-jdbc-java."""
+
+
 @contextmanager
 def started(folder_of: Callable[[str], Path], *, alone: bool) -> Iterator[Standalone]:
     """The cluster; skips without Java or pyspark, but not in CI where only these tests run."""
@@ -117,7 +121,7 @@ def started(folder_of: Callable[[str], Path], *, alone: bool) -> Iterator[Standa
     from assay.spark.session import LITTLE
 
     folder = folder_of("spark")
-    defaults = {f"spark.{side}.extraClassPath": iceberg() for side in ("driver", "executor")} | LITTLE
+    defaults = {f"spark.{side}.extraClassPath": f"{iceberg()}:{POSTGRES}" for side in ("driver", "executor")} | LITTLE
     (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in defaults.items()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARK_CONF_DIR", str(folder))  # for this process, and for those that tests start

@@ -94,7 +94,7 @@ def test_every_variable_is_documented_and_understood() -> None:
         "engine": "spark",
         "spark": "spark://host:7077",
         "lake": str(ROOT / "lake"),
-        "lake_catalog": "jdbc:postgresql://db/lake",
+        "lake_catalog": SecretStr("jdbc:postgresql://db/lake"),
         "tables_at_once": 4,
         "lock_timeout": 0.5,
         "keep_runs": 9,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,12 @@ import duckdb
 
 from assay import notices
 from assay.contract.contract import Contract
+from assay.contract.uniqueness import SUSPECTS
 from assay.errors import SourceError, WarehouseError
 from assay.sources.base import Landing
+from assay.sources.rows import temporary_names
+from assay.sql import quoted
+from assay.warehouse.builds import REPLACED
 from assay.warehouse.dry.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -34,9 +38,34 @@ def land(
     assert table.source is not None
     folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
     folder.mkdir()
-    stack.enter_context(session.temporary_tables())
+    stack.enter_context(_swept(session))
     notices.phase("reading the source")
     return table.source.land(_landing(table, session.connection, sources, folder, offsets, since))
+
+
+@contextmanager
+def _swept(session: Session) -> Iterator[None]:
+    """Drop the temporary tables that the block makes: what a connector landed is no longer needed then.
+
+    By their names: DuckDB looks at all tables to tell which are temporary. Only what failed may have left any.
+    """
+    with temporary_names() as names:
+        left = [SUSPECTS, REPLACED]
+        try:
+            yield
+        except BaseException:
+            session.stop()
+            with suppress(duckdb.FatalException):
+                found = session.connection.execute(
+                    "SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'"
+                ).fetchall()
+                left += [name for (name,) in found if name.startswith("__")]
+            raise
+        finally:
+            # A database that stopped after an error takes its temporary tables with it.
+            with suppress(duckdb.FatalException):
+                for name in dict.fromkeys((*names, *left)):
+                    session.connection.execute(f"DROP TABLE IF EXISTS temp.main.{quoted(name)}")
 
 
 def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int], since: Any = None) -> str:

@@ -69,7 +69,7 @@ class BaseSettings(pydantic.BaseModel):
     lake: str | None = pydantic.Field(
         None, description="The folder or address of the tables that Spark keeps; default: beside the warehouse."
     )
-    lake_catalog: str | None = pydantic.Field(
+    lake_catalog: pydantic.SecretStr | None = pydantic.Field(
         None, description="The lake's Iceberg catalog: jdbc:... or https://...; default: the lake's folder itself."
     )
     tables_at_once: int = pydantic.Field(

@@ -7,12 +7,13 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 import warnings
 from collections import Counter
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import dagster as dg
@@ -21,17 +22,16 @@ from dagster._core.instance import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from assay.errors import PipelineError
-from assay.orchestration import history
+from assay.orchestration import event_log, history
 from assay.orchestration.event_log import EventLog, HeldOpen
 from assay.orchestration.home import dagster_home
 from tests import warm
 
 
-@dg.asset(check_specs=[dg.AssetCheckSpec("sound", asset="rows")])
+@dg.asset(check_specs=[dg.AssetCheckSpec("sound", asset="rows")], code_version="1")
 def rows() -> dg.MaterializeResult:
-    return dg.MaterializeResult(
-        metadata={"count": 3}, check_results=[dg.AssetCheckResult(passed=False, check_name="sound")]
-    )
+    checks = [dg.AssetCheckResult(passed=False, check_name="sound")]
+    return dg.MaterializeResult(metadata={"count": 3}, check_results=checks, data_version=dg.DataVersion("1"))
 
 
 @dg.asset
@@ -234,6 +234,85 @@ def test_what_is_written_in_batches_is_what_dagster_writes(tmp_path: Path, monke
     for batches in found.values():
         for table, rows in batches.items():
             assert rows == plain[table], table
+
+
+def test_what_a_run_writes_together_is_what_dagster_writes(tmp_path: Path) -> None:
+    """A check that fails, a step that fails, and a second run over the same assets."""
+    found = {}
+    for name in ("plain", "held"):
+        home = tmp_path / name
+        home.mkdir()
+        with dg.DagsterInstance.local_temp(str(home)) if name == "plain" else history.instance(home) as instance:
+            assert isinstance(instance.event_log_storage, HeldOpen) is (name == "held")
+            first, run_id = ran(instance), ran(instance)
+            logs = [(entry.step_key, entry.dagster_event_type) for entry in instance.all_logs(run_id)]
+        tables = written(home, run_id)
+        # The stack has lines of the storage's own modules.
+        tables = {
+            table: sorted(row.replace(first, "") for row in rows if "ValueError" not in row)
+            for table, rows in tables.items()
+        }
+        found[name] = {**tables, "in order": logs}
+    assert [len(found["held"][f"{table} of False"]) for table in TABLES] == [12, 2, 2, 2], (
+        "there is something to compare"
+    )
+    for table, rows in found["held"].items():
+        assert rows == found["plain"][table], table
+
+
+def stored(home: Path) -> int:
+    """How many events another process finds."""
+    with closing(sqlite3.connect(home / "history" / "runs" / "index.db")) as connection:
+        return int(connection.execute("SELECT count(*) FROM event_logs").fetchone()[0])
+
+
+def test_an_event_waits_for_others_until_somebody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "SOON", 3600.0)
+
+    def report(partition: str) -> None:
+        instance.report_runless_asset_event(dg.AssetMaterialization("a", partition=partition))
+
+    with history.instance(tmp_path) as instance:
+        report("x")
+        report("y")
+        assert stored(tmp_path) == 0
+        assert instance.get_materialized_partitions(dg.AssetKey("a")) == {"x", "y"}
+        assert stored(tmp_path) == 2
+        report("z")
+    assert stored(tmp_path) == 3, "at the end nothing is left behind"
+
+
+def test_other_processes_see_an_event_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that takes an hour is seen to have begun. The one beside it waits for nothing."""
+    monkeypatch.setattr(event_log, "SOON", 0.01)
+    with history.instance(tmp_path) as instance:
+        for number in (1, 2):
+            instance.report_runless_asset_event(dg.AssetMaterialization("a"))
+            while stored(tmp_path) < number:
+                time.sleep(0.01)
+
+
+def test_events_that_cannot_be_written_wait_and_fail_whoever_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: the thread that writes in time cannot tell anybody."""
+    with history.instance(tmp_path) as instance:
+        storage = instance.event_log_storage
+        assert isinstance(storage, HeldOpen)
+        tried = Event()
+
+        def full(events: Any) -> None:
+            tried.set()
+            raise sqlite3.OperationalError("database or disk is full")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(event_log, "SOON", 0.01)
+            patched.setattr(storage, "store_event_batch", full)
+            instance.report_runless_asset_event(dg.AssetMaterialization("a"))
+            assert tried.wait(60)
+            with pytest.raises(sqlite3.OperationalError, match="full"):
+                instance.get_materialized_partitions(dg.AssetKey("a"))
+        assert instance.get_latest_materialization_event(dg.AssetKey("a")) is not None
 
 
 @pytest.mark.slow

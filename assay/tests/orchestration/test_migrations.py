@@ -9,7 +9,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
-from assay.orchestration import event_log, history
+from assay.orchestration import history, migrations
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return load(directory)
 
     monkeypatch.setattr(ScriptDirectory, "_load_revisions", loaded)
-    monkeypatch.setattr(event_log, "_read", {})
+    monkeypatch.setattr(migrations, "_read", {})
     return found
 
 

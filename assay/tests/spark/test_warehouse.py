@@ -163,7 +163,7 @@ def test_a_dry_run_writes_beside_the_lake_and_proves_it(spark: Cluster, tmp_path
             (10,),
             (12,),
         ]
-        assert session.connection.execute(f"FROM {session.scan(second, real=True)}").fetchall() == [(1, 2)]
+        assert session.behind.all(f"SELECT * FROM {session.behind.table(second.stage, second.name)}") == [(1, 2)]
     assert warehouse.proof is not None
     assert warehouse.proof.holds
     assert "the lake's 2 tables" in warehouse.proof.line

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from ibis import _
 
 from assay.contract.classification import public
+from assay.contract.contract import Contract
 from assay.errors import WiringError
+from assay.sql import literal
 from assay.tables.graph import Graph
 from assay.tables.nodes import RejectBudget
-from assay.tables.partitions import PartitionRange, daily, monthly, static
+from assay.tables.partitions import PartitionRange, daily, hourly, monthly, static, weekly
 from assay.tables.run import Run
 from assay.warehouse.quarantine.replay import replay
 from tests.warehouse.house import (
@@ -46,6 +48,11 @@ class Dated(pa.DataFrameModel):
 
     class Config:
         unique = ["k"]
+
+
+class Placed(Dated):
+    at: dt.Timestamp(timezone="UTC", scale=6) = pa.Field(metadata=public)
+    place: dt.String = pa.Field(metadata=public)
 
 
 class Counted(pa.DataFrameModel):
@@ -299,6 +306,36 @@ def test_a_month_of_days_has_the_version_of_its_days(house: House) -> None:
     after = versions(house, "a")
     assert before["2026-01-01"] == after["2026-01-01"]
     assert before["2026-02-01"][2] != after["2026-02-01"][2]
+
+
+@pytest.mark.parametrize(
+    "partitions",
+    [
+        hourly("at", start="2026-01-01-00:00", end="2026-01-02-23:00"),
+        weekly("d", start="2025-12-30", end="2026-01-20"),
+        monthly("d", start="2025-12-01", end="2026-02-01"),
+        static("place", keys=["north", "it's"]),
+    ],
+    ids=lambda each: each.unit,
+)
+def test_a_partition_has_the_rows_and_the_content_of_its_key(house: House, partitions: Any) -> None:
+    rows = [
+        f"{n}, '2026-01-0{n % 2 + 1}', '2026-01-01 0{n % 3}:0{n}:00+01'::TIMESTAMPTZ + INTERVAL 2 HOUR, {place}"
+        for n, place in enumerate(["'north'", "'it''s'", "'north'", "'it''s'", "'north'"])
+    ]
+    source = Given(values("k BIGINT, d DATE, at TIMESTAMPTZ, place VARCHAR", *rows))
+    assert house.build(given("a", Placed, source, partitions=partitions)).ok
+    contract = Contract.of(Placed)
+    described = ", ".join(f"{name} {kind}" for name, kind in contract.duckdb_columns.items())
+    by_row = house.rows(
+        f"""SELECT {partitions.key_sql()}, count(*), md5(concat_ws(';', {literal(described)}, count(*), sum({contract.row_hash_sql})))
+            FROM warehouse.a GROUP BY 1 ORDER BY 1"""
+    )
+    assert (
+        house.rows("SELECT partition, row_count, data_version FROM ops.partitions WHERE row_count > 0 ORDER BY 1")
+        == by_row
+    )
+    assert sum(rows for _, rows, _ in by_row) == 5
 
 
 def test_a_failed_build_leaves_the_versions(house: House) -> None:

@@ -166,19 +166,32 @@ class Contract:
         return expression.mutate(**masks)
 
     @cached_property
-    def mask_values(self) -> tuple[str, ...]:
-        """SQL over the contract's columns: the values of `mask_columns`."""
-        labelled = self.label(ibis.table(self.schema, name="__rows")).op().replace(_listed)
+    def _flags(self) -> tuple[str, ...]:
+        """SQL over the contract's columns, of each row rule: whether the row breaks it; never null."""
+        if not self.row_rules:
+            return ()
+        flags = {f"r{index}": rule.broken.op() for index, rule in enumerate(self.row_rules)}
         # Whoever only loads the code would wait for SQLGlot's dialects.
         compiler = import_module("ibis.backends.sql.compilers.duckdb").compiler
-        values = {each.alias: each.this for each in compiler.to_sqlglot(labelled.to_expr()).expressions if each.alias}
-        for column in (node for value in values.values() for node in value.walk() if node.key == "column"):
+        listed = ops.Project(self.rows, flags).replace(_listed).to_expr()
+        values = [value.this for value in compiler.to_sqlglot(listed).expressions]
+        for column in (node for value in values for node in value.walk() if node.key == "column"):
             column.set("table", None)
-        return tuple(values[name].sql(compiler.dialect) for name in self.mask_columns)
+        return tuple(value.sql(compiler.dialect) for value in values)
+
+    @property
+    def broken_rows_sql(self) -> str:
+        """SQL over the contract's columns: whether the row broke any rule, which takes half the time that all masks take."""
+        return "(" + (" OR ".join(f"({flag})" for flag in self._flags) or "false") + ")"
 
     def labelled_sql(self, rows: str) -> str:
         """SQL: what `label` makes of `rows`, a SELECT of the contract's columns and perhaps of others."""
-        masks = (f"{value} AS {name}" for value, name in zip(self.mask_values, self.mask_columns, strict=True))
+        # As `label` has it, put together as text: of a small table Ibis would take longer for it than DuckDB for the rows.
+        masks = []
+        for number, name in enumerate(self.mask_columns):
+            flags = self._flags[number * BITS : (number + 1) * BITS]
+            bits = " | ".join(f"(CAST(({flag}) AS BIGINT) << {bit})" for bit, flag in enumerate(flags)) or "0"
+            masks.append(f"CAST({bits} AS UBIGINT) AS {name}")
         return f"SELECT *, {', '.join(masks)} FROM ({rows})"
 
     def codes(self, masks: Sequence[int]) -> tuple[str, ...]:

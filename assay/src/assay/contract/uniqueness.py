@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from assay.contract.columns import Column
 
 SAMPLE = 10
+SUSPECTS = "__suspects"
+"""The temporary table of what `find_suspects` found last."""
 FEW = 250_000
 """Up to so many rows their keys are grouped at once."""
 
@@ -62,12 +64,12 @@ def find_suspects(
         return "true"
     hashed = hashed_key(columns)
     connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE __suspects AS SELECT DISTINCT __hashed FROM (
+        f"""CREATE OR REPLACE TEMP TABLE {SUSPECTS} AS SELECT DISTINCT __hashed FROM (
                 SELECT __hashed, lag(__hashed) OVER (ORDER BY __hashed) AS __previous
                 FROM (SELECT {hashed} AS __hashed FROM {relation}))
             WHERE __hashed = __previous"""
     )
-    return f"{hashed} IN (SELECT __hashed FROM __suspects)"
+    return f"{hashed} IN (SELECT __hashed FROM {SUSPECTS})"
 
 
 def key_problems(

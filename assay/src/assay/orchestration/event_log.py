@@ -12,21 +12,30 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
+from dagster._core.events import (
+    ASSET_CHECK_EVENTS,
+    ASSET_EVENTS,
+    EVENT_TYPE_TO_PIPELINE_RUN_STATUS,
+    DagsterEvent,
+    DagsterEventType,
+)
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, RunsFilter
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import serialize_value
-from sqlalchemy import create_engine, func, inspect, select, text
+from sqlalchemy import bindparam, create_engine, func, inspect, select, text
+from sqlalchemy.dialects import sqlite
+
+from assay.orchestration import migrations
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -35,27 +44,42 @@ if TYPE_CHECKING:
 
 AT_ONCE = 500
 """So many events are written in one transaction, for whose length other writers wait."""
-
-
+SOON = 0.25
+"""So many seconds an event of a run waits for others, unless it is read, or ends or begins the run."""
 RETIRED_AT_ONCE = 200
 """How many runs one run retires: the first on an old history must not take minutes."""
 
-
-_from_config = ScriptDirectory.from_config
-_read: dict[str, ScriptDirectory] = {}
-
-
-def _once(config: Config) -> ScriptDirectory:
-    """Dagster's 89 migrations, read once a process: it reads them whenever it opens a file, to know which is the newest."""
-    place = config.get_main_option("script_location") or ""
-    if not place.startswith("dagster"):
-        return _from_config(config)
-    if place not in _read:
-        _read[place] = _from_config(config)
-    return _read[place]
+OF_RUNS = frozenset(EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
+INDEXED = OF_RUNS | ASSET_EVENTS | ASSET_CHECK_EVENTS
+"""What is asked of all runs, and stands in a file of its own as well."""
+_CHECKS = AssetCheckExecutionsTable.c
+EVALUATED = AssetCheckExecutionsTable.update().where(
+    _CHECKS.asset_key == bindparam("of_asset"),
+    _CHECKS.check_name == bindparam("of_check"),
+    _CHECKS.run_id == bindparam("of_run"),
+    _CHECKS.partition.is_not_distinct_from(bindparam("of_part")),
+)
 
 
-ScriptDirectory.from_config = staticmethod(_once)  # type: ignore[method-assign]  # Dagster asks nobody else
+@dataclass(frozen=True)
+class _Numbered:
+    """An event as it stands in the file of all runs."""
+
+    event: EventLogEntry
+    text: str
+    at: dtm.datetime
+    id: int
+
+    @property
+    def told(self) -> DagsterEvent:
+        return self.event.get_dagster_event()
+
+    @property
+    def kind(self) -> DagsterEventType | None:
+        return self.event.dagster_event_type
+
+
+migrations.read_once()
 
 
 class EventLog(SqliteEventLogStorage):
@@ -65,6 +89,10 @@ class EventLog(SqliteEventLogStorage):
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(AT_ONCE))
         self._thread = threading.local()
         self._inst_data = inst_data
+        self._engines: dict[str, Engine] | None = None
+        self._waiting: list[EventLogEntry] = []
+        self._timer: threading.Timer | None = None
+        self._lock = threading.RLock()
         if base_dir is not None:
             super().__init__(base_dir, inst_data)
 
@@ -82,52 +110,120 @@ class EventLog(SqliteEventLogStorage):
             super().__init__(f"{instance.root_directory}/history/runs", self._inst_data)
         super().register_instance(instance)
 
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        with self.together():
-            if not all(event.dagster_event_type in ASSET_EVENTS | ASSET_CHECK_EVENTS for event in events):
-                super().store_event_batch(events)
-                return
-            rows = [self._event_to_row(event) for event in events]
-            with self.run_connection(events[0].run_id) as connection:
-                connection.execute(SqlEventLogStorageTable.insert(), rows)
-            with self.index_connection() as connection:
-                connection.execute(SqlEventLogStorageTable.insert(), rows)
-                # Nobody else has written since the transaction's first row.
-                last = connection.execute(select(func.max(SqlEventLogStorageTable.c.id))).scalar_one()
-                numbered = list(zip(events, range(last - len(rows) + 1, last + 1), strict=True))
-                of_assets = [each for each in numbered if each[0].dagster_event_type in ASSET_EVENTS]
-                self._store_asset_event_tags(
-                    connection, [each[0] for each in of_assets], [each[1] for each in of_assets]
-                )
-                # An asset's own row tells of its last event of a kind.
-                for event, number in {
-                    (e.dagster_event_type, e.get_dagster_event().asset_key): (e, n) for e, n in of_assets
-                }.values():
-                    self._store_asset_event(connection, event, number)
-            for event, number in numbered:
-                if event.dagster_event_type in ASSET_CHECK_EVENTS:
-                    self.store_asset_check_event(event, number)
+    def store_event(self, event: EventLogEntry) -> None:
+        if self._engines is None or self._joined is not None:
+            self.store_event_batch([event])
+            return
+        with self._lock:
+            self._waiting.append(event)
+            if event.dagster_event_type in OF_RUNS or len(self._waiting) >= AT_ONCE:
+                self.flush()
+            elif self._timer is None:
+                self._timer = threading.Timer(SOON, self._flush_in_time)
+                self._timer.daemon = True
+                self._timer.start()
 
-    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
-        """Dagster's writes the event anew for each partition, all in one statement: more than SQLite takes of 4,096."""
-        planned: Any = event.get_dagster_event().event_specific_data
-        row = {
-            "asset_key": planned.asset_key.to_string(),
-            "check_name": planned.check_name,
-            "run_id": event.run_id,
-            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
-            "evaluation_event": serialize_value(event),
-            "evaluation_event_timestamp": dtm.datetime.fromtimestamp(event.timestamp, dtm.UTC).replace(tzinfo=None),
-            "evaluation_event_storage_id": event_id,
-        }
-        keys = planned.partitions_subset.get_partition_keys() if planned.partitions_subset else [None]
+    def flush(self) -> None:
+        """Write the events that wait."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            try:
+                self.store_event_batch(waiting)
+            except BaseException:
+                self._waiting[:0] = waiting
+                raise
+
+    def _flush_in_time(self) -> None:
+        with self._lock:
+            self._timer = None
+            with suppress(Exception):  # who writes or reads next meets it too, and can say so
+                self.flush()
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        for run_id, found in groupby(events, key=lambda event: event.run_id):
+            of_run = [(event, self._event_to_row(event)) for event in found]
+            with self.together():
+                with self.run_connection(run_id) as connection:
+                    connection.execute(SqlEventLogStorageTable.insert(), [row for _, row in of_run])
+                if indexed := [each for each in of_run if each[0].dagster_event_type in INDEXED]:
+                    self._index(indexed)
+
+    def _index(self, events: list[tuple[EventLogEntry, dict[str, Any]]]) -> None:
+        """Write the events, with their rows, into the file of what is asked of all runs."""
         with self.index_connection() as connection:
-            connection.execute(AssetCheckExecutionsTable.insert(), [{**row, "partition": key} for key in keys])
+            connection.execute(SqlEventLogStorageTable.insert(), [row for _, row in events])
+            # Nobody else has written since the transaction's first row.
+            last = connection.execute(select(func.max(SqlEventLogStorageTable.c.id))).scalar_one()
+            numbered = [
+                _Numbered(event, row["event"], row["timestamp"], number)
+                for number, (event, row) in enumerate(events, last - len(events) + 1)
+            ]
+            self._note_assets(connection, [each for each in numbered if each.kind in ASSET_EVENTS])
+            checks = [each for each in numbered if each.kind in ASSET_CHECK_EVENTS]
+            for kind, of_kind in groupby(checks, key=lambda each: each.kind):
+                if kind is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+                    self._note_planned(connection, [*of_kind])
+                elif kind is DagsterEventType.ASSET_CHECK_EVALUATION:
+                    self._note_evaluated(connection, [*of_kind])
+
+    def _note_assets(self, connection: Connection, events: list[_Numbered]) -> None:
+        self._store_asset_event_tags(connection, [each.event for each in events], [each.id for each in events])
+        # An asset's own row tells of its last event of a kind.
+        last = {(each.kind, each.told.asset_key): number for number, each in enumerate(events)}
+        rows = [
+            {"asset_key": each.told.asset_key.to_string(), **values}
+            for each in (events[number] for number in sorted(last.values()))
+            if each.told.asset_key and (values := self._get_asset_entry_values(each.event, each.id, self._has_columns))
+        ]
+        for names, alike in groupby(rows, key=tuple):
+            insert = sqlite.insert(AssetKeyTable)
+            changed = {name: insert.excluded[name] for name in names[1:]}
+            connection.execute(insert.on_conflict_do_update(index_elements=names[:1], set_=changed), [*alike])
+
+    def _note_planned(self, connection: Connection, events: list[_Numbered]) -> None:
+        """Dagster's writes the event anew for each partition, all in one statement: more than SQLite takes of 4,096."""
+        rows = []
+        for each in events:
+            planned: Any = each.told.event_specific_data
+            keys = planned.partitions_subset.get_partition_keys() if planned.partitions_subset else [None]
+            named = {"asset_key": planned.asset_key.to_string(), "check_name": planned.check_name}
+            row = named | {"run_id": each.event.run_id} | self._of_check(each, AssetCheckExecutionRecordStatus.PLANNED)
+            rows += [{**row, "partition": key} for key in keys]
+        connection.execute(AssetCheckExecutionsTable.insert(), rows)
+
+    def _note_evaluated(self, connection: Connection, events: list[_Numbered]) -> None:
+        rows = []
+        for each in events:
+            done: Any = each.told.event_specific_data
+            status = AssetCheckExecutionRecordStatus
+            row = self._of_check(each, status.SUCCEEDED if done.passed else status.FAILED)
+            row["materialization_event_storage_id"] = getattr(done.target_materialization_data, "storage_id", None)
+            named = {"asset": done.asset_key.to_string(), "check": done.check_name, "part": done.partition}
+            rows.append(row | {f"of_{name}": value for name, value in {**named, "run": each.event.run_id}.items()})
+        if connection.execute(EVALUATED, rows).rowcount != len(rows):  # some were not planned
+            for each in events:
+                self.store_asset_check_event(each.event, each.id)
+
+    def _of_check(self, each: _Numbered, status: AssetCheckExecutionRecordStatus) -> dict[str, Any]:
+        return {
+            "execution_status": status.value,
+            "evaluation_event": each.text,
+            "evaluation_event_timestamp": each.at,
+            "evaluation_event_storage_id": each.id,
+        }
+
+    @cached_property
+    def _has_columns(self) -> bool:
+        return self.has_asset_key_index_cols()
+
+    @property
+    def _joined(self) -> tuple[ExitStack, dict[str, Connection]] | None:
+        return getattr(self._thread, "joined", None)
 
     @contextmanager
     def together(self) -> Iterator[None]:
         """Write what this thread writes in the block in one transaction a file; other threads write as always."""
-        if getattr(self._thread, "joined", None) is not None:
+        if self._joined is not None:
             yield
             return
         with ExitStack() as stack:
@@ -136,6 +232,23 @@ class EventLog(SqliteEventLogStorage):
                 yield
             finally:
                 self._thread.joined = None
+
+    def hold(self) -> None:
+        """For one run, until `dispose`: files stay open, and events wait for each other a moment.
+
+        Servers look at thousands of runs, and close them. Whoever reads, in this process, gets all that was stored.
+        """
+        if self._engines is None:
+            self._engines = {}
+
+    def dispose(self) -> None:
+        try:
+            self.flush()
+        finally:
+            super().dispose()
+            for engine in (self._engines or {}).values():
+                engine.dispose()
+            (self._engines or {}).clear()
 
     def retire(self, keep: int) -> None:
         """Remove the logs of finished runs but the newest `keep`, and but those that built an asset last.
@@ -164,40 +277,44 @@ class EventLog(SqliteEventLogStorage):
         return self._connection(INDEX_SHARD_NAME)
 
     def _connection(self, shard: str) -> Any:
-        joined = getattr(self._thread, "joined", None)
-        if joined is None:
-            return self._connect(shard)
-        stack, held = joined
+        if self._joined is None:
+            if self._engines is None:
+                return self._connect(shard)
+            self.flush()
+            return self._begun(shard)
+        stack, held = self._joined
         if shard not in held:
             held[shard] = stack.enter_context(self._begun(shard))
         return nullcontext(held[shard])
 
     @contextmanager
     def _begun(self, shard: str) -> Iterator[Connection]:
-        with self._engine(shard) as engine, engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _engine(self, shard: str) -> Iterator[Engine]:
-        engine = self._made(shard)
+        engine = (self._engines or {}).get(shard) or self._made(shard)
         try:
-            yield engine
+            with engine.begin() as connection:
+                yield connection
         finally:
-            engine.dispose()
+            if self._engines is None:
+                engine.dispose()
 
     def _made(self, shard: str) -> Engine:
         with super()._connect(shard):
             pass  # makes the file with its tables, if it is new
-        return create_engine(self.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+        url = self.conn_string_for_shard(shard)
+        made = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+        if self._engines is not None:
+            self._engines[shard] = made
+        return made
 
 
 class HeldOpen(EventLog):
-    """The same for one run: its files stay open until `dispose`. Servers look at thousands of runs, and close them."""
+    """The same for one run, from the beginning: see `hold`."""
 
     def __init__(self, base_dir: str | None = None, inst_data: Any = None) -> None:
-        self._engines: dict[str, Engine] = {}
         self._tables: set[str] = set()
+        self._migrated: set[str] = set()
         super().__init__(base_dir, inst_data)
+        self.hold()
 
     def has_table(self, table_name: str) -> bool:
         if not self._tables:
@@ -205,17 +322,15 @@ class HeldOpen(EventLog):
                 self._tables = set(inspect(connection).get_table_names())
         return table_name in self._tables
 
-    def dispose(self) -> None:
-        super().dispose()
-        for engine in self._engines.values():
-            engine.dispose()
-        self._engines.clear()
+    def has_secondary_index(self, name: str) -> bool:
+        if name not in self._migrated and super().has_secondary_index(name):
+            self._migrated.add(name)
+        return name in self._migrated
 
-    def _connect(self, shard: str) -> Any:
-        return self._begun(shard)
+    def has_asset_key_col(self, column_name: str) -> bool:
+        return column_name in self._columns
 
-    @contextmanager
-    def _engine(self, shard: str) -> Iterator[Engine]:
-        if shard not in self._engines:
-            self._engines[shard] = self._made(shard)
-        yield self._engines[shard]
+    @cached_property
+    def _columns(self) -> set[str]:
+        with self.index_connection() as connection:
+            return {column["name"] for column in inspect(connection).get_columns(AssetKeyTable.name)}

@@ -228,15 +228,15 @@ class Work:
         there = [column.name for column in self.books.tables[table.stage, table.name]]
         if publication.data_version == base.data_version_before and there == list(here):
             return None
-        real = f"SELECT * FROM {self.session.scan(table, real=True)}"
-        planned = f"SELECT * FROM {self.session.scan(table)}"
         masked = {name for name, column in here.items() if is_masked(column.classification)}
         masked |= {name for name in there if name not in here}
         connection = self.session.connection
-        key = contract.key if set(contract.key) <= set(there) else ()
-        found = compare(connection, real, planned, key=key, masked=masked)
+        sides = self.session.sides(table, contract.key if set(contract.key) <= set(there) else ())
+        found = compare(connection, sides.before, sides.after, key=sides.key, masked=masked)
         # A key that does not hold on one side matches no rows: counted as multisets they can still be told apart.
-        return compare(connection, real, planned, masked=masked) if found.key_problems else found
+        if found.key_problems:
+            found = compare(connection, sides.before, sides.after, masked=masked)
+        return sides.whole(found)
 
     def _failed(self, base: NodePlan, error: AuditFailed) -> NodePlan:
         published = self.books.published.get(base.name)

@@ -28,13 +28,16 @@ _SHAPES = {
 }
 
 
+_spelled: dict[str, str] = {}
+
+
 def normal_types(connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str]) -> dict[str, str]:
     """The columns with their types as DuckDB itself spells them, e.g. TIMESTAMPTZ -> TIMESTAMP WITH TIME ZONE."""
-    if not columns:
-        return {}
-    names = ", ".join(f"NULL::{kind} AS c{index}" for index, kind in enumerate(columns.values()))
-    described = connection.execute(f"DESCRIBE SELECT {names}").fetchall()
-    return {name: row[1] for name, row in zip(columns, described, strict=True)}
+    if new := [kind for kind in dict.fromkeys(columns.values()) if kind not in _spelled]:
+        names = ", ".join(f"NULL::{kind} AS c{index}" for index, kind in enumerate(new))
+        described = connection.execute(f"DESCRIBE SELECT {names}").fetchall()
+        _spelled.update((kind, row[1]) for kind, row in zip(new, described, strict=True))
+    return {name: _spelled[kind] for name, kind in columns.items()}
 
 
 def strict_cast(text: str, kind: str) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from assay import notices
@@ -21,12 +23,28 @@ if TYPE_CHECKING:
     import duckdb
 
 _BATCH = 50_000
-_names = itertools.count(1)
+REJECTED = ("reason_code", "source_file", "source_line", "payload")
+_numbers = itertools.count(1)
+_names: ContextVar[list[str] | None] = ContextVar("names", default=None)
 
 
 def temporary_name(part: str) -> str:
     """A name no other landing of this process uses."""
-    return f"landing_{next(_names)}_{part}"
+    name = f"landing_{next(_numbers)}_{part}"
+    if (names := _names.get()) is not None:
+        names.append(name)
+    return name
+
+
+@contextmanager
+def temporary_names() -> Iterator[list[str]]:
+    """The names that are given in the block: to ask DuckDB what there is takes as long as it has tables."""
+    names: list[str] = []
+    token = _names.set(names)
+    try:
+        yield names
+    finally:
+        _names.reset(token)
 
 
 class TextRows:
@@ -50,15 +68,14 @@ class TextRows:
         self._rows: list[tuple[str | None, ...]] = []
         self._places: list[tuple[str, int]] = []
         self._rejected: list[tuple[str, str, int, str]] = []
+        self._refused = False
         self._read = 0
         self._width = len(landing.columns)
         texts = ", ".join(f"c{index} VARCHAR" for index in range(self._width))
         connection = landing.connection
         connection.execute(f"CREATE TEMP TABLE {self.raw} (source_file VARCHAR, source_line BIGINT, {texts})")
-        connection.execute(
-            f"CREATE TEMP TABLE {self.rejects} "
-            "(reason_code VARCHAR, source_file VARCHAR, source_line BIGINT, payload VARCHAR)"
-        )
+        kinds = ", ".join(f"{name} {'BIGINT' if name == 'source_line' else 'VARCHAR'}" for name in REJECTED)
+        connection.execute(f"CREATE TEMP TABLE {self.rejects} ({kinds})")
 
     @property
     def added(self) -> list[str]:
@@ -115,18 +132,17 @@ class TextRows:
         typed = cast_rows(connection, columns, " UNION ALL BY NAME ".join(selects), self.kind, cut)
         for table in (self.raw, *(table for _, table in self._included)):
             connection.execute(f"DROP TABLE {table}")
-        connection.execute(
+        found = connection.execute(
             f"INSERT INTO {self.rejects} "
             f"SELECT __reason, __source_file, __source_line, __payload FROM {typed} WHERE __reason IS NOT NULL"
-        )
+        ).fetchall()
         names = ", ".join(quoted(name) for name in columns)
-        found = connection.execute(f"SELECT count(*) FROM {self.rejects}").fetchone()
         listed = f"SELECT reason_code, source_file, source_line, payload FROM {self.rejects}"
         return Landed(
             sql=f"SELECT {names}, __source_file AS _source_file, __source_line AS _source_line "
             f"FROM {typed} WHERE __reason IS NULL",
             fingerprint=fingerprint,
-            malformed=listed if found and found[0] else None,
+            malformed=listed if found[0][0] or self._refused else None,
             offsets=offsets,
             bytes=bytes,
             added=tuple(self.added),
@@ -143,6 +159,7 @@ class TextRows:
         if self._rejected:
             reasons, files, lines, payloads = zip(*self._rejected, strict=True)
             self._insert(self.rejects, (reasons, files, lines, payloads))
+            self._refused = True
             self._rejected = []
 
     def _insert(self, table: str, columns: Sequence[Sequence[Any]]) -> None:
@@ -151,8 +168,9 @@ class TextRows:
 
         self._read += len(columns[0]) if columns else 0
         notices.phase(f"reading the source, {self._read:,} rows")
-        described = self.landing.connection.execute(f"DESCRIBE {table}").fetchall()
-        kinds = {name: pa.int64() if kind == "BIGINT" else pa.string() for name, kind, *_ in described}
+        texts = [f"c{index}" for index in range(self._width)]
+        names = ["source_file", "source_line", *texts] if table == self.raw else REJECTED
+        kinds = {name: pa.int64() if name == "source_line" else pa.string() for name in names}
         arrays = {name: pa.array(column, kinds[name]) for name, column in zip(kinds, columns, strict=False)}
         view = temporary_name("batch")
         self.landing.connection.register(view, pa.table(arrays))

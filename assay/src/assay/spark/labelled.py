@@ -42,6 +42,7 @@ class Labelled:
         self.staged = Staged(self.relation)
         self.merged = None
         self.losers = False
+        self.all_good = False
         self.existing: str | None = None
         if build.keeps_existing(session):
             published = session.relation(build.table)
@@ -51,6 +52,8 @@ class Labelled:
     @property
     def good(self) -> str:
         """The staged rows that keep the contract."""
+        if self.all_good:  # without a condition much is answered by the table's metadata
+            return f"(SELECT {self.columns} FROM {self.relation})"
         parts = self.build.parts
         broken = [f"{name} <> 0" for name in self.contract.mask_columns]
         if parts is not None:
@@ -96,6 +99,7 @@ class Labelled:
             f"SELECT {', '.join(masks)}, {waiting} AS __waiting, {outside} AS __outside, count(*) FROM {self.relation} "
             f"GROUP BY ALL"
         )
+        self.all_good = not any(any(row[:-1]) for row in found)
         staged.waiting = sum(row[-1] for row in found if row[-3])
         staged.staged = sum(row[-1] for row in found if not row[-3])
         quarantine.begin(session, table)
@@ -156,16 +160,24 @@ class Labelled:
 
     def _set_repeats_aside(self) -> None:
         """Of rows with the same key keep the first; only those are placed in order whose key's hash occurs twice."""
-        table, contract, existing = self.build.table, self.contract, self.existing
-        assert table.keep is not None
-        hashed, key = self._hash, ", ".join(tick(name) for name in contract.key)
+        session, existing, hashed = self.session, self.existing, self._hash
         extras = "".join(f", {tick(name)}" for name in self.staged.extras)
         sound = self.good.replace(f"SELECT {self.columns} FROM", f"SELECT {self.columns}{extras} FROM", 1)
-        present = " AND ".join(f"{tick(name)} IS NOT NULL" for name in contract.key)  # a null key is no repeat
         every = f"SELECT {hashed} AS __hash FROM {sound}"
         if existing is not None:  # those of other partitions, and of before, repeat nothing among themselves
             every += f" UNION ALL SELECT DISTINCT {hashed} FROM ({existing})"
-        suspects = f"SELECT __hash FROM ({every}) GROUP BY __hash HAVING count(*) > 1"
+        # Few as they are nearly always, they are sent to the rows, which need no sorting then.
+        repeated = f"SELECT __hash FROM ({every}) GROUP BY __hash HAVING count(*) > 1"
+        with session.kept(repeated, "__hash BIGINT") as (suspects, count):
+            if count:
+                self._place_repeats(suspects, sound, extras)
+
+    def _place_repeats(self, suspects: str, sound: str, extras: str) -> None:
+        """Set aside all rows but the first of each key among those whose hash is in `suspects`."""
+        table, contract, existing = self.build.table, self.contract, self.existing
+        assert table.keep is not None
+        hashed, key = self._hash, ", ".join(tick(name) for name in contract.key)
+        present = " AND ".join(f"{tick(name)} IS NOT NULL" for name in contract.key)  # a null key is no repeat
         order = table.keep.order_sql([column.name for column in contract.columns])
         order = ["__is_staged", *order] if table.appends else [*order, "__is_staged"]
         order += [f"{tick(name)} NULLS LAST" for name in self.staged.extras]
@@ -175,11 +187,11 @@ class Labelled:
             rows += f" UNION ALL SELECT {self.columns}{nulls}, false FROM ({existing})"
         self.lake.replace(
             f"SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {', '.join(order)}) AS __place "
-            f"FROM (SELECT *, {hashed} AS __hash FROM ({rows}) WHERE {present}) LEFT SEMI JOIN ({suspects}) USING (__hash)",
+            f"FROM (SELECT *, {hashed} AS __hash FROM ({rows}) WHERE {present}) LEFT SEMI JOIN {suspects} USING (__hash)",
             table.stage,
             self.repeated,
         )
-        self.losers = True
+        self.losers, self.all_good = True, False
         self._set_aside(REPEAT, f"FROM {self.lake.table(table.stage, self.repeated)} WHERE __is_staged AND __place > 1")
 
     def _brought(self, sql: str, masks: Sequence[str]) -> str:

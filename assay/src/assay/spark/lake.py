@@ -24,16 +24,21 @@ if TYPE_CHECKING:
 
 RECORD, OFFSETS, REPLAYED = "assay.record", "assay.offsets", "assay.replayed"
 """The snapshot's properties: the publication as the books have it, how far an event log is read, and which rejects it adds."""
+TABLE = {"format-version": "2", "read.split.open-file-cost": "1048576"}
+"""What Iceberg is told of a table. A partition's file counts as 4 MB else, so that a year of small days is a hundred tasks."""
 _REASONS = (
     (
         "Cannot find catalog plugin class",
         "Spark has no Iceberg",
         "Name its runtime in spark-defaults.conf: spark.jars.packages org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2.",
     ),
-    ("UncheckedSQLException", "the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG."),
-    ("RESTException", "the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG."),
     ("Cannot load JDBC", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
     ("No suitable driver", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
+    ("authentication failed", "the catalog refuses the user or the password", "Correct PIPELINE_LAKE_CATALOG."),
+    ("NotAuthorizedException", "the catalog refuses the user or the password", "Correct PIPELINE_LAKE_CATALOG."),
+    ('FATAL: database "', "there is no such database", "Make it, or correct PIPELINE_LAKE_CATALOG."),
+    ("UncheckedSQLException", "the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG."),
+    ("RESTException", "the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG."),
     ("CommitFailedException", "another run published the table meanwhile", "Run it again."),
     ("Unsupported table version", "a newer Iceberg wrote the table", "Give Spark that version's runtime."),
     ("NotFoundException", "a file of the table is missing", "Restore it, or drop the table: the next run builds it."),
@@ -156,7 +161,9 @@ class Lake:
         from pyspark.sql import functions
 
         with self.told(), self.cluster.asked():
-            writer = self._writer(sql, stage, name, properties).using("iceberg").tableProperty("format-version", "2")
+            writer = self._writer(sql, stage, name, properties).using("iceberg")
+            for key, value in TABLE.items():
+                writer = writer.tableProperty(key, value)
             if partitioned is not None:
                 writer = writer.partitionedBy(functions.expr(partitioned))
             writer.createOrReplace()

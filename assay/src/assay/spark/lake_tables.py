@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
+import pyarrow.parquet as pq
 from ibis.expr.schema import Schema
 
 from assay.contract.columns import sql_type
 from assay.contract.contract import Contract
 from assay.errors import EngineError, WarehouseError
 from assay.spark.dialect import declared, to_sql
+from assay.spark.differing import sides
 from assay.spark.engine import brought, casts, hand_over, held
 from assay.spark.known import Refused
 from assay.spark.lake import OFFSETS, RECORD, Lake, tick
@@ -28,6 +31,7 @@ from assay.warehouse.failures import never_published
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
+    from assay.compare.sides import Sides
     from assay.spark.session import Cluster
     from assay.tables.nodes import TableDef
 
@@ -90,9 +94,10 @@ class LakeTables(Session):
 
     def columns(self, table: TableDef) -> dict[str, str]:
         """The published columns and their types as DuckDB names them; a type that Spark holds as another is the contract's."""
-        return {name: sql_type(dtype) for name, dtype in self._schema(self.published_in(table), table).items()}
+        return {name: sql_type(dtype) for name, dtype in self.schema(self.published_in(table), table).items()}
 
-    def _schema(self, lake: Lake, table: TableDef) -> dict[str, dt.DataType]:
+    def schema(self, lake: Lake, table: TableDef) -> dict[str, dt.DataType]:
+        """The columns of `table` as it stands in `lake`, and their types."""
         wanted = Contract.of(table.model).schema
         actual = lake.columns(table.stage, table.name)
         return {
@@ -125,11 +130,18 @@ class LakeTables(Session):
             )
         return self._leaf(table.name, contract.schema, ops.Namespace(lake.name, table.stage))
 
-    def scan(self, table: TableDef, *, real: bool = False) -> str:
-        """SQL for DuckDB, to stand in a FROM: the published rows, brought here; with `real` those of the real lake."""
-        lake = (self.behind or self.lake) if real else self.published_in(table)
+    def scan(self, table: TableDef, *, among: str | None = None) -> str:
+        """SQL for DuckDB, to stand in a FROM: the published rows, or those that are asked for, brought here."""
+        lake = self.published_in(table)
         rows = f"SELECT * FROM {lake.table(table.stage, table.name)}"
-        return f"({self.brought(rows, self._schema(lake, table))})"
+        if among is not None:
+            wanted = self.backend.sql(f"SELECT DISTINCT * FROM ({among})")
+            rows += f" LEFT SEMI JOIN ({self.sql(wanted)}) USING ({', '.join(map(tick, wanted.columns))})"
+        return f"({self.brought(rows, self.schema(lake, table))})"
+
+    def sides(self, table: TableDef, key: Sequence[str]) -> Sides:
+        """The rows in which the real table and the planned one differ, brought here."""
+        return sides(self, table, self.behind or self.lake, key)
 
     def landed(self, sql: str) -> ibis.Table:
         """What a connector landed, handed over to Spark once."""
@@ -194,6 +206,20 @@ class LakeTables(Session):
         """SQL for DuckDB of a statement's rows, computed now."""
         with self.told():
             return brought(self.cluster, sql, schema)
+
+    @contextmanager
+    def kept(self, sql: str, columns: str) -> Iterator[tuple[str, int]]:
+        """A view of a statement's rows, computed once for the block, and how many they are; Spark knows their size."""
+        name = f"kept_{uuid.uuid4().hex}"
+        folder = self.cluster.folder / name
+        with self.told():
+            self.cluster.write(sql, folder)
+            self.cluster.create_view(name, folder, columns)
+        try:
+            yield name, sum(pq.read_metadata(file).num_rows for file in folder.glob("*.parquet"))
+        finally:
+            self.cluster.drop_view(name)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def settle(self) -> None:
         """Commit what the books have of the transaction so far: the quarantine is there before the rows are published."""

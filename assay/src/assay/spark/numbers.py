@@ -10,6 +10,8 @@ from assay.contract.profile import ENOUGH, SAMPLED, Profile, column_profile, dig
 from assay.spark.lake import text, tick
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from assay.contract.columns import Column
     from assay.contract.contract import Contract
     from assay.tables.nodes import TableDef
@@ -59,9 +61,11 @@ def _hashed(column: Column) -> str:
 def contents(session: Session, contract: Contract, partitions: Partitions, rows: str) -> dict[str, tuple[int, str]]:
     """Rows and content hash of each partition of `rows`, which stands in a FROM."""
     described = ", ".join(f"{name} {kind}" for name, kind in contract.duckdb_columns.items())
-    total = f"sum(CAST({row_hash(contract)} AS DECIMAL(38, 0)))"
+    parts = [f"CAST({part} AS DECIMAL(38, 0))" for part in _sums("__hash")]
+    total = " + ".join(f"{part} * {1 << shift}" for part, shift in zip(parts, SHIFTS, strict=True))
     found = session.ask(
-        f"SELECT {key_of(partitions)}, count(*), md5(concat_ws(';', {text(described)}, count(*), {total})) FROM {rows} GROUP BY 1"
+        f"SELECT {key_of(partitions)}, count(*), md5(concat_ws(';', {text(described)}, count(*), {total})) "
+        f"FROM (SELECT {tick(partitions.column)}, {row_hash(contract)} AS __hash FROM {rows}) GROUP BY 1"
     )
     return {key: (count, data) for key, count, data in found}
 
@@ -69,47 +73,80 @@ def contents(session: Session, contract: Contract, partitions: Partitions, rows:
 def profiled(session: Session, contract: Contract, whole: str, *, rows: int | None = None) -> Profile:
     """The profile of the rows of `whole`; see `assay.contract.profile`.
 
-    One wide aggregate, and a second one of the columns that turn out to have few distinct values.
+    One wide aggregate, and a second one of the columns that turn out to have few distinct values. Of the others one of
+    `SAMPLED` hashes goes into a sketch of 4 KB: Spark's own approx_count_distinct is two hundred columns for each.
 
     Args:
         rows: how many there are, where that is known: of few rows the first counts every distinct value.
     """
     columns = contract.columns
     small = rows is not None and rows < SAMPLED * ENOUGH
-    asked = {"rows": "count(*)", "total": f"sum(CAST({row_hash(contract)} AS DECIMAL(38, 0)))"}
+    asked = {"rows": "count(*)"} | _named("total", "__hash")
+    hashes = [f"{row_hash(contract)} AS __hash"]
     for place, column in enumerate(columns):
         name, shown = tick(column.name), not is_masked(column.classification)
         asked[f"present{place}"] = f"count({name})"
-        asked[f"distinct{place}"] = _exact(column) if small else f"approx_count_distinct({_hashed(column)}, 0.03)"
+        hashes.append(f"xxhash64({_hashed(column)}) AS __hash{place}")
+        hashed = f"__hash{place}"
+        # A null's hash is 42, which is no sampled one.
+        sketched = f"hll_sketch_agg({hashed}, 12) FILTER (WHERE {hashed} & {SAMPLED - 1} = 0)"
+        asked[f"distinct{place}"] = _exact(column, hashed) if small else f"hll_sketch_estimate({sketched})"
         if shown and is_ordered(column):
             asked |= {f"low{place}": f"min({name})", f"high{place}": f"max({name})"}
-        if shown and column.dtype.is_numeric():
+        if shown and column.dtype.is_signed_integer():
+            asked |= _named(f"mean{place}", f"CAST({name} AS BIGINT)")
+        elif shown and column.dtype.is_numeric():
             asked[f"mean{place}"] = _mean(column)
-    found = dict(zip(asked, session.ask(f"SELECT {', '.join(asked.values())} FROM {whole}")[0], strict=True))
-    few = [place for place in range(len(columns)) if not small and found[f"distinct{place}"] < SAMPLED * ENOUGH]
-    if few:
-        exact = session.ask(f"SELECT {', '.join(_exact(columns[place]) for place in few)} FROM {whole}")[0]
-        found |= {f"distinct{place}": count for place, count in zip(few, exact, strict=True)}
+    among = f"(SELECT *, {', '.join(hashes)} FROM {whole})"
+    found = dict(zip(asked, session.ask(f"SELECT {', '.join(asked.values())} FROM {among}")[0], strict=True))
+    if not small:
+        few = [place for place in range(len(columns)) if found[f"distinct{place}"] < ENOUGH]
+        found |= {f"distinct{place}": found[f"distinct{place}"] * SAMPLED for place in range(len(columns))}
+        if few:
+            listed = ", ".join(_exact(columns[place], f"xxhash64({_hashed(columns[place])})") for place in few)
+            exact = session.ask(f"SELECT {listed} FROM {whole}")[0]
+            found |= {f"distinct{place}": count for place, count in zip(few, exact, strict=True)}
     ends = {name: columns[int(name.strip("lowhig"))].sql_type for name in found if name.startswith(("low", "high"))}
     if ends:  # DuckDB writes a value as text
         listed = ", ".join(f"CAST(CAST(? AS {kind}) AS VARCHAR)" for kind in ends.values())
         texts = session.connection.execute(f"SELECT {listed}", [found[name] for name in ends]).fetchall()[0]
         found |= dict(zip(ends, texts, strict=True))
-    total = int(found["total"] or 0)
+    total = _summed(found, "total") or 0
     profiles = []
     for place, column in enumerate(columns):
-        present, total_of = found[f"present{place}"], found.get(f"mean{place}")
-        mean = total_of
-        if isinstance(total_of, Decimal):  # exact, as DuckDB's: a whole number, divided once
-            scale = _scale(column)
-            mean = float(int(total_of.scaleb(scale))) / (present * 10**scale)
+        present, mean = found[f"present{place}"], found.get(f"mean{place}")
+        whole_sum = _summed(found, f"mean{place}")
+        if isinstance(mean, Decimal):
+            whole_sum = int(mean.scaleb(_scale(column)))
+        if whole_sum is not None:  # exact, as DuckDB's: a whole number, divided once
+            mean = float(whole_sum) / (present * 10 ** _scale(column))
         values = (present, None, found.get(f"low{place}"), found.get(f"high{place}"), mean)
         profiles.append(column_profile(column, found["rows"], found[f"distinct{place}"], values))
     return Profile(found["rows"], tuple(profiles), digest(columns, found["rows"], total), total)
 
 
+SHIFTS = (44, 22, 0)
+
+
+def _sums(value: str) -> list[str]:
+    """SQL of the sums of a BIGINT's three parts, at `SHIFTS`: none overflows below a trillion rows, nor is a decimal, which is slow."""
+    mask = (1 << 22) - 1
+    return [f"sum(shiftright({value}, 44))", f"sum(shiftright({value}, 22) & {mask})", f"sum({value} & {mask})"]
+
+
+def _named(name: str, value: str) -> dict[str, str]:
+    return {f"{name}_{shift}": part for shift, part in zip(SHIFTS, _sums(value), strict=True)}
+
+
+def _summed(found: Mapping[str, Any], name: str) -> int | None:
+    """The exact sum whose parts were asked under `name`; None where there is none."""
+    if found.get(f"{name}_{SHIFTS[0]}") is None:
+        return None
+    return sum(int(found[f"{name}_{shift}"]) << shift for shift in SHIFTS)
+
+
 def _mean(column: Column) -> str:
-    """SQL of the mean, or of the exact sum where there is one; NaN and infinities have none."""
+    """SQL of the mean of floats, in which NaN and infinities have none, or of the exact sum of decimals."""
     name = tick(column.name)
     if column.dtype.is_floating():
         return f"avg(CAST({name} AS DOUBLE)) FILTER (WHERE NOT isnan({name}) AND abs({name}) < double('infinity'))"
@@ -121,6 +158,6 @@ def _scale(column: Column) -> int:
     return int(kind.scale) if kind.is_decimal() else 0
 
 
-def _exact(column: Column) -> str:
+def _exact(column: Column, hashed: str) -> str:
     """SQL that counts the distinct values of a column of few."""
-    return f"size(collect_set(xxhash64({_hashed(column)})) FILTER (WHERE {tick(column.name)} IS NOT NULL))"
+    return f"size(collect_set({hashed}) FILTER (WHERE {tick(column.name)} IS NOT NULL))"

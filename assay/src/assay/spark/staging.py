@@ -166,17 +166,22 @@ class LakeStaging(Labelled):
             for columns, sign, side in ((key, 1, rows), (key.values(), -1, arrived))
         ]
         both = " UNION ALL ".join(sides)
-        before, after = session.ask(
-            f"SELECT count(*) FILTER (WHERE __n > 0), count(*) FILTER (WHERE __n < 0) FROM ({both})"
-        )[0]
+        sums = "count(*) FILTER (WHERE __n > 0) AS __before, count(*) FILTER (WHERE __n < 0) AS __after"
         if not key:
+            before, after = session.ask(f"SELECT {sums} FROM ({both})")[0]
             return Preserved(before, after, max(before - after, 0), max(after - before, 0), how)
         hashed = f"xxhash64({', '.join(names)})"
         # Equal keys have equal hashes: whole keys are matched only where the hashes do not add up.
-        uneven = f"SELECT {hashed} AS __h FROM ({both}) GROUP BY 1 HAVING sum(__n) <> 0"
+        before, after, uneven = session.ask(
+            "SELECT coalesce(sum(__before), 0), coalesce(sum(__after), 0), count(*) FILTER (WHERE __before <> __after) "
+            f"FROM (SELECT {sums} FROM ({both}) GROUP BY {hashed})"
+        )[0]
+        if not uneven:
+            return Preserved(before, after, 0, 0, how)
+        suspects = f"SELECT {hashed} FROM ({both}) GROUP BY 1 HAVING sum(__n) <> 0"
         matched = (
-            f"SELECT {', '.join(names)}, count(*) FILTER (WHERE __n > 0) AS __before, count(*) FILTER (WHERE __n < 0) AS __after FROM ({both}) "
-            f"WHERE {hashed} IN ({uneven}) GROUP BY {', '.join(names)} HAVING sum(__n) <> 0"
+            f"SELECT {', '.join(names)}, {sums} FROM ({both}) "
+            f"WHERE {hashed} IN ({suspects}) GROUP BY {', '.join(names)} HAVING sum(__n) <> 0"
         )
         lost, multiplied = session.ask(
             "SELECT coalesce(sum(greatest(__before - __after, 0)), 0), coalesce(sum(greatest(__after - __before, 0)), 0) "

@@ -70,7 +70,7 @@ class SparkWarehouse:
             settings.warehouse,
             settings.spark,
             settings.lake_address,
-            settings.lake_catalog,
+            catalog_of(settings),
             output=settings.output,
             scratch=scratch,
             options=Options(settings.memory_limit, settings.threads, scratch / "spill_books", settings.scratch_limit),
@@ -83,7 +83,7 @@ class SparkWarehouse:
     @classmethod
     def dry(cls, settings: BaseSettings, **arguments: Any) -> SparkDryRun:
         """A dry run in front of the warehouse that settings describe."""
-        lake = {"lake": settings.lake_address, "catalog": settings.lake_catalog}
+        lake = {"lake": settings.lake_address, "catalog": catalog_of(settings)}
         found: Any = SparkDryRun.of(settings, address=settings.spark, **lake, **arguments)
         return cast("SparkDryRun", found)
 
@@ -195,6 +195,11 @@ class SparkDryRun(DryRunWarehouse):
             real="real",
             keeps_books=self.keeps_books,
         )
+
+
+def catalog_of(settings: BaseSettings) -> str | None:
+    """The address of the lake's catalog, which may hold a password."""
+    return settings.lake_catalog.get_secret_value() if settings.lake_catalog is not None else None
 
 
 def repair(session: LakeSession) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from assay.compare.sides import Sides
 from assay.contract.contract import Contract
 from assay.sql import quoted
 from assay.warehouse.duckdb_staging import DuckDBAdded, DuckDBStaging, staged
@@ -54,9 +55,14 @@ class DuckDBSession(Session):
         """The quoted SQL name of `table`; raises WarehouseError if it was never published."""
         return qualified(self._published_in(table), table.stage, table.name)
 
-    def scan(self, table: TableDef, *, real: bool = False) -> str:
-        """The same; with `real` the name of the real table, which may not exist."""
-        return qualified(self.real or self.catalog, table.stage, table.name) if real else self.relation(table)
+    def scan(self, table: TableDef, *, among: str | None = None) -> str:
+        """The same: nothing is brought anywhere."""
+        return self.relation(table)
+
+    def sides(self, table: TableDef, key: Sequence[str]) -> Sides:
+        """Both tables, whole."""
+        real = qualified(self.real or self.catalog, table.stage, table.name)
+        return Sides(f"SELECT * FROM {real}", f"SELECT * FROM {self.relation(table)}", tuple(key))
 
     def columns(self, table: TableDef) -> dict[str, str]:
         """The columns of `table`, published, and their types."""

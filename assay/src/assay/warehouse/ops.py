@@ -7,9 +7,12 @@ import datetime as dtm
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import duckdb
 
 from assay.errors import WarehouseError
 from assay.sources.base import Offset
@@ -18,8 +21,6 @@ from assay.tables.results import Publication, Verdict, verdict_of
 from assay.warehouse.quarantine import shape
 
 if TYPE_CHECKING:
-    import duckdb
-
     from assay.tables.run import Run
 
 TABLES = {
@@ -193,10 +194,11 @@ def keep_code(
 
 def knows_code(connection: duckdb.DuckDBPyConnection, catalog: str, code_version: str) -> bool:
     """Whether it is written down what `code_version` was made of."""
-    prepare_code(connection, catalog)
-    return bool(
-        connection.execute(f"FROM {quoted(catalog)}.ops.code WHERE code_version = ?", [code_version]).fetchall()
-    )
+    with suppress(duckdb.CatalogException):  # there is no such book yet
+        return bool(
+            connection.execute(f"FROM {quoted(catalog)}.ops.code WHERE code_version = ?", [code_version]).fetchall()
+        )
+    return False
 
 
 def prepare_code(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:

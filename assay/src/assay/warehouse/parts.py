@@ -6,6 +6,8 @@ import datetime as dtm
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assay.sql import quoted
+
 if TYPE_CHECKING:
     from assay.tables.nodes import TableDef
     from assay.tables.partitions import PartitionRange, Partitions
@@ -43,6 +45,21 @@ class Parts:
     def rows(self) -> str:
         """SQL: the rows of these partitions."""
         return self._within(self.built)
+
+    def summed(self, rows: str, **sums: str) -> str:
+        """SQL: of each partition that `rows`, which stands in a FROM, has rows of, its key as `__part`, and what adds up.
+
+        Keys are made of the column's few values: as texts of all rows they would cost more than the sums.
+        """
+        column = quoted(self.partitions.column)
+        if self.partitions.unit == "hour":
+            column = f"date_trunc('hour', make_timestamp(epoch_us({column})))"
+        inner = ", ".join(f"{sql} AS {name}" for name, sql in sums.items())
+        outer = ", ".join(f"sum({name}) AS {name}" for name in sums)
+        return (
+            f"SELECT {self.partitions.key_sql('__part')} AS __part, {outer} "
+            f"FROM (SELECT {column} AS __part, {inner} FROM {rows} GROUP BY 1) GROUP BY 1"
+        )
 
     def judged(self, column: str | None = None) -> str:
         """SQL: the rows that a build looks at: those of its partitions, and those that belong to none.

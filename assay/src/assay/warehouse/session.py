@@ -30,6 +30,7 @@ from assay.warehouse.failures import explained
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
+    from assay.compare.sides import Sides
     from assay.contract.contract import Contract
     from assay.contract.profile import Profile
     from assay.errors import PipelineError
@@ -137,12 +138,16 @@ class Session(ABC):
         """The name of `table` in the engine's SQL; raises WarehouseError if it was never published."""
 
     @abstractmethod
-    def scan(self, table: TableDef, *, real: bool = False) -> str:
+    def scan(self, table: TableDef, *, among: str | None = None) -> str:
         """SQL for DuckDB, to stand in a FROM: the published rows of `table`, whatever engine keeps them.
 
         Args:
-            real: of a dry run those of the real warehouse, whatever was built here.
+            among: a SELECT for DuckDB of columns of `table`: rows with other values in them are not needed.
         """
+
+    @abstractmethod
+    def sides(self, table: TableDef, key: Sequence[str]) -> Sides:
+        """Of a dry run `table` as it is published and as it would be, for the comparer."""
 
     def standing(self) -> Mapping[tuple[str, str], Mapping[str, str]] | None:
         """The tables of the real warehouse by stage and name, with their columns; None where they stand beside the books."""
@@ -205,10 +210,12 @@ class Session(ABC):
 
     def publication_id(self) -> int:
         """The number of the publication that is recorded next: no session beside this one gets it too."""
-        known = self.number(f"SELECT coalesce(max(id), 0) FROM {quoted(self.catalog)}.ops.publications")
         with self._shared.lock:
-            # Another session's transaction does not show its number before it ends.
-            self._shared.last_id = max(self._shared.last_id, known) + 1
+            # Asked once: nobody else writes these books, and a transaction beside this one does not show its number.
+            if not self._shared.last_id:
+                sql = f"SELECT coalesce(max(id), 0) FROM {quoted(self.catalog)}.ops.publications"
+                self._shared.last_id = self.number(sql)
+            self._shared.last_id += 1
             return self._shared.last_id
 
     def make_schema(self, stage: str) -> None:
@@ -293,25 +300,6 @@ class Session(ABC):
         # After a failed commit DuckDB has already rolled back by itself, and says that there is nothing to undo.
         with suppress(duckdb.Error):
             self.connection.execute("ROLLBACK")
-
-    @contextmanager
-    def temporary_tables(self) -> Iterator[None]:
-        """Drop the temporary tables that the block makes: what a connector landed is no longer needed then."""
-        before = self._temporary()
-        try:
-            yield
-        except BaseException:
-            self.stop()
-            raise
-        finally:
-            # A database that stopped after an error takes its temporary tables with it.
-            with suppress(duckdb.FatalException):
-                for name in self._temporary() - before:
-                    self.connection.execute(f"DROP TABLE IF EXISTS temp.main.{quoted(name)}")
-
-    def _temporary(self) -> set[str]:
-        found = self.connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'")
-        return {row[0] for row in found.fetchall()}
 
     def duckdb_sql(self, expression: ibis.Table) -> str:
         """The DuckDB SQL of an Ibis expression, its in-memory tables made known to the connection."""

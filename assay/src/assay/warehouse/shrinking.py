@@ -67,12 +67,11 @@ def replaced(session: Session, table: TableDef, contract: Contract, staged: Stag
     same = {name for name, kind in contract.duckdb_columns.items() if there.get(name) == kind}
     emptied: dict[str, int] = {}
     if parts is not None and parts.partitions.column in same:
-        key = parts.partitions.key_sql()
         before = f"{existing} WHERE {parts.rows}"
+        theirs, ours = (parts.summed(each, __rows="count(*)") for each in (before, staged.relation))
         emptied = dict(
             session.connection.execute(
-                f"""SELECT __part, __rows FROM (SELECT {key} AS __part, count(*) AS __rows FROM {before} GROUP BY 1)
-                    WHERE __part NOT IN (SELECT DISTINCT {key} FROM {staged.relation}) ORDER BY __part"""
+                f"SELECT __part, __rows::BIGINT FROM ({theirs}) ANTI JOIN ({ours}) USING (__part) ORDER BY __part"
             ).fetchall()
         )
         existing = f"(SELECT * FROM {before})" if parts.asked is not None else existing

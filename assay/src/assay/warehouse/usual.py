@@ -108,15 +108,12 @@ def keep(session: Session, table: str, noted: Sequence[Noted], run: Run) -> None
 
 def days(session: Session, parts: Parts, names: Sequence[str], whole: str) -> dict[dtm.date, tuple[int, ...]]:
     """Rows, and values that are not null of some columns, of each day that is built, by DuckDB; `whole` stands in a FROM."""
-    # Summed by the column's values first: a million days as texts would take longer than all the rest.
-    column, sums = quoted(parts.partitions.column), ", ".join(f"sum(c{place})" for place in range(len(names) + 1))
-    counts = ["count(*)", *(f"count({quoted(name)})" for name in names)]
-    named = ", ".join(f"{count} AS c{place}" for place, count in enumerate(counts))
+    counts = {f"c{place}": f"count({name})" for place, name in enumerate(["*", *map(quoted, names)])}
     # The days of an hour's build are those that are over, with all of their hours.
     within = "" if parts.partitions.unit == "hour" else f"WHERE {parts.rows}"
-    key = f"CAST(left({parts.partitions.key_sql()}, 10) AS DATE)"
+    summed, sums = parts.summed(f"{whole} {within}", **counts), ", ".join(f"sum({name})" for name in counts)
     found = session.connection.execute(
-        f"SELECT {key}, {sums} FROM (SELECT {column}, {named} FROM {whole} {within} GROUP BY 1) GROUP BY 1"
+        f"SELECT CAST(left(__part, 10) AS DATE), {sums} FROM ({summed}) GROUP BY 1"
     ).fetchall()
     return {row[0]: row[1:] for row in found}
 

@@ -101,12 +101,12 @@ def versions(session: Session, upstream: TableDef, parts: Parts, keys: Sequence[
 def contents(session: Session, table: TableDef, contract: Contract, parts: Parts) -> dict[str, tuple[int, str]]:
     """Rows and content hash of each partition that has rows, by DuckDB: one scan, however many there are."""
     described = ", ".join(f"{name} {sql_type}" for name, sql_type in contract.duckdb_columns.items())
+    rows = f"{session.relation(table)} WHERE {parts.rows}"
+    summed = parts.summed(rows, __n="count(*)", __hash=f"sum({contract.row_hash_sql})")
     found = session.connection.execute(
-        f"""SELECT {parts.partitions.key_sql()}, count(*), md5(concat_ws(';', ?, count(*), sum({contract.row_hash_sql})))
-            FROM {session.relation(table)} WHERE {parts.rows} GROUP BY 1""",
-        [described],
+        f"SELECT __part, __n, md5(concat_ws(';', ?, __n, __hash)) FROM ({summed})", [described]
     ).fetchall()
-    return {key: (rows, data) for key, rows, data in found}
+    return {key: (int(rows), data) for key, rows, data in found}
 
 
 def keep_code(

@@ -67,14 +67,13 @@ def _replay(
 ) -> Publication:
     contract = Contract.of(table.model)
     contract = contract.taking(beyond(session, table, contract))
-    existing = session.scan(table)
     _check_columns(session, table, contract)
     adopt(session)
     _choose(session, table, ids)
     _read(session, contract)
     upstream = {name: graph.tables[name] for name in graph.upstream_of(table.name)}
     parts = Parts.of(table, None, run.now)
-    _judge(session, table, contract, existing, upstream, parts)
+    _judge(session, table, contract, upstream, parts)
     columns = ", ".join(quoted(column.name) for column in contract.columns)
     session.connection.execute(
         "CREATE OR REPLACE TEMP TABLE __passing AS FROM __candidates ANTI JOIN __why USING (__reject_id)"
@@ -143,7 +142,6 @@ def _judge(
     session: Session,
     table: TableDef,
     contract: Contract,
-    existing: str,
     upstream: Mapping[str, TableDef],
     parts: Parts | None,
 ) -> None:
@@ -161,7 +159,10 @@ def _judge(
         )
     for reference in table.references:
         if reference.severity == "error":
-            other = existing if reference.to == table.name else session.scan(upstream[reference.to])
+            pairs = zip(reference.columns, reference.to_columns or reference.columns, strict=True)
+            wanted = ", ".join(f"{quoted(column)} AS {quoted(name)}" for column, name in pairs)
+            to = table if reference.to == table.name else upstream[reference.to]
+            other = session.scan(to, among=f"SELECT {wanted} FROM {left}")
             orphans = references.orphans_sql(left, reference, other)
             session.connection.execute(f"INSERT INTO __why SELECT __reject_id, ? {orphans}", [reference.name])
     for key in contract.keys:
@@ -170,6 +171,7 @@ def _judge(
         session.connection.execute(
             f"INSERT INTO __why SELECT __reject_id, 'unique_key.null' FROM {left} WHERE NOT ({present})"
         )
+        existing = session.scan(table, among=f"SELECT {listed} FROM {left}")
         session.connection.execute(
             f"INSERT INTO __why SELECT __reject_id, '{REPEAT}' FROM {left} SEMI JOIN {existing} USING ({listed})"
         )
