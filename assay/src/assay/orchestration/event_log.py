@@ -35,6 +35,8 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import bindparam, create_engine, func, inspect, select, text
 from sqlalchemy.dialects import sqlite
 
+from assay.orchestration import migrations
+
 if TYPE_CHECKING:
     import dagster as dg
     from dagster._core.events.log import EventLogEntry
@@ -75,6 +77,9 @@ class _Numbered:
     @property
     def kind(self) -> DagsterEventType | None:
         return self.event.dagster_event_type
+
+
+migrations.read_once()
 
 
 class EventLog(SqliteEventLogStorage):
