@@ -23,8 +23,10 @@ from assay.errors import EngineError, on_disk
 
 SETTING = "PIPELINE_SPARK"
 ADDRESS = re.compile(r"local(\[(\d+|\*)\])?|spark://(?P<host>[\w.-]+):(?P<port>\d+)")
+START = 120.0
+"""Seconds that a cluster has for giving the first worker, which starts Java for it: a busy one takes its time."""
 PATIENCE = 20.0
-"""Seconds that a cluster has for giving the first worker, and for answering again."""
+"""Seconds that it has for answering again."""
 OPTIONS = {
     # What DuckDB refuses fails here as well, where Spark would otherwise give null or wrap around.
     "spark.sql.ansi.enabled": "true",
@@ -90,11 +92,11 @@ class Cluster:
         """Until a worker computes for this session; raises EngineError where none does in time."""
         if not (self._master and self._master["host"]):
             return
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + START
         while not self.executors:
             if time.monotonic() > until:
                 raise EngineError(
-                    f"no worker took this session in {PATIENCE:g} s",
+                    f"no worker took this session in {START:g} s",
                     where=self.address,
                     fix="Start a worker, or free a core and 1 GB of one.",
                 )
