@@ -38,33 +38,38 @@ def land(
     assert table.source is not None
     folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
     folder.mkdir()
-    stack.enter_context(_swept(session))
+    stack.enter_context(_swept(session, named=type(table.source).__module__.startswith("assay.sources.")))
     notices.phase("reading the source")
     return table.source.land(_landing(table, session.connection, sources, folder, offsets, since))
 
 
 @contextmanager
-def _swept(session: Session) -> Iterator[None]:
+def _swept(session: Session, *, named: bool) -> Iterator[None]:
     """Drop the temporary tables that the block makes: what a connector landed is no longer needed then.
 
-    By their names: DuckDB looks at all tables to tell which are temporary. Only what failed may have left any.
+    Args:
+        named: whether the connector's tables have our names: DuckDB looks at all tables to tell which are temporary, so
+            only what failed, or is a project's own connector, is asked for what it left.
     """
+
+    def temporary() -> set[str]:
+        found = session.connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'")
+        return {name for (name,) in found.fetchall()}
+
+    before = set() if named else temporary()
     with temporary_names() as names:
-        left = [SUSPECTS, REPLACED]
+        left = {SUSPECTS, REPLACED}
         try:
             yield
         except BaseException:
             session.stop()
             with suppress(duckdb.FatalException):
-                found = session.connection.execute(
-                    "SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'"
-                ).fetchall()
-                left += [name for (name,) in found if name.startswith("__")]
+                left |= {name for name in temporary() if name.startswith("__")}
             raise
         finally:
             # A database that stopped after an error takes its temporary tables with it.
             with suppress(duckdb.FatalException):
-                for name in dict.fromkeys((*names, *left)):
+                for name in {*names, *left, *(set() if named else temporary() - before)}:
                     session.connection.execute(f"DROP TABLE IF EXISTS temp.main.{quoted(name)}")
 
 
