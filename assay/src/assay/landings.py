@@ -38,39 +38,39 @@ def land(
     assert table.source is not None
     folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
     folder.mkdir()
-    stack.enter_context(_swept(session, named=type(table.source).__module__.startswith("assay.sources.")))
+    stack.enter_context(_swept(session, known=type(table.source).__module__.startswith("assay.")))
     notices.phase("reading the source")
     return table.source.land(_landing(table, session.connection, sources, folder, offsets, since))
 
 
 @contextmanager
-def _swept(session: Session, *, named: bool) -> Iterator[None]:
+def _swept(session: Session, *, known: bool) -> Iterator[None]:
     """Drop the temporary tables that the block makes: what a connector landed is no longer needed then.
 
-    Args:
-        named: whether the connector's tables have our names: DuckDB looks at all tables to tell which are temporary, so
-            only what failed, or is a project's own connector, is asked for what it left.
+    By their names: DuckDB looks at all tables to tell which are temporary. Only what failed may have left any, and a
+    connector that is not `known`, the framework's own.
     """
-
-    def temporary() -> set[str]:
-        found = session.connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'")
-        return {name for (name,) in found.fetchall()}
-
-    before = set() if named else temporary()
     with temporary_names() as names:
-        left = {SUSPECTS, REPLACED}
+        left = [SUSPECTS, REPLACED]
+        before = set() if known else _temporary(session)
         try:
             yield
         except BaseException:
             session.stop()
             with suppress(duckdb.FatalException):
-                left |= {name for name in temporary() if name.startswith("__")}
+                left += [name for name in _temporary(session) if name.startswith("__")]
             raise
         finally:
             # A database that stopped after an error takes its temporary tables with it.
             with suppress(duckdb.FatalException):
-                for name in {*names, *left, *(set() if named else temporary() - before)}:
+                made = () if known else _temporary(session) - before
+                for name in dict.fromkeys((*names, *left, *made)):
                     session.connection.execute(f"DROP TABLE IF EXISTS temp.main.{quoted(name)}")
+
+
+def _temporary(session: Session) -> set[str]:
+    found = session.connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'")
+    return {name for (name,) in found.fetchall()}
 
 
 def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int], since: Any = None) -> str:
