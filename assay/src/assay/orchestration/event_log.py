@@ -53,6 +53,7 @@ OF_RUNS = frozenset(EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
 INDEXED = OF_RUNS | ASSET_EVENTS | ASSET_CHECK_EVENTS
 """What is asked of all runs, and stands in a file of its own as well."""
 _CHECKS = AssetCheckExecutionsTable.c
+migrations.read_once()
 EVALUATED = AssetCheckExecutionsTable.update().where(
     _CHECKS.asset_key == bindparam("of_asset"),
     _CHECKS.check_name == bindparam("of_check"),
@@ -77,9 +78,6 @@ class _Numbered:
     @property
     def kind(self) -> DagsterEventType | None:
         return self.event.dagster_event_type
-
-
-migrations.read_once()
 
 
 class EventLog(SqliteEventLogStorage):
