@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dagster._core.events.log import EventLogEntry
     from sqlalchemy.engine import Connection, Engine
 
+migrations.read_once()
 AT_ONCE = 500
 """So many events are written in one transaction, for whose length other writers wait."""
 SOON = 0.25
@@ -53,7 +54,6 @@ OF_RUNS = frozenset(EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
 INDEXED = OF_RUNS | ASSET_EVENTS | ASSET_CHECK_EVENTS
 """What is asked of all runs, and stands in a file of its own as well."""
 _CHECKS = AssetCheckExecutionsTable.c
-migrations.read_once()
 EVALUATED = AssetCheckExecutionsTable.update().where(
     _CHECKS.asset_key == bindparam("of_asset"),
     _CHECKS.check_name == bindparam("of_check"),
