@@ -33,7 +33,7 @@ BENCHMARKS = (
     "partitions",
 )
 """Modules of this package; each has `measure(options) -> str`, which returns its part of the page."""
-NAMED = ("spark",)
+NAMED = ("spark", "peers")
 """Further ones, measured where they are named: they need more than the project installs."""
 
 HEAD = """# Benchmarks

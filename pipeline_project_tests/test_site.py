@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
@@ -39,9 +40,17 @@ def build(folder: Path, target: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("built") / "site"
-    done = build(ROOT, folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """The site, built once for all processes of a run of tests; CI keeps it."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder = ROOT / "build" / "site" if os.environ.get("CI") else shared / "site"
+    with (shared / "site.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if not lock.read():
+            done = build(ROOT, folder)
+            assert done.returncode == 0, done.stdout + done.stderr
+            lock.write("built")
     return folder
 
 

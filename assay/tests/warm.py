@@ -199,6 +199,7 @@ def _server() -> str:
 
 def _imported() -> None:
     import duckdb
+    from alembic.script import ScriptDirectory
 
     import assay
 
@@ -206,6 +207,9 @@ def _imported() -> None:
     for name in [*(name for name in names if "testing" not in name and not name.endswith("__main__")), *LATE]:
         with contextlib.suppress(ImportError):  # of an extra that is not installed
             importlib.import_module(name)
+    # Each run asks which of Dagster's migrations is the newest.
+    storage = importlib.import_module("dagster._core.storage.runs.sqlite.sqlite_run_storage")
+    ScriptDirectory.from_config(storage.get_alembic_config(storage.__file__)).get_current_head()
     duckdb.default_connection().close()  # it has a thread, which a fork would not have and yet wait for
     gc.collect()
     gc.freeze()

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks import report
+from benchmarks import peers, report
 from benchmarks.measure import Measured, Series, process
 from benchmarks.plain_pipeline import MODEL_STEP, SQL
 from benchmarks.run import BENCHMARKS, parse
@@ -21,6 +21,16 @@ def test_the_plain_script_makes_the_pipelines_tables():
     by_the_model = {name for name, table in project.graph.tables.items() if table.engine == "python"}
     assert made | by_the_model == set(project.graph.tables)
     assert not made & by_the_model
+
+
+def test_the_peers_make_the_six_tables_from_what_the_pipeline_makes_them_from():
+    tables, found, left = project.graph.tables, set(), [*peers.SIX]
+    while left:
+        name = left.pop()
+        found.add(name)
+        left += tables[name].inputs
+    made = dict(peers.made_by(SQL.read_text()))
+    assert {(name, made[name][0]) for name in peers.needed(made)} == {(name, tables[name].stage) for name in found}
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -43,4 +43,7 @@ def verdicts(
     label(connection, contract)
     masks = ", ".join(contract.mask_columns)
     found = connection.execute(f"SELECT {masks} FROM labelled ORDER BY _row").fetchall()
-    return [contract.codes(row) for row in found]
+    codes = [contract.codes(row) for row in found]
+    broken = connection.execute(f"SELECT {contract.broken_rows_sql} FROM rows ORDER BY _row").fetchall()
+    assert broken == [(bool(each),) for each in codes]  # asked at once it is the same
+    return codes

@@ -14,6 +14,7 @@ import pytest
 from assay.build import build
 from assay.contract.contract import Contract
 from assay.errors import WiringError
+from assay.orchestration import event_log
 from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.jobs import daily_schedule, project_jobs
 from assay.orchestration.metadata import check_results, column_schema
@@ -70,6 +71,30 @@ def contents(project: Project) -> dict[str, list[tuple[Any, ...]]]:
             for name, table in project.graph.tables.items()
             if session.exists(table)
         }
+
+
+def test_a_run_of_the_ui_writes_its_events_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process has Dagster's instance as dagster.yaml says it, and not that of `pipeline run`."""
+    monkeypatch.setattr(event_log, "SOON", 3600.0)
+    sizes: list[int] = []
+
+    def counted(storage: event_log.EventLog, events: Any) -> None:
+        sizes.append(len(events))
+        store(storage, events)
+
+    store = event_log.EventLog.store_event_batch
+    monkeypatch.setattr(event_log.EventLog, "store_event_batch", counted)
+    (tmp_path / "dagster.yaml").write_text(
+        "event_log_storage: {module: assay.orchestration.event_log, class: EventLog}\ntelemetry: {enabled: false}\n"
+    )
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        result = execute(shop_project(tmp_path), instance)
+        during = [size for size in sizes if size > 1]
+        assert sum(during) > 5 * len(during), "of a table's dozen events there are two transactions"
+        logs = [entry for entry in instance.all_logs(result.run_id) if entry.is_dagster_event]
+        assert [entry.dagster_event_type for entry in logs][-1] is dg.DagsterEventType.PIPELINE_SUCCESS
+        steps = [str(entry.step_key) for entry in logs if entry.dagster_event_type is dg.DagsterEventType.STEP_SUCCESS]
+        assert sorted(steps) == sorted(shop_project(tmp_path).graph.nodes)
 
 
 def test_both_faces_give_the_same_tables_checks_and_versions(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -166,29 +166,32 @@ class Contract:
         return expression.mutate(**masks)
 
     @cached_property
-    def mask_values(self) -> tuple[str, ...]:
-        """SQL over the contract's columns: the values of `mask_columns`."""
-        # As `label` has it, put together as text: of a small table Ibis would take longer for it than DuckDB for the rows.
-        found = [f"(CAST({sql} AS BIGINT) << {index % BITS})" for index, sql in enumerate(self._broken())]
-        masks = (" | ".join(found[number * BITS : (number + 1) * BITS]) for number in range(len(self.mask_columns)))
-        return tuple(f"CAST({mask or 0} AS UBIGINT)" for mask in masks)
-
-    def _broken(self) -> Iterator[str]:
-        """SQL over the contract's columns, of each rule: whether the row breaks it."""
+    def _flags(self) -> tuple[str, ...]:
+        """SQL over the contract's columns, of each row rule: whether the row breaks it; never null."""
         if not self.row_rules:
-            return
+            return ()
         flags = {f"r{index}": rule.broken.op() for index, rule in enumerate(self.row_rules)}
         # Whoever only loads the code would wait for SQLGlot's dialects.
         compiler = import_module("ibis.backends.sql.compilers.duckdb").compiler
         listed = ops.Project(self.rows, flags).replace(_listed).to_expr()
-        for value in compiler.to_sqlglot(listed).expressions:
-            for column in (node for node in value.walk() if node.key == "column"):
-                column.set("table", None)
-            yield value.this.sql(compiler.dialect)
+        values = [value.this for value in compiler.to_sqlglot(listed).expressions]
+        for column in (node for value in values for node in value.walk() if node.key == "column"):
+            column.set("table", None)
+        return tuple(value.sql(compiler.dialect) for value in values)
+
+    @property
+    def broken_rows_sql(self) -> str:
+        """SQL over the contract's columns: whether the row broke any rule, which takes half the time that all masks take."""
+        return "(" + (" OR ".join(f"({flag})" for flag in self._flags) or "false") + ")"
 
     def labelled_sql(self, rows: str) -> str:
         """SQL: what `label` makes of `rows`, a SELECT of the contract's columns and perhaps of others."""
-        masks = (f"{value} AS {name}" for value, name in zip(self.mask_values, self.mask_columns, strict=True))
+        # As `label` has it, put together as text: of a small table Ibis would take longer for it than DuckDB for the rows.
+        masks = []
+        for number, name in enumerate(self.mask_columns):
+            flags = self._flags[number * BITS : (number + 1) * BITS]
+            bits = " | ".join(f"(CAST(({flag}) AS BIGINT) << {bit})" for bit, flag in enumerate(flags)) or "0"
+            masks.append(f"CAST({bits} AS UBIGINT) AS {name}")
         return f"SELECT *, {', '.join(masks)} FROM ({rows})"
 
     def codes(self, masks: Sequence[int]) -> tuple[str, ...]:

@@ -35,6 +35,8 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import bindparam, create_engine, func, inspect, select, text
 from sqlalchemy.dialects import sqlite
 
+from assay.orchestration import migrations
+
 if TYPE_CHECKING:
     import dagster as dg
     from dagster._core.events.log import EventLogEntry
@@ -75,6 +77,9 @@ class _Numbered:
     @property
     def kind(self) -> DagsterEventType | None:
         return self.event.dagster_event_type
+
+
+migrations.read_once()
 
 
 class EventLog(SqliteEventLogStorage):
@@ -228,22 +233,30 @@ class EventLog(SqliteEventLogStorage):
             finally:
                 self._thread.joined = None
 
-    def hold(self) -> None:
-        """For one run, until `dispose`: files stay open, and events wait for each other a moment.
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For one run: files stay open in the block, and events wait for each other a moment.
 
         Servers look at thousands of runs, and close them. Whoever reads, in this process, gets all that was stored.
         """
-        if self._engines is None:
-            self._engines = {}
-
-    def dispose(self) -> None:
+        if self._engines is not None:
+            yield
+            return
+        self._engines = {}
         try:
-            self.flush()
+            yield
         finally:
-            super().dispose()
-            for engine in (self._engines or {}).values():
-                engine.dispose()
-            (self._engines or {}).clear()
+            with self._lock:
+                try:
+                    self.flush()
+                finally:
+                    self._close()
+                    self._engines = None
+
+    def _close(self) -> None:
+        for engine in (self._engines or {}).values():
+            engine.dispose()
+        (self._engines or {}).clear()
 
     def retire(self, keep: int) -> None:
         """Remove the logs of finished runs but the newest `keep`, and but those that built an asset last.
@@ -303,13 +316,20 @@ class EventLog(SqliteEventLogStorage):
 
 
 class HeldOpen(EventLog):
-    """The same for one run, from the beginning: see `hold`."""
+    """The same `held` from the beginning, until `dispose`."""
 
     def __init__(self, base_dir: str | None = None, inst_data: Any = None) -> None:
         self._tables: set[str] = set()
         self._migrated: set[str] = set()
         super().__init__(base_dir, inst_data)
-        self.hold()
+        self._engines = {}
+
+    def dispose(self) -> None:
+        try:
+            self.flush()
+        finally:
+            super().dispose()
+            self._close()
 
     def has_table(self, table_name: str) -> bool:
         if not self._tables:

@@ -91,6 +91,9 @@ class WarehouseResource(DuckDBResource):
             if root := self.root():
                 sign(context.instance, context.run, root)
         with ExitStack() as stack:
+            # Not by its type: see `_retire`.
+            if held := getattr(context.instance and context.instance.event_log_storage, "held", None):
+                stack.enter_context(held())
             self._stack = stack
             try:
                 yield self

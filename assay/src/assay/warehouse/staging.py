@@ -136,10 +136,10 @@ def stage(
     broken, alone = None, session.engine is None and table.load is None and table.partitions is None
     if alone and contract.row_rules and _stands(expression):
         # What is only copied is judged before, and broken rows are left out: DuckDB would write a table again that lost many.
-        broken = _find_broken(session, contract.labelled_sql(rows), contract.broken_sql())
+        broken = _find_broken(session, contract.labelled_sql(rows), contract.broken_rows_sql)
         if broken:
             listed = ", ".join(map(quoted, wanted))
-            rows = f"SELECT {listed} FROM ({contract.labelled_sql(rows)}) WHERE NOT {contract.broken_sql()}"
+            rows = f"SELECT {listed} FROM ({rows}) WHERE NOT {contract.broken_rows_sql}"
     kind = "TEMP TABLE" if relation.startswith(qualified("temp", "main", "")[:-1]) else "TABLE"
     count = session.number(f"CREATE OR REPLACE {kind} {relation} AS {rows}") + (broken or 0)
     if landed is not None and landed.malformed is not None:
@@ -156,8 +156,8 @@ def _stands(expression: ibis.Table) -> bool:
 
 
 def _find_broken(session: Session, labelled: str, where: str) -> int:
-    """Put the rows that break rules into `__broken`; returns how many there are."""
-    return session.number(f"CREATE OR REPLACE TEMP TABLE __broken AS SELECT * FROM ({labelled}) WHERE {where}")
+    """Put the rows that break rules into `__broken`, labelled; returns how many there are."""
+    return session.number(f"CREATE OR REPLACE TEMP TABLE __broken AS {labelled} WHERE {where}")
 
 
 def beside(table: TableDef) -> tuple[str, ...]:
@@ -261,12 +261,14 @@ def _take_broken_out(session: Session, table: TableDef, contract: Contract, stag
         present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in (*contract.key, table.load.cursor))
         but = f" AND ({quoted(table.load.deleted)} AND {present}) IS NOT TRUE"
     rows = f"SELECT rowid AS __row, * FROM {relation}"
-    labelled = rows if staged.masks else contract.labelled_sql(rows)
-    staged.broken = _find_broken(session, labelled, f"{contract.broken_sql()}{but}")
+    labelled, which = contract.labelled_sql(rows), contract.broken_rows_sql
+    if staged.masks:
+        labelled, which = rows, contract.broken_sql(staged.masks)
+    staged.broken = _find_broken(session, labelled, f"{which}{but}")
     if staged.broken:
         gone = "rowid IN (SELECT __row FROM __broken)"
         if staged.broken * MANY > staged.staged:  # then it costs less to judge them again
-            gone = f"{contract.broken_sql(staged.masks or contract.mask_values)}{but}"
+            gone = f"{which}{but}"
         session.connection.execute(f"DELETE FROM {relation} WHERE {gone}")
 
 
