@@ -19,7 +19,7 @@ PULLED = 10_000
 SHOWN = 10
 """Of more than that, so many added, removed and changed ones each."""
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
-_SIGNS = "count_if(__n > 0) AS __before, count_if(__n < 0) AS __after"
+_SIGNS = "count(*) FILTER (WHERE __n > 0) AS __before, count(*) FILTER (WHERE __n < 0) AS __after"
 
 
 def sides(session: LakeTables, table: TableDef, real: Lake, key: Sequence[str]) -> Sides:
@@ -88,10 +88,10 @@ def _by_key(session: LakeTables, suspects: str, key: Sequence[str], names: Seque
     null = " OR ".join(f"{tick(name)} IS NULL" for name in key)
     changed = "__before > 0 AND __after > 0"
     counted = [
-        f"count_if({condition})"
+        f"count(*) FILTER (WHERE {condition})"
         for condition in ("__before = 0", "__after = 0", changed, f"__before > 1 OR __after > 1 OR {null}")
     ]
-    counted += [f"count_if({changed} AND __cell{place})" for place in range(len(others))]
+    counted += [f"count(*) FILTER (WHERE {changed} AND __cell{place})" for place in range(len(others))]
     added, removed, both, untold, *cells_of = session.ask(f"SELECT {', '.join(counted)} FROM ({keyed})")[0]
     if untold:
         return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from assay.errors import EngineError, PipelineError
+from assay.spark.differing import sides
 from assay.spark.engine import SparkEngine
 from assay.spark.lake_tables import LakeTables
 from assay.spark.load import refusals
@@ -14,6 +15,7 @@ from assay.spark.staging import LakeAdded, LakeStaging, staged
 from assay.tables.loads import History
 
 if TYPE_CHECKING:
+    from assay.compare.sides import Sides
     from assay.contract.contract import Contract
     from assay.settings import BaseSettings
     from assay.tables.graph import Graph
@@ -33,6 +35,10 @@ class LakeSession(LakeTables):
             if (what := unsupported(table)) is not None:
                 yield EngineError(*what[:1], where=f"{table.stage}.{table.name} ({table.file})", fix=what[1])
         yield from refusals(graph, [each.name for each in tables], SparkEngine(self.cluster), settings)
+
+    def sides(self, table: TableDef, key: Sequence[str]) -> Sides:
+        """The rows in which the real table and the planned one differ, brought here."""
+        return sides(self, table, self.behind or self.lake, key)
 
     def staging(self, build: Build) -> AbstractContextManager[LakeStaging]:
         """The rows of a build in a table that nobody reads, which is dropped at the end of the block."""

@@ -19,7 +19,6 @@ from assay.contract.columns import sql_type
 from assay.contract.contract import Contract
 from assay.errors import EngineError, WarehouseError
 from assay.spark.dialect import declared, to_sql
-from assay.spark.differing import sides
 from assay.spark.engine import brought, casts, hand_over, held
 from assay.spark.known import Refused
 from assay.spark.lake import OFFSETS, RECORD, Lake, tick
@@ -31,7 +30,6 @@ from assay.warehouse.failures import never_published
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
-    from assay.compare.sides import Sides
     from assay.spark.session import Cluster
     from assay.tables.nodes import TableDef
 
@@ -138,10 +136,6 @@ class LakeTables(Session):
             wanted = self.backend.sql(f"SELECT DISTINCT * FROM ({among})")
             rows += f" LEFT SEMI JOIN ({self.sql(wanted)}) USING ({', '.join(map(tick, wanted.columns))})"
         return f"({self.brought(rows, self.schema(lake, table))})"
-
-    def sides(self, table: TableDef, key: Sequence[str]) -> Sides:
-        """The rows in which the real table and the planned one differ, brought here."""
-        return sides(self, table, self.behind or self.lake, key)
 
     def landed(self, sql: str) -> ibis.Table:
         """What a connector landed, handed over to Spark once."""
