@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -173,7 +174,13 @@ def test_a_terminal_sees_how_far_the_installation_is_and_a_build_servers_log_doe
     }
     ours, theirs = os.openpty()
     installing = subprocess.Popen(
-        ["sh", "scripts/install.sh", ".venv"], cwd=clone, env=environment, stdout=theirs, stderr=theirs
+        ["sh", "scripts/install.sh", ".venv"],
+        cwd=clone,
+        env=environment,
+        stdout=theirs,
+        stderr=theirs,
+        # Where tests run in a shell's background, Dagster's handlers leave this process deaf to it, and what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),
     )
     os.close(theirs)
     told = b""

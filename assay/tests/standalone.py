@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -30,14 +31,25 @@ class Standalone:
     """A master with its workers, each a process of its own."""
 
     def __init__(self, folder: Path, workers: int = WORKERS) -> None:
-        self.folder, self.processes = folder, list[subprocess.Popen[bytes]]()
-        port, self.pages = free_port(), free_port()
+        self.folder, self.processes, self._started = folder, list[subprocess.Popen[bytes]](), 0
+        port = free_port()
         self.address = f"spark://127.0.0.1:{port}"
-        self._start("Master", "--port", str(port), "--webui-port", str(self.pages))
-        for number in range(workers):
-            room = ("--cores", "2", "--memory", "3g", "--webui-port", "0", "--work-dir", str(folder / f"work{number}"))
-            self._start("Worker", *room, self.address)
+        self._start("Master", "--port", str(port), "--webui-port", "0")  # two free ports might be one
+        for _ in range(workers):
+            self.start_worker()
         self._wait(workers)
+
+    def start_worker(self) -> None:
+        """Start one more, which registers in its time."""
+        room = ("--cores", "2", "--memory", "3g", "--webui-port", "0")
+        self._start("Worker", *room, "--work-dir", str(self.folder / f"work{self._started}"), self.address)
+
+    def kill_worker(self, number: int) -> None:
+        """End the worker with that process number, and what computes for it, without a word."""
+        (worker,) = (each for each in self.processes if each.pid == number)
+        os.killpg(number, signal.SIGKILL)
+        worker.wait()
+        self.processes.remove(worker)
 
     def _start(self, kind: str, *arguments: str) -> None:
         home = str(Path(find_spec("pyspark").origin).parent)
@@ -49,7 +61,8 @@ class Standalone:
             "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         }
         command = [f"{home}/bin/spark-class", f"org.apache.spark.deploy.{kind.lower()}.{kind}", "--host", "127.0.0.1"]
-        with (self.folder / f"{kind}{len(self.processes)}.log").open("wb") as log:
+        self._started += 1
+        with (self.folder / f"{kind}{self._started}.log").open("wb") as log:
             self.processes.append(
                 subprocess.Popen(
                     [*command, *arguments], env=environment, stdout=log, stderr=log, start_new_session=True
@@ -67,11 +80,11 @@ class Standalone:
 
     def state(self) -> dict[str, list[dict[str, object]]]:
         """What the master tells of workers and applications."""
-        with (
-            suppress(OSError, ValueError),
-            urllib.request.urlopen(f"http://127.0.0.1:{self.pages}/json/", timeout=5) as page,
-        ):
-            return json.load(page)
+        pages = re.search(r"MasterWebUI.* started at http://\S+:(\d+)", (self.folder / "Master1.log").read_text())
+        with suppress(OSError, ValueError):
+            if pages is not None:
+                with urllib.request.urlopen(f"http://127.0.0.1:{pages[1]}/json/", timeout=5) as page:
+                    return json.load(page)
         return {"workers": [], "activeapps": []}
 
     def alive(self) -> int:

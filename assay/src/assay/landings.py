@@ -38,34 +38,39 @@ def land(
     assert table.source is not None
     folder = stack.enter_context(scratch_folder(session.scratch, prefix="landing_")) / "files"
     folder.mkdir()
-    stack.enter_context(_swept(session))
+    stack.enter_context(_swept(session, known=type(table.source).__module__.startswith("assay.")))
     notices.phase("reading the source")
     return table.source.land(_landing(table, session.connection, sources, folder, offsets, since))
 
 
 @contextmanager
-def _swept(session: Session) -> Iterator[None]:
+def _swept(session: Session, *, known: bool) -> Iterator[None]:
     """Drop the temporary tables that the block makes: what a connector landed is no longer needed then.
 
-    By their names: DuckDB looks at all tables to tell which are temporary. Only what failed may have left any.
+    By their names: DuckDB looks at all tables to tell which are temporary. Only what failed may have left any, and a
+    connector that is not `known`, the framework's own.
     """
     with temporary_names() as names:
         left = [SUSPECTS, REPLACED]
+        before = set() if known else _temporary(session)
         try:
             yield
         except BaseException:
             session.stop()
             with suppress(duckdb.FatalException):
-                found = session.connection.execute(
-                    "SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'"
-                ).fetchall()
-                left += [name for (name,) in found if name.startswith("__")]
+                left += [name for name in _temporary(session) if name.startswith("__")]
             raise
         finally:
             # A database that stopped after an error takes its temporary tables with it.
             with suppress(duckdb.FatalException):
-                for name in dict.fromkeys((*names, *left)):
+                made = () if known else _temporary(session) - before
+                for name in dict.fromkeys((*names, *left, *made)):
                     session.connection.execute(f"DROP TABLE IF EXISTS temp.main.{quoted(name)}")
+
+
+def _temporary(session: Session) -> set[str]:
+    found = session.connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'temp'")
+    return {name for (name,) in found.fetchall()}
 
 
 def source_version(table: TableDef, sources: Sources, offsets: Mapping[int, int], since: Any = None) -> str:

@@ -55,7 +55,7 @@ def test_a_malformed_source_is_told_once_without_a_value_and_resolved_when_mende
     little: Little, channel: Channel
 ) -> None:
     """And a canary in a personal column, or in the channel's address, is nowhere: no message, page, setting, answer or book."""
-    told = {"PIPELINE_ALERTS": channel.address}
+    told = {"PIPELINE_ALERTS": channel.address, "PIPELINE_LAKE_CATALOG": "jdbc:db://ann:canary-secret@host/books"}
     (little.root / "little" / "extract" / "dashboard.py").write_text(DASHBOARD)
     assert little.run("run")[0] == 0
     code, out, _ = little.run("health", "--notify", environment=told)

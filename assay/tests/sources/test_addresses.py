@@ -52,6 +52,7 @@ def test_joining():
         ("ann:s3cret@host/a", "ann://..."),
         ("kafka://a:9092,b:9092?sasl.username=ann&sasl.password=s3cret", "kafka://a:9092,b:9092"),
         ("kafka://ann:s3cret@a:9092,b:9092/topic", "kafka://a:9092,b:9092/topic"),
+        ("jdbc:postgresql://ann:s3cret@host:5432/books?password=s3cret", "jdbc:postgresql://host:5432/books"),
         ("http://host/a\x1b[31m\u202e", "http://host/a"),
     ],
 )

@@ -21,7 +21,10 @@ class Seen:
         """As it is committed now."""
         from pyiceberg.table import StaticTable
 
-        newest = (self.folder / "version-hint.text").read_text().strip()
+        try:
+            newest = int((self.folder / "version-hint.text").read_text())
+        except FileNotFoundError:  # for a moment of each commit there is none
+            newest = max(int(each.name[1:].partition(".")[0]) for each in self.folder.glob("v*.metadata.json"))
         return StaticTable.from_metadata(str(self.folder / f"v{newest}.metadata.json"))
 
     def rows(self) -> pa.Table:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,17 +15,14 @@ import pytest
 
 from assay.spark.session import Cluster
 from assay.spark.warehouse import SparkWarehouse
-from tests.little import Little
-from tests.spark.driver import built, version
+from tests.spark.driver import FILES, ROWS, built
 from tests.spark.seen import Seen
-from tests.standalone import Standalone
-from tests.warehouse.house import Given
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def drivers(cluster: Standalone, tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
+def drivers() -> Iterator[list[subprocess.Popen[str]]]:
     """Processes that are ended with all they started."""
     started: list[subprocess.Popen[str]] = []
     yield started
@@ -34,8 +32,8 @@ def drivers(cluster: Standalone, tmp_path: Path) -> Iterator[list[subprocess.Pop
         process.communicate()
 
 
-def driver(cluster: Standalone, folder: Path, number: int, how: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.spark.driver", cluster.address, str(folder), str(number), how]
+def driver(address: str, folder: Path, number: int, how: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.spark.driver", address, str(folder), str(number), how]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
@@ -46,92 +44,95 @@ def warehouse(spark: Cluster, folder: Path) -> SparkWarehouse:
     )
 
 
-def seen(table: Seen) -> tuple[set[int], int, str, int]:
-    """The versions of the rows, how many there are, and what the commit says: its run and its rows."""
+def seen(lake: Path, name: str) -> tuple[Counter[int], str, int]:
+    """How many rows a table has of each version, and what its commit says: its run and its rows."""
+    table = Seen(lake, "warehouse", name)
     read = table.table()
-    rows = read.scan().to_arrow()
     record = table.record_of(read)
-    return set(rows.column("v").to_pylist()), rows.num_rows, record["run_id"], record["row_count"]
+    return Counter(read.scan().to_arrow().column("v").to_pylist()), record["run_id"], record["row_count"]
+
+
+def after(before: Counter[int], number: int, name: str) -> tuple[Counter[int], str, int]:
+    """What is seen of a table when a version is published."""
+    rows = Counter({number: ROWS})
+    if name.startswith("m"):
+        rows += before
+    elif name.startswith("d"):  # the first half of the days
+        rows = Counter({number: ROWS // 2}) + before - Counter({max(before): ROWS // 2})
+    return rows, f"run {number}", rows.total()
+
+
+DEATHS = (
+    {
+        "w1": "nothing is landed",
+        "w2": "rows are handed over",
+        "d1": "repeats are staged",
+        "m1": "checks are made",
+        "w3": "the quarantine is kept",
+        "d2": "the commit is next",
+        "w4": "the books are kept",
+        "w5": "the staging table begins",
+        "w6": "a file of rows is written",
+        "d3": "a manifest is written",
+    },
+    {
+        "w1": "rows are landed",
+        "w2": "rows are staged",
+        "w3": "the broken rows are here",
+        "d1": "rejects are written",
+        "d2": "the books are written",
+        "m1": "the commit is made",
+        "d3": "nothing is staged any more",
+        "w4": "the manifest list is written",
+        "w5": "the metadata is written",
+        "w6": "the version is there",
+    },
+)
+"""Which table is where when the driver of all of them dies. Each is a Java process whose first table takes as long as ten others."""
+DONE = ("the commit is made", "the books are kept", "nothing is staged any more")
 
 
 def test_of_a_driver_that_is_killed_all_is_seen_or_nothing(
-    spark: Cluster, cluster: Standalone, drivers: list[subprocess.Popen[str]], tmp_path: Path
+    spark: Cluster, drivers: list[subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     """Whoever reads meanwhile sees one version whole; the next run goes on, and nothing of the dead one is left."""
-    assert built(warehouse(spark, tmp_path), Given(version(1)), run="run 1") == []
-    table = Seen(tmp_path / "lake", "warehouse", "a")
-    before = seen(table)
-    assert before == ({1}, 2000, "run 1", 2000)
-    moments = ["0.1", "the commit is made"]
-    for number, moment in enumerate(moments, start=2):
-        drivers.append(driver(cluster, tmp_path, number, moment))
-        possible = (before, ({number}, 2000, f"run {number}", 2000))
-        reads = {str(seen(table))}
+    lake, names = tmp_path / "lake", sorted(set().union(*DEATHS))
+    assert built(warehouse(spark, tmp_path), 1, names) == []
+    for death, moments in enumerate(DEATHS, start=1):
+        number, next_number = death * 2, death * 2 + 1
+        before = {name: seen(lake, name) for name in names}
+        possible = {name: (before[name], after(before[name][0], number, name)) for name in moments}
+        drivers.append(driver("local[2]", tmp_path, number, json.dumps(moments)))
+        assert drivers[-1].stdout is not None
+        assert drivers[-1].stdout.readline() == "all stand still\n", drivers[-1].communicate()
+        watched = [name for name, moment in moments.items() if moment in FILES]
         while drivers[-1].poll() is None:
-            reads.add(str(seen(table)))
-            time.sleep(0.5)  # the driver needs the processor, too
+            for name in watched:
+                assert seen(lake, name) in possible[name]
         told, errors = drivers[-1].communicate()
-        assert drivers[-1].returncode == -9, (told, errors)
-        before = seen(table)
-        reads.add(str(before))
-        assert reads <= set(map(str, possible)), moment
-        assert moment.startswith("0.") or before == possible[moment == "the commit is made"], moment
-    with warehouse(spark, tmp_path).session() as session:
-        assert session.lake.tables("warehouse") == ["a"]
-        last = session.last_publication("a")
-        assert last is not None
-        assert (last.run_id, last.rows) == (f"run {len(moments) + 1}", 2000)  # the books have what the lake says
-    assert built(warehouse(spark, tmp_path), Given(version(9)), run="run 9") == []
-    assert seen(table) == ({9}, 2000, "run 9", 2000)
+        assert (drivers[-1].returncode, told) == (-9, ""), errors
+        left = {name: seen(lake, name) for name in names}
+        with warehouse(spark, tmp_path).session() as session:  # what the next run begins with
+            assert session.lake.tables("warehouse") == names
+            books = {name: session.last_publication(name) for name in names}
+        for name, moment in moments.items():
+            found = seen(lake, name)
+            assert found in possible[name], (name, moment)
+            assert moment in FILES or found == left[name] == possible[name][moment in DONE], (name, moment)
+            last = books[name]
+            assert last is not None
+            assert (last.run_id, last.rows) == found[1:], (name, moment)
+            left[name] = found
+        assert built(warehouse(spark, tmp_path), next_number, moments) == []
+        for name in names:
+            assert seen(lake, name) == after(left[name][0], next_number, name), name
     with warehouse(spark, tmp_path).reading() as session:
-        rejects = session.connection.execute("SELECT status, count(*) FROM quarantine.rejects GROUP BY 1").fetchall()
-        assert rejects == [("open", 1)]
-
-
-def test_two_drivers_with_books_of_their_own_publish_their_own_days_at_once(
-    spark: Cluster, cluster: Standalone, drivers: list[subprocess.Popen[str]], tmp_path: Path
-) -> None:
-    ten, first, second = (f"2026-01-{days}" for days in ("01..2026-01-10", "01..2026-01-05", "06..2026-01-10"))
-    assert built(warehouse(spark, tmp_path), Given(version(1)), days=ten) == []
-    drivers.append(driver(cluster, tmp_path, 2, first))
-    while drivers[0].poll() is None:  # again and again, so that some of it is at the same time
-        assert built(warehouse(spark, tmp_path), Given(version(3)), days=second) == []
-    told, errors = drivers[0].communicate()
-    assert (drivers[0].returncode, told.strip()) == (0, "[]"), errors
-    rows = Seen(tmp_path / "lake", "warehouse", "a").rows()
-    found = {(day.day, v) for day, v in zip(rows.column("day").to_pylist(), rows.column("v").to_pylist(), strict=True)}
-    assert found == {(day, 2 if day < 6 else 3) for day in range(1, 11)}
-    assert rows.num_rows == 2000
-
-
-def test_the_commands_are_those_of_duckdb(cluster: Standalone, tmp_path: Path) -> None:
-    """A run of which one table fails, its rejects, and a plan of the other with its proof."""
-    little = Little(tmp_path)
-    little.table("fine", body="source = source.mutate(n=source.n + int((ROOT / 'more').exists()))")
-    little.table("broken", body="source = source.mutate(n=ibis.null('int64'))")
-    on_spark = {"PIPELINE_ENGINE": "spark", "PIPELINE_SPARK": cluster.address}
-    on_spark["PYTHONPATH"] = os.pathsep.join([little.environment["PYTHONPATH"], os.environ["PYTHONPATH"]])
-    code, told, errors = little.run("run", environment=on_spark)
-    assert code == 1, told + errors
-    assert "1 published, 1 failed" in told
-    assert "rows_valid: 1 of 1 row rejected, above the budget of 0 rows: n.not_null 1" in told + errors
-    assert Seen(tmp_path / "data" / "lake", "extract", "fine").rows().to_pylist() == [
-        {"n": 1, "who": "ann@example.org"}
+        asked = "SELECT table_name, reason_codes[1] FROM quarantine.rejects WHERE status = 'open' ORDER BY ALL"
+        rejects = [row for row in session.connection.execute(asked).fetchall() if row[0] != "m1"]  # it gets more
+    broken = "v.ge_0"
+    assert rejects == [
+        (name, reason)
+        for name in names
+        if name != "m1"
+        for reason in ["unique_key.repeat"] * (name[0] == "d") + [broken]
     ]
-    (tmp_path / "more").write_text("")
-    little.table("fine", body="source = source.mutate(n=source.n + 1)")
-    listed, planned = little.many(["quarantine", "list", "--table", "broken"], ["plan", "fine"], environment=on_spark)
-    assert listed[0] == 0, listed
-    assert "n.not_null" in listed[1]
-    assert planned[0] == 2, planned  # something changes
-    assert "Proof: nothing written." in planned[1]
-    assert "the lake's 1 table" in planned[1]
-    assert "extract.fine" in planned[1]
-    for setting, said in (
-        ({"PIPELINE_SPARK": "spark://127.0.0.1:1"}, "spark://127.0.0.1:1: no Spark master answers"),
-        ({"PATH": str(tmp_path), "JAVA_HOME": ""}, "Spark needs Java, and there is none"),
-    ):
-        code, told, errors = little.run("run", "fine", environment=on_spark | setting)
-        assert code == 2, told + errors
-        assert said in told + errors
-        assert "Traceback" not in told + errors

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import WarehouseError
-from assay.spark.lake import OFFSETS, RECORD, Lake, spark_sql, sweep, text
+from assay.spark.lake import OFFSETS, RECORD, Lake, check, spark_sql, sweep, text
 from assay.spark.session import Cluster
 from tests.spark.seen import Seen
 
@@ -30,7 +30,7 @@ def record(run: str) -> dict[str, object]:
 def test_a_commit_carries_record_and_offsets_and_others_that_came_later_carry_none(lake: Lake, tmp_path: Path) -> None:
     assert not lake.commit("transform", "orders").record
     lake.replace(ROWS, "transform", "orders", record("one"), "day")
-    first = lake.pointer("transform", "orders")
+    first = lake.pointers()
     lake.append("SELECT 99 AS n, DATE '2026-03-01' AS day", "transform", "orders", record("two"))
     lake.overwrite(
         "SELECT 7 AS n, DATE '2026-03-02' AS day", "transform", "orders", record("three"), "day = DATE '2026-03-02'"
@@ -39,7 +39,7 @@ def test_a_commit_carries_record_and_offsets_and_others_that_came_later_carry_no
     found = lake.commit("transform", "orders")
     assert (found.record["run_id"], found.record["checks"]) == ("three", 'it\'s "so" \u00fc')
     assert found.offsets == {"0": [3, "a\\b"]}
-    assert lake.pointer("transform", "orders") != first
+    assert lake.pointers() != first
     seen = Seen(tmp_path / "lake", "transform", "orders")  # without Spark
     assert sorted(seen.rows().column("n").to_pylist()) == [0, 2, 3, 5, 6, 7, 8]
     lake.replace("SELECT 1 AS other", "transform", "orders", record("four"))
@@ -77,7 +77,7 @@ def test_what_is_no_lake_is_told_in_one_line(spark: Cluster, tmp_path: Path) -> 
     with pytest.raises(
         WarehouseError, match=r"^jdbc:postgresql://127\.0\.0\.1:1/books: the catalog does not answer"
     ) as told:
-        Lake(spark, "silent", str(tmp_path / "lake"), "jdbc:postgresql://ann:secret@127.0.0.1:1/books?password=secret")
+        check(str(tmp_path / "lake"), "jdbc:postgresql://ann:secret@127.0.0.1:1/books?password=secret")
     assert "\n" not in str(told.value)
     assert "secret" not in str(told.value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dtm
 import json
+from pathlib import Path
 
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
@@ -132,6 +133,20 @@ def test_a_dry_run_replays_in_front_of_an_older_warehouse(house: House) -> None:
         assert books.discard_all(session, books.Wanted()) == 2
         assert {each.status for each in books.find(session, books.Wanted())} == {"discarded"}
     assert house.rejects("status") == [("open",), ("open",)]
+
+
+def test_the_quarantine_is_read_whatever_the_file_is_called(tmp_path: Path) -> None:
+    """DuckDB names a database by its file, and one called `quarantine` has a schema of that name."""
+    house = House(tmp_path)
+    for name in ("quarantine", "other"):
+        file = tmp_path / f"{name}.duckdb"
+        if house.file.exists():
+            house.file.rename(file)
+        house.warehouse.path = house.file = file
+        house.build(table(Given(values(COLUMNS, "1, -1"))))
+        house.leave()
+        assert house.rows(f"SELECT status FROM {name}.quarantine.rejects") == [("open",)]
+        house.leave()
 
 
 def test_a_quarantine_of_a_shape_that_nobody_knows_is_refused(house: House) -> None:

@@ -280,6 +280,8 @@ def settings(project: Project, env: str | None) -> None:
             value = value and shown(value)
         elif value is not None and not is_shown(type(current), name):
             value = "***"
+        elif isinstance(value, str) and "://" in value:
+            value = shown(value)
         own = current.of_environment.get(current.env, {}).get(name)
         given = current.origins.get(variable)
         origin = f"the default{' of ' + current.env if own else ''}"

@@ -44,8 +44,8 @@ class Sides:
         before, after = self.rows
         same = before - counts.removed - counts.changed
         columns = {name: cells for name, cells in sorted(counts.columns.items(), key=_most_first) if cells}
-        told = {"added": counts.added, "removed": counts.removed, "changed": counts.changed, "columns": columns}
-        return dataclasses.replace(found, expected_rows=before, actual_rows=after, same=same, **told)
+        found = dataclasses.replace(found, expected_rows=before, actual_rows=after, same=same, columns=columns)
+        return dataclasses.replace(found, added=counts.added, removed=counts.removed, changed=counts.changed)
 
 
 def _most_first(column: tuple[str, int]) -> tuple[int, str]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dagster._core.events.log import EventLogEntry
     from sqlalchemy.engine import Connection, Engine
 
+migrations.read_once()
 AT_ONCE = 500
 """So many events are written in one transaction, for whose length other writers wait."""
 SOON = 0.25
@@ -77,9 +78,6 @@ class _Numbered:
     @property
     def kind(self) -> DagsterEventType | None:
         return self.event.dagster_event_type
-
-
-migrations.read_once()
 
 
 class EventLog(SqliteEventLogStorage):

@@ -17,6 +17,8 @@ _PARAMETER = re.compile(r"[;=&]|%(3b|3d|26|3f|40|00)", re.IGNORECASE)
 def shown(address: str) -> str:
     """Scheme, host and path of the address, as far as each is surely that; a folder's path as it is."""
     address = "".join(mark if mark.isprintable() else "?" for mark in address)
+    if address.startswith("jdbc:"):
+        return f"jdbc:{shown(address.removeprefix('jdbc:'))}"
     if (scheme := _SCHEME.match(address)) is None:
         # A folder; or an address without its scheme, with whatever is in it.
         is_folder = not address.startswith("//") and "://" not in address and "@" not in address.partition("/")[0]

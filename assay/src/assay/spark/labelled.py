@@ -21,6 +21,7 @@ from assay.warehouse.staging import PREFIX, REPEAT, Staged, add, beside, malform
 if TYPE_CHECKING:
     from assay.spark.lake_tables import LakeTables
     from assay.warehouse.builds import Build
+    from assay.warehouse.merging import Merged
 
 
 class Labelled:
@@ -29,6 +30,7 @@ class Labelled:
     Attributes:
         staged: what is known of them.
         existing: SQL of the published rows that stay; None where none do.
+        since: the version of the table that these are of.
     """
 
     def __init__(self, session: LakeTables, build: Build) -> None:
@@ -40,12 +42,14 @@ class Labelled:
         self.target = self.lake.table(build.table.stage, build.table.name)
         self.columns = ", ".join(tick(each.name) for each in self.contract.columns)
         self.staged = Staged(self.relation)
-        self.merged = None
+        self.merged: Merged | None = None
         self.losers = False
         self.all_good = False
         self.existing: str | None = None
+        self.since: int | None = None
         if build.keeps_existing(session):
             published = session.relation(build.table)
+            self.since = session.published_in(build.table).snapshot(build.table.stage, build.table.name)
             among = "" if build.table.appends else f" WHERE NOT ({spark_sql(build.in_partition)})"
             self.existing = f"SELECT {self.columns} FROM {published}{among}"
 

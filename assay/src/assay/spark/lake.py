@@ -9,15 +9,18 @@ from __future__ import annotations
 import datetime as dtm
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import PipelineError, WarehouseError, on_disk
-from assay.spark.session import SparkFailure
-from assay.warehouse.staging import PREFIX
+from assay.errors import WarehouseError, on_disk
+from assay.sources.addresses import shown
+from assay.spark.failures import SILENT, explained, missing_is_fine
+from assay.spark.session import SparkFailure, answers
+from assay.warehouse.staging import PREFIX, REFUSED
 
 if TYPE_CHECKING:
     from assay.spark.session import Cluster
@@ -26,26 +29,6 @@ RECORD, OFFSETS, REPLAYED = "assay.record", "assay.offsets", "assay.replayed"
 """The snapshot's properties: the publication as the books have it, how far an event log is read, and which rejects it adds."""
 TABLE = {"format-version": "2", "read.split.open-file-cost": "1048576"}
 """What Iceberg is told of a table. A partition's file counts as 4 MB else, so that a year of small days is a hundred tasks."""
-_REASONS = (
-    (
-        "Cannot find catalog plugin class",
-        "Spark has no Iceberg",
-        "Name its runtime in spark-defaults.conf: spark.jars.packages org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.2.",
-    ),
-    ("Cannot load JDBC", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
-    ("No suitable driver", "Spark has no driver for the catalog's database", "Name its jar in spark-defaults.conf."),
-    ("authentication failed", "the catalog refuses the user or the password", "Correct PIPELINE_LAKE_CATALOG."),
-    ("NotAuthorizedException", "the catalog refuses the user or the password", "Correct PIPELINE_LAKE_CATALOG."),
-    ('FATAL: database "', "there is no such database", "Make it, or correct PIPELINE_LAKE_CATALOG."),
-    ("UncheckedSQLException", "the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG."),
-    ("RESTException", "the catalog does not answer", "Start it, or set PIPELINE_LAKE_CATALOG."),
-    ("CommitFailedException", "another run published the table meanwhile", "Run it again."),
-    ("Unsupported table version", "a newer Iceberg wrote the table", "Give Spark that version's runtime."),
-    ("NotFoundException", "a file of the table is missing", "Restore it, or drop the table: the next run builds it."),
-    ("No space left", "the disk is full", "Free it."),
-)
-"""What stands in the text of an error of Spark's, what it means, and what to do."""
-STAYS = "Nothing was published; the previous version stays."
 REPEATED = "__repeated_"
 """How the names of tables begin that hold the rows whose key is repeated, in order."""
 
@@ -70,8 +53,8 @@ class Lake:
     """
 
     def __init__(self, cluster: Cluster, name: str, folder: str, catalog: str | None = None) -> None:
-        self.cluster, self.name = cluster, name
-        self.where = re.sub(r"\?.*|(?<=//)[^@/]*@", "", catalog) if catalog else folder
+        self.cluster, self.name, self.by_folder = cluster, name, catalog is None
+        self.where = shown(catalog) if catalog else folder
         cluster.configure(options(name, prepared(folder), catalog))
         with self.told():
             self._sql("SHOW NAMESPACES IN " + tick(name)).collect()
@@ -96,12 +79,12 @@ class Lake:
             return sorted(row[1] for row in self._sql(f"SHOW TABLES IN {tick(self.name)}.{tick(stage)}").collect())
 
     def published(self) -> list[tuple[str, str]]:
-        """The stages and names of all tables that are no staging tables."""
+        """The stages and names of all tables but those that a build drops, which may be gone the next moment."""
         return [
             (stage, name)
             for stage in self.stages()
             for name in self.tables(stage)
-            if not name.startswith((PREFIX, REPEATED))
+            if not name.startswith((PREFIX, REPEATED, REFUSED))
         ]
 
     def exists(self, stage: str, name: str) -> bool:
@@ -114,10 +97,13 @@ class Lake:
         with self.told():
             return self.cluster.types(f"SELECT * FROM {self.table(stage, name)}")
 
-    def pointer(self, stage: str, name: str) -> str:
-        """Where the table's metadata is: another place after every commit, whoever made it."""
-        with self.told():
-            return str(self._loaded(stage, name).operations().current().metadataFileLocation())
+    def pointers(self) -> dict[tuple[str, str], str]:
+        """Of each published table where its metadata is: another place after every commit, whoever made it."""
+        found = {}
+        for stage, name in self.published():
+            with self.told(), missing_is_fine():
+                found[stage, name] = str(self._loaded(stage, name).operations().current().metadataFileLocation())
+        return found
 
     def count(self, stage: str, name: str) -> int:
         """The number of rows of a table: by its metadata, where no row was deleted from its files."""
@@ -128,11 +114,15 @@ class Lake:
                 return int(str(summary.get("total-records")))
         return int(self.all(f"SELECT count(*) FROM {self.table(stage, name)}")[0][0])
 
+    def snapshot(self, stage: str, name: str) -> int | None:
+        """The number of a table's newest version; None where it has none."""
+        with self.told():
+            found = self._loaded(stage, name).currentSnapshot()
+            return None if found is None else int(found.snapshotId())
+
     def commit(self, stage: str, name: str) -> Commit:
         """What the newest commit of the framework's carries; later ones of others, such as a compaction, carry nothing."""
-        if not self.exists(stage, name):
-            return Commit()
-        with self.told():
+        with self.told(), missing_is_fine():
             loaded = self._loaded(stage, name)
             snapshot = loaded.currentSnapshot()
             while snapshot is not None:
@@ -143,6 +133,14 @@ class Lake:
                 parent = snapshot.parentId()
                 snapshot = loaded.snapshot(parent) if parent is not None else None
         return Commit()
+
+    def is_published(self, stage: str, name: str) -> bool:
+        """Whether the newest version of a table is a publication of the framework's, and no other change."""
+        found = None
+        with self.told(), missing_is_fine():
+            snapshot = self._loaded(stage, name).currentSnapshot()
+            found = snapshot and snapshot.summary().get(RECORD)
+        return found is not None
 
     def replace(
         self,
@@ -173,18 +171,34 @@ class Lake:
         with self.told(), self.cluster.asked():
             self._writer(sql, stage, name, properties).append()
 
-    def overwrite(self, sql: str, stage: str, name: str, properties: Mapping[str, Any], where: str) -> None:
-        """The rows of a statement in the place of the table's whole partitions for which `where` holds."""
+    def overwrite(
+        self, sql: str, stage: str, name: str, properties: Mapping[str, Any], where: str, since: int | None = None
+    ) -> None:
+        """The rows of a statement in the place of the table's whole partitions for which `where` holds.
+
+        Args:
+            since: the version that was read for it; whoever has written these partitions later makes it fail.
+        """
         from pyspark.sql import functions
 
         with self.told(), self.cluster.asked():
-            self._writer(sql, stage, name, properties).overwrite(functions.expr(where))
+            writer = self._writer(sql, stage, name, properties)
+            if since is not None:
+                writer = writer.option("isolation-level", "serializable").option("validate-from-snapshot-id", since)
+            writer.overwrite(functions.expr(where))
 
     def _writer(self, sql: str, stage: str, name: str, properties: Mapping[str, Any] | None) -> Any:
         writer = self.cluster.spark.sql(sql).writeTo(self.table(stage, name))
         for key, value in (properties or {}).items():
             writer = writer.option(f"snapshot-property.{key}", json.dumps(value, ensure_ascii=False))
         return writer
+
+    def point_at(self, stage: str, name: str) -> None:
+        """Have readers who go by the folder's own hint find the newest version: its driver may have died before it wrote that."""
+        if self.by_folder:  # any commit writes it; this one changes nothing
+            self.execute(
+                f"ALTER TABLE {self.table(stage, name)} SET TBLPROPERTIES ('assay.pointed_at' = '{uuid.uuid4().hex}')"
+            )
 
     def drop(self, stage: str, name: str) -> None:
         """Drop a table with its files, if it is there."""
@@ -233,20 +247,6 @@ class Lake:
             )
 
 
-def explained(failure: SparkFailure, where: str) -> PipelineError:
-    """An error of Spark's as one of ours, which quotes no value."""
-    told = str(failure.__cause__)
-    for part, what, fix in _REASONS:
-        if part in told:
-            return WarehouseError(what, where=where, fix=f"{fix} {STAYS}")
-    if failure.kind is not None:
-        fix = f"Use try_cast where a value may not fit. {STAYS}"
-        return WarehouseError(f"Spark cannot compute it: {failure.kind}", where=where, fix=fix)
-    classes = re.findall(r"^(?:: |Caused by: )([\w.$]+)", told, re.MULTILINE)
-    name = classes[-1].rpartition(".")[2] if classes else type(failure.__cause__).__name__
-    return WarehouseError(f"Spark failed: {name}", where=where, fix=f"Look into Spark's log. {STAYS}")
-
-
 def options(name: str, folder: str, catalog: str | None) -> dict[str, str]:
     """Spark's settings of a catalog of Iceberg's."""
     own = f"spark.sql.catalog.{name}"
@@ -273,6 +273,14 @@ def prepared(folder: str) -> str:
     return path.resolve().as_uri()
 
 
+def check(folder: str, catalog: str | None) -> None:
+    """Raise WarehouseError for what is known to be missing, before Spark is started."""
+    prepared(folder)
+    server = re.match(r"jdbc:\w+://(?:[^@/]*@)?([\w.-]+):(\d+)", catalog or "")
+    if catalog and server and not answers(server[1], int(server[2])):
+        raise WarehouseError(SILENT[0], where=shown(catalog), fix=SILENT[1])
+
+
 _ELSEWHERE = "Set PIPELINE_LAKE to an empty folder, or to a lake."
 
 
@@ -295,9 +303,13 @@ def text(value: str) -> str:
 
 
 def spark_sql(shared: str) -> str:
-    """A condition that is written for DuckDB, such as those of partitions, in Spark's SQL: its texts and instants differ."""
-    told = _TEXT.sub(lambda found: text(found[1].replace("''", "'")), shared)
-    return told.replace("TIMESTAMPTZ '", "TIMESTAMP '")
+    """A condition that is written for DuckDB, such as those of partitions, in Spark's SQL: its names, texts and instants differ."""
+
+    def written(found: re.Match[str]) -> str:
+        whole = found[0]
+        return text(whole[1:-1].replace("''", "'")) if whole[0] == "'" else tick(whole[1:-1].replace('""', '"'))
+
+    return _QUOTED.sub(written, shared).replace("TIMESTAMPTZ '", "TIMESTAMP '")
 
 
-_TEXT = re.compile("'((?:[^']|'')*)'")
+_QUOTED = re.compile("'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")

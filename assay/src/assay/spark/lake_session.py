@@ -11,7 +11,7 @@ from assay.spark.differing import sides
 from assay.spark.engine import SparkEngine
 from assay.spark.lake_tables import LakeTables
 from assay.spark.load import refusals
-from assay.spark.staging import LakeAdded, LakeStaging, staged
+from assay.spark.staging import LakeAdded, staged
 from assay.tables.loads import History
 
 if TYPE_CHECKING:
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from assay.settings import BaseSettings
     from assay.tables.graph import Graph
     from assay.tables.nodes import TableDef
+    from assay.warehouse.added import Added
     from assay.warehouse.builds import Build
     from assay.warehouse.parts import Parts
-    from assay.warehouse.session import Added
+    from assay.warehouse.protocol import Staging
 
 
 class LakeSession(LakeTables):
@@ -40,9 +41,13 @@ class LakeSession(LakeTables):
         """The rows in which the real table and the planned one differ, brought here."""
         return sides(self, table, self.behind or self.lake, key)
 
-    def staging(self, build: Build) -> AbstractContextManager[LakeStaging]:
+    def staging(self, build: Build) -> AbstractContextManager[Staging]:
         """The rows of a build in a table that nobody reads, which is dropped at the end of the block."""
         return staged(self, build)
+
+    def sides(self, table: TableDef, key: Sequence[str]) -> Sides:
+        """The rows in which the real table and the planned one differ, brought here."""
+        return sides(self, table, self.behind or self.lake, key)
 
     def add(self, table: TableDef, contract: Contract, rows: str, parts: Parts | None) -> Added:
         """Rows of DuckDB's SQL to be added to `table`, published."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dtm
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,13 +21,14 @@ from assay.contract.contract import Contract
 from assay.errors import EngineError, WarehouseError
 from assay.spark.dialect import declared, to_sql
 from assay.spark.engine import brought, casts, hand_over, held
+from assay.spark.failures import MEANWHILE, missing_is_fine
 from assay.spark.known import Refused
-from assay.spark.lake import OFFSETS, RECORD, Lake, tick
+from assay.spark.lake import OFFSETS, RECORD, Lake, spark_sql, tick
 from assay.spark.session import SparkFailure
 from assay.spark.types import ibis_type, spark_type
 from assay.sql import quoted
 from assay.warehouse import ops as books
-from assay.warehouse.failures import never_published
+from assay.warehouse.failures import STAYS, never_published
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
@@ -44,14 +46,22 @@ class LakeTables(Session):
     """
 
     name = "spark"
+    quoted = staticmethod(tick)
 
     def __init__(
-        self, connection: Any, lake: Callable[[], Lake], *, token: str, behind: Lake | None = None, **arguments: Any
+        self,
+        connection: Any,
+        lake: Callable[[], Lake],
+        *,
+        token: str = "",
+        behind: Lake | None = None,
+        **arguments: Any,
     ) -> None:
         super().__init__(connection, **arguments)
         self._open, self.token, self.behind = lake, token, behind
         self.group = f"assay_{uuid.uuid4().hex}"
         self._given: list[str] = []
+        self._queries: dict[str, str] = {}
 
     @cached_property
     def lake(self) -> Lake:
@@ -67,7 +77,7 @@ class LakeTables(Session):
         """A session with the same lake for another thread, whose jobs can be ended apart."""
         self.lake  # noqa: B018 - opened once for all
         other = super().beside()
-        other.group, other._given = f"assay_{uuid.uuid4().hex}", []
+        other.group, other._given, other._queries = f"assay_{uuid.uuid4().hex}", [], {}
         return other
 
     def lake_of(self, table: TableDef) -> Lake | None:
@@ -106,10 +116,12 @@ class LakeTables(Session):
     def standing(self) -> dict[tuple[str, str], dict[str, str]]:
         """The tables of the real lake by stage and name, with their columns."""
         lake = self.behind or self.lake
-        return {
-            (stage, name): {column: sql_type(ibis_type(kind)) for column, kind in lake.columns(stage, name).items()}
-            for stage, name in lake.published()
-        }
+        found = {}
+        for stage, name in lake.published():
+            with lake.told(), missing_is_fine():
+                kinds = self.cluster.types(f"SELECT * FROM {lake.table(stage, name)}")
+                found[stage, name] = {column: sql_type(ibis_type(kind)) for column, kind in kinds.items()}
+        return found
 
     def count(self, table: TableDef) -> int:
         """The number of published rows of `table`."""
@@ -172,9 +184,17 @@ class LakeTables(Session):
                 return sql
             return f"SELECT {declared(schema, actual)} FROM ({sql})"
 
-    def query(self, sql: str) -> ibis.Table:
-        """The rows of a SELECT as an expression."""
-        return self._view(f"query_{uuid.uuid4().hex}", f"({sql})")
+    def query(self, relation: str, where: str = "true") -> ibis.Table:
+        """The rows of what stands in a FROM for which `where` holds, as a view until `forget`."""
+        name, rows = f"query_{uuid.uuid4().hex}", f"SELECT * FROM {relation} WHERE {spark_sql(where)}"
+        self._queries[name] = rows
+        return self._view(name, f"({rows})")
+
+    def spelled(self, sql: str) -> str:
+        """The SQL of an expression with its queries in the place of the views that are called so."""
+        for name, rows in self._queries.items():
+            sql = sql.replace(tick(name), f"({rows})")
+        return sql
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """The few rows of a SELECT."""
@@ -183,8 +203,10 @@ class LakeTables(Session):
     @contextmanager
     def view(self, name: str, sql: str) -> Iterator[ibis.Table]:
         """Rows under a name, for the time of the block."""
-        yield self._view(name, sql)
-        self.lake.execute(f"DROP VIEW {tick(name)}")
+        try:
+            yield self._view(name, sql)
+        finally:
+            self.cluster.drop_view(name)
 
     def _view(self, name: str, sql: str) -> ibis.Table:
         self.lake.execute(f"CREATE OR REPLACE TEMP VIEW {tick(name)} AS SELECT * FROM {sql}")
@@ -219,6 +241,18 @@ class LakeTables(Session):
         """Commit what the books have of the transaction so far: the quarantine is there before the rows are published."""
         self.connection.execute("COMMIT; BEGIN TRANSACTION")
 
+    def knows(self, name: str, record: Mapping[str, Any]) -> bool:
+        """Whether the books have what a commit says of a table."""
+        at = dtm.datetime.fromisoformat(record["published_at"])
+        asked = f"FROM {quoted(self.catalog)}.ops.publications WHERE table_name = ? AND run_id = ? AND published_at = ?"
+        return bool(self.connection.execute(asked, [name, record["run_id"], at]).fetchall())
+
+    def unmoved(self, table: TableDef) -> None:
+        """Raise WarehouseError if a driver with other books has published `table` since these were opened."""
+        record = self.lake.commit(table.stage, table.name).record
+        if record and not self.knows(table.name, record):
+            raise WarehouseError(MEANWHILE, where=f"{table.stage}.{table.name}", fix=f"Run it again. {STAYS}")
+
     def properties(self, table: TableDef, number: int | None) -> dict[str, Any]:
         """What a commit carries: the row that the books have of it under `number`, and how far the event log is read."""
         if number is None:
@@ -239,6 +273,9 @@ class LakeTables(Session):
     def stop(self) -> None:
         """End what this session's thread asked for."""
         super().stop()
+        if "lake" not in vars(self):
+            return
+        self.cluster.hang_up()
         with suppress(EngineError, SparkFailure), self.cluster.asked():
             self.cluster.spark.sparkContext.cancelJobGroup(self.group)
 
@@ -262,10 +299,11 @@ class LakeTables(Session):
 
     def forget(self) -> None:
         """Remove what was handed over to Spark: the build that needed it is at its end."""
-        for view in self._given:
+        for view in (*self._given, *self._queries):
             self.cluster.drop_view(view)
             (self.cluster.folder / f"{view}.parquet").unlink(missing_ok=True)
         self._given.clear()
+        self._queries.clear()
 
     def _leaf(self, name: str, schema: Any, namespace: Any = None) -> ibis.Table:
         return ops.DatabaseTable(name, schema, Reader(self), namespace or ops.Namespace(None, None)).to_expr()

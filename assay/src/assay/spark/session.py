@@ -23,8 +23,10 @@ from assay.errors import EngineError, on_disk
 
 SETTING = "PIPELINE_SPARK"
 ADDRESS = re.compile(r"local(\[(\d+|\*)\])?|spark://(?P<host>[\w.-]+):(?P<port>\d+)")
+START = 120.0
+"""Seconds that a cluster has for giving the first worker, which starts Java for it: a busy one takes its time."""
 PATIENCE = 20.0
-"""Seconds that a cluster has for giving the first worker, and for answering again."""
+"""Seconds that it has for answering again."""
 OPTIONS = {
     # What DuckDB refuses fails here as well, where Spark would otherwise give null or wrap around.
     "spark.sql.ansi.enabled": "true",
@@ -90,11 +92,11 @@ class Cluster:
         """Until a worker computes for this session; raises EngineError where none does in time."""
         if not (self._master and self._master["host"]):
             return
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + START
         while not self.executors:
             if time.monotonic() > until:
                 raise EngineError(
-                    f"no worker took this session in {PATIENCE:g} s",
+                    f"no worker took this session in {START:g} s",
                     where=self.address,
                     fix="Start a worker, or free a core and 1 GB of one.",
                 )
@@ -136,6 +138,12 @@ class Cluster:
         with self.asked():
             self.spark.sql(sql).write.parquet(folder.as_uri())
 
+    def hang_up(self) -> None:
+        """Forget what this thread still waits for: the answer would be taken for that of what it asks next."""
+        line = type(self.spark.sparkContext)._gateway._gateway_client.get_thread_connection()
+        if line is not None:
+            line.close()
+
     def close(self) -> None:
         """End the session, and the Java process that this one started."""
         self._over.set()
@@ -171,6 +179,9 @@ class Cluster:
             failure = SparkFailure(told[0][0] if told else " ".join(str(error).split())[:300])
             failure.kind = told[0]["kind"] if told else None
             raise failure from error
+        except BaseException:
+            self.hang_up()
+            raise
 
     def _watched(self) -> None:
         """Give up on a cluster that is gone: Spark itself would wait for it for good."""
@@ -178,7 +189,7 @@ class Cluster:
         since = time.monotonic()
         while not self._over.wait(1.0):
             with suppress(Exception):  # no answer is no answer, however it is told
-                if _answers(self._master["host"], int(self._master["port"])) and self.executors:
+                if answers(self._master["host"], int(self._master["port"])) and self.executors:
                     since = time.monotonic()
             if time.monotonic() - since > PATIENCE:
                 self.gone = EngineError(
@@ -231,11 +242,12 @@ def check(address: str) -> None:
         raise EngineError(
             f"'{address}' is no address of Spark", where=SETTING, fix="Give local[2] or spark://host:7077."
         )
-    if master["host"] and not _answers(master["host"], int(master["port"])):
+    if master["host"] and not answers(master["host"], int(master["port"])):
         raise EngineError("no Spark master answers", where=address, fix=f"Start it, or set {SETTING}.")
 
 
-def _answers(host: str, port: int) -> bool:
+def answers(host: str, port: int) -> bool:
+    """Whether somebody listens there."""
     with suppress(OSError, OverflowError), socket.create_connection((host, port), timeout=5):
         return True
     return False

@@ -267,6 +267,8 @@ class LakeStaging(Labelled):
         self.forget_refused()
         properties = session.properties(table, number)
         rows, partitioned = f"SELECT * FROM {self.good}", iceberg_partition(table)
+        if build.adds or self.existing is None:
+            session.unmoved(table)
         if self.existing is None:
             lake.replace(rows, table.stage, table.name, properties, partitioned)
         elif not lake.exists(table.stage, table.name):  # a dry run writes into its own lake; the real one is only read
@@ -274,11 +276,12 @@ class LakeStaging(Labelled):
         elif build.adds:
             lake.append(rows, table.stage, table.name, properties)
         else:
-            lake.overwrite(rows, table.stage, table.name, properties, spark_sql(build.in_partition))
+            among = spark_sql(build.in_partition)
+            lake.overwrite(rows, table.stage, table.name, properties, among, self.since)
 
 
 class LakeAdded:
-    """Rows that are added to a published table, such as replayed ones; see `assay.warehouse.session.Added`."""
+    """Rows that are added to a published table, such as replayed ones; see `assay.warehouse.added.Added`."""
 
     def __init__(
         self, session: LakeTables, table: TableDef, contract: Contract, rows: str, parts: Parts | None
@@ -304,6 +307,7 @@ class LakeAdded:
         # Should this run end before the books are committed, the next one must not add the rows again.
         taken = self.session.connection.execute("SELECT __reject_id FROM __passing").fetchall()
         properties[REPLAYED] = [reject_id for (reject_id,) in taken]
+        self.session.unmoved(table)
         if lake.exists(table.stage, table.name):
             lake.append(self.rows, table.stage, table.name, properties)
         else:

@@ -5,27 +5,25 @@ The books say what the lake's commits say, and more. What a run that was killed 
 
 from __future__ import annotations
 
-import datetime as dtm
 import hashlib
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from assay.spark.lake import Lake, sweep
+from assay.errors import WarehouseError
+from assay.spark.lake import Lake, check, sweep
 from assay.spark.lake_session import LakeSession
 from assay.spark.session import opened
-from assay.sql import quoted
-from assay.warehouse import ops, staging
-from assay.warehouse.connection import Options, close, connect, reading
+from assay.sql import literal, quoted
+from assay.warehouse import ops
+from assay.warehouse.connection import reading
 from assay.warehouse.dry.proof import Proof
 from assay.warehouse.failures import explained
 from assay.warehouse.quarantine import shape
-from assay.warehouse.retention import Retention, retire
-from assay.warehouse.snapshot import renew
-from assay.warehouse.warehouse import DryRunWarehouse
+from assay.warehouse.warehouse import Books, DryRunWarehouse
 from assay.words import plural
 
 if TYPE_CHECKING:
@@ -38,47 +36,27 @@ CATALOG = "lake"
 
 
 @dataclass
-class SparkWarehouse:
+class SparkWarehouse(Books):
     """The real warehouse on Spark.
 
     Args:
-        path: the books' DuckDB file; who writes tables holds it.
         address: of Spark.
         folder: of the lake; see `Lake`.
         catalog: of the lake; see `Lake`.
         cluster: open already; None opens one for each session.
     """
 
-    path: Path
     address: str
     folder: str
     catalog: str | None = None
     _: KW_ONLY
-    output: Path
-    scratch: Path
-    options: Options = field(default_factory=Options)
-    lock_timeout: float = 30.0
-    snapshot: Path | None = None
-    retention: Retention | None = None
     cluster: Cluster | None = None
 
     @classmethod
-    def of(cls, settings: BaseSettings, **arguments: Any) -> SparkWarehouse:
+    def of(cls, settings: BaseSettings, **arguments: Any) -> Self:
         """The warehouse that settings describe."""
-        scratch = settings.scratch_folder
-        return cls(
-            settings.warehouse,
-            settings.spark,
-            settings.lake_address,
-            catalog_of(settings),
-            output=settings.output,
-            scratch=scratch,
-            options=Options(settings.memory_limit, settings.threads, scratch / "spill_books", settings.scratch_limit),
-            lock_timeout=settings.lock_timeout,
-            snapshot=settings.snapshot,
-            retention=Retention(settings.keep_rejects, settings.keep_open_rejects, settings.keep_publications),
-            **arguments,
-        )
+        lake = {"address": settings.spark, "folder": settings.lake_address, "catalog": catalog_of(settings)}
+        return super().of(settings, **lake, **arguments)
 
     @classmethod
     def dry(cls, settings: BaseSettings, **arguments: Any) -> SparkDryRun:
@@ -95,22 +73,12 @@ class SparkWarehouse:
             WarehouseLocked: another run holds the books.
             EngineError, WarehouseError: Spark, the catalog or the lake is not there.
         """
-        connection = connect(self.path, self.options, lock_timeout=self.lock_timeout)
-        try:
-            with ExitStack() as stack:
-                session = self._over(connection, stack)
-                with explained(str(self.path)):
-                    staging.sweep(session)
-                    sweep(session.lake, session.token)
-                    repair(session)
-                yield session
-            if self.retention is not None:
-                with explained(str(self.path)):
-                    retire(connection, session.catalog, self.retention, dtm.datetime.now(dtm.UTC))
-        finally:
-            close(connection)
-        if self.snapshot is not None:
-            renew(self.snapshot, self.path)
+        with ExitStack() as stack, self.written(lambda connection: self._over(connection, stack)) as session:
+            with explained(str(self.path)):
+                session.token = token_of(session)
+                sweep(session.lake, session.token)
+                repair(session)
+            yield session
 
     @contextmanager
     def reading(self) -> Iterator[LakeSession]:
@@ -120,11 +88,11 @@ class SparkWarehouse:
 
     def _over(self, connection: Any, stack: ExitStack) -> LakeSession:
         def lake() -> Lake:
+            check(self.folder, self.catalog)
             cluster = self.cluster or stack.enter_context(opened(self.address, scratch=self.scratch, options={}))
             return Lake(cluster, CATALOG, self.folder, self.catalog)
 
-        token = hashlib.md5(str(self.path.resolve()).encode(), usedforsecurity=False).hexdigest()[:8]
-        return LakeSession(connection, lake, token=token, output=self.output, scratch=self.scratch)
+        return LakeSession(connection, lake, output=self.output, scratch=self.scratch)
 
 
 @dataclass(frozen=True)
@@ -136,7 +104,12 @@ class LakeState:
     @classmethod
     def of(cls, lake: Lake) -> LakeState:
         """As it is now."""
-        return cls({f"{stage}.{name}": lake.pointer(stage, name) for stage, name in lake.published()})
+        return cls({f"{stage}.{name}": where for (stage, name), where in lake.pointers().items()})
+
+    def published_since(self, lake: Lake, after: LakeState) -> list[str]:
+        """The tables that moved, if each was published by another run: what writes in a dry run leaves no record."""
+        moved = sorted({name for name, _ in self.pointers.items() ^ after.pointers.items()})
+        return moved if all(lake.is_published(*name.split(".", 1)) for name in moved) else []
 
     def __str__(self) -> str:
         told = hashlib.sha256(repr(sorted(self.pointers.items())).encode()).hexdigest()[:12]
@@ -166,6 +139,7 @@ class SparkDryRun(DryRunWarehouse):
             WarehouseLocked: another process is writing the books.
             WarehouseError: the real lake or the books changed in the meantime.
         """
+        check(self.lake, self.catalog)
         with ExitStack() as stack:
             self._cluster = self.cluster or stack.enter_context(opened(self.address, scratch=self.scratch, options={}))
             self._real = Lake(self._cluster, CATALOG, self.lake, self.catalog)
@@ -181,6 +155,12 @@ class SparkDryRun(DryRunWarehouse):
                 after = LakeState.of(self._real)
                 books = self.proof or Proof((), ())
                 self.proof = Proof((*books.before, before), (*books.after, after))
+                if others := before.published_since(self._real, after):
+                    raise WarehouseError(
+                        f"another run published {', '.join(others)} during the dry run, which so proves nothing",
+                        where=self._real.where,
+                        fix="Run it again.",
+                    )
                 self.proof.check()
 
     def _over(self, connection: Any, folder: Path) -> LakeSession:  # type: ignore[override]
@@ -197,6 +177,18 @@ class SparkDryRun(DryRunWarehouse):
         )
 
 
+def token_of(session: LakeSession) -> str:
+    """What the names of these books' staging tables end with: other machines' books, which may stand at the same path, have another."""
+    books = f"{quoted(session.catalog)}.ops.publications"
+    of_books = "database_name = ? AND schema_name = 'ops' AND table_name = 'publications'"
+    found = session.connection.execute(f"SELECT comment FROM duckdb_tables() WHERE {of_books}", [session.catalog])
+    ((token,),) = found.fetchall()
+    if token is None:
+        token = uuid.uuid4().hex[:8]
+        session.connection.execute(f"COMMENT ON TABLE {books} IS {literal(token)}")
+    return str(token)
+
+
 def catalog_of(settings: BaseSettings) -> str | None:
     """The address of the lake's catalog, which may hold a password."""
     return settings.lake_catalog.get_secret_value() if settings.lake_catalog is not None else None
@@ -204,20 +196,13 @@ def catalog_of(settings: BaseSettings) -> str | None:
 
 def repair(session: LakeSession) -> list[str]:
     """Write into the books what the lake's newest commits say and they do not; returns the tables' names."""
-    known = {
-        (row[0], row[1], row[2])
-        for row in session.connection.execute(
-            f"SELECT table_name, run_id, published_at FROM {quoted(session.catalog)}.ops.publications"
-        ).fetchall()
-    }
     repaired = []
     for stage, name in session.lake.published():
         commit = session.lake.commit(stage, name)
-        record = commit.record
-        if not record or (name, record["run_id"], dtm.datetime.fromisoformat(record["published_at"])) in known:
-            continue
-        _write_down(session, name, commit)
-        repaired.append(name)
+        if commit.record and not session.knows(name, commit.record):
+            _write_down(session, name, commit)
+            session.lake.point_at(stage, name)
+            repaired.append(name)
     return repaired
 
 

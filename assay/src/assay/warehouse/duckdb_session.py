@@ -11,7 +11,7 @@ import duckdb
 from assay.compare.sides import Sides
 from assay.contract.contract import Contract
 from assay.sql import quoted
-from assay.warehouse.duckdb_staging import DuckDBAdded, DuckDBStaging, staged
+from assay.warehouse.duckdb_staging import DuckDBAdded, staged
 from assay.warehouse.failures import never_published
 from assay.warehouse.session import Engine, Session, qualified
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from assay.tables.nodes import TableDef
     from assay.warehouse.builds import Build
     from assay.warehouse.parts import Parts
+    from assay.warehouse.protocol import Staging
 
 
 class DuckDBSession(Session):
@@ -100,11 +101,13 @@ class DuckDBSession(Session):
         """SQL, for DuckDB, of the rows of an Ibis expression, which the session's engine computes."""
         return self.duckdb_sql(expression) if self.engine is None else self.engine.rows(self, expression)
 
-    def query(self, sql: str) -> ibis.Table:
+    def query(self, relation: str, where: str = "true") -> ibis.Table:
+        """The rows of what stands in a FROM for which `where` holds."""
+        return self.backend.sql(f"SELECT * FROM {relation} WHERE {where}")
+
+    def landed(self, sql: str) -> ibis.Table:
         """The rows of a SELECT as an expression."""
         return self.backend.sql(sql)
-
-    landed = query
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
@@ -114,10 +117,12 @@ class DuckDBSession(Session):
     def view(self, name: str, sql: str) -> Iterator[ibis.Table]:
         """Rows under a name, for the time of the block."""
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS SELECT * FROM {sql}")
-        yield self.query(f"SELECT * FROM {quoted(name)}")
-        self.connection.execute(f"DROP VIEW {quoted(name)}")
+        try:
+            yield self.backend.sql(f"SELECT * FROM {quoted(name)}")
+        finally:
+            self.connection.execute(f"DROP VIEW {quoted(name)}")
 
-    def staging(self, build: Build) -> AbstractContextManager[DuckDBStaging]:
+    def staging(self, build: Build) -> AbstractContextManager[Staging]:
         """The rows of a build in a table that nobody reads, which is dropped where the block fails."""
         return staged(self, build)
 

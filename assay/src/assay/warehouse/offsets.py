@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assay.warehouse import ops
-from assay.warehouse.connection import Options, connect
+from assay.warehouse.connection import reading
 
 if TYPE_CHECKING:
     from assay.settings import BaseSettings
@@ -21,7 +21,9 @@ def committed_offsets(settings: BaseSettings, table: str, lock_timeout: float) -
     """
     if not settings.warehouse.exists():
         return {}
-    with connect(settings.warehouse, Options(), lock_timeout=lock_timeout, read_only=True) as connection:
-        place = "SELECT database_name FROM duckdb_tables() WHERE database_name = current_database() AND table_name = ?"
-        found = connection.execute(place, [table if settings.engine == "duckdb" else "offsets"]).fetchone()
-        return ops.offsets(connection, found[0], table) if found else {}
+    with reading(settings.warehouse, lock_timeout=lock_timeout) as (connection, catalog):
+        tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = ?"
+        there = {name for (name,) in connection.execute(tables, [catalog]).fetchall()}
+        if "offsets" not in there or (settings.engine == "duckdb" and table not in there):
+            return {}
+        return ops.offsets(connection, catalog, table)

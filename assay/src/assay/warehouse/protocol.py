@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from assay.warehouse.session import Added
+from assay.warehouse.added import Added
 
 if TYPE_CHECKING:
     import datetime as dtm
@@ -31,8 +31,10 @@ class Staging(Added, Protocol):
 
     staged: Staged
     merged: Merged | None
-    whole: str
     target: str
+
+    @property
+    def whole(self) -> str: ...
 
     def strip(self) -> None:
         """Leave the contract's columns alone; the transaction that publishes, or records why not, has begun."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +61,8 @@ def orphans(
         other: the table that must have the values.
         target: what `relation` is called after publishing, for the SQL that a person runs.
     """
-    among = orphans_sql(relation, declared, other)
-    keys = ", ".join(f"staged.{quoted(column)}" for column in declared.columns)
+    among = orphans_sql(relation, declared, other, session.quoted)
+    keys = ", ".join(f"staged.{session.quoted(column)}" for column in declared.columns)
     rows, values = session.ask(f"SELECT count(*), count(DISTINCT ({keys})) {among}")[0]
     if rows == 0:
         # As in SQL's own foreign keys a row without a value refers to nothing: told, for it is not judged.
@@ -72,9 +72,8 @@ def orphans(
     sample = contract.masked(
         declared.columns, session.ask(f"SELECT DISTINCT {keys} {among} ORDER BY ALL LIMIT {SAMPLE}")
     )
-    return Orphans(
-        rows, values, sample=sample, sample_sql=f"SELECT DISTINCT {keys} {orphans_sql(target, declared, other)}"
-    )
+    found = f"SELECT DISTINCT {keys} {orphans_sql(target, declared, other, session.quoted)}"
+    return Orphans(rows, values, sample=sample, sample_sql=found)
 
 
 def _values_told(columns: Collection[str], count: int) -> str:
@@ -84,11 +83,15 @@ def _values_told(columns: Collection[str], count: int) -> str:
     return f"{count:,} {plural(count, next(iter(columns)))}"
 
 
-def orphans_sql(relation: str, declared: Reference, other: str) -> str:
-    """The FROM and WHERE of the rows, as `staged`, whose columns are not null and not in `other`."""
+def orphans_sql(relation: str, declared: Reference, other: str, name: Callable[[str], str] = quoted) -> str:
+    """The FROM and WHERE of the rows, as `staged`, whose columns are not null and not in `other`.
+
+    Args:
+        name: writes a name in the engine's SQL.
+    """
     columns, others = declared.columns, declared.to_columns or declared.columns
-    present = " AND ".join(f"staged.{quoted(column)} IS NOT NULL" for column in columns)
+    present = " AND ".join(f"staged.{name(column)} IS NOT NULL" for column in columns)
     match = " AND ".join(
-        f"staged.{quoted(column)} = other.{quoted(name)}" for column, name in zip(columns, others, strict=True)
+        f"staged.{name(column)} = other.{name(there)}" for column, there in zip(columns, others, strict=True)
     )
     return f"FROM {relation} AS staged ANTI JOIN {other} AS other ON {match} WHERE {present}"

@@ -32,11 +32,10 @@ if TYPE_CHECKING:
 
     from assay.compare.sides import Sides
     from assay.contract.contract import Contract
-    from assay.contract.profile import Profile
     from assay.errors import PipelineError
     from assay.settings import BaseSettings
     from assay.tables.graph import Graph
-    from assay.tables.results import Publication
+    from assay.warehouse.added import Added
     from assay.warehouse.ops import PartitionRecord
     from assay.warehouse.parts import Parts
 
@@ -64,19 +63,6 @@ class Engine(Protocol):
         ...
 
 
-class Added(Protocol):
-    """Rows on their way into a published table, in the transaction of the books."""
-
-    def profile(self) -> Profile:
-        """The table with them, in numbers."""
-
-    def contents(self) -> Mapping[str, tuple[int, str]]:
-        """Rows and content hash of each partition that is built and has rows."""
-
-    def commit(self, publication: Publication, number: int | None) -> None:
-        """The last step before the books are committed, which have it under `number`, or are not kept."""
-
-
 class _Shared:
     """What sessions with one database have in common."""
 
@@ -98,6 +84,8 @@ class Session(ABC):
 
     name: ClassVar[str]
     """The engine's, as `PIPELINE_ENGINE` has it."""
+    quoted = staticmethod(quoted)
+    """A name in the engine's SQL, also where nobody has set its options."""
     engine: Engine | None = None
 
     def __init__(
@@ -170,8 +158,16 @@ class Session(ABC):
         """The rows of an expression in the engine's SQL."""
 
     @abstractmethod
-    def query(self, sql: str) -> ibis.Table:
-        """The rows of a SELECT in the engine's SQL, as an expression."""
+    def query(self, relation: str, where: str = "true") -> ibis.Table:
+        """The rows of what stands in a FROM of the engine's SQL, as an expression.
+
+        Args:
+            where: SQL, as DuckDB has it, of those that are taken.
+        """
+
+    def spelled(self, sql: str) -> str:
+        """The SQL of an expression of this session's for whoever runs it later: without names that only this session knows."""
+        return sql
 
     @abstractmethod
     def ask(self, sql: str) -> list[tuple[Any, ...]]:

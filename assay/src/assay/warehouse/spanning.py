@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from assay.contract.classification import is_masked
 from assay.contract.contract import Contract
-from assay.sql import quoted
 from assay.tables.lineage import column_lineage
 from assay.tables.results import CheckResult
 from assay.warehouse import verdicts
@@ -47,13 +46,14 @@ def spanning(
         checks = verdicts.table_rules(session, contract, rows, may_be_empty=table.may_be_empty)
         for declared in invariants:
             built = None if declared.across_partitions else parts
-            own = rows if built is None else session.query(f"SELECT * FROM {quoted(name)} WHERE {built.rows}")
+            own = rows if built is None else session.query(session.quoted(name), built.rows)
             inputs = {
                 each: own if each == table.name else _read(session, upstream[each], built) for each in declared.inputs
             }
             checks.append(_invariant(session, declared, inputs))
     return [
-        dataclasses.replace(check, sample_sql=_after_publishing(check.sample_sql, name, target)) for check in checks
+        dataclasses.replace(check, sample_sql=_after_publishing(session, check.sample_sql, name, target))
+        for check in checks
     ]
 
 
@@ -63,7 +63,7 @@ def _read(session: Session, table: TableDef, built: Parts | None) -> ibis.Table:
         return session.read(table)
     touched = table.partitions.clip(built.built, built.now)
     within = table.partitions.within(touched) if touched is not None else "false"
-    return session.query(f"SELECT * FROM {session.relation(table)} WHERE {within}")
+    return session.query(session.relation(table), within)
 
 
 def _invariant(session: Session, declared: InvariantDef, inputs: Mapping[str, ibis.Table]) -> CheckResult:
@@ -81,6 +81,8 @@ def _invariant(session: Session, declared: InvariantDef, inputs: Mapping[str, ib
     return verdicts.invariant(session, declared, contradicting, hidden)
 
 
-def _after_publishing(sql: str | None, view: str, target: str) -> str | None:
+def _after_publishing(session: Session, sql: str | None, view: str, target: str) -> str | None:
     """The SQL that a person can run later: the published table in place of the one that is being audited."""
-    return None if sql is None else re.sub(rf'(["`]?)\b{re.escape(view)}\b\1', lambda _: target, sql)
+    if sql is None:
+        return None
+    return re.sub(rf'(["`]?)\b{re.escape(view)}\b\1', lambda _: target, session.spelled(sql))

@@ -167,7 +167,7 @@ def _seconds(parts: Parts | None) -> str:
 
 def _number(session: Session, metric: MetricDef, whole: str) -> float | None:
     """The metric of the table as it would be; None where it is NULL or no finite number."""
-    rows = session.query(f"SELECT * FROM {whole}")
+    rows = session.query(whole)
     said = metric.function(**{metric.table: rows})
     if isinstance(said, ir.Scalar):
         said = said.as_table()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dtm
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from assay.settings import BaseSettings
 from assay.sql import literal
@@ -20,7 +20,7 @@ from assay.warehouse.dry.scratch import scratch_folder
 from assay.warehouse.duckdb_session import DuckDBSession
 from assay.warehouse.failures import explained
 from assay.warehouse.retention import Retention, retire
-from assay.warehouse.session import Engine
+from assay.warehouse.session import Engine, Session
 from assay.warehouse.snapshot import renew
 
 if TYPE_CHECKING:
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 
     from assay.warehouse.dry.proof import Proof
 
+T = TypeVar("T", bound=Session)
+
 
 @dataclass
-class DuckDBWarehouse:
-    """The real warehouse: one DuckDB file.
+class Books:
+    """The DuckDB file of a real warehouse, with the tables or beside them.
 
     Args:
+        path: who writes tables holds it.
         scratch: the folder for what DuckDB spills.
         snapshot: the copy for readers, renewed after a session that changed the file; None for none.
         retention: what a session that ends well removes of the books; None for nothing.
@@ -49,8 +52,8 @@ class DuckDBWarehouse:
     retention: Retention | None = None
 
     @classmethod
-    def of(cls, settings: BaseSettings, **arguments: Any) -> DuckDBWarehouse:
-        """The warehouse that settings describe."""
+    def of(cls, settings: BaseSettings, **arguments: Any) -> Self:
+        """Those of the warehouse that settings describe."""
         scratch = settings.scratch_folder
         # DuckDB empties the folder it spilled to; two warehouses must not share one.
         spill = scratch / f"spill_{settings.warehouse.stem}"
@@ -66,11 +69,15 @@ class DuckDBWarehouse:
         )
 
     @contextmanager
-    def session(self) -> Iterator[DuckDBSession]:
-        """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
+    def written(self, over: Callable[[duckdb.DuckDBPyConnection], T]) -> Iterator[T]:
+        """Open them for writing, without what killed builds left; of a block that ends well they forget what is kept no longer.
+
+        Args:
+            over: makes the session.
+        """
         connection = connect(self.path, self.options, lock_timeout=self.lock_timeout)
         try:
-            session = DuckDBSession(connection, output=self.output, scratch=self.scratch)
+            session = over(connection)
             with explained(str(self.path)):
                 staging.sweep(session)
             yield session
@@ -82,6 +89,17 @@ class DuckDBWarehouse:
         if self.snapshot is not None:
             renew(self.snapshot, self.path)
 
+
+@dataclass
+class DuckDBWarehouse(Books):
+    """The real warehouse: one DuckDB file."""
+
+    @contextmanager
+    def session(self) -> Iterator[DuckDBSession]:
+        """Open the file for reading and writing; raises WarehouseLocked or WarehouseError."""
+        with self.written(self._over) as session:
+            yield session
+
     @contextmanager
     def reading(self) -> Iterator[DuckDBSession]:
         """Open the file, which exists, for reading: beside other readers, and without the right to write it.
@@ -90,10 +108,13 @@ class DuckDBWarehouse:
         """
         with reading(self.path, self.options, lock_timeout=self.lock_timeout) as (connection, catalog):
             if not ops.missing(connection, catalog):
-                yield DuckDBSession(connection, output=self.output, scratch=self.scratch)
+                yield self._over(connection)
                 return
         with self.session() as session:
             yield session
+
+    def _over(self, connection: duckdb.DuckDBPyConnection) -> DuckDBSession:
+        return DuckDBSession(connection, output=self.output, scratch=self.scratch)
 
 
 @dataclass

@@ -36,13 +36,14 @@ def reject_id(table: str) -> str:
     return rf"coalesce(own_id, md5(concat_ws('\x1f', {table}, payload)))"
 
 
-def listed(schema: str) -> str:
+def listed(schema: str = "") -> str:
     """SQL: the rejects of the builds in `schema`, such as `warehouse.quarantine`, and `__row`, where each stands in `rejected`."""
+    schema = schema and f"{schema}."
     return f"""
         SELECT {reject_id("table_name")} AS reject_id, run_id, table_name, partition, source_file, source_line, reason_codes,
                payload, coalesce(first_seen, seen_at) AS first_seen, seen_at AS last_seen, status,
                published OR set_aside AS set_aside, malformed, rejected.rowid AS __row
-        FROM {schema}.rejected AS rejected JOIN {schema}.builds AS builds ON build = builds.id"""
+        FROM {schema}rejected AS rejected JOIN {schema}builds AS builds ON build = builds.id"""
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, catalog: str, *, older: bool) -> None:
@@ -52,10 +53,8 @@ def prepare(connection: duckdb.DuckDBPyConnection, catalog: str, *, older: bool)
         connection.execute(f"CREATE TEMP TABLE __older AS FROM {schema}.rejects; DROP TABLE {schema}.rejects")
         take(connection, catalog, "__older")
         connection.execute("DROP TABLE __older")
-    # Named by its schema alone: the file may be opened under another name.
-    connection.execute(
-        f"CREATE VIEW IF NOT EXISTS {schema}.rejects AS SELECT * EXCLUDE (__row) FROM ({listed('quarantine')})"
-    )
+    # By their names alone, which DuckDB looks for beside the view: a file is opened under any name, also as `quarantine`.
+    connection.execute(f"CREATE VIEW IF NOT EXISTS {schema}.rejects AS SELECT * EXCLUDE (__row) FROM ({listed()})")
 
 
 def take(connection: duckdb.DuckDBPyConnection, catalog: str, rows: str) -> None:
