@@ -37,10 +37,6 @@ class LakeSession(LakeTables):
                 yield EngineError(*what[:1], where=f"{table.stage}.{table.name} ({table.file})", fix=what[1])
         yield from refusals(graph, [each.name for each in tables], SparkEngine(self.cluster), settings)
 
-    def sides(self, table: TableDef, key: Sequence[str]) -> Sides:
-        """The rows in which the real table and the planned one differ, brought here."""
-        return sides(self, table, self.behind or self.lake, key)
-
     def staging(self, build: Build) -> AbstractContextManager[Staging]:
         """The rows of a build in a table that nobody reads, which is dropped at the end of the block."""
         return staged(self, build)
