@@ -10,7 +10,7 @@ from assay.contract.profile import ENOUGH, SAMPLED, Profile, column_profile, dig
 from assay.spark.lake import text, tick
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from assay.contract.columns import Column
     from assay.contract.contract import Contract
@@ -73,39 +73,30 @@ def contents(session: Session, contract: Contract, partitions: Partitions, rows:
 def profiled(session: Session, contract: Contract, whole: str, *, rows: int | None = None) -> Profile:
     """The profile of the rows of `whole`; see `assay.contract.profile`.
 
-    One wide aggregate, and a second one of the columns that turn out to have few distinct values. Of the others one of
-    `SAMPLED` hashes goes into a sketch of 4 KB: Spark's own approx_count_distinct is two hundred columns for each.
+    What Spark compiles whole, sketches of distinct values, and the rest are asked apart: one text's minimum among them, or one
+    sketch, has the whole aggregate interpreted, which takes three times as long. Of many values one of `SAMPLED` hashes goes into
+    a sketch of 4 KB: Spark's own approx_count_distinct is two hundred columns for each.
 
     Args:
-        rows: how many there are, where that is known: of few rows the first counts every distinct value.
+        rows: how many there are, where that is known: few rows are asked at once, and every distinct value is counted.
     """
     columns = contract.columns
-    small = rows is not None and rows < SAMPLED * ENOUGH
-    asked = {"rows": "count(*)"} | _named("total", "__hash")
-    hashes = [f"{row_hash(contract)} AS __hash"]
-    for place, column in enumerate(columns):
-        name, shown = tick(column.name), not is_masked(column.classification)
-        asked[f"present{place}"] = f"count({name})"
-        hashes.append(f"xxhash64({_hashed(column)}) AS __hash{place}")
-        hashed = f"__hash{place}"
+    compiled, rest = _asked(columns)
+    exact = {f"distinct{place}": _exact(column) for place, column in enumerate(columns)}
+    hashed = f"(SELECT *, {row_hash(contract)} AS __hash FROM {whole})"
+    if (session.ask(f"SELECT count(*) FROM {whole}")[0][0] if rows is None else rows) < SAMPLED * ENOUGH:
+        found = _answered(session, compiled | rest | exact, hashed)
+    else:
         # A null's hash is 42, which is no sampled one.
-        sketched = f"hll_sketch_agg({hashed}, 12) FILTER (WHERE {hashed} & {SAMPLED - 1} = 0)"
-        asked[f"distinct{place}"] = _exact(column, hashed) if small else f"hll_sketch_estimate({sketched})"
-        if shown and is_ordered(column):
-            asked |= {f"low{place}": f"min({name})", f"high{place}": f"max({name})"}
-        if shown and column.dtype.is_signed_integer():
-            asked |= _named(f"mean{place}", f"CAST({name} AS BIGINT)")
-        elif shown and column.dtype.is_numeric():
-            asked[f"mean{place}"] = _mean(column)
-    among = f"(SELECT *, {', '.join(hashes)} FROM {whole})"
-    found = dict(zip(asked, session.ask(f"SELECT {', '.join(asked.values())} FROM {among}")[0], strict=True))
-    if not small:
-        few = [place for place in range(len(columns)) if found[f"distinct{place}"] < ENOUGH]
-        found |= {f"distinct{place}": found[f"distinct{place}"] * SAMPLED for place in range(len(columns))}
-        if few:
-            listed = ", ".join(_exact(columns[place], f"xxhash64({_hashed(columns[place])})") for place in few)
-            exact = session.ask(f"SELECT {listed} FROM {whole}")[0]
-            found |= {f"distinct{place}": count for place, count in zip(few, exact, strict=True)}
+        sketches = {
+            f"distinct{place}": f"hll_sketch_estimate(hll_sketch_agg(__{place}, 12) FILTER (WHERE __{place} & {SAMPLED - 1} = 0))"
+            for place in range(len(columns))
+        }
+        hashes = ", ".join(f"xxhash64({_hashed(column)}) AS __{place}" for place, column in enumerate(columns))
+        sampled = _answered(session, sketches, f"(SELECT {hashes} FROM {whole})")
+        rest |= {name: counted for name, counted in exact.items() if sampled[name] < ENOUGH}
+        found = {name: count * SAMPLED for name, count in sampled.items()} | _answered(session, compiled, hashed)
+        found |= _answered(session, rest, whole) if rest else {}
     ends = {name: columns[int(name.strip("lowhig"))].sql_type for name in found if name.startswith(("low", "high"))}
     if ends:  # DuckDB writes a value as text
         listed = ", ".join(f"CAST(CAST(? AS {kind}) AS VARCHAR)" for kind in ends.values())
@@ -123,6 +114,27 @@ def profiled(session: Session, contract: Contract, whole: str, *, rows: int | No
         values = (present, None, found.get(f"low{place}"), found.get(f"high{place}"), mean)
         profiles.append(column_profile(column, found["rows"], found[f"distinct{place}"], values))
     return Profile(found["rows"], tuple(profiles), digest(columns, found["rows"], total), total)
+
+
+def _asked(columns: Sequence[Column]) -> tuple[dict[str, str], dict[str, str]]:
+    """The aggregates over rows with their `__hash`: those that Spark compiles, and those of texts."""
+    compiled, rest = {"rows": "count(*)"} | _named("total", "__hash"), dict[str, str]()
+    for place, column in enumerate(columns):
+        name, shown = tick(column.name), not is_masked(column.classification)
+        compiled[f"present{place}"] = f"count({name})"
+        if shown and is_ordered(column):
+            ends = {f"low{place}": f"min({name})", f"high{place}": f"max({name})"}
+            (rest if column.dtype.is_string() else compiled).update(ends)
+        if shown and column.dtype.is_signed_integer():
+            compiled |= _named(f"mean{place}", f"CAST({name} AS BIGINT)")
+        elif shown and column.dtype.is_numeric():
+            compiled[f"mean{place}"] = _mean(column)
+    return compiled, rest
+
+
+def _answered(session: Session, asked: Mapping[str, str], among: str) -> dict[str, Any]:
+    """The one row of aggregates, by name."""
+    return dict(zip(asked, session.ask(f"SELECT {', '.join(asked.values())} FROM {among}")[0], strict=True))
 
 
 SHIFTS = (44, 22, 0)
@@ -158,6 +170,6 @@ def _scale(column: Column) -> int:
     return int(kind.scale) if kind.is_decimal() else 0
 
 
-def _exact(column: Column, hashed: str) -> str:
+def _exact(column: Column) -> str:
     """SQL that counts the distinct values of a column of few."""
-    return f"size(collect_set({hashed}) FILTER (WHERE {tick(column.name)} IS NOT NULL))"
+    return f"size(collect_set(xxhash64({_hashed(column)})) FILTER (WHERE {tick(column.name)} IS NOT NULL))"
