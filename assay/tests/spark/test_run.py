@@ -61,7 +61,7 @@ def line_of(process: warm.Process, code: int) -> str:
 
 @pytest.mark.slow
 def test_the_commands_are_those_of_duckdb(cluster: Standalone, tmp_path: Path) -> None:
-    """A run of which one table fails, its rejects; one that is interrupted; a plan with its proof."""
+    """A run of which one table fails, its rejects; runs that are interrupted, or whose cluster dies; a plan with its proof."""
     little, lake = Little(tmp_path), tmp_path / "data" / "lake"
     fine = little.table("fine", land=LAND, body=BODY)
     little.table("broken", body="source = source.mutate(n=ibis.null('int64'))")
@@ -83,17 +83,36 @@ def test_the_commands_are_those_of_duckdb(cluster: Standalone, tmp_path: Path) -
     assert left(tmp_path) == []
     (tmp_path / "slow").unlink()
 
+    (tmp_path / "hold").touch()
+    (tmp_path / "landed").unlink()
+    mortal = Standalone(tmp_path, workers=1)
+    try:
+        process = little.start("run", "fine", environment=on_spark | {"PIPELINE_SPARK": mortal.address})
+        until(process, tmp_path, "landed")
+        for each in mortal.processes:
+            os.killpg(each.pid, signal.SIGKILL)
+        (tmp_path / "hold").unlink()
+        told, errors = process.communicate(timeout=400)
+    finally:
+        mortal.stop()
+    assert process.returncode == 2, told + errors
+    assert (told + errors).count(f"{mortal.address}: the master or its workers have not answered for 20 s") == 1
+    assert "Traceback" not in told + errors
+    assert left(tmp_path) == []
+    assert seen.rows().to_pylist() == first
+
     (tmp_path / "more").touch()
     fine.write_text(fine.read_text().replace("source.n + int", "source.n + 1 + int"))
-    commands = ["quarantine", "list", "--table", "broken"], ["plan", "fine"]
-    listed, planned = little.many(*commands, environment=on_spark)
+    commands = ["quarantine", "list", "--table", "broken"], ["plan", "fine"], ["run", "fine"]
+    listed, planned, run = little.many(*commands, environment=on_spark)
     assert listed[0] == 0, listed
     assert "n.not_null" in listed[1]
     assert planned[0] == 2, planned  # something changes
     assert "Proof: nothing written." in planned[1]
     assert "the lake's 1 table" in planned[1]
     assert "extract.fine" in planned[1]
-    assert seen.rows().to_pylist() == first
+    assert run[0] == 0, run
+    assert seen.rows().to_pylist() == [{"n": 3, "who": "ann@example.org"}]
     assert [each.name for each in (lake / "extract").iterdir()] == ["fine"]
     assert left(tmp_path) == []
 
