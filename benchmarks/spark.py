@@ -14,6 +14,7 @@ from benchmarks.measure import HEAD, ROOT, Measured, Series, child, process, say
 from benchmarks.options import Options
 
 BESIDE = ROOT / ".venv" / "spark"
+JAR = "snowpark_connect_deps_iceberg/jars/iceberg-spark-runtime-3.5_2.12-*.jar"
 """Where `make spark` puts pyspark and Iceberg's runtime."""
 NAMES = (
     "raw_products",
@@ -36,7 +37,7 @@ at most 12 times DuckDB's; below a hundred million lines that is the answer to w
 
 def measure(options: Options) -> str:
     """Markdown: both, in turns, and how their rows and rejects differ."""
-    if not BESIDE.is_dir() or shutil.which("java") is None:
+    if not any(BESIDE.glob(JAR)) or shutil.which("java") is None:
         raise SystemExit("the benchmark of Spark needs Java 17, and what `make spark` installs")
     environment = surroundings(options.folder)
     engines = {"duckdb": {}, "spark": {"PIPELINE_ENGINE": "spark", **environment}}
@@ -86,7 +87,7 @@ def shorten(source: str, target: str, rows: int) -> dict[str, Any]:
 
 def surroundings(folder: Path) -> dict[str, str]:
     """Variables with which a process finds pyspark and Iceberg's runtime, and takes two processors and 6 GB."""
-    (jar,) = BESIDE.glob("snowpark_connect_deps_iceberg/jars/iceberg-spark-runtime-3.5_2.12-*.jar")
+    (jar,) = BESIDE.glob(JAR)
     conf = folder / "conf"
     conf.mkdir()
     settings = {
