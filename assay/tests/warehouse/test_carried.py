@@ -181,7 +181,7 @@ def test_a_mean_that_a_huge_value_leaves_is_computed_anew(house: House, large: C
     assert (left.profile[1].mean, left.profile[4].mean) == (1.0, 1.0)
 
 
-@pytest.mark.parametrize("what", ["code", "row", "books", "duckdb", "most"])
+@pytest.mark.parametrize("what", ["code", "row", "books", "duckdb", "engine", "most"])
 def test_what_cannot_be_told_is_read_anew(
     house: House, large: Counter[bool], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -196,6 +196,8 @@ def test_what_cannot_be_told_is_read_anew(
         house.session.connection.execute("DELETE FROM ops.watermarks")
     if what == "duckdb":
         monkeypatch.setattr(duckdb, "__version__", "9.9.9")
+    if what == "engine":  # the books were in use with another one meanwhile, whose hashes are its own
+        house.session.connection.execute("UPDATE ops.watermarks SET content = replace(content, 'duckdb', 'spark')")
     found = built(house, table(source, model), "2026-01-02..2026-01-04" if what == "most" else "2026-01-02")
     assert large == {False: 2}
     everything = whole(house)

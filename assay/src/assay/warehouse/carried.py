@@ -2,7 +2,7 @@
 
 The books keep the sum of the rows' hashes in `ops.watermarks`, beside an empty watermark where a table has none. It counts only
 with the code that wrote it, and where it gives the hash of the newest publication with as many rows as there are now: what was
-replayed, added or taken out by hand, or written by an older version or another DuckDB is read anew.
+replayed, added or taken out by hand, or written by an older version, another engine or another DuckDB is read anew.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def begin(session: Session, build: Build, come: int) -> Carried | None:
         return None
     found = session.from_books(partial(ops.watermark, session.connection, table=build.table.name), "ops.watermarks")
     version, _, total = ((found and found[2]) or "").rpartition(" ")
-    if version != duckdb.__version__:  # hashes are comparable within one version
+    if version != _hashed_by(session):
         return None
     theirs = digest(build.contract.columns, session.count(build.table), int(total))
     columns = tuple(ColumnProfile(**dict(column)) for column in last.profile)
@@ -78,5 +78,10 @@ def note(session: Session, build: Build, profile: Profile) -> None:
         session.connection.execute(
             f"INSERT INTO {book} VALUES (?, '', ?, NULL, ?)", [table.name, build.code_version, build.run.id]
         )
-    content = f"{duckdb.__version__} {profile.total}"
+    content = f"{_hashed_by(session)} {profile.total}"
     session.connection.execute(f"UPDATE {book} SET content = ? WHERE table_name = ?", [content, table.name])
+
+
+def _hashed_by(session: Session) -> str:
+    """Whose hashes they are: those of one engine and version are comparable."""
+    return f"{session.name} {duckdb.__version__}"
