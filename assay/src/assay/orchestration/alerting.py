@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dtm
 import fcntl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,16 +45,24 @@ class Swept:
 
 
 def remember(instance: dg.DagsterInstance, project: Project, change: Callable[[Memory], Memory]) -> None:
-    """Change what is remembered, from what is there now; on one machine sweeps and commands take turns."""
-    with (Path(instance.root_directory) / ".health.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Change what is remembered, from what is there now."""
+    with _turn(instance):
         known = recall(of_instance(instance), project)
         instance.daemon_cursor_storage.set_cursor_values({key(project): change(known).text()})
 
 
 def forget(instance: dg.DagsterInstance, project: Project) -> None:
     """Start anew."""
-    instance.daemon_cursor_storage.set_cursor_values({key(project): Memory().text()})
+    with _turn(instance):
+        instance.daemon_cursor_storage.set_cursor_values({key(project): Memory().text()})
+
+
+@contextmanager
+def _turn(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Sweeps and commands of one machine change what is remembered one after the other."""
+    with (Path(instance.root_directory) / ".health.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def sweep(
