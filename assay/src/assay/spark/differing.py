@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from assay.compare.sides import Counts, Sides
-from assay.spark.lake import tick
+from assay.spark.lake import SIGNS, tick
 
 if TYPE_CHECKING:
     from assay.spark.lake import Lake
@@ -19,7 +19,6 @@ PULLED = 10_000
 SHOWN = 10
 """Of more than that, so many added, removed and changed ones each."""
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
-_SIGNS = "count(*) FILTER (WHERE __n > 0) AS __before, count(*) FILTER (WHERE __n < 0) AS __after"
 
 
 def sides(session: LakeTables, table: TableDef, real: Lake, key: Sequence[str]) -> Sides:
@@ -37,7 +36,7 @@ def sides(session: LakeTables, table: TableDef, real: Lake, key: Sequence[str]) 
         f"SELECT {hashed} AS __hash, {sign} AS __n FROM {relation}"
         for hashed, sign, relation in zip(hashes, (1, -1), relations, strict=True)
     )
-    uneven = f"SELECT __hash, {_SIGNS} FROM ({both}) GROUP BY __hash HAVING __before <> __after"
+    uneven = f"SELECT __hash, {SIGNS} FROM ({both}) GROUP BY __hash HAVING __before <> __after"
     with session.kept(uneven, "__hash BIGINT, __before BIGINT, __after BIGINT") as (differing, _):
         *rows, added, removed = (
             int(count or 0)
@@ -84,7 +83,7 @@ def _by_key(session: LakeTables, suspects: str, key: Sequence[str], names: Seque
         for place, name in enumerate(others)
     ]
     hashes = [f"any_value(__hash) FILTER (WHERE __n {sign} 0) AS __hash{place}" for place, sign in enumerate("><")]
-    keyed = f"SELECT {', '.join([listed, _SIGNS, *cells, *hashes])} FROM ({suspects}) GROUP BY {listed}"
+    keyed = f"SELECT {', '.join([listed, SIGNS, *cells, *hashes])} FROM ({suspects}) GROUP BY {listed}"
     null = " OR ".join(f"{tick(name)} IS NULL" for name in key)
     changed = "__before > 0 AND __after > 0"
     counted = [

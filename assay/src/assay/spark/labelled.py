@@ -16,6 +16,7 @@ from assay.spark.lake import REPEATED, spark_sql, tick
 from assay.sql import literal
 from assay.tables.places import SOURCE_COLUMNS
 from assay.warehouse.quarantine import keep as quarantine
+from assay.warehouse.repeats import order_sql
 from assay.warehouse.staging import PREFIX, REPEAT, Staged, add, beside, malformed_aside, place, tell
 
 if TYPE_CHECKING:
@@ -182,15 +183,13 @@ class Labelled:
         assert table.keep is not None
         hashed, key = self._hash, ", ".join(tick(name) for name in contract.key)
         present = " AND ".join(f"{tick(name)} IS NOT NULL" for name in contract.key)  # a null key is no repeat
-        order = table.keep.order_sql([column.name for column in contract.columns])
-        order = ["__is_staged", *order] if table.appends else [*order, "__is_staged"]
-        order += [f"{tick(name)} NULLS LAST" for name in self.staged.extras]
+        order = order_sql(table, contract, table.keep, self.staged.extras)
         rows = f"SELECT {self.columns}{extras}, true AS __is_staged FROM {sound}"
         if existing is not None:
             nulls = "".join(f", NULL AS {tick(name)}" for name in self.staged.extras)
             rows += f" UNION ALL SELECT {self.columns}{nulls}, false FROM ({existing})"
         self.lake.replace(
-            f"SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {', '.join(order)}) AS __place "
+            f"SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS __place "
             f"FROM (SELECT *, {hashed} AS __hash FROM ({rows}) WHERE {present}) LEFT SEMI JOIN {suspects} USING (__hash)",
             table.stage,
             self.repeated,

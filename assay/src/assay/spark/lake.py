@@ -29,6 +29,8 @@ RECORD, OFFSETS, REPLAYED = "assay.record", "assay.offsets", "assay.replayed"
 """The snapshot's properties: the publication as the books have it, how far an event log is read, and which rejects it adds."""
 TABLE = {"format-version": "2", "read.split.open-file-cost": "1048576"}
 """What Iceberg is told of a table. A partition's file counts as 4 MB else, so that a year of small days is a hundred tasks."""
+SIGNS = "count(*) FILTER (WHERE __n > 0) AS __before, count(*) FILTER (WHERE __n < 0) AS __after"
+"""How many rows of two tables, of which the first one's have a positive `__n` and the other's a negative one."""
 REPEATED = "__repeated_"
 """How the names of tables begin that hold the rows whose key is repeated, in order."""
 

@@ -14,7 +14,7 @@ from assay.contract.uniqueness import SAMPLE, KeyProblems
 from assay.errors import PipelineError
 from assay.spark.engine import ROWS, compiled_label
 from assay.spark.labelled import Labelled
-from assay.spark.lake import REPLAYED, spark_sql, tick
+from assay.spark.lake import REPLAYED, SIGNS, spark_sql, tick
 from assay.spark.numbers import contents, day_of, iceberg_partition, key_of, profiled
 from assay.tables.nodes import removes_too_much
 from assay.warehouse import references, verdicts
@@ -166,21 +166,20 @@ class LakeStaging(Labelled):
             for columns, sign, side in ((key, 1, rows), (key.values(), -1, arrived))
         ]
         both = " UNION ALL ".join(sides)
-        sums = "count(*) FILTER (WHERE __n > 0) AS __before, count(*) FILTER (WHERE __n < 0) AS __after"
         if not key:
-            before, after = session.ask(f"SELECT {sums} FROM ({both})")[0]
+            before, after = session.ask(f"SELECT {SIGNS} FROM ({both})")[0]
             return Preserved(before, after, max(before - after, 0), max(after - before, 0), how)
         hashed = f"xxhash64({', '.join(names)})"
         # Equal keys have equal hashes: whole keys are matched only where the hashes do not add up.
         before, after, uneven = session.ask(
             "SELECT coalesce(sum(__before), 0), coalesce(sum(__after), 0), count(*) FILTER (WHERE __before <> __after) "
-            f"FROM (SELECT {sums} FROM ({both}) GROUP BY {hashed})"
+            f"FROM (SELECT {SIGNS} FROM ({both}) GROUP BY {hashed})"
         )[0]
         if not uneven:
             return Preserved(before, after, 0, 0, how)
         suspects = f"SELECT {hashed} FROM ({both}) GROUP BY 1 HAVING sum(__n) <> 0"
         matched = (
-            f"SELECT {', '.join(names)}, {sums} FROM ({both}) "
+            f"SELECT {', '.join(names)}, {SIGNS} FROM ({both}) "
             f"WHERE {hashed} IN ({suspects}) GROUP BY {', '.join(names)} HAVING sum(__n) <> 0"
         )
         lost, multiplied = session.ask(

@@ -17,11 +17,8 @@ def losers_sql(
 ) -> str:
     """SQL: the row ids of staged rows that are not the first of their key."""
     key = ", ".join(quoted(column) for column in contract.key)
-    columns = [column.name for column in contract.columns]
-    listed = ", ".join(quoted(column) for column in columns)
-    order = keep.order_sql(columns)
-    order = ["__is_staged", *order] if table.appends else [*order, "__is_staged"]
-    order += [f"{quoted(name)} NULLS LAST" for name in extras]
+    listed = ", ".join(quoted(column.name) for column in contract.columns)
+    order = order_sql(table, contract, keep, extras)
     rows = (
         f"SELECT {', '.join([listed, *map(quoted, extras)])}, rowid AS __row_id, true AS __is_staged "
         f"FROM {relation} SEMI JOIN __repeated USING ({key})"
@@ -30,6 +27,13 @@ def losers_sql(
         rows += f" UNION ALL BY NAME SELECT {listed}, false AS __is_staged FROM {existing} SEMI JOIN __repeated USING ({key})"
     return f"""
         SELECT __row_id AS row_id FROM (
-            SELECT __row_id, row_number() OVER (PARTITION BY {key} ORDER BY {", ".join(order)}) AS __place
+            SELECT __row_id, row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS __place
             FROM ({rows}))
         WHERE __place > 1 AND __row_id IS NOT NULL"""
+
+
+def order_sql(table: TableDef, contract: Contract, keep: KeepFirst, extras: Sequence[str]) -> str:
+    """SQL of the order of rows with one key: published ones come first where rows are only added, and else among equals."""
+    order = keep.order_sql([column.name for column in contract.columns])
+    order = ["__is_staged", *order] if table.appends else [*order, "__is_staged"]
+    return ", ".join([*order, *(f"{quoted(name)} NULLS LAST" for name in extras)])
