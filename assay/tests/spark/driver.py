@@ -106,7 +106,6 @@ MOMENTS = {
     "checks are made": Moment(LakeStaging, "swap", before=True),
     "rejects are written": Moment(LakeTables, "settle", before=True),
     "the quarantine is kept": Moment(LakeTables, "settle"),
-    "the rows are profiled": Moment(LakeStaging, "profile"),
     "the books are written": Moment(ops, "record"),
     "the commit is next": Moment(LakeStaging, "commit", before=True),
     "the commit is made": Moment(LakeStaging, "commit"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from assay.spark.session import Cluster
 from assay.spark.staging import LakeStaging
 from assay.spark.warehouse import SparkDryRun, SparkWarehouse
 from tests.spark.driver import FIRST_HALF, ROWS, built
-from tests.spark.test_drivers import seen
+from tests.spark.test_drivers import driver, seen
 
 LAST_HALF = "2026-01-06..2026-01-10"
 
@@ -80,6 +81,24 @@ def test_of_two_that_publish_at_once_both_do_or_one_is_told(
             assert session.lake.tables("warehouse") == [name]
     assert built(ours, 5, [name]) == []
     assert seen(tmp_path / "lake", name)[1] == "run 5"
+
+
+def test_a_driver_in_a_process_of_its_own_publishes_other_days_meanwhile(
+    two: list[SparkWarehouse], drivers: list[subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that the two have in common is the lake."""
+    ours, _ = two
+    assert built(ours, 1, ["d"]) == []
+    told: list[tuple[str, str]] = []
+
+    def meanwhile() -> None:
+        drivers.append(driver("local[1]", tmp_path, 2, LAST_HALF))
+        told.append(drivers[0].communicate())
+
+    before_once(monkeypatch, LakeStaging, "commit", meanwhile)
+    assert built(ours, 3, ["d"]) == []
+    assert (drivers[0].returncode, told[0][0].strip()) == (0, "[]"), told[0][1]
+    assert seen(tmp_path / "lake", "d")[0] == Counter({2: ROWS // 2, 3: ROWS // 2})
 
 
 def test_each_leaves_the_other_s_staging_tables_alone(two: list[SparkWarehouse], tmp_path: Path) -> None:

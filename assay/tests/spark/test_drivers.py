@@ -1,17 +1,12 @@
-"""Drivers that are killed, and two at once, seen by a reader without Spark; the command, and what stands in its way."""
+"""Drivers that are killed, seen by a reader without Spark."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-
-import pytest
 
 from assay.spark.session import Cluster
 from assay.spark.warehouse import SparkWarehouse
@@ -19,17 +14,6 @@ from tests.spark.driver import FILES, ROWS, built
 from tests.spark.seen import Seen
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def drivers() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that are ended with all they started."""
-    started: list[subprocess.Popen[str]] = []
-    yield started
-    for process in started:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        process.communicate()
 
 
 def driver(address: str, folder: Path, number: int, how: str) -> subprocess.Popen[str]:
