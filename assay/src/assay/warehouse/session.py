@@ -23,7 +23,7 @@ from assay.disk import write_atomically
 from assay.errors import WarehouseError, on_disk
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
-from assay.warehouse import functions, ops
+from assay.warehouse import expressions, functions, ops
 from assay.warehouse.connection import settle
 from assay.warehouse.failures import explained
 
@@ -304,7 +304,7 @@ class Session(ABC):
         for function in expression.op().find(operations.ScalarUDF):
             functions.make(self.connection, self.backend, function, self._shared.functions)
         self.backend._register_in_memory_tables(expression)
-        return str(self.backend.compile(expression))
+        return expressions.compiled(self.backend, expression)
 
     def write_file(self, path: str, content: bytes) -> Path:
         """Write an exported file so that a reader sees the old one or the new one, never a part.
