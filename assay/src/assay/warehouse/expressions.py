@@ -5,9 +5,11 @@ Golden cases, tests and the days of a range build the same tables again and agai
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
+import duckdb
 import ibis.expr.operations as ops
 import ibis.expr.schema as sch
 from ibis.backends.sql.datatypes import DuckDBType
@@ -15,10 +17,21 @@ from ibis.backends.sql.datatypes import DuckDBType
 from assay.sql import quoted
 
 if TYPE_CHECKING:
-    import duckdb
     import ibis
     import ibis.expr.datatypes as dt
     from ibis.backends.duckdb import Backend
+
+
+def backend_of(connection: duckdb.DuckDBPyConnection) -> Backend:
+    """Ibis's view of a connection."""
+    return _backend().from_connection(connection)
+
+
+@cache
+def _backend() -> type[Backend]:
+    # Whoever only loads the code would wait for it. For the version Ibis reads the distribution's metadata, each time.
+    whole = import_module("ibis.backends.duckdb").Backend
+    return type("Backend", (whole,), {"version": duckdb.__version__})
 
 
 def of_table(backend: Backend, place: tuple[str, str, str]) -> ibis.Table:
@@ -48,15 +61,15 @@ def _type(kind: str, nullable: bool) -> dt.DataType:
     return DuckDBType.from_string(kind, nullable=nullable)
 
 
-def compiled(backend: Backend, expression: ibis.Table) -> str:
-    """The DuckDB SQL of an expression; raises as Ibis does."""
-    op = expression.op()
-    # What is kept would keep rows of Python's as well.
-    make = _compiled.__wrapped__ if op.find(ops.InMemoryTable) else _compiled
-    return make(backend, op)
+def compiled(backend: Backend, expression: ibis.Table) -> str | None:
+    """The DuckDB SQL of an expression; None where it holds functions or rows of Python's, of which a connection has to be told.
+
+    Raises as Ibis does.
+    """
+    return _compiled(backend, expression.op())
 
 
 @lru_cache(maxsize=512)
-def _compiled(backend: Backend, op: ops.Relation) -> str:
+def _compiled(backend: Backend, op: ops.Relation) -> str | None:
     # Backends of different connections are equal to Ibis, and expressions where all their parts are, names and types included.
-    return str(backend.compile(op.to_expr()))
+    return None if op.find((ops.ScalarUDF, ops.InMemoryTable)) else str(backend.compile(op.to_expr()))
