@@ -105,7 +105,7 @@ class _Alone(MetaPathFinder, Loader):
 
 
 class _OneByOne(MetaPathFinder, Loader):
-    """Finds the package of Ibis's compilers, and runs its file, which imports all of them, when it is asked for a name."""
+    """Finds the package of Ibis's compilers, and runs its file, which imports all of them, where one module is not enough."""
 
     def __init__(self) -> None:
         self.found: ModuleSpec | None = None
@@ -124,6 +124,8 @@ class _OneByOne(MetaPathFinder, Loader):
         module.__spec__, module.__loader__ = self.found, self.found.loader
 
         def ask(name: str) -> Any:
+            if PathFinder.find_spec(f"{COMPILERS}.{name}", module.__path__) is not None:
+                return importlib.import_module(f"{COMPILERS}.{name}")
             if name == "__all__" or not name.startswith("__"):
                 vars(module).pop("__getattr__", None)
                 load(module)
