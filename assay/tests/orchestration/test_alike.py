@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.events import DagsterEvent, StepMaterializationData
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, StepMaterializationData
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from assay.orchestration import alike, history
@@ -90,9 +90,11 @@ def entry(number: int, **changed: Any) -> dg.EventLogEntry:
     done = dg.AssetMaterialization(
         given["asset"], partition=given["partition"], metadata=given["metadata"], tags=given["tags"]
     )
-    told = DagsterEvent(
-        "ASSET_MATERIALIZATION", "all", event_specific_data=StepMaterializationData(done), message="", step_key="a"
-    )
+    data: Any = StepMaterializationData(done)
+    kind = "ASSET_MATERIALIZATION"
+    if "planned" in given:
+        kind, data = f"{kind}_PLANNED", AssetMaterializationPlannedData(done.asset_key, done.partition)
+    told = DagsterEvent(kind, "all", event_specific_data=data, message=str(done.asset_key), step_key="a")
     return dg.EventLogEntry(None, 10, "", given["run"], 1e9 + number / 8, "a", "all", told)
 
 
@@ -107,6 +109,9 @@ OTHERS: list[dict[str, Any]] = [
     {"metadata": {PARTITION_ROWS: 2, "action": "built"}},
     {"metadata": {PARTITION_ROWS: 2, "action": "replaced"}},
     {"metadata": {PARTITION_ROWS: 2, "other": 2}},
+    {"planned": True},
+    {"planned": True, "asset": "b"},
+    {"planned": True, "partition": None},
     {"tags": {"dagster/data_version": "1"}},
     {"tags": {"dagster/data_version": "2"}},
 ]

@@ -14,7 +14,12 @@ from itertools import groupby
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, StepMaterializationData
+from dagster._core.events import (
+    AssetMaterializationPlannedData,
+    DagsterEvent,
+    DagsterEventBatchMetadata,
+    StepMaterializationData,
+)
 
 from assay.orchestration.metadata import PARTITION_ROWS
 
@@ -69,33 +74,38 @@ def rows(
 
 
 def is_untagged(event: dg.EventLogEntry) -> bool:
-    """Whether it is a materialization without tags."""
+    """Whether it tells of a partition, and has no tags."""
+    done = _of_partition(event)
+    return done is not None and not getattr(done, "tags", None)
+
+
+def _of_partition(event: dg.EventLogEntry) -> Any:
+    """What tells of a partition that is, or is to be, materialized."""
     data = event.dagster_event and event.dagster_event.event_specific_data
-    return isinstance(data, StepMaterializationData) and not data.materialization.tags
+    if isinstance(data, StepMaterializationData):
+        return data.materialization
+    return data if isinstance(data, AssetMaterializationPlannedData) else None
 
 
 def _in_common(event: dg.EventLogEntry) -> Any:
-    """All of a materialization but what those of other partitions do not share; another event has nothing in common."""
-    told = event.dagster_event
-    data: Any = told and told.event_specific_data
-    if told is None or not isinstance(data, StepMaterializationData):
+    """All of an event but what those of other partitions do not share; one of no partition has nothing in common."""
+    done, told = _of_partition(event), event.dagster_event
+    if done is None or told is None:
         return id(event)
-    done: Any = data.materialization
-    metadata = {**done.metadata, PARTITION_ROWS: type(done.metadata.get(PARTITION_ROWS))}
-    return (
-        done._replace(partition=done.partition and "", metadata=metadata),
-        data._replace(materialization=None),  # type: ignore[arg-type]
-        told._replace(event_specific_data=None),
-        event._replace(timestamp=0.0, dagster_event=None),
-    )
+    changed: dict[str, Any] = {"partition": done.partition and ""}
+    if metadata := getattr(done, "metadata", None):
+        changed["metadata"] = {**metadata, PARTITION_ROWS: type(metadata.get(PARTITION_ROWS))}
+    lineage = getattr(told.event_specific_data, "asset_lineage", None)
+    bare = event._replace(timestamp=0.0, dagster_event=None)
+    return done._replace(**changed), lineage, told._replace(event_specific_data=None), bare
 
 
 def _marks(event: dg.EventLogEntry) -> list[str]:
     """The places of the text where events alike differ."""
-    done: Any = event.dagster_event.event_specific_data.materialization  # type: ignore[union-attr]
+    done = _of_partition(event)
     found = [f'"timestamp": {event.timestamp!r}', f'"partition": {json.dumps(done.partition)}']
-    if PARTITION_ROWS in done.metadata:
-        found.append(f'"value": {done.metadata[PARTITION_ROWS].value}}}, "label": "{PARTITION_ROWS}"')
+    if (rows := getattr(done, "metadata", {}).get(PARTITION_ROWS)) is not None:
+        found.append(f'"value": {rows.value}}}, "label": "{PARTITION_ROWS}"')
     return found
 
 
@@ -103,5 +113,4 @@ def _filled(row: Row, marks: list[str], event: dg.EventLogEntry, at: Any) -> Row
     text = row["event"]
     for mark, other in zip(marks, _marks(event), strict=True):
         text = text.replace(mark, other)
-    done: Any = event.dagster_event.event_specific_data.materialization  # type: ignore[union-attr]
-    return {**row, "event": text, "timestamp": at, "partition": done.partition or None}
+    return {**row, "event": text, "timestamp": at, "partition": _of_partition(event).partition or None}
