@@ -2,7 +2,6 @@
 
 # No `from __future__ import annotations` here: Dagster compares the annotation of `context` by identity.
 import time
-import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +12,6 @@ from typing import Any
 import dagster as dg
 from dagster._check import CheckError
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
-from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
 from assay import notices, progress
@@ -21,6 +19,7 @@ from assay.ahead import Ahead
 from assay.build import Progress, build_node, own_partitions
 from assay.errors import CodeError, PipelineError, SettingsError, SourceUnavailable, WiringError
 from assay.mishaps import frames_only, told
+from assay.orchestration.alike import materialize
 from assay.orchestration.freshness import freshness
 from assay.orchestration.metadata import (
     PARTITION_ROWS,
@@ -270,11 +269,7 @@ def _report_partitions(
                 if records[key].data_version == before[key].data_version
             }
             rows = {key: told for key, told in rows.items() if key not in same}
-        batch = uuid.uuid4().hex
-        for number, (key, told) in enumerate(rows.items(), start=1):
-            # What `context.log_event` does, which writes each event on its own.
-            event = dg.AssetMaterialization(asset, partition=key, metadata=told)
-            DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, number == len(rows)))
+        materialize(context, asset, rows)
         return metadata
     if len(rows) < 2:
         return {**metadata, **(rows[keys[0]] if keys else {})}
