@@ -71,7 +71,6 @@ def _stuck(state: State) -> Iterator[Finding]:
     for run in state.runs:
         if run.dead is not None:
             waiting = tuple(f"run {each.id[:8]} waits for it" for each in queued)
-            keys = (f"slow:{run.id}", *(f"queued:{each.id}" for each in queued))
             yield Finding(
                 f"dead:{run.id}",
                 True,
@@ -82,7 +81,7 @@ def _stuck(state: State) -> Iterator[Finding]:
                 run.dead,
                 "Start it again: `pipeline run` also marks the dead one as failed.",
                 also=waiting,
-                covers=keys,
+                covers=tuple(f"queued:{each.id}" for each in queued),
             )
             queued = []
     for run in queued:
