@@ -14,6 +14,7 @@ for name in list(os.environ):
 os.environ["PIPELINE_ENV_FILE"] = os.devnull
 
 
+gives_way = False
 USUAL = gc.get_threshold()
 gc.set_threshold(100_000, 20, 100)  # until all is imported, as the command line does it
 
@@ -23,7 +24,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
     That is told from its source by size and second, and tests edit code sooner than that.
     """
-    global gives_way  # noqa: PLW0603
+    global gives_way
     gives_way = "PYTEST_XDIST_WORKER" in os.environ and any(map(is_ui, session.items))
     gc.set_threshold(*USUAL)
     gc.collect()
