@@ -28,6 +28,7 @@ from assay.health.alerts import Memory, Silence
 from assay.health.draw import outline
 from assay.health.verdict import Verdict
 from assay.orchestration import alerting, history
+from assay.orchestration.jobs import health_sensors
 from assay.orchestration.origin import repository
 from assay.orchestration.records import of_instance
 from assay.orchestration.state import look, recall
@@ -338,10 +339,10 @@ def test_the_sensor_tells_where_alerts_are_set_and_is_off_where_not(
     little: Little, project: Any, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIPELINE_ALERTS", raising=False)
-    (off,) = alerting.health_sensors(project)
+    (off,) = health_sensors(project)
     assert off.default_status is dg.DefaultSensorStatus.STOPPED
     monkeypatch.setenv("PIPELINE_ALERTS", channel.address)
-    (sensor,) = alerting.health_sensors(project)
+    (sensor,) = health_sensors(project)
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     with history.instance(_home(little)) as instance:
         instance.run_storage.add_run(_queued(project))
