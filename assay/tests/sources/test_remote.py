@@ -188,7 +188,9 @@ def test_a_question_mark_is_a_pattern_in_a_bucket_and_begins_parameters_on_the_w
 
 
 def test_a_download_is_bounded_and_begun_anew(land, server, tmp_path):
-    server.serve("/a.csv", (200, {"Content-Length": "99"}, b"id,name\n9,cut"), b"id,name\n1,ann\n")
+    server.serve(
+        "/a.csv", (200, {"Content-Length": "99", "Connection": "close"}, b"id,name\n9,cut"), b"id,name\n1,ann\n"
+    )
     assert land(Csv("shop", "a.csv", limits=QUICK), server.url, COLUMNS).rows == [(1, "ann")]
     with pytest.raises(SourceError, match=r"larger than 9 bytes.*Http\(total_bytes"):
         Csv("shop", "a.csv", limits=Http(total_bytes=9)).fingerprint(server.url)
