@@ -29,7 +29,7 @@ _ACTUAL = {
 
 def measure(options: Options) -> str:
     """Markdown: equal and different tables, with a key and without."""
-    forms = {
+    forms: dict[str, dict[str, Any]] = {
         "reading both: the largest value of every column": {"how": "read", "change": "none"},
         "plain `EXCEPT ALL` both ways, equal": {"how": "except", "change": "none"},
         "comparer, equal, by key": {"how": "key", "change": "none"},

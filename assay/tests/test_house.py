@@ -107,8 +107,9 @@ def test_no_file_is_long() -> None:
 LATE = {"apprise", "difflib", "httpx", "stamina", "selectolax", "confluent_kafka", "obstore", "openpyxl"}
 LATE |= {"playwright", "pyarrow", "pyspark", "rich", "sqlalchemy"}
 """What few need, or nobody while code loads, and is slow to load: imported where it is used."""
-DOORS = ("cli.py", "project.py", "commands/", "testing/")
-"""What is entered for a word of help as well as for a run: what lies behind is imported when it is gone through."""
+DOORS = ("cli.py", "project.py", "commands/", "orchestration/", "testing/")
+"""What is entered for a word of help, or to load the code, as well as for a run: what lies behind is imported when it is gone
+through."""
 
 
 def late_imports(file: Path) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from assay.errors import PipelineError
 from assay.orchestration.applying import apply_plan
-from assay.orchestration.assets import PARTITION_TAG
+from assay.orchestration.tags import PARTITION_TAG
 from assay.plan.kept import read_plan, to_json
 from assay.plan.planner import make_plan
 from tests.partitioned import QUIET, Chain

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from assay.orchestration.alerting import health_sensors
 from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.golden_job import golden_definitions
-from assay.orchestration.jobs import daily_schedule, event_log_sensors, project_jobs
+from assay.orchestration.jobs import daily_schedule, event_log_sensors, health_sensors, project_jobs
 
 __all__ = [
     "build_assets",

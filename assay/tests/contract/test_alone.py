@@ -13,6 +13,8 @@ import assay.definitions
 import pandera.ibis
 
 found = {"pandas", "pyarrow", "hypothesis", "pyspark", "sqlglot.dialects.duckdb"} & set(sys.modules)
+found |= {each for each in sys.modules if each.startswith(("assay.build", "assay.health", "assay.plan", "assay.warehouse"))}
+found |= {"assay.golden.runner", "assay.compare.engine"} & set(sys.modules)
 assert not found, found
 
 

@@ -28,6 +28,7 @@ from assay.health.alerts import Memory, Silence
 from assay.health.draw import outline
 from assay.health.verdict import Verdict
 from assay.orchestration import alerting, history
+from assay.orchestration.jobs import health_sensors
 from assay.orchestration.origin import repository
 from assay.orchestration.records import of_instance
 from assay.orchestration.state import look, recall
@@ -322,7 +323,7 @@ def test_the_heartbeat_is_asked_after_each_sweep(little: Little) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Beat)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}/secret-beat"
     assert little.run("health", "--notify", environment={"PIPELINE_HEARTBEAT": address})[0] == 0
     assert beats == ["/secret-beat"]
@@ -338,10 +339,10 @@ def test_the_sensor_tells_where_alerts_are_set_and_is_off_where_not(
     little: Little, project: Any, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIPELINE_ALERTS", raising=False)
-    (off,) = alerting.health_sensors(project)
+    (off,) = health_sensors(project)
     assert off.default_status is dg.DefaultSensorStatus.STOPPED
     monkeypatch.setenv("PIPELINE_ALERTS", channel.address)
-    (sensor,) = alerting.health_sensors(project)
+    (sensor,) = health_sensors(project)
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     with history.instance(_home(little)) as instance:
         instance.run_storage.add_run(_queued(project))

@@ -17,7 +17,8 @@ from assay.errors import WiringError
 from assay.orchestration import event_log
 from assay.orchestration.assets import build_assets, build_resources
 from assay.orchestration.jobs import daily_schedule, project_jobs
-from assay.orchestration.metadata import check_results, column_schema
+from assay.orchestration.metadata import check_results
+from assay.orchestration.schema import column_schema
 from assay.project import Project
 from assay.tables.audited import check_names
 from assay.tables.graph import Graph
@@ -161,7 +162,7 @@ def test_a_failed_audit_is_recorded_and_stops_what_follows(tmp_path: Path, insta
 def test_a_missing_source_fails_with_one_line(
     tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assay.orchestration.assets.SOURCE_RETRIES", None)
+    monkeypatch.setattr("assay.orchestration.steps.SOURCE_RETRIES", None)
     project = shop_project(tmp_path)
     (tmp_path / "inputs" / "orders.csv").unlink()
 

@@ -88,3 +88,20 @@ def test_a_value_that_spark_cannot_compute_is_not_quoted(lake: Lake) -> None:
     assert "Spark cannot compute it: CAST_INVALID_INPUT" in str(told.value)
     assert "secret" not in str(told.value)
     assert not lake.exists("transform", "orders")
+
+
+def test_what_somebody_else_did_to_a_table_is_told_in_one_line(lake: Lake, spark: Cluster, tmp_path: Path) -> None:
+    for name in ("lost", "newer"):
+        lake.replace(ROWS, "transform", name, record("one"))
+    folder = tmp_path / "lake" / "transform"
+    for file in (folder / "lost" / "data").rglob("*.parquet"):
+        file.unlink()
+    [metadata] = (folder / "newer" / "metadata").glob("v*.metadata.json")
+    metadata.with_name(f".{metadata.name}.crc").unlink(missing_ok=True)
+    metadata.write_text(metadata.read_text().replace('"format-version":2', '"format-version":99'))
+    other = Lake(spark, f"other_{tmp_path.name}", str(tmp_path / "lake"))  # which has read neither before
+    for name, expected in (("lost", "a file of the table is missing"), ("newer", "a newer Iceberg wrote the table")):
+        with pytest.raises(WarehouseError) as told:
+            other.all(f"SELECT sum(n) FROM {other.table('transform', name)}")
+        assert f": {expected}. " in str(told.value)
+        assert "\n" not in str(told.value)

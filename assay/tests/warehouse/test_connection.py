@@ -308,3 +308,40 @@ def test_folders_made_at_once_are_not_taken_for_those_of_dead_runs(tmp_path: Pat
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(made, range(800)))
     assert list(tmp_path.iterdir()) == []
+
+
+UNASKED = """
+import os
+import sys
+from assay.warehouse import connection as opened
+from assay.warehouse.dry.guard import guarded
+
+plain = opened.connect(None, opened.Options(), lock_timeout=0)
+connection = guarded(plain)
+assert connection.execute("SELECT ?, [?]", ["a", 1]).fetchall() == [("a", [1])]
+assert "pandas" not in sys.modules
+if not (often := os.fork()):
+    opened.ASKED = 10
+    connection.execute("SELECT ?", [[*range(20)]])
+    os._exit("pandas" not in sys.modules)
+assert os.waitpid(often, 0)[1] == 0
+if not (somebody := os.fork()):
+    plain.execute("SELECT ?", ["a"])
+    os._exit("pandas" not in sys.modules)
+assert os.waitpid(somebody, 0)[1] == 0, "what is no statement of the framework's is as it was"
+
+def missing(n: int) -> int:
+    import pandas
+    return None if pandas.isna(pandas.NaT) else n
+
+connection.create_function("missing", missing, null_handling="special")
+assert connection.execute("SELECT missing(?::BIGINT)", [1]).fetchall() == [(None,)]
+import pandas
+assert connection.execute("SELECT ?, ?", [pandas.NaT, pandas.NA]).fetchall() == [(None, None)]
+connection.register("frame", pandas.DataFrame({"at": pandas.Series([pandas.NaT, "x"], dtype=object)}))
+assert connection.execute("FROM frame").fetchall() == [(None,), ("x",)]
+"""
+
+
+def test_parameters_alone_import_no_pandas_and_whoever_imports_it_has_it() -> None:
+    subprocess.run([sys.executable, "-c", UNASKED], check=True)

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assay.errors import PipelineError
 from assay.health.alerts import Memory, Message, Send, messages, remembered, silenced, without_expired
 from assay.health.channels import Channels, channels
-from assay.health.draw import outline as drawn
 from assay.health.findings import findings
 from assay.health.verdict import Verdict
 from assay.orchestration.records import of_instance
@@ -82,11 +80,10 @@ def sweep(
     Raises:
         SettingsError: PIPELINE_ALERTS is no list of channels.
     """
-    routes: set[str] = set()
+    routes: dict[str, list[str]] = {}
     if settings.alerts is not None:
-        named = channels(settings.alerts.get_secret_value(), outline.owners, root=project.root)
-        routes = set(named)
-        send = send or Channels(named).send
+        routes = channels(settings.alerts.get_secret_value(), outline.owners, root=project.root)
+        send = send or Channels(routes).send
     records = of_instance(instance)
     memory = recall(records, project)
     state = read_state(records, outline, project, now, memory.unread)
@@ -121,33 +118,3 @@ def _beat(settings: BaseSettings) -> bool | None:
         return httpx.get(settings.heartbeat.get_secret_value(), timeout=10, follow_redirects=True).is_success
     except (httpx.HTTPError, httpx.InvalidURL):
         return False
-
-
-def health_sensors(project: Project) -> list[dg.SensorDefinition]:
-    """The sensor that tells channels what is wrong, each minute; it is on where PIPELINE_ALERTS is set."""
-
-    def configured() -> bool:
-        try:
-            return project.settings().alerts is not None
-        except PipelineError:
-            return False  # the run will say it
-
-    @dg.sensor(
-        name="health",
-        minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING if configured() else dg.DefaultSensorStatus.STOPPED,
-        description="Tells the channels of PIPELINE_ALERTS what is wrong, and what is well again.",
-    )
-    def health(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        settings = project.settings()
-        if settings.alerts is None:
-            return dg.SkipReason("PIPELINE_ALERTS is not set: nobody is told")
-        schedules = context.repository_def.schedule_defs if context.repository_def else ()
-        outline = drawn(project.graph, project.fresh, off_by_default(schedules))
-        swept = sweep(context.instance, project, outline, settings, dtm.datetime.now(dtm.UTC))
-        said = f"{swept.verdict.status}: {len(swept.sent)} messages sent"
-        if swept.lost:
-            said += f", {len(swept.lost)} not taken by their channel: the next tick tries again"
-        return dg.SkipReason(said + ("; the heartbeat did not get through" if swept.beat is False else ""))
-
-    return [health]

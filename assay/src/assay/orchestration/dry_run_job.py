@@ -1,20 +1,10 @@
 """The `dry_run` job: the plan in Dagster's UI. It records a run with the plan as metadata, and no materialization."""
 
 # Dagster looks at the op's annotations as they are; as texts it would not know them.
-from typing import Any
-
 import dagster as dg
 
-from assay.errors import PipelineError
-from assay.orchestration.origin import sign
-from assay.orchestration.processes import claim
-from assay.plan.model import Plan
-from assay.plan.planner import make_plan
-from assay.plan.text import full_name, headline, render
 from assay.project import Project
 from assay.tables.nodes import MAY_SHRINK
-from assay.tables.partitions import PartitionRange
-from assay.words import harmless
 
 DRY_RUN = "dry_run"
 
@@ -35,18 +25,9 @@ def dry_run_job(project: Project) -> dg.JobDefinition:
 
     @dg.op(name="plan", out=dg.Out(dg.Nothing), description="What a run would change; nothing real is written.")
     def plan(context: dg.OpExecutionContext, config: DryRunConfig) -> None:
-        claim(context.instance, context.run)
-        sign(context.instance, context.run, project.root)
-        try:
-            partition = PartitionRange.parse(config.partition) if config.partition else None
-            made = make_plan(project, config.tables, partition=partition, removed_limit=config.removed_limit)
-        except PipelineError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
-        context.log.info(harmless("\n".join([made.footer, *failures(made), *losses(made), "", render(made)])))
-        if made.exit_code in (1, 3):
-            told = harmless("\n".join([made.footer, *failures(made), *losses(made)]))
-            raise dg.Failure(told, metadata=plan_metadata(made), allow_retries=False)
-        context.add_output_metadata(plan_metadata(made))
+        from assay.orchestration.dry_run_steps import make
+
+        make(context, project, config.tables, config.partition, config.removed_limit)
 
     @dg.job(
         name=DRY_RUN,
@@ -57,48 +38,3 @@ def dry_run_job(project: Project) -> dg.JobDefinition:
         plan()
 
     return job
-
-
-def failures(plan: Plan) -> list[str]:
-    """Which tables would fail and why, a line each."""
-    return [
-        f"FAILS {full_name(node)}: {told}"
-        for node in plan.failed
-        for told in [f"{check.name}: {check.summary}" for check in node.blocking] or [node.error or ""]
-    ]
-
-
-def losses(plan: Plan) -> list[str]:
-    """What published data the plan would lose, a line each."""
-    return [f"DESTRUCTIVE {full_name(node)}: {each.detail}" for node in plan.destructive for each in node.destructive]
-
-
-def plan_metadata(plan: Plan) -> dict[str, Any]:
-    """The plan as a step's metadata: the line, what is lost, the tables, the whole text and the proof."""
-    found: dict[str, Any] = {"plan": plan.footer}
-    if lost := losses(plan):
-        found["destructive"] = dg.MetadataValue.text("; ".join(lost).replace("DESTRUCTIVE ", ""))
-    records = [
-        dg.TableRecord(
-            {
-                "table": full_name(node),
-                "what": headline(node),
-                "why": "; ".join(f"{reason.kind}: {reason.detail}" for reason in node.reasons) or (node.error or ""),
-                "rows": "" if node.rows_after is None else f"{node.rows_before or 0:,} -> {node.rows_after:,}",
-                **_counts(node.difference),
-            }
-        )
-        for node in plan.nodes
-        if node.action != "none"
-    ]
-    if records:
-        names = ["table", "what", "why", "rows", "added", "removed", "changed"]
-        found["tables"] = dg.TableMetadataValue(records, dg.TableSchema([dg.TableColumn(name) for name in names]))
-    found["details"] = dg.MetadataValue.md(f"```text\n{harmless(render(plan))}\n```")
-    found["proof"] = plan.proof
-    return found
-
-
-def _counts(difference: Any) -> dict[str, str]:
-    names = ("added", "removed", "changed")
-    return {name: "" if difference is None else f"{getattr(difference, name) or 0:,}" for name in names}

@@ -18,9 +18,9 @@ from assay.build import Progress
 from assay.errors import Interrupted, PipelineError
 from assay.interrupts import noted
 from assay.orchestration import history, origin, processes
-from assay.orchestration.assets import FULL_TAG, PARTITION_TAG
 from assay.orchestration.home import dagster_home
 from assay.orchestration.jobs import PIPELINE
+from assay.orchestration.tags import FULL_TAG, PARTITION_TAG
 from assay.progress import listening
 from assay.tables.results import Publication
 

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from assay.errors import PipelineError, WarehouseLocked, WiringError
-from assay.orchestration.assets import PARTITION_TAG, build_resources, unpartitioned
+from assay.orchestration.assets import build_resources, unpartitioned
 from assay.orchestration.dry_run_job import dry_run_job
+from assay.orchestration.tags import PARTITION_TAG
 from assay.tables.nodes import Node, TableDef
 from assay.tables.partitions import PartitionRange, Unit, touched
 from assay.tables.selection import select
-from assay.warehouse.offsets import committed_offsets
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -162,8 +162,43 @@ def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
 
 def unread(project: Project, table: TableDef) -> tuple[int, dict[int, int]]:
     """How many events or files `table` has not read yet, and the offsets it has committed."""
+    from assay.warehouse.offsets import committed_offsets
+
     settings = project.settings()
     offsets = committed_offsets(settings, table.name, 0)
     assert table.source is not None
     with project.sources(settings) as sources:
         return table.source.lag(sources.resolve(table.source.location), offsets), offsets
+
+
+def health_sensors(project: Project) -> list[dg.SensorDefinition]:
+    """The sensor that tells channels what is wrong, each minute; it is on where PIPELINE_ALERTS is set."""
+
+    def configured() -> bool:
+        try:
+            return project.settings().alerts is not None
+        except PipelineError:
+            return False  # the run will say it
+
+    @dg.sensor(
+        name="health",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING if configured() else dg.DefaultSensorStatus.STOPPED,
+        description="Tells the channels of PIPELINE_ALERTS what is wrong, and what is well again.",
+    )
+    def health(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        from assay.health.draw import outline as drawn
+        from assay.orchestration.alerting import off_by_default, sweep
+
+        settings = project.settings()
+        if settings.alerts is None:
+            return dg.SkipReason("PIPELINE_ALERTS is not set: nobody is told")
+        schedules = context.repository_def.schedule_defs if context.repository_def else ()
+        outline = drawn(project.graph, project.fresh, off_by_default(schedules))
+        swept = sweep(context.instance, project, outline, settings, dtm.datetime.now(dtm.UTC))
+        said = f"{swept.verdict.status}: {len(swept.sent)} messages sent"
+        if swept.lost:
+            said += f", {len(swept.lost)} not taken by their channel: the next tick tries again"
+        return dg.SkipReason(said + ("; the heartbeat did not get through" if swept.beat is False else ""))
+
+    return [health]

@@ -14,7 +14,6 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
 
-from assay.ahead import Ahead
 from assay.errors import PipelineError, SettingsError
 from assay.orchestration import postgres
 from assay.orchestration.origin import sign
@@ -22,18 +21,17 @@ from assay.orchestration.processes import claim
 from assay.settings import BaseSettings
 from assay.sources.base import Sources
 from assay.tables.partitions import PartitionRange
-from assay.tables.run import Run
-from assay.warehouse.connection import close, connect
-from assay.warehouse.warehouse import DryRunWarehouse, DuckDBWarehouse
-from assay.warehouses import Dry, Warehouse, dry_run_of, refuse, warehouse_of
 
 if TYPE_CHECKING:
     import duckdb
 
+    from assay.ahead import Ahead
     from assay.project import Project
     from assay.tables.graph import Graph
     from assay.tables.nodes import Asset
+    from assay.tables.run import Run
     from assay.warehouse.session import Session
+    from assay.warehouses import Dry, Warehouse
 
 T = TypeVar("T")
 
@@ -109,6 +107,8 @@ class WarehouseResource(DuckDBResource):
 
     def warehouse(self) -> Warehouse | Dry:
         """The warehouse that settings describe; raises SettingsError."""
+        from assay.warehouses import dry_run_of, warehouse_of
+
         settings = self.settings()
         return dry_run_of(settings) if settings.env == "dry_run" else warehouse_of(settings)
 
@@ -126,6 +126,9 @@ class WarehouseResource(DuckDBResource):
 
         A dry run's nodes are built one after the other: each of its connections would have to be guarded.
         """
+        from assay.ahead import Ahead
+        from assay.warehouses import refuse
+
         if self._ahead is None:
             session, settings = self.session(), self.settings()
             at_once = 1 if session.dry else settings.tables_at_once
@@ -143,6 +146,8 @@ class WarehouseResource(DuckDBResource):
 
     def run(self, run_id: str, partition: PartitionRange | None, *, full: bool = False) -> Run:
         """This run's clock, seed and list of publications; one object for all of its tables."""
+        from assay.tables.run import Run
+
         if self._run is None:
             self._run = Run.start(id=run_id)
 
@@ -156,6 +161,9 @@ class WarehouseResource(DuckDBResource):
         Raises:
             SettingsError: tables are not DuckDB's.
         """
+        from assay.warehouse.connection import close, connect
+        from assay.warehouse.warehouse import DryRunWarehouse, DuckDBWarehouse
+
         warehouse = self.warehouse()
         if isinstance(warehouse, DryRunWarehouse):
             yield self.session().connection

@@ -28,7 +28,7 @@ _REASONS = (
     ("Found conflicting", "another run published the same partitions meanwhile", "Run it again."),
     ("CommitFailedException", MEANWHILE, "Run it again."),
     ("TABLE_OR_VIEW_NOT_FOUND", "a table that it reads is gone", "Run it again; it is built if it is a table of ours."),
-    ("Unsupported table version", "a newer Iceberg wrote the table", "Give Spark that version's runtime."),
+    ("Cannot read unsupported version", "a newer Iceberg wrote the table", "Give Spark that version's runtime."),
     ("NotFoundException", "a file of the table is missing", "Restore it, or drop the table: the next run builds it."),
     ("No space left", "the disk is full", "Free it."),
 )

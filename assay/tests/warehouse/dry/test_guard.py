@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -320,35 +318,3 @@ def test_ibis_works_on_it_and_settings_stay_locked(folder: Path) -> None:
     with pytest.raises(duckdb.InvalidInputException, match="locked"):
         inner.execute("SET threads = 1")
     inner.close()
-
-
-UNASKED = """
-import os
-import sys
-import duckdb
-from assay.warehouse.dry import guard
-
-connection = guard.guarded(duckdb.connect())
-assert connection.execute("SELECT ?, [?]", ["a", 1]).fetchall() == [("a", [1])]
-assert "pandas" not in sys.modules
-if not (often := os.fork()):
-    guard.ASKED = 10
-    connection.execute("SELECT ?", [[*range(20)]])
-    os._exit("pandas" not in sys.modules)
-assert os.waitpid(often, 0)[1] == 0
-
-def missing(n: int) -> int:
-    import pandas
-    return None if pandas.isna(pandas.NaT) else n
-
-connection.create_function("missing", missing, null_handling="special")
-assert connection.execute("SELECT missing(?::BIGINT)", [1]).fetchall() == [(None,)]
-import pandas
-assert connection.execute("SELECT ?, ?", [pandas.NaT, pandas.NA]).fetchall() == [(None, None)]
-connection.register("frame", pandas.DataFrame({"at": pandas.Series([pandas.NaT, "x"], dtype=object)}))
-assert connection.execute("FROM frame").fetchall() == [(None,), ("x",)]
-"""
-
-
-def test_parameters_alone_import_no_pandas_and_whoever_imports_it_has_it() -> None:
-    subprocess.run([sys.executable, "-c", UNASKED], check=True)

@@ -8,9 +8,7 @@ that a method a later DuckDB adds is refused until somebody has thought about it
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -35,39 +33,10 @@ _OF_RELATIONS = """aggregate alias any_value apply arg_max arg_min avg bit_and b
 _NAMED = frozenset({"create", "to_table", "insert_into", "create_view", "to_view"})
 
 
-ASKED = 3_000
-"""So many questions take as long as the import that they ask for."""
-
-
-class _Unasked(MetaPathFinder):
-    """Keeps DuckDB from importing pandas when a statement has parameters, to tell what pandas calls missing from them.
-
-    That is a fifth of the time of one golden case. Where pandas is there already nothing changes, code that imports
-    it gets it, and DuckDB from then on as well.
-    """
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def find_spec(self, name: str, *_: Any) -> None:
-        if name == "pandas" and self.asked < ASKED:
-            frame = sys._getframe(1)
-            while frame.f_back is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
-                frame = frame.f_back
-            if frame.f_code is GuardedConnection.execute.__code__:
-                self.asked += 1
-                raise ModuleNotFoundError("No module named 'pandas'", name=name)
-
-
-_unasked = _Unasked()
-
-
 def guarded(
     connection: duckdb.DuckDBPyConnection, *, readonly_catalogs: Iterable[str] = ("real",)
 ) -> GuardedConnection:
     """`connection`, guarded; `readonly_catalogs` are the names under which read-only databases are attached."""
-    if _unasked not in sys.meta_path:
-        sys.meta_path.insert(0, _unasked)
     return GuardedConnection(connection, readonly_catalogs)
 
 
