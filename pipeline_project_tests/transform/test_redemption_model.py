@@ -9,8 +9,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
 from pipeline_project.transform import redemption_model as model
@@ -35,6 +33,10 @@ def test_the_number_of_threads_changes_no_bit(threads: int) -> None:
 
 @pytest.mark.parametrize("count", [30, 300, 3000])
 def test_it_finds_what_scikit_learn_finds(count: int) -> None:
+    # Imported late: who collects tests would wait for it.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     rows = households(count)
     known = rows.filter(pa.array([split == "train" for split in model.split_of(rows)]))
     x = np.column_stack(
