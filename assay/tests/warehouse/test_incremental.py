@@ -508,3 +508,19 @@ def test_columns_may_be_named_as_the_merge_names_nothing_of_its_own(tmp_path: Pa
     source.sql = values("row_id BIGINT, what BIGINT, there BIGINT", "1, 5, 7", "3, 6, 8")
     assert house.build(odd).ok
     assert house.table(odd) == [(1, 5, 7), (2, 2, 2), (3, 6, 8)]
+
+
+def test_a_reject_whose_key_came_later_is_settled_whatever_columns_are_called(house: House) -> None:
+    class Sent(pa.DataFrameModel):
+        k: dt.Int64 = pa.Field(unique=True, metadata=public)
+        u: dt.Int64 = pa.Field(metadata=public)
+        payload: dt.String = pa.Field(ne="bad", metadata=public)
+
+    columns, budget = "k BIGINT, u BIGINT, payload VARCHAR", {"max_rejects": RejectBudget(rows=1)}
+    source = Given(values(columns, "1, 1, 'good'", "2, 5, 'good'"))
+    built(house, table(source, Sent, **budget))
+    source.sql = values(columns, "1, 10, 'bad'", "2, 20, 'good'")
+    built(house, table(source, Sent, **budget))
+    source.sql = values(columns, "1, 30, 'good'")
+    built(house, table(source, Sent, **budget))
+    assert house.rows("SELECT payload->>'u', status FROM quarantine.rejects") == [("10", "resolved")]
