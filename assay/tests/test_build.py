@@ -157,6 +157,26 @@ def test_a_python_table_is_held_to_its_types(house: House) -> None:
     assert "INTEGER" in check(house.build(up, short), "a", "schema").summary
 
 
+@pytest.mark.parametrize("rows", [None, [{"k": 1, "v": 1}], {"k": [1], "v": [1]}])
+def test_what_a_python_table_returns_and_is_no_rows_is_named(house: House, rows: Any) -> None:
+    up = given("up", Pair, Given(values(COLUMNS, "1, 1")))
+    error = house.build(up, made("a", Pair, {"up": Pair}, lambda up: rows, engine="python")).errors["a"]
+    assert error.what == f"'a' returned {type(rows).__name__}, not rows"
+
+
+def test_a_reader_that_gives_its_rows_once_is_read_for_all_that_ask(house: House) -> None:
+    up = given("up", Dated, Given(values("k BIGINT, d DATE", "1, '2026-01-01'", "2, '2026-01-02'")))
+    days = daily("d", start="2026-01-01", end="2026-01-02")
+
+    def function(up: Any) -> Any:
+        return up.to_pyarrow().to_reader()
+
+    node = made("a", Dated, {"up": Dated}, function, engine="python", partitions=days, preserves="up")
+    assert house.build(up, node).ok
+    result = house.build(node, up, names=["a"], partition="2026-01-02")
+    assert check(result, "a", "reconciles").passed, result.errors
+
+
 def test_rows_from_memory_can_be_joined(house: House) -> None:
     up = given("up", Pair, Given(values(COLUMNS, "1, 1", "2, 2")))
     weights = ibis.memtable({"k": [1, 2], "w": [10, 20]})
