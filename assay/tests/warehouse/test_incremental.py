@@ -129,6 +129,18 @@ def test_a_lookback_reads_rows_that_come_late(house: House):
     assert watermark(house) == "20"
 
 
+def test_a_lookback_below_the_least_of_the_type_takes_all_rows(house: House):
+    class Short(pa.DataFrameModel):
+        k: dt.Int64 = pa.Field(unique=True, metadata=public)
+        u: dt.Int16 = pa.Field(metadata=public)
+
+    source = Given(values("k BIGINT, u SMALLINT", "1, 7"))
+    node = table(source, Short, load={"lookback": 40_000})
+    built(house, node)
+    source.sql = values("k BIGINT, u SMALLINT", "1, 7", "2, -32768")
+    assert built(house, node).changes["inserted"] == 1
+
+
 def test_times_look_back_by_a_timedelta_and_a_clock_that_is_ahead_does_not_move_the_watermark(house: House):
     columns, now = "k BIGINT, at TIMESTAMPTZ", dtm.datetime(2026, 3, 1, tzinfo=dtm.UTC)
     load = {"cursor": "at", "load": {"lookback": dtm.timedelta(hours=1)}}
