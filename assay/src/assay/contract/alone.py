@@ -1,7 +1,7 @@
 """Pandera alone: for frames of other kinds it imports pandas, and what makes up data, wherever they are installed.
 
 That is a third of the time in which code loads. Whoever imports Pandera's part for pandas, or asks Pandera for one of its
-names, has from then on what Pandera imports by itself.
+names, has from then on what Pandera imports by itself. In the same way Ibis imports the SQL of one engine, not of twenty.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 OTHERS = ("pandas", "hypothesis", "pyspark")
 NEEDED = ("pandera.ibis", "pandera.backends.ibis.builtin_checks")
+COMPILERS = "ibis.backends.sql.compilers"
 DOORS = ("pandera.pandas", "pandera._pandas_deprecated", "pandera.typing.pandas", "pandera.api.pandas")
 
 
@@ -53,12 +54,7 @@ class _Alone(MetaPathFinder, Loader):
         if name != "pandera" or self.found is not None or "pandas" in sys.modules:
             return None
         self.found = PathFinder.find_spec(name, path)
-        if self.found is None or self.found.origin is None:
-            return self.found
-        spec = ModuleSpec(name, self, origin=self.found.origin, is_package=True)
-        spec.submodule_search_locations = self.found.submodule_search_locations
-        spec.has_location = True
-        return spec
+        return _loaded_by(self, self.found)
 
     def exec_module(self, module: ModuleType) -> None:
         assert self.found is not None
@@ -108,7 +104,51 @@ class _Alone(MetaPathFinder, Loader):
         return ask
 
 
+class _OneByOne(MetaPathFinder, Loader):
+    """Finds the package of Ibis's compilers, and runs its file, which imports all of them, where one module is not enough."""
+
+    def __init__(self) -> None:
+        self.found: ModuleSpec | None = None
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != COMPILERS:
+            return None
+        sys.meta_path.remove(self)
+        self.found = PathFinder.find_spec(name, path)
+        return _loaded_by(self, self.found)
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert self.found is not None
+        assert self.found.loader is not None
+        load = self.found.loader.exec_module
+        module.__spec__, module.__loader__ = self.found, self.found.loader
+
+        def ask(name: str) -> Any:
+            if PathFinder.find_spec(f"{COMPILERS}.{name}", module.__path__) is not None:
+                return importlib.import_module(f"{COMPILERS}.{name}")
+            if name == "__all__" or not name.startswith("__"):
+                vars(module).pop("__getattr__", None)
+                load(module)
+                if name in vars(module):
+                    return vars(module)[name]
+            raise AttributeError(f"module '{COMPILERS}' has no attribute '{name}'")
+
+        vars(module)["__getattr__"] = ask
+
+
+def _loaded_by(loader: Any, found: ModuleSpec | None) -> ModuleSpec | None:
+    """The same package, run by `loader`."""
+    if found is None or found.origin is None:
+        return found
+    spec = ModuleSpec(found.name, loader, origin=found.origin, is_package=True)
+    spec.submodule_search_locations = found.submodule_search_locations
+    spec.has_location = True
+    return spec
+
+
 def alone() -> None:
-    """Let Pandera be imported alone, unless it is imported already."""
+    """Let Pandera be imported alone, and Ibis's compilers one by one, unless they are imported already."""
     if "pandera" not in sys.modules:
         sys.meta_path.insert(0, _Alone())
+    if COMPILERS not in sys.modules:
+        sys.meta_path.insert(0, _OneByOne())
