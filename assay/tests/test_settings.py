@@ -322,6 +322,10 @@ class TestFiles:
         with pytest.raises(SettingsError, match="is not UTF-8"):
             Settings.read({}, root=root)
 
+    def test_a_byte_order_mark_is_no_part_of_the_first_name(self, root: Path) -> None:
+        (root / ".env").write_bytes(b"\xef\xbb\xbfPIPELINE_OUTPUT=marked\n")
+        assert Settings.read({}, root=root).output == root / "marked"
+
 
 def test_a_wrong_variable_of_another_environment_is_told_as_well() -> None:
     assert "unknown setting" in refused(PIPELINE_WAREHOSE__PROD="x")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from pipeline_project.transform import model_metrics
 
@@ -21,6 +20,9 @@ CASES = st.lists(
 @given(CASES)
 @settings(max_examples=40, deadline=None)
 def test_they_agree_with_scikit_learn(cases: list[tuple[float, bool, int]]) -> None:
+    # Not at the top, where each process that collects tests would wait for it.
+    from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
     probability, label, weight = (np.array(column, dtype=np.float64) for column in zip(*cases))
     assume(len(set(label[weight > 0])) == 2)
     ours = [

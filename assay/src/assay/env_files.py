@@ -48,7 +48,7 @@ def variables(file: Path, name: str) -> dict[str, str]:
         return {}
     with on_disk(SettingsError, "cannot be read", where=name):
         try:
-            text = file.read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             raise SettingsError("is not UTF-8", where=name, fix="Save it as UTF-8.") from None
     for each in dotenv.parser.parse_stream(io.StringIO(text)):

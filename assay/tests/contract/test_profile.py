@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from assay.contract import types
 from assay.contract.classification import personal, public
 from assay.contract.contract import Contract
+from assay.contract.profile import digest, sums
 from tests.contract.support import connect, load
 
 
@@ -142,6 +143,39 @@ def test_values_that_change_columns_change_the_hash(connection):
         profiled(connection, [(1, None)], contract).content_hash
         != profiled(connection, [(None, 1)], contract).content_hash
     )
+
+
+def test_values_that_duckdb_hashes_alike_are_told_apart(connection):
+    class Nested(pa.DataFrameModel):
+        lists: types.Array(dt.Array(dt.int64)) = pa.Field(nullable=True)
+        pair: types.Struct({"a": dt.int64}) = pa.Field(nullable=True)
+        kinds: types.Map(dt.string, dt.int64) = pa.Field(nullable=True)
+        span: types.exact(dt.Interval("s")) = pa.Field(nullable=True)
+
+    contract, one = (
+        Contract.of(Nested),
+        {"lists": "[[1, 2]]", "pair": "{'a': 1}", "kinds": "map {'a': 1}", "span": "INTERVAL 1 MONTH"},
+    )
+    alike = {
+        "lists": ("NULL", "[]", "[NULL]", "[[]]", "[[1], [2]]", "[[1], [], [2]]"),
+        "pair": ("NULL", "{'a': NULL}"),
+        "kinds": ("NULL", "map {}"),
+        "span": ("INTERVAL 30 DAY", "NULL"),
+    }
+    rows = [one, *({**one, name: value} for name, values in alike.items() for value in values)]
+    relations = [
+        "(SELECT "
+        + ", ".join(f"CAST({row[each.name]} AS {each.sql_type}) AS {each.name}" for each in contract.columns)
+        + ")"
+        for row in rows
+    ]
+    assert len({contract.profile(connection, each).content_hash for each in relations}) == len(rows)
+    assert len(
+        {connection.sql(f"SELECT {contract.row_hash_sql} FROM {each}").fetchall()[0] for each in relations}
+    ) == len(rows)
+    for each in relations:
+        known = contract.profile(connection, each)
+        assert digest(contract.columns, *sums(connection, each, contract.columns)[:2]) == known.content_hash
 
 
 def test_another_type_is_another_content(connection):

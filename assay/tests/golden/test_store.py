@@ -144,8 +144,12 @@ def test_line_breaks_within_values_stay_as_they_are(tmp_path: Path) -> None:
     assert read_csv(path).rows == (("1", "x\r\ny"), ("2", "a\rb\n\nc"))
 
 
+TEXT = st.characters(exclude_categories=["Cs"])
+"""All that UTF-8 has; Hypothesis would find that out by encoding each."""
+
+
 @settings(max_examples=100, deadline=None)
-@given(rows=st.lists(st.tuples(st.integers().map(str), st.none() | st.text()), max_size=5))
+@given(rows=st.lists(st.tuples(st.integers().map(str), st.none() | st.text(TEXT)), max_size=5))
 def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str | None]]) -> None:
     folder = tmp_path_factory.mktemp("any")
     store.write_golden(folder, "t", SCHEMA, rows)

@@ -40,5 +40,5 @@ class Channel:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         self.address = f"json://127.0.0.1:{self.server.server_address[1]}/canary-secret"

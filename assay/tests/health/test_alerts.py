@@ -81,6 +81,37 @@ def test_a_channel_that_hangs_is_left_after_a_time_and_keeps_nobody_else_waiting
     hanging.server.server_close()
 
 
+def test_of_two_channels_of_which_one_is_down_the_other_hears_it_once(channel: Channel) -> None:
+    down = Channel()
+    down.codes = [500] * 3
+    made, memory = Channels({ALL: [channel.address, down.address]}), Memory()
+    for _ in range(5):
+        memory = swept(Memory.parse(memory.text()), [finding()], made)
+    assert (len(channel.got), len(down.got)) == (1, 1)
+    down.codes = [500] * 2
+    for _ in range(4):
+        memory = swept(Memory.parse(memory.text()), [], made)
+    assert [each["title"] for each in channel.got[1:]] == ["shop: RESOLVED transform.orders.rows_valid is red"]
+    assert channel.got[1:] == down.got[1:]
+    memory = swept(swept(memory, [finding()], made), [], Channels({ALL: [channel.address]}))
+    assert memory.told == {}, "also what a channel was told that is gone"
+    assert len(channel.got) == 4
+    down.server.shutdown()
+    down.server.server_close()
+
+
+def test_what_follows_from_something_else_by_now_is_not_told_as_over(channel: Channel) -> None:
+    made = Channels({ALL: [channel.address]})
+    late = finding("late:orders", subject="transform.orders", what="is late")
+    memory = swept(Memory(), [late], made)
+    memory = swept(memory, [finding(also=("transform.orders is late",), covers=("late:orders",))], made)
+    assert [each["title"] for each in channel.got[1:]] == ["shop: FAIL transform.orders.rows_valid is red"]
+    memory = swept(memory, [late], made)
+    memory = swept(memory, [], made)
+    resolved = [f"shop: RESOLVED transform.orders{rest}" for rest in (".rows_valid is red", " is late")]
+    assert [each["title"] for each in channel.got[2:]] == resolved
+
+
 def test_an_owner_gets_its_own_and_all_gets_what_has_no_channel(channel: Channel) -> None:
     other = Channel()
     made = Channels({ALL: [channel.address], "team:shop": [other.address]})
@@ -158,6 +189,12 @@ def test_an_address_that_is_no_channel_is_one_line_without_the_address(tmp_path:
 def test_addresses_may_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "alerts.txt").write_text("# who is told\njson://a\n\nteam:shop=json://b\n")
     assert channels("alerts.txt", {"team:shop"}, root=tmp_path) == {ALL: ["json://a"], "team:shop": ["json://b"]}
+    (tmp_path / "alerts.txt").write_bytes(b"\xef\xbb\xbfjson://a")  # as Windows marks UTF-8
+    assert channels("alerts.txt", {"team:shop"}, root=tmp_path) == {ALL: ["json://a"]}
+    (tmp_path / "alerts.txt").write_bytes(b"json://secret\xff")
+    with pytest.raises(SettingsError, match=r"the file of alerts cannot be read: it is not UTF-8") as told:
+        channels("alerts.txt", {"team:shop"}, root=tmp_path)
+    assert "secret" not in str(told.value)
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "-1h", "0m", "31d", "2 h", "999999999h"])

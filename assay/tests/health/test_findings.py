@@ -165,6 +165,7 @@ def test_a_dead_run_that_others_wait_for_is_named_once() -> None:
     assert found.subject == "run dead0000 of pipeline"
     assert "is gone" in found.actual
     assert found.also == ("run next waits for it",)
+    assert "queued:next" in found.covers
     alone = dataclasses.replace(state, runs=(run("next", "queued", MORNING + MINUTE / 2),))
     assert only(findings(graph, alone)).key == "queued:next"
     assert findings(graph, dataclasses.replace(alone, now=MORNING + 5 * MINUTE)) == []
@@ -178,6 +179,7 @@ def test_what_is_late_because_of_a_red_check_is_listed_under_it() -> None:
     found = only(findings(graph, state, default=FRESH))
     assert found.key == "check:t0.rows_valid"
     assert len(found.also) == 24
+    assert {"late:t0", "late:t23", "failed:t0"} <= set(found.covers)
     assert found.todo == "See the rows: pipeline quarantine list --table t0"
 
 

@@ -323,7 +323,7 @@ def test_the_heartbeat_is_asked_after_each_sweep(little: Little) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Beat)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}/secret-beat"
     assert little.run("health", "--notify", environment={"PIPELINE_HEARTBEAT": address})[0] == 0
     assert beats == ["/secret-beat"]

@@ -23,9 +23,10 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._daemon.types import DaemonHeartbeat
 
 from assay.errors import PipelineError
+from assay.health.findings import findings
 from assay.health.outline import Check, Outline, Watched
 from assay.health.state import State
-from assay.orchestration import alerting, history
+from assay.orchestration import alerting, history, state
 from assay.orchestration.origin import repository
 from assay.orchestration.processes import PROCESS
 from assay.orchestration.records import Records, of_files, of_instance
@@ -158,6 +159,22 @@ def test_the_history_read_as_rows_is_the_one_dagster_tells(home: Path) -> None:
         same(home, _read(records))
     with history.instance(home, bury=False) as instance:
         same(home, _read(of_instance(instance)))
+
+
+def test_a_tables_last_failure_is_found_however_many_runs_of_others_came_since(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hundred are looked at, which a sensor makes in a few hours; of the failed ones twenty."""
+    monkeypatch.setattr(state, "NEWEST_RUNS", 2)
+    monkeypatch.setattr(state, "FAILURES", 0)
+    with of_files(home) as records:
+        read = _read(records)
+    assert [each.status for each in read.runs] == ["running", "queued", "done", "done", "failed"], (
+        "each table's last one"
+    )
+    assert read.runs[-1].failures == {"broken": "broken: the file is no gzip"}
+    (found,) = [each for each in findings(OUTLINE, read) if each.key.startswith(("failed:", "run:"))]
+    assert found.key == "failed:broken"
 
 
 @pytest.mark.slow

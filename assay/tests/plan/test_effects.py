@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dtm
 import itertools
+import json
 
+import ibis.expr.datatypes as dt
+import pandera.ibis as pa
 import pytest
 
 from assay.compare.model import Difference
-from assay.plan.effects import destructive, narrows
+from assay.contract.classification import public
+from assay.contract.profile import ColumnProfile
+from assay.plan.effects import destructive, narrows, shifts
+from assay.tables.results import Publication
+from assay.warehouse.ops import Record, as_json
+from tests.warehouse import house as houses
+
+
+class Large(pa.DataFrameModel):
+    x: dt.Float64 = pa.Field(metadata=public)
+
 
 WIDER = [
     ("TINYINT", "SMALLINT"),
@@ -79,3 +94,16 @@ def test_rows_without_a_key_are_lost_only_if_there_are_fewer() -> None:
     fewer = Difference(key=(), expected_rows=10, actual_rows=5, added=0, removed=5, changed=0, same=5)
     assert [found.kind for found in destructive(fewer, 0.1)] == ["rows_removed"]
     assert destructive(fewer, 0.5) == ()
+
+
+def test_a_mean_that_is_no_finite_number_is_a_number_in_the_books_all_the_same() -> None:
+    """Sums of large values overflow; JSON, which the books are kept in, has no NaN."""
+    table = houses.given("t", Large, houses.Given())
+    column = ColumnProfile("x", 0, 1, "1e+308", "1e+308", float("nan"))
+    published = Publication("t", "warehouse", "replace", 3, 3, 0, 0.1, "v", "c", (), (column,))
+    kept = json.loads(as_json([dataclasses.asdict(column)]))
+    now = dtm.datetime(2026, 1, 1, tzinfo=dtm.UTC)
+    record = Record("run", "t", None, 3, 0, 0.1, "v", "c", {}, None, (), tuple(kept), now)
+    assert shifts(record, published, table) == ()
+    moved = dataclasses.replace(published, profile=(dataclasses.replace(column, mean=2.0),))
+    assert [(each.metric, each.before, each.after) for each in shifts(record, moved, table)] == [("sum", "nan", "6.00")]

@@ -64,6 +64,7 @@ def test_a_header_further_down_and_a_sheet_by_name(land, book):
         (lambda sheet: sheet.__setitem__("D2", "=1+1"), 'the cell D2 is a formula.*formulas="last"'),
         (lambda sheet: sheet.__setitem__("G2", "note"), "row 2 has a value outside the columns"),
         (lambda sheet: sheet.__setitem__("B1", None), "row 1 does not name every column"),
+        (lambda sheet: sheet.__setitem__("B1", "product"), "row 1 names 'product' more than once"),
         (lambda sheet: sheet.parent.create_sheet("2027"), "has the sheets 2026, 2027. Name one"),
     ],
 )

@@ -169,6 +169,21 @@ def test_rows_equal_at_the_watermark_are_neither_lost_nor_doubled(land):
     assert int(fourth.landed.offsets[0]) == 4 + 3 + 1 + 1
 
 
+def test_rows_at_the_watermark_stay_known_when_the_contract_gets_a_column(land):
+    """As an `ALTER TABLE` by hand and the contract after it: the digests in the books are of the columns of before."""
+    first = land(yielding(row(1, 4), row(2, 5), cursor="at"), "x", COLUMNS)
+    wider, more = {**COLUMNS, "note": "VARCHAR"}, {"note": "new"}
+    again = yielding(row(2, 5, **more), row(3, 5, **more), cursor="at")
+    second = land(again, "x", wider, offsets=first.landed.offsets)
+    assert [line[0] for line in second.rows] == [3]
+    third = land(again, "x", wider, offsets=second.landed.offsets)
+    assert third.rows == [], "those of both kinds are known"
+    assert third.landed.fingerprint == second.landed.fingerprint
+    later = land(yielding(row(4, 6, **more), cursor="at"), "x", wider, offsets=third.landed.offsets)
+    with pytest.raises(SourceError, match=r"known by columns that are gone: note. Keep them"):
+        land(yielding(row(4, 6), cursor="at"), "x", COLUMNS, offsets=later.landed.offsets)
+
+
 def test_a_cursor_that_goes_backwards_is_told(land):
     first = land(yielding(row(1, 5), cursor="at"), "x", COLUMNS)
     with pytest.raises(

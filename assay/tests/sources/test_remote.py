@@ -176,8 +176,21 @@ def test_a_file_of_a_web_server_is_read_with_a_token(land, server, tmp_path):
         Csv("shop", "*.csv").fingerprint(server.url)
 
 
+def test_a_question_mark_is_a_pattern_in_a_bucket_and_begins_parameters_on_the_web(land, bucket, server, tmp_path):
+    put(bucket, "a?1.csv", "id,name\n1,ann\n")
+    put(bucket, "a?2.csv", "id,name\n2,bob\n")
+    put(bucket, "a?10.csv", "id,name\n3,cem\n")
+    assert land(Csv("shop", "a??.csv"), "s3://shop", COLUMNS).places == [("a?1.csv", 2), ("a?2.csv", 2)]
+    (tmp_path / "scratch" / "copy").rename(tmp_path / "first")
+    server.serve("/export?format=csv&days=*", b"id,name\n1,ann\n")
+    found = land(Csv("shop", "export?format=csv&days=*", limits=QUICK), server.url, COLUMNS)
+    assert found.places == [("export", 2)]
+
+
 def test_a_download_is_bounded_and_begun_anew(land, server, tmp_path):
-    server.serve("/a.csv", (200, {"Content-Length": "99"}, b"id,name\n9,cut"), b"id,name\n1,ann\n")
+    server.serve(
+        "/a.csv", (200, {"Content-Length": "99", "Connection": "close"}, b"id,name\n9,cut"), b"id,name\n1,ann\n"
+    )
     assert land(Csv("shop", "a.csv", limits=QUICK), server.url, COLUMNS).rows == [(1, "ann")]
     with pytest.raises(SourceError, match=r"larger than 9 bytes.*Http\(total_bytes"):
         Csv("shop", "a.csv", limits=Http(total_bytes=9)).fingerprint(server.url)

@@ -220,9 +220,22 @@ class TestAnnounced:
             (f"file,rows\n1.x,{'9' * 5000}\n", SourceError, "line 2 has no count"),
             ("name,rows\n1.x,2\n", SourceError, "is no manifest"),
             ("file\n1.x\n", SourceError, "is no manifest"),
+            ('file,rows\n"1.x,2\n', SourceError, "is no CSV: unexpected end of data"),
+            ("file,rows\n1.x,2\n1.x,3\n", SourceError, "announces '1.x' twice, and differently"),
         ]:
             with pytest.raises(error, match=message):
                 manifest(content)
+
+    def test_a_file_that_a_pattern_means_as_a_whole_folder_is_missed(self, land, tmp_path):
+        for name in ("in/1.x", "in/deep/2.x"):
+            file = tmp_path / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("id,name\n1,ann\n")
+        (tmp_path / "m").write_text("file,rows\nin/1.x,1\nin/deep/2.x,1\nin/gone.x,1\n")
+        with pytest.raises(SourceUnavailable, match=r"announces 'gone.x', which is not there"):
+            land(Csv("shop", "in/**/*.x", manifest="m"), tmp_path, {"id": "BIGINT", "name": "VARCHAR"})
+        (tmp_path / "m").write_text("file,rows\nin/1.x,1\nin/deep/gone.x,1\n")  # which is another source's
+        assert len(land(Csv("shop", "in/*.x", manifest="m"), tmp_path, {"id": "BIGINT", "name": "VARCHAR"}).rows) == 1
 
     def test_without_its_manifest_nothing_is_read(self, land, tmp_path):
         (tmp_path / "f.csv").write_text(CSV)

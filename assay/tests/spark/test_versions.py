@@ -13,11 +13,11 @@ import pytest
 
 from assay.compare.engine import compare
 from assay.compare.model import Difference
-from assay.contract import profile
+from assay.contract import profile, types
 from assay.contract.classification import public
 from assay.contract.contract import Contract
 from assay.spark import differing, engine, lake_tables
-from assay.spark.numbers import profiled
+from assay.spark.numbers import profiled, row_hash
 from assay.spark.session import Cluster
 from assay.spark.warehouse import SparkDryRun
 from assay.tables.graph import Graph
@@ -170,3 +170,19 @@ def test_a_large_table_in_numbers_is_as_duckdb_s(session: Any) -> None:
         exact = {"k": ROWS, "v": ROWS * 4 // 5, "t": 9}[mine.name]
         assert mine.distinct is not None
         assert mine.distinct == exact if exact < 16_000 else abs(mine.distinct / exact - 1) < 0.2, mine.name
+
+
+def test_nested_values_that_spark_hashes_alike_are_told_apart(session: Any) -> None:
+    class Nested(pa.DataFrameModel):
+        lists: types.Array(dt.Array(dt.int64)) = pa.Field(nullable=True)
+        pair: types.Struct({"a": dt.int64}) = pa.Field(nullable=True)
+
+    lists = ("NULL", "array()", "array(NULL)", "array(array())", "array(array(1), array(2))", "array(array(1, 2))")
+    pairs = ("NULL", "struct(NULL)", "struct(1)")
+    rows = " UNION ALL ".join(
+        f"SELECT CAST({each} AS ARRAY<ARRAY<BIGINT>>) AS lists, CAST({pair} AS STRUCT<a: BIGINT>) AS pair"
+        for each in lists
+        for pair in pairs
+    )
+    hashes = session.ask(f"SELECT {row_hash(Contract.of(Nested))} FROM ({rows})")
+    assert len(set(hashes)) == len(lists) * len(pairs)

@@ -120,6 +120,9 @@ def test_looking_back_stops_at_the_first_partition() -> None:
         (PLACES, "Atlantis", None),
         (PLACES, "2026-02-27", "United Kingdom,EIRE,d'Or"),
         (DAYS, "EIRE", "2026-02-01..2026-03-04"),
+        (WEEKS, "0001-01-01", None),  # its week begins before the calendar
+        (MONTHS, "0001-01-01..9999-12-30", "2026-01-01..2026-02-28"),
+        (WEEKS, "9999-12-30", None),
     ],
 )
 def test_a_table_takes_its_own_partitions_of_a_range(partitions: Partitions, asked: str, own: str | None) -> None:

@@ -38,7 +38,7 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     else:
         house = House(tmp_path, kind=lakes(tmp_path / "lake", request.getfixturevalue("spark")))
     yield house
-    house.leave()
+    house.drop()
 
 
 def lakes(folder: Path, cluster: Any) -> Any:

@@ -20,6 +20,8 @@ from assay.tables.loads import History, Incremental, as_of
 from assay.tables.nodes import Reference, RejectBudget
 from assay.tables.results import Publication
 from assay.tables.run import Run
+from assay.warehouse.quarantine.find import Wanted, discard_all
+from assay.warehouse.quarantine.replay import replay
 from tests.warehouse import house as houses
 from tests.warehouse.house import Given, House, made, values
 
@@ -142,6 +144,34 @@ def test_a_broken_row_is_not_a_key_that_is_gone(house: House):
     source.sql = values(COLUMNS, "1, 1, 1")
     source.malformed = "SELECT 'csv.columns' AS reason_code, 'f' AS source_file, 1 AS source_line, '{}' AS payload"
     assert built(house, table(source, max_rejects=budget), 2).changes["deleted"] == 0
+
+
+def test_a_row_rejected_by_each_build_is_one_reject_and_stays_discarded(house: House):
+    source = Given(values(COLUMNS, "1, -1, 1", "2, 2, 2"))
+    node = table(source, max_rejects=RejectBudget(rows=2))
+    built(house, node, 0)
+    assert discard_all(house.session, Wanted(table="t")) == 1
+    built(house, node, 1)
+    known = house.rows("SELECT status, date_diff('day', first_seen, last_seen) FROM quarantine.rejects")
+    assert known == [("discarded", 1)]
+
+
+class Loose(Versions):
+    v: dt.Int64 = pa.Field(ge=-9, metadata=public)
+
+
+def test_a_replayed_version_begins_only_where_none_holds(house: House):
+    source = Given(values(COLUMNS, "1, 1, 1", "3, 3, 3"))
+    budget = RejectBudget(rows=9)
+    built(house, table(source, max_rejects=budget), 0)
+    source.sql = values(COLUMNS, "1, -1, 1", "2, -2, 2", "3, 3, 3")
+    built(house, table(source, max_rejects=budget), 1)
+    loose = houses.given("t", Loose, source, load=History(), max_rejects=budget)
+    check = replay(house.session, Graph.of([loose]), loose, on(2)).checks[0]
+    assert check.summary == "1 of 2 rows now pass; the others stay: unique_key.repeat 1"
+    assert rows(house) == [(1, 1, 1, 0, None), (2, -2, 2, 1, None), (3, 3, 3, 0, None)]
+    built(house, loose, 3)  # which closes what held
+    assert rows(house)[:2] == [(1, -1, 1, 3, None), (1, 1, 1, 0, 3)]
 
 
 def test_a_key_that_repeats_publishes_nothing(house: House):

@@ -151,16 +151,18 @@ class Multiset:
 def numbered(expected: str, actual: str, pairs: list[Pair]) -> tuple[str, str, list[Pair]]:
     """Both queries with a number per row among the rows equal in every exactly compared column, and the key that gives.
 
-    The number follows the loosely compared columns, so that the nearest rows meet. Returns the two queries and
-    the pairs that identify a row.
+    The number follows the loosely compared columns, so that the nearest rows meet: of a volatile one only whether it
+    is null. What equality overlooks comes first. Returns the two queries and the pairs that identify a row.
     """
     strict = [pair for pair in pairs if not pair.loose]
     loose = [pair for pair in pairs if pair.loose]
     queries = []
     for query, name in ((expected, "expected"), (actual, "actual")):
-        by = ", ".join(quoted(getattr(pair, name).name) for pair in strict)
-        order = ", ".join(quoted(getattr(pair, name).name) for pair in loose)
-        partition = f"PARTITION BY {by} " if by else ""
+        columns = {pair: quoted(getattr(pair, name).name) for pair in pairs}
+        by = ", ".join(columns[pair] for pair in strict)
+        terms = [companion(columns[pair], pair.expected.type) for pair in strict]
+        terms += [f"{columns[pair]} IS NULL" if pair.volatile else columns[pair] for pair in loose]
+        partition, order = f"PARTITION BY {by} " if by else "", ", ".join(term for term in terms if term)
         queries.append(f"SELECT *, row_number() OVER ({partition}ORDER BY {order}) AS __nth FROM ({query})")
     nth = SqlColumn("__nth", "BIGINT")
     return queries[0], queries[1], [*strict, Pair(nth, nth)]

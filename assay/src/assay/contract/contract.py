@@ -18,7 +18,7 @@ from assay.contract.classification import mask
 from assay.contract.columns import Column, SchemaProblem, schema_problems
 from assay.contract.reading import read
 from assay.errors import ContractError
-from assay.sql import literal, quoted
+from assay.sql import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -113,7 +113,7 @@ class Contract:
     @property
     def row_hash_sql(self) -> str:
         """SQL: a hash of the row's values; the sum over rows is the same in any order."""
-        return f"hash({', '.join(f'hash({quoted(column.name)})' for column in self.columns)})"
+        return profile.row_hash(self.columns)
 
     @cached_property
     def mask_columns(self) -> tuple[str, ...]:

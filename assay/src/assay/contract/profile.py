@@ -51,7 +51,7 @@ class Profile:
 
     Attributes:
         content_hash: of the multiset of rows with their columns' names and types; no order of rows, no number
-            of threads changes it. It is DuckDB's `hash`, so it is comparable within one DuckDB version.
+            of threads changes it. It is DuckDB's `hash`, so it is comparable within one DuckDB version. 0.0 and -0.0 count as equal.
         total: the sum of the rows' hashes, from which `updated` goes on.
     """
 
@@ -77,7 +77,7 @@ def profile(
         rows: how many there are, where that is known: with few rows one scan counts every distinct value.
     """
     small = rows is not None and rows < SAMPLED * ENOUGH
-    hashed = ", ".join(f"hash({quoted(column.name)}) AS __hash_{index}" for index, column in enumerate(columns))
+    hashed = ", ".join(f"{value_hash(column)} AS __hash_{index}" for index, column in enumerate(columns))
     row_hash = f"hash({', '.join(f'__hash_{index}' for index in range(len(columns)))})"
     expressions = ["count(*)", f"sum({row_hash})"]
     for index, column in enumerate(columns):
@@ -142,10 +142,21 @@ def updated(
 
 def sums(connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[Column]) -> Sums:
     """What `updated` needs to know of rows that go or come."""
-    hashed = f"sum(hash({', '.join(f'hash({quoted(column.name)})' for column in columns)}))"
     asked = ", ".join(each for column in columns for each in _numbers(column))
-    row = connection.execute(f"SELECT count(*), {hashed}, {asked} FROM {relation}").fetchall()[0]
+    row = connection.execute(f"SELECT count(*), sum({row_hash(columns)}), {asked} FROM {relation}").fetchall()[0]
     return int(row[0]), int(row[1] or 0), [row[2 + 4 * at : 6 + 4 * at] for at in range(len(columns))]
+
+
+def row_hash(columns: Sequence[Column]) -> str:
+    """SQL: a hash of a row's values; the sum over rows is the same in any order."""
+    return f"hash({', '.join(map(value_hash, columns))})"
+
+
+def value_hash(column: Column) -> str:
+    """SQL: a hash of a column's value."""
+    name, dtype = quoted(column.name), column.dtype
+    # DuckDB hashes no list, [], [NULL] and a struct of nulls alike, [[1], [2]] as [[1, 2]], and a month as 30 days.
+    return f"hash({name}, CAST({name} AS VARCHAR))" if dtype.is_nested() or dtype.is_interval() else f"hash({name})"
 
 
 def _has(connection: duckdb.DuckDBPyConnection, relation: str, column: Column, text: str) -> bool:

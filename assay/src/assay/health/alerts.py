@@ -55,7 +55,7 @@ class Memory:
     """What stays between two sweeps.
 
     Attributes:
-        told: by the finding's key.
+        told: by the finding's key, of a route's second channel with ` #1` behind it, and so on.
         unread: event log's table -> since when it has unread events.
     """
 
@@ -104,13 +104,14 @@ class Memory:
 
 @dataclass(frozen=True)
 class Message:
-    """One message of a sweep to one route, and what is known to be told once it has arrived."""
+    """One message of a sweep to one channel of a route, and what is known to be told once it has arrived."""
 
     route: str
     title: str
     body: str
     told: Mapping[str, Told]
     resolved: tuple[str, ...] = ()
+    channel: int = 0
 
 
 Send = Callable[[Message], bool]
@@ -131,40 +132,46 @@ def is_told(finding: Finding) -> bool:
 
 
 def messages(
-    project: str, findings: Sequence[Finding], memory: Memory, routes: Iterable[str], now: dtm.datetime
+    project: str, findings: Sequence[Finding], memory: Memory, routes: Mapping[str, Sequence[object]], now: dtm.datetime
 ) -> list[Message]:
-    """What is to be told now: one message a route; an owner without one is `all`'s.
+    """What is to be told now: one message a channel; an owner without one is `all`'s.
+
+    Each channel of a route is told for itself: of two of which one is down, the other does not hear it again and again.
 
     Args:
         project: whose pipeline it is, for the title.
+        routes: route -> its channels.
     """
-    known = set(routes)
-    wanted: dict[str, tuple[list[str], dict[str, Told], list[str]]] = {}
-    titles: dict[str, list[str]] = {}
+    wanted: dict[tuple[str, int], tuple[list[str], list[str], dict[str, Told], list[str]]] = {}
     for each in findings:
-        before = memory.told.get(each.key)
-        if each.silenced or not is_told(each) or (before is not None and now - before.at < REMIND):
-            continue
-        route = each.owner if each.owner in known and each.owner else ALL
-        lines, fired, _ = wanted.setdefault(route, ([], {}, []))
-        headline = f"{'FAIL' if each.fatal else 'WARN'} {each.subject} {each.what}"
-        titles.setdefault(route, []).append(headline if before is None else f"still {headline}")
-        lines += [*told(each), ""]
-        fired[each.key] = Told(headline, route, now)
-    still = {each.key for each in findings}
+        route = each.owner if each.owner in routes and each.owner else ALL
+        for channel in range(len(routes.get(route, "1"))):
+            key = f"{each.key} #{channel}" if channel else each.key
+            before = memory.told.get(key)
+            if each.silenced or not is_told(each) or (before is not None and now - before.at < REMIND):
+                continue
+            titles, lines, fired, _ = wanted.setdefault((route, channel), ([], [], {}, []))
+            headline = f"{'FAIL' if each.fatal else 'WARN'} {each.subject} {each.what}"
+            titles.append(headline if before is None else f"still {headline}")
+            lines += [*told(each), ""]
+            fired[key] = Told(headline, route, now)
+    still = {key for each in findings for key in (each.key, *each.covers)}
     for key, before in memory.told.items():
-        if key not in still:
-            route = before.route if before.route in known else ALL
-            lines, _, resolved = wanted.setdefault(route, ([], {}, []))
+        of, _, number = key.partition(" #")
+        if of not in still:
+            route = before.route if before.route in routes else ALL
+            channel = int(number or 0) if int(number or 0) < len(routes.get(route, "1")) else 0
+            titles, lines, _, resolved = wanted.setdefault((route, channel), ([], [], {}, []))
             over = before.headline.partition(" ")[2]
-            titles.setdefault(route, []).append(f"RESOLVED {over}")
-            lines += [f"RESOLVED  {over}", ""]
+            if (title := f"RESOLVED {over}") not in titles:  # as of a channel that is gone
+                titles.append(title)
+                lines += [f"RESOLVED  {over}", ""]
             resolved.append(key)
     found = []
-    for route, (lines, fired, resolved) in wanted.items():
-        first, *others = titles[route]
+    for (route, channel), (titles, lines, fired, resolved) in wanted.items():
+        first, *others = titles
         title = f"{project}: {first}" + (f", and {len(others)} more" if others else "")
-        found.append(Message(route, title, "\n".join(lines).rstrip(), fired, tuple(resolved)))
+        found.append(Message(route, title, "\n".join(lines).rstrip(), fired, tuple(resolved), channel))
     return found
 
 

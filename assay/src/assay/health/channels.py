@@ -30,11 +30,10 @@ def channels(setting: str, owners: Collection[str], *, root: Path) -> dict[str, 
     if "://" not in setting:
         file = root / Path(setting).expanduser()
         try:
-            text, where = file.read_text(encoding="utf-8"), str(file)
-        except OSError as error:
-            raise SettingsError(
-                f"the file of alerts cannot be read: {error.strerror}", where=str(file), fix=HOW
-            ) from None
+            text, where = file.read_text(encoding="utf-8-sig"), str(file)
+        except (OSError, UnicodeDecodeError) as error:
+            told = getattr(error, "strerror", "it is not UTF-8")
+            raise SettingsError(f"the file of alerts cannot be read: {told}", where=str(file), fix=HOW) from None
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
     found: dict[str, list[str]] = {}
     for number, entry in enumerate(" ".join(lines).split(), start=1):
@@ -68,9 +67,9 @@ class Channels:
             self.routes = {owner: [_channel(address) for address in each] for owner, each in addresses.items()}
 
     def send(self, message: Message) -> bool:
-        """Whether every channel of the route took it; one that is down or slow is no error."""
-        taken = [bool(channel.notify(title=message.title, body=message.body)) for channel in self.routes[message.route]]
-        return all(taken)
+        """Whether the channel took it; one that is down or slow is no error."""
+        channel = self.routes[message.route][message.channel]
+        return bool(channel.notify(title=message.title, body=message.body))
 
 
 def _channel(address: str) -> Apprise:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import datetime as dtm
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from statistics import fmean, median, variance
+from statistics import fmean, median
 from typing import Literal
 
 Kind = Literal["count", "share", "time", "number"]
@@ -168,6 +168,12 @@ class Series:
             share = (number * value.of + 0.5) / (value.of + 1)
             return 1 / ((value.of + 1) * share * (1 - share))
         return 0.0
+
+
+def variance(values: Sequence[float]) -> float:
+    """Of a sample of two or more; as `statistics.variance`, which reckons in fractions and takes six times as long."""
+    centre = fmean(values)
+    return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)
 
 
 @lru_cache(maxsize=4096)

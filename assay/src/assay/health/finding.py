@@ -14,6 +14,7 @@ class Finding:
         key: the same for as long as it is the same failure, such as `late:orders`.
         fatal: whether the pipeline is not well, or only something is worth knowing.
         also: subjects that follow from it.
+        covers: the keys that those have where they stand alone.
         silenced: by whom, until when and why nobody is told.
     """
 
@@ -27,4 +28,5 @@ class Finding:
     todo: str
     owner: str | None = None
     also: tuple[str, ...] = ()
+    covers: tuple[str, ...] = ()
     silenced: str | None = None

@@ -81,6 +81,7 @@ def _stuck(state: State) -> Iterator[Finding]:
                 run.dead,
                 "Start it again: `pipeline run` also marks the dead one as failed.",
                 also=waiting,
+                covers=tuple(f"queued:{each.id}" for each in queued),
             )
             queued = []
     for run in queued:
@@ -138,7 +139,7 @@ def _failed(outline: Outline, state: State) -> Iterator[Finding]:
     red = {each.table for each in state.checked if not each.passed and each.severity == "error"}
     over = {run.job: run for run in reversed(state.runs) if run.status == "done"}
     for run in state.runs:
-        if run.status != "failed" or run.ended is None:
+        if run.status != "failed" or run.ended is None or run.failures is None:
             continue
         for name, message in run.failures.items():
             built = state.built.get(name)
@@ -183,6 +184,8 @@ def _red(outline: Outline, state: State) -> Iterator[Finding]:
         red.setdefault(f"{check.table}.{check.name}" if own else check.table, []).append(check)
     for check, *others in red.values():
         node = outline.nodes[check.table]
+        covered = [f"check:{each.table}.{each.name}" for each in others]
+        covered += [f"failed:{check.table}"] if check.severity == "error" else []  # which a red check stands for
         yield Finding(
             f"check:{check.table}.{check.name}",
             check.severity == "error",
@@ -194,6 +197,7 @@ def _red(outline: Outline, state: State) -> Iterator[Finding]:
             _what_to_do(check),
             node.checks[check.name].owner,
             also=tuple(f"{each.name} {_is(each)}" for each in others),
+            covers=tuple(covered),
         )
 
 
@@ -270,5 +274,6 @@ def _folded(outline: Outline, found: list[Finding], following: Iterable[Finding]
             causes[name] = len(found)
             found.append(each)
         else:
-            found[place] = dataclasses.replace(found[place], also=(*found[place].also, f"{each.subject} {each.what}"))
+            cause, below = found[place], f"{each.subject} {each.what}"
+            found[place] = dataclasses.replace(cause, also=(*cause.also, below), covers=(*cause.covers, each.key))
     return found

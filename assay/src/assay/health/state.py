@@ -39,7 +39,7 @@ class Built:
 
 @dataclass(frozen=True)
 class RunSeen:
-    """A run. `failures` has a message for each table it failed at; `dead` says why, where its process is gone."""
+    """A run. `failures` has a message for each table it failed at, None where nobody looked; `dead` says why its process is gone."""
 
     id: str
     job: str
@@ -47,7 +47,7 @@ class RunSeen:
     created: dtm.datetime
     started: dtm.datetime | None = None
     ended: dtm.datetime | None = None
-    failures: Mapping[str, str] = field(default_factory=dict)
+    failures: Mapping[str, str] | None = field(default_factory=dict)
     dead: str | None = None
 
 
@@ -68,7 +68,7 @@ class State:
     Attributes:
         schedules: `schedule daily` or `sensor health` -> whether it is on.
         daemon: the oldest of the last heartbeats of Dagster's daemon; None where none ever came.
-        runs: the newest, newest first.
+        runs: the newest, and each table's last one, newest first.
         first: when the history begins, where it is longer than these.
     """
 

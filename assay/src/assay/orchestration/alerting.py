@@ -80,11 +80,10 @@ def sweep(
     Raises:
         SettingsError: PIPELINE_ALERTS is no list of channels.
     """
-    routes: set[str] = set()
+    routes: dict[str, list[str]] = {}
     if settings.alerts is not None:
-        named = channels(settings.alerts.get_secret_value(), outline.owners, root=project.root)
-        routes = set(named)
-        send = send or Channels(named).send
+        routes = channels(settings.alerts.get_secret_value(), outline.owners, root=project.root)
+        send = send or Channels(routes).send
     records = of_instance(instance)
     memory = recall(records, project)
     state = read_state(records, outline, project, now, memory.unread)

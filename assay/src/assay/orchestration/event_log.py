@@ -7,7 +7,6 @@ by one: a backfill of ten years of days is 7,300 events for each table. What is 
 
 from __future__ import annotations
 
-import datetime as dtm
 import os
 import shutil
 import threading
@@ -35,7 +34,7 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import bindparam, create_engine, func, inspect, select, text
 from sqlalchemy.dialects import sqlite
 
-from assay.orchestration import migrations
+from assay.orchestration import alike, migrations
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -51,7 +50,8 @@ RETIRED_AT_ONCE = 200
 """How many runs one run retires: the first on an old history must not take minutes."""
 
 OF_RUNS = frozenset(EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
-INDEXED = OF_RUNS | ASSET_EVENTS | ASSET_CHECK_EVENTS
+OF_ASSETS, OF_CHECKS = ({kind.value for kind in kinds} for kinds in (ASSET_EVENTS, ASSET_CHECK_EVENTS))
+INDEXED = {kind.value for kind in OF_RUNS} | OF_ASSETS | OF_CHECKS
 """What is asked of all runs, and stands in a file of its own as well."""
 _CHECKS = AssetCheckExecutionsTable.c
 EVALUATED = AssetCheckExecutionsTable.update().where(
@@ -67,8 +67,7 @@ class _Numbered:
     """An event as it stands in the file of all runs."""
 
     event: EventLogEntry
-    text: str
-    at: dtm.datetime
+    row: dict[str, Any]
     id: int
 
     @property
@@ -76,8 +75,8 @@ class _Numbered:
         return self.event.get_dagster_event()
 
     @property
-    def kind(self) -> DagsterEventType | None:
-        return self.event.dagster_event_type
+    def kind(self) -> str | None:
+        return self.row["dagster_event_type"]
 
 
 class EventLog(SqliteEventLogStorage):
@@ -139,11 +138,11 @@ class EventLog(SqliteEventLogStorage):
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         for run_id, found in groupby(events, key=lambda event: event.run_id):
-            of_run = [(event, self._event_to_row(event)) for event in found]
+            of_run = [*alike.rows(found, self._event_to_row, self._event_insert_timestamp)]
             with self.together():
                 with self.run_connection(run_id) as connection:
                     connection.execute(SqlEventLogStorageTable.insert(), [row for _, row in of_run])
-                if indexed := [each for each in of_run if each[0].dagster_event_type in INDEXED]:
+                if indexed := [each for each in of_run if each[1]["dagster_event_type"] in INDEXED]:
                     self._index(indexed)
 
     def _index(self, events: list[tuple[EventLogEntry, dict[str, Any]]]) -> None:
@@ -153,30 +152,31 @@ class EventLog(SqliteEventLogStorage):
             # Nobody else has written since the transaction's first row.
             last = connection.execute(select(func.max(SqlEventLogStorageTable.c.id))).scalar_one()
             numbered = [
-                _Numbered(event, row["event"], row["timestamp"], number)
-                for number, (event, row) in enumerate(events, last - len(events) + 1)
+                _Numbered(event, row, number) for number, (event, row) in enumerate(events, last - len(events) + 1)
             ]
-            self._note_assets(connection, [each for each in numbered if each.kind in ASSET_EVENTS])
-            checks = [each for each in numbered if each.kind in ASSET_CHECK_EVENTS]
+            self._note_assets(connection, [each for each in numbered if each.kind in OF_ASSETS])
+            checks = [each for each in numbered if each.kind in OF_CHECKS]
             for kind, of_kind in groupby(checks, key=lambda each: each.kind):
-                if kind is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+                if kind == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value:
                     self._note_planned(connection, [*of_kind])
-                elif kind is DagsterEventType.ASSET_CHECK_EVALUATION:
+                elif kind == DagsterEventType.ASSET_CHECK_EVALUATION.value:
                     self._note_evaluated(connection, [*of_kind])
 
     def _note_assets(self, connection: Connection, events: list[_Numbered]) -> None:
-        self._store_asset_event_tags(connection, [each.event for each in events], [each.id for each in events])
+        tagged = [each for each in events if not alike.is_untagged(each.event)]
+        self._store_asset_event_tags(connection, [each.event for each in tagged], [each.id for each in tagged])
         # An asset's own row tells of its last event of a kind.
-        last = {(each.kind, each.told.asset_key): number for number, each in enumerate(events)}
+        last = {(each.kind, each.row["asset_key"]): number for number, each in enumerate(events)}
         rows = [
-            {"asset_key": each.told.asset_key.to_string(), **values}
+            {"asset_key": each.row["asset_key"], **values}
             for each in (events[number] for number in sorted(last.values()))
-            if each.told.asset_key and (values := self._get_asset_entry_values(each.event, each.id, self._has_columns))
+            if each.row["asset_key"]
+            and (values := self._get_asset_entry_values(each.event, each.id, self._has_columns))
         ]
-        for names, alike in groupby(rows, key=tuple):
+        for names, changes in groupby(rows, key=tuple):
             insert = sqlite.insert(AssetKeyTable)
             changed = {name: insert.excluded[name] for name in names[1:]}
-            connection.execute(insert.on_conflict_do_update(index_elements=names[:1], set_=changed), [*alike])
+            connection.execute(insert.on_conflict_do_update(index_elements=names[:1], set_=changed), [*changes])
 
     def _note_planned(self, connection: Connection, events: list[_Numbered]) -> None:
         """Dagster's writes the event anew for each partition, all in one statement: more than SQLite takes of 4,096."""
@@ -205,8 +205,8 @@ class EventLog(SqliteEventLogStorage):
     def _of_check(self, each: _Numbered, status: AssetCheckExecutionRecordStatus) -> dict[str, Any]:
         return {
             "execution_status": status.value,
-            "evaluation_event": each.text,
-            "evaluation_event_timestamp": each.at,
+            "evaluation_event": each.row["event"],
+            "evaluation_event_timestamp": each.row["timestamp"],
             "evaluation_event_storage_id": each.id,
         }
 

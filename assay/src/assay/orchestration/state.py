@@ -33,9 +33,9 @@ LEARNING = "learning"
 NEWEST, OFFSETS = "newest", "offsets"
 """The largest value of the column that must not be old; how far an event log is read: [next event, place] by partition."""
 NEWEST_RUNS = 200
-"""So many of the newest runs are looked at."""
+"""So many of the newest runs are looked at, beside each table's last one: others may run each minute."""
 FAILURES = 20
-"""Of so many failed runs it is looked at what failed."""
+"""Of so many failed runs it is looked at what failed, and of each table's last one."""
 STATUSES: Mapping[str, Run_] = {
     "QUEUED": "queued",
     "NOT_STARTED": "queued",
@@ -86,7 +86,7 @@ def read_state(
             now=now,
             built=built,
             checked=tuple(_checked(records, outline)),
-            runs=tuple(_runs(records, ours)),
+            runs=tuple(_runs(records, outline, ours)),
             # Where no daemon ever was, nobody waits for a schedule.
             schedules={f"schedule {name}": False for name in outline.schedules if beats} | _instigators(records, ours),
             daemon=min((moment(beat["timestamp"]) for beat in beats if beat["daemon_type"] in DAEMONS), default=None),
@@ -188,11 +188,15 @@ def _verdict(table: str, name: str, event: dict[str, Any]) -> Checked:
     )
 
 
-def _runs(records: Records, ours: Mapping[str, str]) -> Iterator[RunSeen]:
+def _runs(records: Records, outline: Outline, ours: Mapping[str, str]) -> Iterator[RunSeen]:
     failed = 0
-    sql = f"""SELECT run_id, pipeline_name, status, create_timestamp, start_time, end_time FROM runs
-              WHERE {OURS.format("run_body")} ORDER BY id DESC LIMIT {NEWEST_RUNS}"""
-    for run, job, state, created, started, ended in records.ask(RUNS, sql, ours):
+    sql = "SELECT run_id, pipeline_name, status, create_timestamp, start_time, end_time, id FROM runs WHERE"
+    found = records.ask(RUNS, f"{sql} {OURS.format('run_body')} ORDER BY id DESC LIMIT {NEWEST_RUNS}", ours)
+    asked = records.ask(EVENTS, "SELECT asset_key, last_run_id FROM asset_keys WHERE last_run_id IS NOT NULL")
+    last = {run for asset, run in asked if _name(asset) in outline.nodes}
+    for each in sorted(last - {row[0] for row in found}):
+        found += records.ask(RUNS, f"{sql} run_id = :run AND {OURS.format('run_body')}", {"run": each, **ours})
+    for run, job, state, created, started, ended, _ in sorted(found, key=lambda row: -row[6]):
         status = STATUSES.get(state, "running")
         failed += status == "failed"
         yield RunSeen(
@@ -202,7 +206,9 @@ def _runs(records: Records, ours: Mapping[str, str]) -> Iterator[RunSeen]:
             created=_utc(created),
             started=moment(started) if started else None,
             ended=moment(ended) if ended else None,
-            failures=_failures(records, run) if status == "failed" and failed <= FAILURES else {},
+            failures=(_failures(records, run) if failed <= FAILURES or run in last else None)
+            if status == "failed"
+            else {},
             dead=_dead(records, run) if status == "running" else None,
         )
 

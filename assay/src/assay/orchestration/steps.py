@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
-from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
 from assay import notices, progress
 from assay.build import Progress, build_node, own_partitions
 from assay.errors import CodeError, PipelineError, SourceUnavailable
 from assay.mishaps import frames_only, told
+from assay.orchestration import alike
 from assay.orchestration.metadata import PARTITION_ROWS, check_results, publication_metadata
 from assay.orchestration.tags import FULL_TAG, PARTITION_TAG
 from assay.tables.nodes import Asset, TableDef
@@ -173,11 +172,7 @@ def _report_partitions(
                 if records[key].data_version == before[key].data_version
             }
             rows = {key: told for key, told in rows.items() if key not in same}
-        batch = uuid.uuid4().hex
-        for number, (key, told) in enumerate(rows.items(), start=1):
-            # What `context.log_event` does, which writes each event on its own.
-            event = dg.AssetMaterialization(asset, partition=key, metadata=told)
-            DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, number == len(rows)))
+        alike.materialize(context, asset, rows)
         return metadata
     if len(rows) < 2:
         return {**metadata, **(rows[keys[0]] if keys else {})}

@@ -102,7 +102,7 @@ def _as_mapping(column: ColumnProfile) -> Mapping[str, Any]:
 
 
 def _numbers(column: Mapping[str, Any], rows: int) -> dict[str, str | None]:
-    mean = column["mean"]
+    mean = None if column["mean"] is None else float(column["mean"])  # in the books one of no finite number is a text
     return {
         "nulls": f"{column['nulls']:,}",
         "distinct": None if column["distinct"] is None else f"~{column['distinct']:,}",

@@ -77,6 +77,8 @@ class Sheet:
             names.pop()
         if not names or not all(names):
             raise SourceError(f"row {self.header} does not name every column", where=where, fix="Check `header`.")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise SourceError(f"row {self.header} names '{twice[0]}' more than once", where=where, fix=_OWNER)
         return names
 
     def _value(self, cell: Any, shown: Any, where: str) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,7 +148,7 @@ class Rows:
             mark.check(connection, rows, where)
         elif mark.text is not None:  # whoever is asked gives what is asked for
             rows += f" AND {cursor} >= {literal(mark.text)}::{mark.kind}"
-        fresh = mark.fresh(connection, rows, types)
+        fresh = mark.fresh(connection, rows)
         after = mark.after(connection, rows, fresh, types, where)
         pairs = ", ".join(f"{literal(name)}, {quoted(name)}" for name in types)
         error = f"json_object({pairs}, '_error', {literal(f'its cursor {mark.cursor} is null')})::VARCHAR"
@@ -159,7 +160,7 @@ class Rows:
             sql=fresh,
             malformed=malformed if found else None,
             offsets={0: after.offset},
-            fingerprint=_sha(after.offset.place),
+            fingerprint=_sha(json.dumps(after.read)),
         )
 
     def _collected(self, landing: Landing, types: Mapping[str, str], context: FetchContext, where: str) -> Landed:

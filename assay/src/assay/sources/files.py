@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import fnmatch
 import glob
 import hashlib
 import stat
@@ -19,7 +18,7 @@ from assay.errors import SourceError, SourceUnavailable, WiringError
 from assay.sources.auth import Auth
 from assay.sources.base import Landed, Landing, ReadWhole
 from assay.sources.columns import Extra
-from assay.sources.remote import Remote, scheme
+from assay.sources.remote import STORES, Remote, is_pattern, pattern, scheme
 from assay.sources.seen import Mark, Seen
 from assay.sources.text import is_zip, opened, unzipped
 from assay.sources.web import Http
@@ -65,7 +64,7 @@ class Files(ReadWhole):
     extra: Extra = field(default="stop", kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.new_only and (self.manifest or not any(mark in self.path for mark in "*?[")):
+        if self.new_only and (self.manifest or not is_pattern(self.path)):
             told = "a manifest announces all files" if self.manifest else f"'{self.path}' is one file"
             raise WiringError(f"new_only= takes a pattern's new files, but {told}", fix="Leave one of them.")
 
@@ -149,8 +148,10 @@ class Files(ReadWhole):
         copy = landing.scratch / "copy"
         copy.mkdir()
         mark = remote.copy(paths, copy)
+        # Behind the ? of a web server's address are parameters, which are no part of the copy's name.
+        path = self.path if scheme(landing.base) in STORES else glob.escape(self.path.partition("?")[0])
         with remote.naming(copy):
-            landed = self.read(dataclasses.replace(landing, base=str(copy)))
+            landed = dataclasses.replace(self, path=path).read(dataclasses.replace(landing, base=str(copy)))
         recheck = remote.naming(copy)(landed.recheck) if landed.recheck else None
         return dataclasses.replace(landed, fingerprint=mark, recheck=recheck)
 
@@ -188,7 +189,7 @@ class Files(ReadWhole):
         announced = _announced(manifest, landing.table)
         where = f"{landing.table}: {manifest}"
         for file in announced.keys() - set(found):
-            if fnmatch.fnmatchcase(relative(landing.base, file), self.path):
+            if pattern(self.path).fullmatch(relative(landing.base, file)):
                 raise SourceUnavailable(f"announces '{file.name}', which is not there", where=where, fix=_AGAIN)
         for file in found:
             if file not in announced:
@@ -233,16 +234,21 @@ def _announced(manifest: Path, table: str) -> dict[Path, tuple[int | None, int |
     """By file: rows and bytes, None where the manifest does not say."""
     where = f"{table}: {manifest}"
     found: dict[Path, tuple[int | None, int | None]] = {}
-    with opened(manifest, where) as text:
-        lines = csv.DictReader(text.stream.read(_MANIFEST).decode("utf-8", "replace").splitlines(), strict=True)
-        if "file" not in (names := lines.fieldnames or ()) or not {"rows", "bytes"} & set(names):
-            raise SourceError("is no manifest", where=where, fix="It has the columns file, and rows or bytes.")
-        for line in lines:
-            rows, size = (line.get(name) or None for name in ("rows", "bytes"))
-            if any((count and not count.isdecimal()) or len(count or "") > 18 for count in (rows, size)):
-                raise SourceError(f"line {lines.line_num} has no count", where=where, fix="Ask the source's owner.")
-            file = manifest.parent / (line["file"] or "")
-            found[file] = (int(rows) if rows else None, int(size) if size else None)
+    try:
+        with opened(manifest, where) as text:
+            lines = csv.DictReader(text.stream.read(_MANIFEST).decode("utf-8", "replace").splitlines(), strict=True)
+            if "file" not in (names := lines.fieldnames or ()) or not {"rows", "bytes"} & set(names):
+                raise SourceError("is no manifest", where=where, fix="It has the columns file, and rows or bytes.")
+            for line in lines:
+                rows, size = (line.get(name) or None for name in ("rows", "bytes"))
+                if any((count and not count.isdecimal()) or len(count or "") > 18 for count in (rows, size)):
+                    raise SourceError(f"line {lines.line_num} has no count", where=where, fix="Ask the source's owner.")
+                file = manifest.parent / (line["file"] or "")
+                announced = (int(rows) if rows else None, int(size) if size else None)
+                if found.setdefault(file, announced) != announced:
+                    raise SourceError(f"announces '{file.name}' twice, and differently", where=where, fix=_AGAIN)
+    except csv.Error as error:
+        raise SourceError(f"is no CSV: {error}", where=where, fix=_AGAIN) from None
     return found
 
 
@@ -252,7 +258,7 @@ def find(base: str, path: str, *, table: str | None = None) -> list[Path]:
     Args:
         table: named in messages; None where whoever tells them names it already.
     """
-    if any(mark in path for mark in "*?["):
+    if is_pattern(path):
         files = matching(base, path, table)
     else:
         files = [Path(base) / path]

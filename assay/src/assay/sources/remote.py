@@ -104,9 +104,9 @@ class Remote:
         asked = Fetcher(self.limits, self.table, self.transport, base=self.base, auth=self.auth, settings=self.settings)
         with asked as fetcher:
             for path in paths:
-                if _is_pattern(path):
+                if is_pattern(path.partition("?")[0]):
                     raise SourceError("a web server lists no files", where=self.where(path), fix="Name one file.")
-                file = _created(target, path)
+                file = _created(target, path.partition("?")[0])
                 with file.open("wb") as stream:
                     fetcher.save(join(self.base, path), stream)
                 with file.open("rb") as stream:
@@ -134,11 +134,11 @@ class Remote:
     def _found(self, store: Any, path: str, *, none: bool = False) -> list[dict[str, Any]]:
         """What the store says of the files, in the order of their names."""
         with self._told(path):
-            if not _is_pattern(path):
+            if not is_pattern(path):
                 return [_obstore().head(store, path)]
             plain = PurePosixPath(*(part for part in _until_pattern(path))).as_posix()
             listed = [each for chunk in _obstore().list(store, None if plain == "." else plain) for each in chunk]
-        matching = re.compile(_regex(path))
+        matching = pattern(path)
         found = sorted((each for each in listed if matching.fullmatch(each["path"])), key=lambda each: each["path"])
         if not found and not none:
             raise SourceError("no file matches", where=self.where(path), fix="Check the location and the pattern.")
@@ -197,7 +197,7 @@ def _obstore() -> Any:
 
 
 def _created(target: Path, path: str) -> Path:
-    file = target / path.partition("?")[0].lstrip("/")
+    file = target / path.lstrip("/")
     if not file.resolve().is_relative_to(target.resolve()):
         raise SourceError(f"the path {path[:80]!a} leads out of the location", fix="Check the source's path.")
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -209,24 +209,25 @@ def _mark(found: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _is_pattern(path: str) -> bool:
-    return any(mark in path for mark in "*[")
+def is_pattern(path: str) -> bool:
+    return any(mark in path for mark in "*?[")
 
 
 def _until_pattern(path: str) -> Iterator[str]:
     for part in path.split("/")[:-1]:
-        if _is_pattern(part):
+        if is_pattern(part):
             return
         yield part
 
 
-def _regex(path: str) -> str:
+def pattern(path: str) -> re.Pattern[str]:
     """The pattern as a regular expression: as `Path.glob` reads it, a star stays within a folder."""
     parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[!?[^]]+\]|.", path)
-    return "".join(
+    texts = (
         parts.get(each) or (_set(each) if each[0] == "[" and len(each) > 2 else re.escape(each)) for each in tokens
     )
+    return re.compile("".join(texts))
 
 
 def _set(text: str) -> str:

@@ -45,6 +45,7 @@ class Watermark:
         text: the greatest value that landed, as DuckDB writes it; None before the first landing.
         rows: how many rows landed so far.
         equal: how many rows of each digest have that value.
+        columns: name -> DuckDB type of what the digests are of: where rows stood as the contract had other columns, of those.
     """
 
     cursor: str
@@ -52,6 +53,7 @@ class Watermark:
     text: str | None = None
     rows: int = 0
     equal: Counter[str] = field(default_factory=Counter)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def committed(cls, cursor: str, types: Mapping[str, str], offsets: Mapping[int, int], where: str) -> Watermark:
@@ -62,7 +64,7 @@ class Watermark:
             raise SourceError(f"the cursor '{cursor}' {told}", where=where, fix="Name a number, date, time or text.")
         place = getattr(offsets.get(0), "place", "")
         if not place:
-            return cls(cursor, kind)
+            return cls(cursor, kind, columns=types)
         kept = json.loads(place)
         if kept["cursor"] != [cursor, kind]:
             was, now = " ".join(kept["cursor"]), f"{cursor} {kind}"
@@ -71,7 +73,14 @@ class Watermark:
                 where=where,
                 fix="Keep the cursor, or drop the table to read from the start.",
             )
-        return cls(cursor, kind, kept["since"], int(offsets[0]), Counter(kept["rows"]))
+        columns = kept.get("columns", types)
+        if kept["rows"] and (gone := [name for name in columns if name not in types]):
+            raise SourceError(
+                f"the rows at {kept['since']}, up to which was read, are known by columns that are gone: {', '.join(gone)}",
+                where=where,
+                fix="Keep them in the source's `columns`, or drop the table to read from the start.",
+            )
+        return cls(cursor, kind, kept["since"], int(offsets[0]), Counter(kept["rows"]), columns)
 
     @property
     def since(self) -> Any:
@@ -81,8 +90,12 @@ class Watermark:
     @property
     def offset(self) -> Offset:
         """What is committed."""
-        kept = {"cursor": [self.cursor, self.kind], "since": self.text, "rows": dict(sorted(self.equal.items()))}
-        return Offset(self.rows, json.dumps(kept))
+        return Offset(self.rows, json.dumps({**self.read, "columns": dict(self.columns)}))
+
+    @property
+    def read(self) -> dict[str, Any]:
+        """How far was read, which changes with nothing else."""
+        return {"cursor": [self.cursor, self.kind], "since": self.text, "rows": dict(sorted(self.equal.items()))}
 
     @property
     def _sql(self) -> str:
@@ -104,7 +117,7 @@ class Watermark:
                 "was ahead needs load=Incremental(...), whose watermark is never ahead of this one.",
             )
 
-    def fresh(self, connection: duckdb.DuckDBPyConnection, rows: str, columns: Mapping[str, str]) -> str:
+    def fresh(self, connection: duckdb.DuckDBPyConnection, rows: str) -> str:
         """Those of the SELECT `rows`, none of which stands before the watermark, that have not landed before."""
         if self.text is None:
             return rows
@@ -114,19 +127,20 @@ class Watermark:
             connection.executemany(f"INSERT INTO {known} VALUES (?, ?)", list(self.equal.items()))
         return (
             f"SELECT * EXCLUDE (__digest, __number, __count) FROM (SELECT *, row_number() OVER (PARTITION BY __digest) "
-            f"AS __number FROM (SELECT *, {_digest(columns)} AS __digest FROM ({rows}) WHERE {cursor} = {self._sql})) "
+            f"AS __number FROM (SELECT *, {_digest(self.columns)} AS __digest FROM ({rows}) WHERE {cursor} = {self._sql})) "
             f"LEFT JOIN {known} USING (__digest) WHERE __number > coalesce(__count, 0) "
             f"UNION ALL BY NAME SELECT * FROM ({rows}) WHERE {cursor} > {self._sql}"
         )
 
     def after(
-        self, connection: duckdb.DuckDBPyConnection, rows: str, fresh: str, columns: Mapping[str, str], where: str
+        self, connection: duckdb.DuckDBPyConnection, rows: str, fresh: str, types: Mapping[str, str], where: str
     ) -> Watermark:
         """The watermark once the SELECT `fresh` of all the `rows` that came has landed."""
         cursor = quoted(self.cursor)
         count, text = connection.execute(f"SELECT count(*), max({cursor})::VARCHAR FROM ({fresh})").fetchall()[0]
         if not count:
             return self
+        columns = self.columns if text == self.text else types
         found = connection.execute(
             f"SELECT {_digest(columns)}, count(*) FROM ({rows}) WHERE {cursor} = CAST(? AS {self.kind}) GROUP BY 1",
             [text],
@@ -140,9 +154,9 @@ class Watermark:
             )
         if text == self.text:
             equal |= self.equal  # whoever asks for what is greater does not bring them again
-        return Watermark(self.cursor, self.kind, text, self.rows + count, equal)
+        return Watermark(self.cursor, self.kind, text, self.rows + count, equal, columns)
 
 
 def _digest(columns: Mapping[str, str]) -> str:
-    packed = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in columns)
+    packed = ", ".join(f"{quoted(name)} := TRY_CAST({quoted(name)} AS {kind})" for name, kind in columns.items())
     return f"left(md5(to_json(struct_pack({packed}))::VARCHAR), 20)"

@@ -54,8 +54,9 @@ def row_hash(contract: Contract) -> str:
 
 
 def _hashed(column: Column) -> str:
-    name = tick(column.name)
-    return f"to_json(map_entries({name}))" if column.dtype.is_map() else name
+    """SQL of what is hashed of a value: nested ones as text, for Spark hashes [] as [NULL], [[1], [2]] as [[1, 2]], and no map."""
+    name, dtype = tick(column.name), column.dtype
+    return f"to_json({f'map_entries({name})' if dtype.is_map() else name})" if dtype.is_nested() else name
 
 
 def contents(session: Session, contract: Contract, partitions: Partitions, rows: str) -> dict[str, tuple[int, str]]:

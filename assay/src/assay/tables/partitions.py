@@ -133,7 +133,9 @@ class Partitions:
         if self.names:
             names = tuple(name for name in self.names if name in asked.names)
             return PartitionRange(names=names) if names else None
-        start, stop = max(self._floor(asked.start), whole.start), min(self._ceiling(asked.stop), whole.stop)
+        # Clipped first: at either end of the calendar there is no first moment of a week, and no next month.
+        start, stop = (min(max(moment, whole.start), whole.stop) for moment in (asked.start, asked.stop))
+        start, stop = self._floor(start), self._ceiling(stop)
         return PartitionRange(start, stop) if start < stop else None
 
     def between(self, first: str, last: str) -> PartitionRange:

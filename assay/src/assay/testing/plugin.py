@@ -14,15 +14,18 @@ for name in list(os.environ):
 os.environ["PIPELINE_ENV_FILE"] = os.devnull
 
 
+gives_way = False
 USUAL = gc.get_threshold()
 gc.set_threshold(100_000, 20, 100)  # until all is imported, as the command line does it
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Let the collector of garbage pass over all that was imported, and write no more byte code.
 
     That is told from its source by size and second, and tests edit code sooner than that.
     """
+    global gives_way
+    gives_way = "PYTEST_XDIST_WORKER" in os.environ and any(map(is_ui, session.items))
     gc.set_threshold(*USUAL)
     gc.collect()
     gc.freeze()
@@ -30,12 +33,14 @@ def pytest_collection_finish() -> None:
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
+def is_ui(item: pytest.Item) -> bool:
+    return item.get_closest_marker("ui") is not None
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Give way to the test of the UI, which is the longest, and which every busy core would make longer.
 
     Its worker begins with it; the other workers are nice from their first test on, and it is afterwards.
     """
-    if "PYTEST_XDIST_WORKER" not in os.environ or item.get_closest_marker("ui") or os.nice(0) >= 5:
-        return
-    if any(each.get_closest_marker("ui") for each in item.session.items):
+    if gives_way and not is_ui(item) and os.nice(0) < 5:
         os.nice(5)

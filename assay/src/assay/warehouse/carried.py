@@ -83,5 +83,5 @@ def note(session: Session, build: Build, profile: Profile) -> None:
 
 
 def _hashed_by(session: Session) -> str:
-    """Whose hashes they are: those of one engine and version are comparable."""
-    return f"{session.name} {duckdb.__version__}"
+    """Whose hashes they are: those of one engine, version and way of hashing are comparable."""
+    return f"{session.name} {duckdb.__version__} 2"

@@ -27,6 +27,7 @@ from assay.contract.classification import mask
 from assay.contract.payload import free
 from assay.contract.uniqueness import find_suspects
 from assay.sql import literal, quoted
+from assay.tables.loads import History
 from assay.warehouse.parts import Parts
 from assay.warehouse.quarantine import shape
 from assay.warehouse.session import Session
@@ -84,12 +85,17 @@ def collect(
         counts: rows per combination of reasons, where it is known already that nothing will be published: only
             `KEPT_WHEN_FAILED` are collected, some of every combination.
     """
-    # The rows of an event stream never move: there the place is a part of the id.
-    where = rf"md5(concat_ws('\x1f', {literal(table.name)}, payload, source_file, source_line::VARCHAR))"
+    own = "NULL"
+    if table.appends:  # its rows never move: there the place is a part of the id
+        own = rf"md5(concat_ws('\x1f', {literal(table.name)}, payload, source_file, source_line::VARCHAR))"
+    elif isinstance(table.load, History) and table.load.at is None and not malformed:
+        # A version that would begin with each build is the same reject all the same.
+        undated = f"json_merge_patch(payload, {literal(json.dumps({table.load.valid_from: None}))})"
+        own = rf"md5(concat_ws('\x1f', {literal(table.name)}, {undated}))"
     rows = rows_sql if counts is None else _some(rows_sql, counts)
     session.connection.execute(
         f"""INSERT INTO {_kept(session)}
-            SELECT {session.rejecting}, {where if table.appends else "NULL"}, source_file, source_line, reason_codes, payload,
+            SELECT {session.rejecting}, {own}, source_file, source_line, reason_codes, payload,
                    NULL, 'open', false, {malformed}
             FROM ({rows})"""
     )
@@ -145,7 +151,7 @@ def keep(
     """Make the collected rejects known, and settle earlier ones that this build has overtaken.
 
     A reject's id is a hash of table, payload and the ordinal among equal payloads (for event streams, whose
-    places never move, also of the place), so the same row rejected again by a later run is the same reject:
+    places never move, also of the place; for a history not of the time a version begins), so the same row rejected again by a later run is the same reject:
     `last_seen`, the reasons and the place move, `first_seen` stays.
 
     Args:

@@ -4,7 +4,7 @@ What a later build makes of replayed rows: a table that is replaced holds what i
 build evaluates the source again. If the row is still there and passes, it is published from there, once; if it
 is rejected again, its reject is open again; if the source no longer has it, the table no longer has it, and the
 quarantine still does. A partition's build does the same to its days. An event stream is never read twice, so
-replayed rows stay. In the other direction a row that a build has published since is no longer open (see
+replayed rows stay. A history takes only keys of which no version holds: to close one is a build's to do. In the other direction a row that a build has published since is no longer open (see
 `quarantine`), so that it cannot be published a second time from here.
 
 Rows are replayed as they were computed: if the table's function changed since, build the table instead.
@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING
 from assay.contract.contract import Contract
 from assay.errors import WarehouseError
 from assay.sql import quoted
+from assay.tables.loads import History
 from assay.tables.results import CheckResult, Publication
 from assay.warehouse import ops, references, verdicts, versions
 from assay.warehouse.failures import explained
+from assay.warehouse.merging import same
 from assay.warehouse.parts import Parts
 from assay.warehouse.publish import failure
 from assay.warehouse.quarantine import shape
@@ -165,7 +167,11 @@ def _judge(
             other = session.scan(to, among=f"SELECT {wanted} FROM {left}")
             orphans = references.orphans_sql(left, reference, other)
             session.connection.execute(f"INSERT INTO __why SELECT __reject_id, ? {orphans}", [reference.name])
-    for key in contract.keys:
+    keys = [(key, "") for key in contract.keys]
+    if isinstance(table.load, History):  # of each row one version holds at a time, and a candidate does not end
+        start, end = quoted(table.load.valid_from), quoted(table.load.valid_to)
+        keys.append((table.load.names(contract.key), f" AND (e.{end} IS NULL OR e.{end} > c.{start})"))
+    for key, still in keys:
         listed = ", ".join(quoted(name) for name in key)
         present = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in key)
         session.connection.execute(
@@ -173,7 +179,8 @@ def _judge(
         )
         existing = session.scan(table, among=f"SELECT {listed} FROM {left}")
         session.connection.execute(
-            f"INSERT INTO __why SELECT __reject_id, '{REPEAT}' FROM {left} SEMI JOIN {existing} USING ({listed})"
+            f"INSERT INTO __why SELECT __reject_id, '{REPEAT}' FROM {left} AS c SEMI JOIN {existing} AS e "
+            f"ON {same(key, 'c', 'e')}{still}"
         )
         session.connection.execute(
             f"INSERT INTO __why SELECT __reject_id, '{REPEAT}' FROM (SELECT __reject_id, {_place(table, contract, key)} "
