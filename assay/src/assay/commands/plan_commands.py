@@ -133,7 +133,8 @@ def _report(applied: Applied) -> None:
             say(f"{styled('not as planned', fg='red', bold=True)}  {name}: {'; '.join(outcome.problems)}")
         else:
             rows = f"  {outcome.rows:,} rows" if outcome.planned.rows is not None else ""
-            say(f"{styled('as planned', fg='green')}  {name}{rows}")
+            dated = "  but for when versions begin and end: now, not when it was planned" if outcome.dated else ""
+            say(f"{styled('as planned', fg='green')}  {name}{rows}{dated}")
     if not applied.outcomes:
         say("Nothing to apply: the plan changes nothing.")
     elif applied.as_planned:
