@@ -14,7 +14,8 @@ from assay.contract import types
 from assay.contract.classification import personal, public
 from assay.contract.contract import Contract
 from assay.contract.profile import digest, sums
-from tests.contract.support import connect, load
+from tests.contract.support import load
+from tests.memory import connected
 
 
 class Model(pa.DataFrameModel):
@@ -101,7 +102,7 @@ VALUES = st.tuples(
 @given(rows=st.lists(VALUES, max_size=8), seed=st.integers(), position=st.integers(0, 7), other=VALUES)
 def test_the_hash_is_of_the_multiset_of_rows(rows, seed, position, other):
     shuffled = random.Random(seed).sample(rows, len(rows))
-    with connect() as connection:
+    with connected() as connection:
         known = profiled(connection, rows)
         assert CONTRACT.profile(connection, "rows", rows=len(rows)) == known
         before = known.content_hash
