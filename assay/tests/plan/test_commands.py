@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from assay.build import Progress
 from assay.commands.plan_commands import apply, plan
+from assay.errors import Interrupted
 from assay.orchestration.execute import RunSummary
 from assay.project import Project
 from assay.testing.browser import assert_is_read_by_everybody, needs_browser
@@ -193,6 +194,16 @@ def test_apply_does_what_the_plan_shows_and_says_so(built: Sample, kept: Path) -
 
 
 @pytest.mark.usefixtures("without_dagster")
+def test_applying_that_is_interrupted_is_told_as_a_run_is(
+    built: Sample, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted = Interrupted("interrupted", 15)
+    summary = RunSummary("run", 0.1, interrupted=interrupted)
+    monkeypatch.setattr("assay.orchestration.applying.execute", lambda *_, **__: summary)
+    told = CliRunner().invoke(apply, [str(kept)], obj=built.project()).exception
+    assert told is interrupted, "which ends the command with 143"
+
+
 def test_apply_builds_the_plans_tables_only(built: Sample) -> None:
     built.edit(SALES, "_.amount.sum()", "(_.amount.sum() + 1)")
     built.edit(ORDERS, "_.amount * 1", "_.amount * 2")

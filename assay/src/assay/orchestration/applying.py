@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.contract.contract import Contract
-from assay.errors import PlanError
+from assay.errors import Interrupted, PlanError
 from assay.landings import source_version
 from assay.orchestration.execute import RunSummary, execute
 from assay.plan.kept import AGAIN, Expected, KeptPlan
@@ -46,11 +46,16 @@ class NodeOutcome:
 
 @dataclass(frozen=True)
 class Applied:
-    """What applying did; `exit_code` is 0 if every result is as planned, 3 if a check failed, else 1."""
+    """What applying did; `exit_code` is 0 if every result is as planned, 3 if a check failed, else 1.
+
+    Attributes:
+        interrupted: what ended it, where that was Ctrl-C or SIGTERM.
+    """
 
     outcomes: tuple[NodeOutcome, ...]
     run_exit_code: int
     seconds: float
+    interrupted: Interrupted | None = None
 
     @property
     def as_planned(self) -> bool:
@@ -90,7 +95,7 @@ def apply_plan(project: Project, kept: KeptPlan, *, on_progress: Callable[[Progr
     dated = project.graph.downstream(histories)
     outcomes = tuple(_outcome(node, summaries, node.name in dated) for node in kept.build)
     seconds = sum(summary.seconds for summary in summaries)
-    return Applied(outcomes, max(summary.exit_code for summary in summaries), seconds)
+    return Applied(outcomes, max(summary.exit_code for summary in summaries), seconds, summaries[-1].interrupted)
 
 
 def _runs(kept: KeptPlan) -> Iterator[tuple[list[str], PartitionRange | None]]:
