@@ -49,7 +49,8 @@ def test_a_sum_beyond_128_bits_is_no_error(connection):
     contract, most = Contract.of(Wide), 10**38 - 1
     connection.execute(f"CREATE OR REPLACE TABLE rows AS SELECT {most}::DECIMAL(38, 0) AS amount FROM range(4)")
     (amount,) = contract.profile(connection, "rows").columns
-    assert (amount.maximum, amount.mean) == (str(most), pytest.approx(1e38))
+    assert amount.maximum == str(most)
+    assert amount.mean == pytest.approx(1e38)
     assert sums(connection, "rows", contract.columns)[2][0][3] == amount.mean
 
 
