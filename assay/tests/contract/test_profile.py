@@ -43,6 +43,18 @@ def test_the_numbers(connection):
     assert (name.nulls, name.distinct, name.minimum, name.maximum, name.mean) == (1, 2, "a", "b", None)
 
 
+def test_a_sum_beyond_128_bits_is_no_error(connection):
+    class Wide(pa.DataFrameModel):
+        amount: dt.Decimal(38, 0) = pa.Field(nullable=True, metadata=public)
+
+    contract, most = Contract.of(Wide), 10**38 - 1
+    connection.execute(f"CREATE OR REPLACE TABLE rows AS SELECT {most}::DECIMAL(38, 0) AS amount FROM range(4)")
+    (amount,) = contract.profile(connection, "rows").columns
+    assert amount.maximum == str(most)
+    assert amount.mean == pytest.approx(1e38)
+    assert sums(connection, "rows", contract.columns)[2][0][3] == amount.mean
+
+
 def test_no_rows(connection):
     profile = profiled(connection, [])
     assert profile.rows == 0
