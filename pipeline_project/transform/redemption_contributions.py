@@ -6,7 +6,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from assay import internal, public, table
+from assay import Run, internal, public, table
 from pipeline_project.transform.redemption_features import RedemptionFeatures
 
 
@@ -28,7 +28,9 @@ class RedemptionContributions(pa.DataFrameModel):
 
 
 @table(engine="python", owner="team:data-science")
-def redemption_contributions(redemption_features: Table[RedemptionFeatures]) -> Table[RedemptionContributions]:
+def redemption_contributions(
+    redemption_features: Table[RedemptionFeatures], run: Run
+) -> Table[RedemptionContributions]:
     """Why each score is what it is; exact, for a logistic model's margin is a sum."""
     import numpy as np
     import pyarrow as arrow
@@ -36,7 +38,7 @@ def redemption_contributions(redemption_features: Table[RedemptionFeatures]) -> 
     from pipeline_project.transform import redemption_model
 
     features = redemption_model.in_order(redemption_features.to_pyarrow())
-    model = redemption_model.train(features)
+    model = redemption_model.train(features, seed=run.seed)
     names = [*redemption_model.FEATURES, redemption_model.INTERCEPT]
     rows, width = features.num_rows, len(names)
     values = np.column_stack([model.values(features), np.ones(rows)])

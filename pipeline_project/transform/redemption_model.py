@@ -106,7 +106,7 @@ def in_order(features: pa.Table) -> pa.Table:
     return features.sort_by([("campaign_id", "ascending"), ("household_id", "ascending")])
 
 
-def train(features: pa.Table) -> RedemptionModel:
+def train(features: pa.Table, *, seed: int) -> RedemptionModel:
     """Fit on the training rows; the same rows in any order, on any number of threads, give the same model.
 
     With fewer than two classes to learn from (tiny golden cases) the model is the smoothed base rate alone.
@@ -118,35 +118,22 @@ def train(features: pa.Table) -> RedemptionModel:
     if len(np.unique(y)) < 2:
         zeros, odds = np.zeros(len(FEATURES)), (y.sum() + 0.5) / (len(y) - y.sum() + 0.5)
         return RedemptionModel(zeros, np.ones(len(FEATURES)), zeros, float(np.log(odds)))
-    return _fit(x, y)
+    return _fit(x, y, seed)
 
 
-def _fit(x: Floats, y: npt.NDArray[np.int64]) -> RedemptionModel:
-    """The most likely coefficients, less half the sum of their squares (the intercept's apart), by Newton's method.
+def _fit(x: Floats, y: npt.NDArray[np.int64], seed: int) -> RedemptionModel:
+    # Imported late: scikit-learn takes two seconds that only the model's tables need.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
-    See Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 4.4.1. It is what scikit-learn's
-    `StandardScaler` and `LogisticRegression(C=1)` find, which take a second and a half to import.
-    """
-    mean, scale = x.mean(axis=0), np.where(np.ptp(x, axis=0) > 0, x.std(axis=0), 1.0)
-    rows = np.column_stack([(x - mean) / scale, np.ones(len(x))])
-    penalty = np.array([1.0] * x.shape[1] + [0.0])
-    found = np.zeros(len(penalty))
-
-    # Sums are NumPy's own: linear algebra on several threads adds in an order that depends on how many there are.
-    def cost(at: Floats) -> float:
-        margin = (rows * at).sum(axis=1)
-        return float((np.logaddexp(0, margin) - y * margin).sum() + (penalty * at**2).sum() / 2)
-
-    for _ in range(100):
-        p = probability((rows * found).sum(axis=1))
-        gradient = (rows * (p - y)[:, None]).sum(axis=0) + penalty * found
-        step = np.linalg.solve(np.einsum("ni,n,nj->ij", rows, p * (1 - p), rows) + np.diag(penalty), gradient)
-        while cost(found - step) > cost(found) * (1 + 1e-12):  # too far
-            step = step / 2
-        found = found - step
-        if np.abs(step).max() < 1e-9:  # the next would be about its square
-            return RedemptionModel(mean=mean, scale=scale, coefficients=found[:-1], intercept=float(found[-1]))
-    raise ArithmeticError("the model does not settle on coefficients")
+    # One thread: linear algebra on several adds in an order that depends on how many there are.
+    with threadpool_limits(limits=1):
+        scaler = StandardScaler().fit(x)
+        model = LogisticRegression(C=1.0, tol=1e-10, max_iter=1000, random_state=seed).fit(scaler.transform(x), y)
+    return RedemptionModel(
+        mean=scaler.mean_, scale=scaler.scale_, coefficients=model.coef_[0], intercept=float(model.intercept_[0])
+    )
 
 
 def _matrix(features: pa.Table) -> Floats:

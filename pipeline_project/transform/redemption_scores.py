@@ -6,7 +6,7 @@ import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 from pandera.typing.ibis import Table
 
-from assay import internal, public, table
+from assay import Run, internal, public, table
 from pipeline_project.transform.redemption_features import RedemptionFeatures
 
 
@@ -33,14 +33,14 @@ class RedemptionScores(pa.DataFrameModel):
 
 
 @table(engine="python", preserves="redemption_features", owner="team:data-science")
-def redemption_scores(redemption_features: Table[RedemptionFeatures]) -> Table[RedemptionScores]:
+def redemption_scores(redemption_features: Table[RedemptionFeatures], run: Run) -> Table[RedemptionScores]:
     """Trained out of time: learned from campaigns that had ended, tested on those that followed."""
     import pyarrow as arrow
 
     from pipeline_project.transform import redemption_model
 
     features = redemption_model.in_order(redemption_features.to_pyarrow())
-    model = redemption_model.train(features)
+    model = redemption_model.train(features, seed=run.seed)
     margin = model.margin(features)
     return arrow.table(
         {

@@ -66,6 +66,13 @@ def fitted(name: str, arguments: Mapping[str, Any], dtype: dt.DataType) -> dict[
     return {}
 
 
+def compares(name: str, arguments: Mapping[str, Any], dtype: dt.DataType) -> bool:
+    """Whether the check compares a column of `dtype` with `fitted` arguments, of which every expression can be made."""
+    listed = arguments.get("allowed_values") or arguments.get("forbidden_values")
+    kinds = dtype.is_numeric() or dtype.is_string() or dtype.is_date() or dtype.is_timestamp()
+    return (name in _SIDES or name == "in_range" or bool(listed)) and kinds
+
+
 def _value(value: Any, dtype: dt.DataType, side: Side) -> Any:
     """A literal to compare the column with; `exact` where a value between two of the type equals none."""
     if dtype.is_numeric():

@@ -8,8 +8,9 @@ would change with the partition or with the rows replayed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -21,7 +22,7 @@ from ibis.expr.operations.vectorized import VectorizedUDF
 from pandera.api.ibis.types import IbisData
 
 from assay.contract import patterns
-from assay.contract.arguments import Misfit, fitted
+from assay.contract.arguments import Misfit, compares, fitted
 from assay.contract.kinds import held, misfit
 from assay.contract.naming import constraint_of, is_builtin
 from assay.errors import ContractError
@@ -35,7 +36,7 @@ _VOLATILE = {
     "get_current_timestamp", "transaction_timestamp", "nextval", "currval", "txid_current",
 }  # fmt: skip
 
-_judged: dict[tuple[str, str, Any], tuple[Any, Any]] = {}
+_judged: dict[tuple[str, str, Any], Callable[[], tuple[Any, Any]]] = {}
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Where:
         return replace(self, field=field)
 
 
-def judge(check: Check, rows: ibis.Table, column: str | None, where: Where) -> ir.BooleanValue:
-    """What Pandera's check function says about `rows`: a boolean column, or a boolean scalar for a table rule.
+def judge(check: Check, rows: ibis.Table, column: str | None, where: Where) -> Callable[[], ir.BooleanValue]:
+    """What makes what Pandera's check function says about `rows`: a boolean column, or a boolean scalar for a table rule.
 
     Raises:
         ContractError: the check cannot be one expression inside the database.
@@ -66,15 +67,30 @@ def judge(check: Check, rows: ibis.Table, column: str | None, where: Where) -> i
     if column is None or not is_builtin(check):
         # Pandera shows a column check that column alone; so a check that needs others fails here as it does there.
         shown = rows if column is None else rows.select(column)
-        return _judge(check, arguments, rows, shown, column, named)
-    # Most fields of a project share a few checks, and building an Ibis expression costs milliseconds.
-    known = (check._check_fn.__name__, repr(arguments), rows[column].type())
+        found = _judge(check, arguments, rows, shown, column, named)
+        return lambda: found
+    # Most fields of a project share a few checks, and building an Ibis expression costs milliseconds: of those that
+    # cannot be refused any more nobody waits for it who only loads the code.
+    dtype = rows.schema()[column]
+    known = (check._check_fn.__name__, repr(arguments), dtype)
     if known not in _judged:
-        value = ibis.table({"value": rows[column].type()}, name="value")
-        arguments |= _fitted(check, arguments, rows[column].type(), named)
-        _judged[known] = (_judge(check, arguments, value, value, "value", named), value["value"])
-    predicate, placeholder = _judged[known]
-    return predicate.op().replace({placeholder.op(): rows[column].op()}).to_expr()
+        arguments |= _fitted(check, arguments, dtype, named)
+        make = cache(partial(_of_value, check, arguments, dtype, named))
+        if not compares(check._check_fn.__name__, arguments, dtype):
+            make()
+        _judged[known] = make
+    return partial(_of_column, _judged[known], rows, column)
+
+
+def _of_value(check: Check, arguments: Mapping[str, Any], dtype: Any, where: Where) -> tuple[Any, Any]:
+    value = ibis.table({"value": dtype}, name="value")
+    return _judge(check, arguments, value, value, "value", where).op(), value["value"].op()
+
+
+def _of_column(make: Callable[[], tuple[Any, Any]], rows: ibis.Table, column: str) -> ir.BooleanValue:
+    predicate, placeholder = make()
+    found: ir.BooleanValue = predicate.replace({placeholder: rows[column].op()}).to_expr()
+    return found
 
 
 def _judge(

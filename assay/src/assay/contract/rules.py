@@ -9,8 +9,9 @@ equal to itself and greater than every number.)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -31,13 +32,18 @@ class RowRule:
     Attributes:
         code: stable and readable, such as `quantity.ge_0`; unique in the contract.
         column: the column it is about; None for a rule about several.
-        broken: true where the row breaks the rule, never null; over the contract's unbound rows.
+        make: what makes `broken`.
     """
 
     code: str
     column: str | None
     description: str
-    broken: ir.BooleanValue = field(compare=False, repr=False)
+    make: Callable[[], ir.BooleanValue] = field(compare=False, repr=False)
+
+    @cached_property
+    def broken(self) -> ir.BooleanValue:
+        """True where the row breaks the rule, never null; over the contract's unbound rows."""
+        return self.make()
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def bind(expression: Any, rows: ibis.Table, table: ibis.Table) -> Any:
 
 def not_null(rows: ibis.Table, column: str) -> RowRule:
     """The rule of a column that is not nullable."""
-    return RowRule(f"{column}.not_null", column, f"{column} is not null", is_missing(rows[column]))
+    return RowRule(f"{column}.not_null", column, f"{column} is not null", lambda: is_missing(rows[column]))
 
 
 def is_missing(column: ir.Column) -> ir.BooleanValue:
@@ -81,25 +87,27 @@ def of_column(
         own_names: names of the model's own checks that stand for one column only, and so can be a code as they are.
     """
     for check in checks:
-        predicate = judge(check, rows, column, where)
+        verdict = judge(check, rows, column, where)
         code = code_of(check, column, own_name=check.name in own_names)
         text = description_of(check, column)
-        if isinstance(predicate, ir.BooleanScalar):
+        if not is_builtin(check) and isinstance(predicate := verdict(), ir.BooleanScalar):
             yield TableRule(code.replace(".", "_"), column, text, predicate, rows)
-        elif check.ignore_na:
-            present = ~is_missing(rows[column])
-            yield RowRule(code, column, text, present & ~predicate.fill_null(False))
-        elif is_builtin(check):
-            # To DuckDB NaN is greater than 0; to Pandera it satisfies no comparison.
-            yield RowRule(code, column, text, is_missing(rows[column]) | ~predicate.fill_null(False))
         else:
-            yield RowRule(code, column, text, ~predicate.fill_null(False))
+            yield RowRule(code, column, text, partial(_broken, check, rows, column, verdict))
+
+
+def _broken(check: Check, rows: ibis.Table, column: str, verdict: Callable[[], ir.BooleanValue]) -> ir.BooleanValue:
+    fails = ~verdict().fill_null(False)
+    if check.ignore_na:
+        return ~is_missing(rows[column]) & fails
+    # To DuckDB NaN is greater than 0; to Pandera it satisfies no comparison.
+    return is_missing(rows[column]) | fails if is_builtin(check) else fails
 
 
 def of_rows(rows: ibis.Table, checks: list[Check], where: Where) -> Iterator[RowRule | TableRule]:
     """The rules that dataframe checks stand for."""
     for check in checks:
-        predicate = judge(check, rows, None, where)
+        predicate = judge(check, rows, None, where)()
         code, text = code_of(check, None, own_name=True), description_of(check, None)
         if isinstance(predicate, ir.BooleanScalar):
             yield TableRule(code, None, text, predicate, rows)
@@ -107,7 +115,8 @@ def of_rows(rows: ibis.Table, checks: list[Check], where: Where) -> Iterator[Row
             # A comparison with a missing value is unknown, and Pandera lets it pass. Unknown for another reason,
             # such as a cast that failed, is a broken rule, as it is in a column's.
             passes = _is_any_missing(predicate, rows) if check.ignore_na else False
-            yield RowRule(code, None, text, ~predicate.fill_null(passes))
+            broken = ~predicate.fill_null(passes)
+            yield RowRule(code, None, text, lambda broken=broken: broken)  # type: ignore[misc]
 
 
 def _is_any_missing(predicate: ir.BooleanValue, rows: ibis.Table) -> Any:

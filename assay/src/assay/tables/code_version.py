@@ -66,7 +66,7 @@ def code_sources(node: Node, *rules: Node, settings: Declared = NOTHING) -> dict
     for reach, _ in map(_follow, (node, *rules)):
         for module, (file, chosen) in reach.chosen.items() if reach else ():
             for each in (file.statements[number] for number in sorted(chosen)):
-                known, text = found.setdefault(f"{module}:{each.label}", []), each.written
+                known, text = found.setdefault(f"{module}:{each.label}", []), ast.unparse(file.body[each.number])
                 known += [text] if text not in known else []
     return {part: "\n".join(texts) for part, texts in found.items()}
 
@@ -75,7 +75,7 @@ def late_imports(node: Node) -> list[str]:
     """Modules that what `node` reaches imports only when it runs."""
     reach, _ = _follow(node)
     pieces = [file.statements[each] for file, chosen in (reach.chosen.values() if reach else ()) for each in chosen]
-    return sorted({late.module for each in pieces if isinstance(each.tree, DEFINITIONS) for late in each.imported})
+    return sorted({late.module for each in pieces if each.defines for late in each.imported})
 
 
 def source_location(node: Node) -> tuple[Path, int]:
@@ -86,8 +86,12 @@ def source_location(node: Node) -> tuple[Path, int]:
 
 @dataclass
 class _Statement:
-    """A top-level statement of a file, or one name of an import: what it looks like, and where it leads."""
+    """A top-level statement of a file, or one name of an import: what it looks like, and where it leads.
 
+    It holds no syntax tree: to keep those of all files takes longer than to read one again that is asked for.
+    """
+
+    number: int
     text: str
     binds: set[str]
     reads: set[str] = field(default_factory=set)
@@ -95,20 +99,16 @@ class _Statement:
     imported: tuple[Import, ...] = ()
     is_node: bool = False
     label: str = ""
-    tree: ast.AST = field(default_factory=ast.Pass)
-
-    @cached_property
-    def written(self) -> str:
-        return ast.unparse(self.tree)
+    defines: bool = False
 
     @classmethod
-    def of(cls, tree: ast.stmt, module: str, is_package: bool) -> Iterator[_Statement]:
+    def of(cls, number: int, tree: ast.stmt, module: str, is_package: bool) -> Iterator[_Statement]:
         found = Read(module, is_package)
         found.write(tree)
         if isinstance(tree, ast.Import | ast.ImportFrom):
-            yield from (cls(repr(each), {each.name}, imported=(each,), tree=tree) for each in found.imported)
+            yield from (cls(number, repr(each), {each.name}, imported=(each,)) for each in found.imported)
             return
-        reads = found.reads
+        reads, defines = found.reads, isinstance(tree, DEFINITIONS)
         if isinstance(tree, DEFINITIONS):
             binds = {tree.name}
         else:  # `X = 1`, `X["a"] = 1`, `X.append(1)`, `if a: def X()`: every mention of X may say what it is
@@ -116,23 +116,29 @@ class _Statement:
         calls = [each for each in getattr(tree, "decorator_list", ()) if isinstance(each, ast.Call)]
         is_node = any(called(each) in NODE_DECORATORS for each in calls)
         text, imported = "".join(found.out), tuple(found.imported)
-        yield cls(text, binds, reads, found.attributes, imported, is_node, _label(tree), tree)
+        yield cls(number, text, binds, reads, found.attributes, imported, is_node, _label(tree), defines)
 
 
 class _File:
     """The statements of one file: imports first, in the order of their names, then the others as they stand."""
 
-    def __init__(self, module: str, tree: ast.Module, is_package: bool) -> None:
-        self.tree = tree
-        every = [each for part in without_docstring(tree) for each in _Statement.of(part, module, is_package)]
+    def __init__(self, module: str, source: bytes, is_package: bool) -> None:
+        self.source = source
+        parts = enumerate(without_docstring(ast.parse(source)))
+        every = [each for number, part in parts for each in _Statement.of(number, part, module, is_package)]
         self.statements = sorted(every, key=lambda each: each.text if each.text.startswith("Import(") else "~")
         self.code = {number for number, each in enumerate(self.statements) if not each.is_node}
         self.attributes = set().union(*(each.attributes for each in every))
 
     @cached_property
+    def body(self) -> list[ast.stmt]:
+        """The statements as syntax trees."""
+        return without_docstring(ast.parse(self.source))
+
+    @cached_property
     def definitions(self) -> list[ast.FunctionDef]:
         """Every function of the file, those inside of others as well."""
-        return [part for part in ast.walk(self.tree) if isinstance(part, ast.FunctionDef)]
+        return [part for each in self.body for part in ast.walk(each) if isinstance(part, ast.FunctionDef)]
 
     def reached_by(self, names: Iterable[str]) -> set[int]:
         """The statements that mention `names`, and what those read; all of a file that holds no tables."""
@@ -254,7 +260,7 @@ def _read(module: str, path: str) -> _File | None:
 
 @lru_cache(maxsize=1024)
 def _parse(module: str, path: str, modified: int, size: int) -> _File:
-    return _File(module, ast.parse(Path(path).read_bytes()), path.endswith("__init__.py"))
+    return _File(module, Path(path).read_bytes(), path.endswith("__init__.py"))
 
 
 def _path(module: str) -> str | None:
