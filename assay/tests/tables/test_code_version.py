@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import itertools
 import os
@@ -15,6 +16,7 @@ import pandera.ibis as pa
 import pytest
 from pandera.typing.ibis import Table
 
+from assay.tables import code_version as code_versions
 from assay.tables.code_version import code_version, source_location
 from assay.tables.declare import table
 from assay.tables.graph import Graph
@@ -301,6 +303,41 @@ def test_nothing_is_read_again_while_no_file_changed(tree: Tree, monkeypatch: py
     before = code_version(node)
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
     assert code_version(node) == before
+
+
+def in_a_new_process(tree: Tree) -> dict[str, str]:
+    code_versions._parse.cache_clear()
+    return tree.versions()
+
+
+def test_what_was_found_in_a_file_is_kept_for_the_next_process(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = in_a_new_process(tree)
+    assert not list(tree.root.rglob("*.found")), "no byte code is kept here either"
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert in_a_new_process(tree) == found
+    with monkeypatch.context() as blind:
+        blind.setattr(code_versions, "without_docstring", lambda tree: pytest.fail("a file was read again"))
+        assert in_a_new_process(tree) == found
+    for each in tree.root.rglob("*.found"):
+        each.write_bytes(each.read_bytes()[:-9])
+    assert in_a_new_process(tree) == found, "one that was cut off is found again"
+
+    file = tree.root / TEXTS
+    at = file.stat().st_mtime_ns
+    file.write_text(file.read_text().replace('MARK = "!"', 'MARK = "?"'))
+    os.utime(file, ns=(at, at))
+    assert in_a_new_process(tree)["orders"] != found["orders"], "of the same size and time, and not the same"
+    monkeypatch.setattr(code_versions, "_FRAMEWORK", b"of another version")
+    again: list[object] = []
+    whole = code_versions.without_docstring
+
+    def told(tree: ast.AST) -> list[ast.stmt]:
+        again.append(tree)
+        return whole(tree)
+
+    monkeypatch.setattr(code_versions, "without_docstring", told)
+    in_a_new_process(tree)
+    assert again
 
 
 def test_imports_in_a_circle_end(tree: Tree) -> None:

@@ -16,19 +16,23 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from assay import __version__
+from assay.tables import code_text
 from assay.tables.code_text import DEFINITIONS, Import, Read, called, text_of, without_docstring
 from assay.tables.declared import NOTHING, Declared
+from assay.tables.kept import kept
 from assay.tables.nodes import Node, TableDef
 
 SETTING = "setting "
 """Begins the name of a part that is no code, but a setting which the code reads."""
 NODE_DECORATORS = {"table", "export", "invariant"}
 PLAIN = (str, bytes, int, float, bool, type(None))
+_FRAMEWORK = b"".join(Path(each).read_bytes() for each in (__file__, code_text.__file__))
+"""What decides what is found in a file."""
 
 
 def code_version(node: Node, *rules: Node, settings: Declared = NOTHING) -> str:
@@ -122,13 +126,20 @@ class _Statement:
 class _File:
     """The statements of one file: imports first, in the order of their names, then the others as they stand."""
 
-    def __init__(self, module: str, source: bytes, is_package: bool) -> None:
-        self.source = source
-        parts = enumerate(without_docstring(ast.parse(source)))
-        every = [each for number, part in parts for each in _Statement.of(number, part, module, is_package)]
-        self.statements = sorted(every, key=lambda each: each.text if each.text.startswith("Import(") else "~")
+    def __init__(self, module: str, path: str) -> None:
+        self.source = Path(path).read_bytes()
+        of = b"\0".join((_FRAMEWORK, module.encode(), self.source))
+        self.statements = kept(path, of, partial(self._statements, module, path))
         self.code = {number for number, each in enumerate(self.statements) if not each.is_node}
-        self.attributes = set().union(*(each.attributes for each in every))
+        self.attributes = set().union(*(each.attributes for each in self.statements))
+
+    def _statements(self, module: str, path: str) -> list[_Statement]:
+        is_package = path.endswith("__init__.py")
+        every = [
+            each for number, part in enumerate(self.body) for each in _Statement.of(number, part, module, is_package)
+        ]
+        del self.body
+        return sorted(every, key=lambda each: each.text if each.text.startswith("Import(") else "~")
 
     @cached_property
     def body(self) -> list[ast.stmt]:
@@ -260,7 +271,7 @@ def _read(module: str, path: str) -> _File | None:
 
 @lru_cache(maxsize=1024)
 def _parse(module: str, path: str, modified: int, size: int) -> _File:
-    return _File(module, Path(path).read_bytes(), path.endswith("__init__.py"))
+    return _File(module, path)
 
 
 def _path(module: str) -> str | None:
