@@ -17,6 +17,7 @@ import pytest
 from pandera.typing.ibis import Table
 
 from assay.tables import code_version as code_versions
+from assay.tables.code_text import without_docstring
 from assay.tables.code_version import code_version, source_location
 from assay.tables.declare import table
 from assay.tables.graph import Graph
@@ -329,7 +330,7 @@ def test_what_was_found_in_a_file_is_kept_for_the_next_process(tree: Tree, monke
     assert in_a_new_process(tree)["orders"] != found["orders"], "of the same size and time, and not the same"
     monkeypatch.setattr(code_versions, "_FRAMEWORK", b"of another version")
     again: list[object] = []
-    whole = code_versions.without_docstring
+    whole = without_docstring
 
     def told(tree: ast.AST) -> list[ast.stmt]:
         again.append(tree)
