@@ -27,7 +27,12 @@ class Numbers(pandera.ibis.DataFrameModel):
 
 from assay.contract.contract import Contract
 assert [rule.code for rule in Contract.of(Numbers).row_rules] == ["n.not_null", "n.ge_0"]
-assert "pandas" not in sys.modules
+import ibis.backends.duckdb
+
+found = {"pandas", "ibis.backends.sql.compilers.snowflake", "sqlglot.dialects.snowflake"} & set(sys.modules)
+assert not found, found
+assert ibis.backends.sql.compilers.SnowflakeCompiler.__module__ == "ibis.backends.sql.compilers.snowflake"
+assert "DuckDBCompiler" in ibis.backends.sql.compilers.__all__
 {asked}
 import pandas
 

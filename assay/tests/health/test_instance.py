@@ -308,6 +308,10 @@ def test_bad_settings_are_one_line_and_cannot_tell(little: Little) -> None:
     code, _, errors = little.run("health", "--notify")
     assert code == 0
     assert errors == "PIPELINE_ALERTS is not set: nobody is told\n"
+    for text, said in (("a: [b\n", "dagster.yaml:2: is no YAML"), ("- a\n", "dagster.yaml: holds no mapping")):
+        (little.root / "dagster.yaml").write_text(text)
+        code, _, errors = little.run("health")
+        assert (code, errors.count("\n"), said in errors) == (3, 1, True), errors
 
 
 def test_the_heartbeat_is_asked_after_each_sweep(little: Little) -> None:

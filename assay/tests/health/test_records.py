@@ -161,6 +161,14 @@ def test_the_history_read_as_rows_is_the_one_dagster_tells(home: Path) -> None:
         same(home, _read(of_instance(instance)))
 
 
+def test_what_its_last_run_was_to_build_and_did_not_is_known(home: Path) -> None:
+    project: Any = SimpleNamespace(package="tests.shop", graph=SimpleNamespace(nodes=OUTLINE.nodes))
+    with of_files(home) as records:
+        assert set(state.unbuilt(records, project)) == {"broken"}
+        project.graph.nodes = {"rows": None}
+        assert state.unbuilt(records, project) == {}, "what the code has no more"
+
+
 def test_a_tables_last_failure_is_found_however_many_runs_of_others_came_since(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

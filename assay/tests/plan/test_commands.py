@@ -149,6 +149,7 @@ def test_json_and_html(built: Sample) -> None:
     [
         (["sale"], "no table named 'sale'. Did you mean sales"),
         (["--partition", "yesterday"], "'yesterday' is no partition"),
+        (["--partition", ""], "'' is no partition"),
         (["--partition", "1999-01-01"], "1999-01-01 is outside the partitions of 'orders'. Name days of 2024-01-01"),
         (["sales", "--partition", "2024-01-01"], "none of these tables is partitioned"),
         (["--html", "/proc/no/such/page.html"], "cannot be written"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 import pytest
@@ -75,10 +76,10 @@ def test_the_state_is_the_newest_publication_s(tmp_path: Path) -> None:
     assert house.build(table).errors
 
     class Project:
-        graph = Graph.of([table, given("other", One, source)])
+        graph, root, package = Graph.of([table, given("other", One, source)]), tmp_path, "shop"
 
         def settings(self) -> Any:
-            return type("Settings", (), {"warehouse": house.file, "lock_timeout": 0})
+            return type("Settings", (), {"warehouse": house.file, "lock_timeout": 0, "env": "dev"})
 
     house.leave()
     project: Any = Project()
@@ -89,6 +90,9 @@ def test_the_state_is_the_newest_publication_s(tmp_path: Path) -> None:
     house.leave()
     with pytest.raises(WiringError, match="no table is failed"):
         chosen(project, ["state:failed"], False, False)
+    house.file.unlink()
+    duckdb.connect(str(house.file)).close()
+    assert set(chosen(project, ["state:new"], False, False)) == {"t", "other"}, "of a database without books"
 
 
 @pytest.mark.slow
@@ -97,6 +101,11 @@ def test_commands_take_the_words(tmp_path: Path) -> None:
     for name, tags in (("aa", '{"domain": "finance"}'), ("bb", "{}")):
         file = little.table(name)
         file.write_text(file.read_text().replace("source=Given()", f'source=Given(), tags={tags}, owner="team:shop"'))
+    once = '(ROOT / "once").touch(exist_ok=False)'  # a source that is there at the second time
+    little.table("late", land=f'if not (ROOT / "once").exists(): {once}; raise SourceError("is not there yet")')
+    done = little.many(("run", "late"), ("run", "state:failed"), ("run", "state:failed"))
+    assert [code for code, _, _ in done] == [2, 0, 2], done
+    assert ("extract.late" in done[1][1], "no table is failed" in done[2][2]) == (True, True)
     done = little.many(
         ("run", "tag:domain=finance+"), ("plan", "state:new"), ("run", "tag:finanse"), ("run", "owner:team:shop")
     )

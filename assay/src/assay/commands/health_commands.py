@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dtm
 import getpass
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from assay.health.outline import Outline
     from assay.health.verdict import Verdict
     from assay.orchestration.alerting import Swept
+    from assay.orchestration.records import Records
     from assay.project import Project
 
 UNKNOWN = 3
@@ -98,7 +100,7 @@ def silence(project: Project, pattern: str, lasting: str | None, why: str | None
             where=pattern,
             fix="Give both: --for 2h --why 'source is down until 15:00'.",
         )
-    made = Silence(pattern, _now() + duration(lasting), getpass.getuser(), why.strip())
+    made = Silence(pattern, _now() + duration(lasting), _who(), why.strip())
     with _instance(project) as instance:
         from dataclasses import replace
 
@@ -147,6 +149,13 @@ def forget_command(project: Project) -> None:
 
         forget(instance, project)
     say("forgotten")
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"user {os.getuid()}"
 
 
 def _now() -> dtm.datetime:
@@ -202,17 +211,11 @@ def _look(project: Project, declared: Kept) -> Verdict:
     Raises:
         PipelineError: the history cannot be read, or code has changed since it was `declared` when a server began.
     """
-    from assay.orchestration import home as homes
-    from assay.orchestration import records, state
+    from assay.orchestration import state
 
     if not declared.holds(project.package):
         raise PipelineError("the tables' code has changed since this began", fix="Start it again.")
-    home = _home(project)
-    with homes.told(home), ExitStack() as stack:
-        if homes.in_files(home):
-            history = stack.enter_context(records.of_files(home))
-        else:
-            history = records.of_instance(stack.enter_context(_instance(project)))
+    with history_read(project) as history:
         return state.look(history, declared.outline, project, _now())
 
 
@@ -221,6 +224,20 @@ def _sweep(project: Project) -> Swept:
 
     with _instance(project) as instance:
         return alerting.sweep(instance, project, _declared(project).outline, project.settings(), _now())
+
+
+@contextmanager
+def history_read(project: Project) -> Iterator[Records]:
+    """The project's history, which is only read; raises PipelineError where it cannot be."""
+    from assay.orchestration import home as homes
+    from assay.orchestration import records
+
+    home = _home(project)
+    with homes.told(home), ExitStack() as stack:
+        if homes.in_files(home):
+            yield stack.enter_context(records.of_files(home))
+        else:
+            yield records.of_instance(stack.enter_context(_instance(project)))
 
 
 @contextmanager

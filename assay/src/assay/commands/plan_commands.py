@@ -68,7 +68,7 @@ def plan(
         from assay.plan.kept import to_json
         from assay.plan.planner import make_plan
 
-        partition = PartitionRange.parse(partition_text) if partition_text else None
+        partition = PartitionRange.parse(partition_text) if partition_text is not None else None
         names = chosen(project, words, upstream, downstream)
         made = make_plan(
             project,

@@ -57,7 +57,7 @@ def run(
 
     Exit codes: 0 done, 1 data broke a rule, 2 error, 130 Ctrl-C, 143 SIGTERM.
     """
-    partition = PartitionRange.parse(partition_text) if partition_text else None
+    partition = PartitionRange.parse(partition_text) if partition_text is not None else None
     with live() as screen:
         screen.doing("loading the tables")
         graph = project.graph

@@ -19,6 +19,8 @@ from typing import Any
 
 OTHERS = ("pandas", "hypothesis", "pyspark")
 NEEDED = ("pandera.ibis", "pandera.backends.ibis.builtin_checks")
+COMPILERS = "ibis.backends.sql.compilers"
+"""It imports those for twenty engines; whoever imports one of them by its name waits for that one alone."""
 DOORS = ("pandera.pandas", "pandera._pandas_deprecated", "pandera.typing.pandas", "pandera.api.pandas")
 
 
@@ -105,7 +107,7 @@ class _Alone(MetaPathFinder):
 
     def __init__(self) -> None:
         self.hides = False
-        self.within = {"ibis": _ibis, "duckdb": _later}
+        self.within = {"ibis": _ibis, "duckdb": _later, COMPILERS: _later}
         if "pandas" not in sys.modules:
             self.within["pandera"] = self._pandera
 

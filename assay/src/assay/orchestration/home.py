@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -40,7 +41,7 @@ def configure(home: Path, root: Path, *, dry: bool) -> None:
     config, wanted = home / "dagster.yaml", root / "dagster.yaml"
     if not wanted.exists():
         return
-    settings = (yaml.safe_load(wanted.read_text(encoding="utf-8")) or {}) if dry else {}
+    settings = _said(wanted) if dry else {}
     if settings.keys() & {"storage", "run_storage"}:
         if not config.exists() or config.is_symlink() or config.read_text(encoding="utf-8").startswith(COPIED):
             config.unlink(missing_ok=True)
@@ -54,10 +55,23 @@ def configure(home: Path, root: Path, *, dry: bool) -> None:
 def in_files(home: Path) -> bool:
     """Whether the history is SQLite's files in `home`, since dagster.yaml puts it nowhere else; raises OSError."""
     config = home / "dagster.yaml"
-    configured = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}) if config.exists() else {}
+    configured = _said(config) if config.exists() else {}
     if (configured.get("event_log_storage") or {}).get("module") == OWN_LOG:
         del configured["event_log_storage"]
     return not configured.keys() & ELSEWHERE
+
+
+def _said(config: Path) -> dict[str, Any]:
+    """What a dagster.yaml says; raises OSError, and PipelineError where it is no mapping."""
+    try:
+        found = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{config}:{mark.line + 1}" if mark else str(config)
+        raise PipelineError("is no YAML", where=where, fix="Write it as Dagster has it.") from None
+    if not isinstance(found or {}, dict):
+        raise PipelineError("holds no mapping", where=str(config), fix="Write key: value lines.")
+    return found or {}
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def read_state(
     Raises:
         PipelineError: the history is not as Dagster 1.13 writes it.
     """
-    ours = {"ours": f'%"module_name": "{project.package}.%'}
+    ours = _ours(project)
     try:
         built, offsets = _built(records, outline)
         beats = [json.loads(body) for (body,) in records.ask(RUNS, "SELECT body FROM daemon_heartbeats")]
@@ -98,6 +98,10 @@ def read_state(
             f"Dagster's history is not as Dagster 1.13 writes it ({type(error).__name__}: {error})",
             fix="If another version wrote it: `dagster instance migrate`.",
         ) from error
+
+
+def _ours(project: Project) -> dict[str, str]:
+    return {"ours": f'%"module_name": "{project.package}.%'}
 
 
 def moment(timestamp: float) -> dtm.datetime:
@@ -211,6 +215,24 @@ def _runs(records: Records, outline: Outline, ours: Mapping[str, str]) -> Iterat
             else {},
             dead=_dead(records, run) if status == "running" else None,
         )
+
+
+def unbuilt(records: Records, project: Project) -> dict[str, float]:
+    """Table or file -> when its last run began, where that is over and did not build it."""
+    sql = """SELECT asset_key, last_run_id, last_materialization FROM asset_keys WHERE last_run_id IS NOT NULL"""
+    asked: dict[str, list[str]] = {}
+    for key, run, record in records.ask(EVENTS, sql):
+        event = json.loads(record) if record else {}
+        if _name(key) in project.graph.nodes and event.get("event_log_entry", event).get("run_id") != run:
+            asked.setdefault(run, []).append(_name(key))
+    found: dict[str, float] = {}
+    sql = f"SELECT status, start_time, create_timestamp FROM runs WHERE run_id = :run AND {OURS.format('run_body')}"
+    for run, names in asked.items():
+        for state, started, created in records.ask(RUNS, sql, {"run": run, **_ours(project)}):
+            status = STATUSES.get(state, "running")
+            if status in ("failed", "canceled") or (status == "running" and _dead(records, run) is not None):
+                found |= dict.fromkeys(names, started or _utc(created).timestamp())
+    return found
 
 
 def _first(records: Records, outline: Outline, ours: Mapping[str, str]) -> dtm.datetime | None:

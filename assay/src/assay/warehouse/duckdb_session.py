@@ -11,6 +11,7 @@ import duckdb
 from assay.compare.sides import Sides
 from assay.contract.contract import Contract
 from assay.sql import quoted
+from assay.warehouse import expressions
 from assay.warehouse.duckdb_staging import DuckDBAdded, staged
 from assay.warehouse.failures import never_published
 from assay.warehouse.session import Engine, Session, qualified
@@ -39,9 +40,13 @@ class DuckDBSession(Session):
         super().__init__(connection, **arguments)
         self.engine = engine
 
+    @property
+    def _catalogs(self) -> tuple[str, ...]:
+        return (self.catalog,) if self.real is None else (self.catalog, self.real)
+
     def catalog_of(self, table: TableDef) -> str | None:
         """The catalog in which `table` stands: this session's own first, else the real one; None if neither."""
-        for catalog in (self.catalog,) if self.real is None else (self.catalog, self.real):
+        for catalog in self._catalogs:
             # Asking for no row is quicker than duckdb_tables(), which describes every table there is.
             with suppress(duckdb.CatalogException):
                 self.connection.execute(f"FROM {qualified(catalog, table.stage, table.name)} LIMIT 0")
@@ -75,8 +80,11 @@ class DuckDBSession(Session):
 
         Columns that it took beyond its contract are for people: a table that reads it gets what the contract says.
         """
-        rows = self.backend.table(table.name, database=(self._published_in(table), table.stage))
-        return rows.select(*Contract.of(table.model).duckdb_columns) if table.takes_more else rows
+        for catalog in self._catalogs:
+            with suppress(duckdb.CatalogException):
+                rows = expressions.of_table(self.backend, (catalog, table.stage, table.name))
+                return rows.select(*Contract.of(table.model).duckdb_columns) if table.takes_more else rows
+        raise never_published(table)
 
     def _published_in(self, table: TableDef) -> str:
         catalog = self.catalog_of(table)
@@ -103,11 +111,11 @@ class DuckDBSession(Session):
 
     def query(self, relation: str, where: str = "true") -> ibis.Table:
         """The rows of what stands in a FROM for which `where` holds."""
-        return self.backend.sql(f"SELECT * FROM {relation} WHERE {where}")
+        return expressions.of_query(self.backend, f"SELECT * FROM {relation} WHERE {where}")
 
     def landed(self, sql: str) -> ibis.Table:
         """The rows of a SELECT as an expression."""
-        return self.backend.sql(sql)
+        return expressions.of_query(self.backend, sql)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
@@ -118,7 +126,7 @@ class DuckDBSession(Session):
         """Rows under a name, for the time of the block."""
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS SELECT * FROM {sql}")
         try:
-            yield self.backend.sql(f"SELECT * FROM {quoted(name)}")
+            yield expressions.of_query(self.backend, f"SELECT * FROM {quoted(name)}")
         finally:
             self.connection.execute(f"DROP VIEW {quoted(name)}")
 

@@ -114,10 +114,12 @@ class DuckDBStaging(DuckDBAdded):
         session, contract, merged = self.session, self.build.contract, self.merged
         if merged and merged.key and (self.build.cursor or self.build.since or not merged.key.passed):
             return merging.beside(session, self.build, merged, self.staged.relation, self.target)
-        last = session.last_publication(self.table.name)
-        if self.whole != self.staged.relation and last is not None and last.code_version == self.build.code_version:
-            return verdicts.keys(contract, self._arrived_again, proven=proven)
-        rows = self.staged.published if self.whole == self.staged.relation else None
+        if self.whole == self.staged.relation:
+            rows = self.staged.published
+        else:
+            last, rows = session.last_publication(self.table.name), None
+            if last is not None and last.code_version == self.build.code_version:
+                return verdicts.keys(contract, self._arrived_again, proven=proven)
         return verdicts.unique_key(session, contract, self.whole, target=self.target, proven=proven, rows=rows)
 
     def _arrived_again(self, key: tuple[str, ...]) -> KeyProblems:

@@ -23,7 +23,7 @@ from assay.disk import write_atomically
 from assay.errors import WarehouseError, on_disk
 from assay.sql import quoted
 from assay.tables.nodes import TableDef
-from assay.warehouse import functions, ops
+from assay.warehouse import expressions, functions, ops
 from assay.warehouse.connection import settle
 from assay.warehouse.failures import explained
 
@@ -98,7 +98,7 @@ class Session(ABC):
         keeps_books: bool = True,
     ) -> None:
         self.connection = connection
-        self.backend: Backend = ibis.duckdb.from_connection(connection)
+        self.backend: Backend = expressions.backend_of(connection)
         self.catalog: str = connection.execute("SELECT current_database()").fetchall()[0][0]
         self.output = output
         self.scratch = scratch
@@ -201,7 +201,7 @@ class Session(ABC):
         other = copy.copy(self)
         other.connection = self.connection.cursor()
         settle(other.connection)
-        other.backend = ibis.duckdb.from_connection(other.connection)
+        other.backend = expressions.backend_of(other.connection)
         return other
 
     def publication_id(self) -> int:
@@ -229,7 +229,9 @@ class Session(ABC):
         return int(self.connection.execute(sql, parameters).fetchall()[0][0])
 
     def last_publication(self, name: str) -> ops.Record | None:
-        """The newest successful publication of a table or export, here or (dry runs) in the real warehouse."""
+        """The newest successful publication of a table or export, here or (dry runs) in the real warehouse; None without books."""
+        if not self.keeps_books:
+            return None
         return self.from_books(lambda catalog: ops.newest(self.connection, catalog, name).get(name))
 
     def data_version(self, name: str) -> str | None:
@@ -299,6 +301,9 @@ class Session(ABC):
 
     def duckdb_sql(self, expression: ibis.Table) -> str:
         """The DuckDB SQL of an Ibis expression, its in-memory tables made known to the connection."""
+        plain = expressions.compiled(self.backend, expression)
+        if plain is not None:
+            return plain
         # Ibis registers memtables and UDFs only when it executes an expression itself; publishing executes
         # the SQL inside its own transaction, so it is done here.
         for function in expression.op().find(operations.ScalarUDF):

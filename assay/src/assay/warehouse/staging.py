@@ -74,7 +74,7 @@ def narrow(session: Session, expression: ibis.Table, taken: Sequence[str]) -> ib
     plain = not expression.op().find((ops.Aggregate, ops.JoinChain, ops.Set, ops.WindowFunction))
     among = taken if plain else (f"({' OR '.join(taken)})",)
     rows = session.sql(expression)
-    return session.backend.sql(" UNION ALL ".join(f"SELECT * FROM ({rows}) WHERE {each}" for each in among))
+    return session.landed(" UNION ALL ".join(f"SELECT * FROM ({rows}) WHERE {each}" for each in among))
 
 
 @contextmanager
