@@ -20,7 +20,7 @@ from typing import Any
 OTHERS = ("pandas", "hypothesis", "pyspark")
 NEEDED = ("pandera.ibis", "pandera.backends.ibis.builtin_checks")
 COMPILERS = "ibis.backends.sql.compilers"
-"""It imports those for twenty engines; whoever imports one of them by its name waits for that one alone."""
+"""A package that imports those for twenty engines."""
 DOORS = ("pandera.pandas", "pandera._pandas_deprecated", "pandera.typing.pandas", "pandera.api.pandas")
 
 
@@ -56,14 +56,24 @@ class _Later(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         execute(self)
-        return super().__getattribute__(name) if type(self) is _Later else getattr(self, name)
+        return vars(self)[name] if name in vars(self) else ModuleType.__getattribute__(self, name)
+
+
+class _OneByOne(_Later):
+    """A package that is executed when it is asked for something else than one of its modules."""
+
+    def __getattr__(self, name: str) -> Any:
+        whole = f"{self.__name__}.{name}"
+        if "__later__" in vars(self) and PathFinder.find_spec(whole, self.__path__) is not None:
+            return importlib.import_module(whole)
+        return super().__getattr__(name)
 
 
 def execute(module: ModuleType) -> None:
     """Execute a module that waits for it, under the lock of its import, as an import would."""
     bootstrap: Any = importlib._bootstrap  # the locks that see a circle of threads
     with suppress(bootstrap._DeadlockError), bootstrap._ModuleLockManager(module.__name__):
-        if type(module) is _Later and "__later__" in vars(module):
+        if isinstance(module, _Later) and "__later__" in vars(module):
             load = vars(module).pop("__later__")
             try:
                 load(module)
@@ -107,7 +117,7 @@ class _Alone(MetaPathFinder):
 
     def __init__(self) -> None:
         self.hides = False
-        self.within = {"ibis": _ibis, "duckdb": _later, COMPILERS: _later}
+        self.within = {"ibis": _ibis, "duckdb": _later, COMPILERS: _one_by_one}
         if "pandas" not in sys.modules:
             self.within["pandera"] = self._pandera
 
@@ -195,6 +205,11 @@ def _ibis(loader: Any, module: ModuleType) -> None:
 def _later(loader: Any, module: ModuleType) -> None:
     vars(module)["__later__"] = loader.exec_module
     module.__class__ = _Later
+
+
+def _one_by_one(loader: Any, module: ModuleType) -> None:
+    vars(module)["__later__"] = loader.exec_module
+    module.__class__ = _OneByOne
 
 
 def _numpy(loader: Any, module: ModuleType) -> None:
