@@ -157,6 +157,43 @@ def test_a_python_table_is_held_to_its_types(house: House) -> None:
     assert "INTEGER" in check(house.build(up, short), "a", "schema").summary
 
 
+@pytest.mark.parametrize("rows", [None, [{"k": 1, "v": 1}], {"k": [1], "v": [1]}])
+def test_what_a_python_table_returns_and_is_no_rows_is_named(house: House, rows: Any) -> None:
+    up = given("up", Pair, Given(values(COLUMNS, "1, 1")))
+    error = house.build(up, made("a", Pair, {"up": Pair}, lambda up: rows, engine="python")).errors["a"]
+    assert error.what == f"'a' returned {type(rows).__name__}, not rows"
+
+
+def test_a_reader_that_gives_its_rows_once_is_read_for_all_that_ask(house: House) -> None:
+    up = given("up", Dated, Given(values("k BIGINT, d DATE", "1, '2026-01-01'", "2, '2026-01-02'")))
+    days = daily("d", start="2026-01-01", end="2026-01-02")
+
+    def function(up: Any) -> Any:
+        return up.to_pyarrow().to_reader()
+
+    node = made("a", Dated, {"up": Dated}, function, engine="python", partitions=days, preserves="up")
+    assert house.build(up, node).ok
+    result = house.build(node, up, names=["a"], partition="2026-01-02")
+    assert check(result, "a", "reconciles").passed, result.errors
+
+
+def test_an_input_that_is_published_otherwise_than_its_contract_says_is_to_be_built_first(house: House) -> None:
+    class More(Pair):
+        w: dt.Int64 = pa.Field(metadata=public)
+
+    class Wider(pa.DataFrameModel):
+        k: dt.Int64 = pa.Field(metadata=public)
+        v: dt.Float64 = pa.Field(metadata=public)
+
+    assert house.build(given("up", Pair, Given(values(COLUMNS, "1, 1")))).ok
+    for model, column in ((More, "w"), (Wider, "v")):
+        up = given("up", model, Given(values("k BIGINT, v DOUBLE, w BIGINT", "1, 1, 1")))
+        made_of_it = made("a", Pair, {"up": model}, lambda up: up.select("k", v=ibis._[up.columns[-1]].cast("int64")))
+        error = house.build(up, made_of_it, names=["a"]).errors["a"]
+        assert error.what == f"the published table has other columns than its contract: {column}"
+        assert error.fix == "Build it first: pipeline run up."
+
+
 def test_rows_from_memory_can_be_joined(house: House) -> None:
     up = given("up", Pair, Given(values(COLUMNS, "1, 1", "2, 2")))
     weights = ibis.memtable({"k": [1, 2], "w": [10, 20]})

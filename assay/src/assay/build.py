@@ -248,12 +248,16 @@ def _build_export(node: ExportDef, graph: Graph, session: Session, run: Run, sta
 def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractContextManager[ibis.Table]:
     if isinstance(rows, ir.Table):
         return nullcontext(rows)
+    what, fix = "an Ibis table", 'an expression, or declare @table(engine="python")'
     if table.engine == "python":
-        return session.registered(rows, f"__rows_{table.name}")
+        rows = (
+            rows.read_all() if hasattr(rows, "read_all") else rows
+        )  # a reader gives its rows once, and they are asked again
+        if any(hasattr(rows, name) for name in ("__arrow_c_stream__", "schema", "columns")):
+            return session.registered(rows, f"__rows_{table.name}")
+        what, fix = "rows", "an Arrow table or a data frame"
     raise WiringError(
-        f"'{table.name}' returned {type(rows).__name__}, not an Ibis table",
-        where=str(table.file),
-        fix='Return an expression, or declare @table(engine="python").',
+        f"'{table.name}' returned {type(rows).__name__}, not {what}", where=str(table.file), fix=f"Return {fix}."
     )
 
 

@@ -119,3 +119,7 @@ def run(pipeline: click.Group) -> None:
     except PipelineError as error:
         say(f"{styled('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001  its code alone is ours
+        # Python's own exit code is 1, which says that data broke a rule.
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.exit(getattr(error, "exit_code", 2))

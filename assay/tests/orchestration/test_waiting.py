@@ -20,6 +20,7 @@ from assay.contract.classification import public
 from assay.health.draw import outline
 from assay.health.findings import findings
 from assay.health.state import Built, State, Unread
+from assay.orchestration import jobs
 from assay.orchestration.jobs import event_log_sensors
 from assay.orchestration.state import _unread
 from assay.settings import BaseSettings
@@ -55,18 +56,38 @@ def shop(tmp_path: Path) -> Any:
     settings = BaseSettings(warehouse=house.file)
     opening = lambda _: nullcontext(Sources({"given": str(tmp_path)}))  # noqa: E731
     return SimpleNamespace(
-        graph=Graph.of(tables), settings=lambda: settings, sources=opening, opening=opening, house=house
+        package="shop", graph=Graph.of(tables), settings=lambda: settings, sources=opening, opening=opening, house=house
     )
 
 
 def test_each_source_that_can_tell_has_a_sensor(shop: Any) -> None:
     sensors = {sensor.name: sensor for sensor in event_log_sensors(shop)}
     assert set(sensors) == {"files_lag", "log_lag"}
-    asked = sensors["files_lag"](dg.build_sensor_context())
-    assert [request.asset_selection for request in asked.run_requests] == [[dg.AssetKey("files")]]
-    assert shop.house.build(shop.graph.tables["files"]).ok
-    shop.house.leave()
-    assert "nothing unread" in str(sensors["files_lag"](dg.build_sensor_context()))
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance)
+        asked = sensors["files_lag"](context)
+        assert [request.asset_selection for request in asked.run_requests] == [[dg.AssetKey("files")]]
+        assert shop.house.build(shop.graph.tables["files"]).ok
+        shop.house.leave()
+        assert "nothing unread" in str(sensors["files_lag"](context))
+
+
+def test_what_a_run_failed_to_read_is_asked_for_again_and_not_at_every_tick(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source may have been away for a moment, or a broken file been exchanged for another one."""
+    sensor = next(sensor for sensor in event_log_sensors(shop) if sensor.name == "files_lag")
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance)
+        (request,) = sensor(context).run_requests
+        run = dg.DagsterRun("pipeline", tags=request.tags, status=dg.DagsterRunStatus.STARTED)
+        instance.add_run(run)
+        assert f"run {run.run_id[:8]} was to read them" in str(sensor(context))
+        instance.report_run_failed(run)
+        assert "asked for again 15 minutes after its end" in str(sensor(context))
+        monkeypatch.setattr(jobs, "AGAIN", -1)
+        (again,) = sensor(context).run_requests
+        assert (again.tags, again.run_key == request.run_key) == (request.tags, False), "Dagster takes a key once"
 
 
 def test_health_says_how_many_files_wait(shop: Any) -> None:

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
 from assay.build import Progress
 from assay.commands.plan_commands import apply, plan
+from assay.errors import Interrupted
 from assay.orchestration.execute import RunSummary
 from assay.project import Project
 from assay.testing.browser import assert_is_read_by_everybody, needs_browser
@@ -192,6 +194,16 @@ def test_apply_does_what_the_plan_shows_and_says_so(built: Sample, kept: Path) -
 
 
 @pytest.mark.usefixtures("without_dagster")
+def test_applying_that_is_interrupted_is_told_as_a_run_is(
+    built: Sample, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted = Interrupted("interrupted", 15)
+    summary = RunSummary("run", 0.1, interrupted=interrupted)
+    monkeypatch.setattr("assay.orchestration.applying.execute", lambda *_, **__: summary)
+    told = CliRunner().invoke(apply, [str(kept)], obj=built.project()).exception
+    assert told is interrupted, "which ends the command with 143"
+
+
 def test_apply_builds_the_plans_tables_only(built: Sample) -> None:
     built.edit(SALES, "_.amount.sum()", "(_.amount.sum() + 1)")
     built.edit(ORDERS, "_.amount * 1", "_.amount * 2")
@@ -201,6 +213,29 @@ def test_apply_builds_the_plans_tables_only(built: Sample) -> None:
     assert result.exit_code == 0
     assert [row[1] for row in built.read("load.sales")] == [31, 31, 41]
     assert [row[2] for row in built.read("transform.orders")] == [10, 20, 30, 40]
+
+
+@pytest.mark.usefixtures("without_dagster")
+def test_versions_of_a_history_begin_when_they_are_applied(built: Sample) -> None:
+    """What else is in them is compared by the numbers of rows and rejects."""
+    built.edit(SALES, "import datetime as dtm", "import datetime as dtm\n\nfrom assay import History")
+    built.edit(SALES, "    class Config", "    valid_from: dt.Timestamp(timezone='UTC', scale=6)\n    class Config")
+    built.edit(
+        SALES,
+        "    class Config",
+        "    valid_to: dt.Timestamp(timezone='UTC', scale=6) = pa.Field(nullable=True)\n    class Config",
+    )
+    built.edit(SALES, 'unique = ["day"]', 'unique = ["day", "valid_from"]')
+    built.edit(SALES, "@table()", "@table(load=History())")
+    with duckdb.connect(str(built.warehouse)) as connection:
+        connection.execute("DROP TABLE load.sales")
+    path = built.root / "plan.json"
+    assert call(built, "plan", "--out", path).exit_code == 2
+    result = call(built, "apply", path)
+    assert result.exit_code == 0, result.output
+    assert "as planned  load.sales  3 rows  but for when versions begin and end" in result.output
+    assert "as planned  load.report\n" in result.output
+    assert "the result is the plan" in result.output
 
 
 @pytest.mark.usefixtures("without_dagster")

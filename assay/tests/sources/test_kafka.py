@@ -108,6 +108,15 @@ def test_a_partition_that_is_gone(land, base, produce):
         land(EventLog("shop", produce('{"id": 1}')), base, COLUMNS, offsets={99: 1})
 
 
+def test_a_topic_that_was_replaced_is_no_lag_of_nothing(base, produce):
+    source = EventLog("shop", produce('{"id": 1}'))
+    assert source.lag(base, {0: 1}) == 0
+    with pytest.raises(SourceError, match="offset 9 was expected next, but the log ends at 1"):
+        source.lag(base, {0: 9})
+    with pytest.raises(SourceError, match="partition 99 is gone"):
+        source.lag(base, {99: 1})
+
+
 def test_a_partition_that_stays_silent(base, produce, monkeypatch):
     topic = produce('{"id": 1}')
     with KafkaLog(base, topic, patience=5.0) as log:

@@ -138,6 +138,8 @@ def test_a_budget_tolerates_rows_or_a_share() -> None:
     assert RejectBudget(rows=2).tolerates(2, 2)
     assert RejectBudget(ratio=0.5).tolerates(1, 2)
     assert not RejectBudget(ratio=0.5).tolerates(2, 3)
+    assert RejectBudget(ratio=0.29).tolerates(29, 100)  # 0.29 * 100 is 28.999999999999996
+    assert not RejectBudget(ratio=0.29).tolerates(30, 100)
 
 
 @pytest.mark.parametrize("order", [(), "day"])

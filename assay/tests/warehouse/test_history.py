@@ -156,6 +156,19 @@ def test_a_row_rejected_by_each_build_is_one_reject_and_stays_discarded(house: H
     assert known == [("discarded", 1)]
 
 
+def test_of_rows_that_are_not_all_a_reject_is_settled_by_a_later_version_of_its_key(house: House):
+    """A build that did not see the row again says nothing about it."""
+    source = Given(values(COLUMNS, "1, 1, 1", "2, 2, 2"))
+    node = table(source, History(complete=False), max_rejects=RejectBudget(rows=2))
+    built(house, node, 0)
+    source.sql = values(COLUMNS, "1, -1, 1", "2, -2, 2")
+    built(house, node, 1)
+    source.sql = values(COLUMNS, "2, 3, 3")
+    built(house, node, 2)
+    statuses = house.rows("SELECT payload->>'k', status FROM quarantine.rejects ORDER BY ALL")
+    assert statuses == [("1", "open"), ("2", "resolved")]
+
+
 class Loose(Versions):
     v: dt.Int64 = pa.Field(ge=-9, metadata=public)
 

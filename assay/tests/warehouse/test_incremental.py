@@ -129,6 +129,18 @@ def test_a_lookback_reads_rows_that_come_late(house: House):
     assert watermark(house) == "20"
 
 
+def test_a_lookback_below_the_least_of_the_type_takes_all_rows(house: House):
+    class Short(pa.DataFrameModel):
+        k: dt.Int64 = pa.Field(unique=True, metadata=public)
+        u: dt.Int16 = pa.Field(metadata=public)
+
+    source = Given(values("k BIGINT, u SMALLINT", "1, 7"))
+    node = table(source, Short, load={"lookback": 40_000})
+    built(house, node)
+    source.sql = values("k BIGINT, u SMALLINT", "1, 7", "2, -32768")
+    assert built(house, node).changes["inserted"] == 1
+
+
 def test_times_look_back_by_a_timedelta_and_a_clock_that_is_ahead_does_not_move_the_watermark(house: House):
     columns, now = "k BIGINT, at TIMESTAMPTZ", dtm.datetime(2026, 3, 1, tzinfo=dtm.UTC)
     load = {"cursor": "at", "load": {"lookback": dtm.timedelta(hours=1)}}
@@ -508,3 +520,19 @@ def test_columns_may_be_named_as_the_merge_names_nothing_of_its_own(tmp_path: Pa
     source.sql = values("row_id BIGINT, what BIGINT, there BIGINT", "1, 5, 7", "3, 6, 8")
     assert house.build(odd).ok
     assert house.table(odd) == [(1, 5, 7), (2, 2, 2), (3, 6, 8)]
+
+
+def test_a_reject_whose_key_came_later_is_settled_whatever_columns_are_called(house: House) -> None:
+    class Sent(pa.DataFrameModel):
+        k: dt.Int64 = pa.Field(unique=True, metadata=public)
+        u: dt.Int64 = pa.Field(metadata=public)
+        payload: dt.String = pa.Field(ne="bad", metadata=public)
+
+    columns, budget = "k BIGINT, u BIGINT, payload VARCHAR", {"max_rejects": RejectBudget(rows=1)}
+    source = Given(values(columns, "1, 1, 'good'", "2, 5, 'good'"))
+    built(house, table(source, Sent, **budget))
+    source.sql = values(columns, "1, 10, 'bad'", "2, 20, 'good'")
+    built(house, table(source, Sent, **budget))
+    source.sql = values(columns, "1, 30, 'good'")
+    built(house, table(source, Sent, **budget))
+    assert house.rows("SELECT payload->>'u', status FROM quarantine.rejects") == [("10", "resolved")]

@@ -81,6 +81,15 @@ def versions(house: House, table: str) -> dict[str, tuple[int, str, dict[str, st
 # --- which rows
 
 
+def test_of_a_table_that_was_dropped_no_other_day_is_known(house: House) -> None:
+    """As of one that moved to another stage: a plan would find nothing to build of the days that are gone."""
+    node = given("a", Dated, Given(values(COLUMNS, "1, '2026-01-01'", "2, '2026-01-02'")), partitions=DAYS)
+    assert house.build(node).ok
+    house.rows("DROP TABLE warehouse.a")
+    assert house.build(node, partition="2026-01-02").ok
+    assert list(house.session.partitions("a")) == ["2026-01-02"]
+
+
 def test_rows_of_no_partition_are_rejected_in_every_build(house: House) -> None:
     source = Given(
         values(COLUMNS, "1, '2025-12-31'", "2, '2026-01-01'", "3, '2026-01-05'", "4, '2026-01-06'", "5, NULL")

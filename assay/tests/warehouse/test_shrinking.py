@@ -58,6 +58,8 @@ def dated(**counts: int) -> str:
         (0, 100, 0, False),
         (-5, 100, 0, False),
         (100, 100, 1, False),
+        (29, 100, 0.29, False),
+        (30, 100, 0.29, True),
     ],
 )
 def test_a_share_may_go_and_always_a_single_row(removed: int, before: int, share: float, too_much: bool) -> None:

@@ -96,7 +96,7 @@ def plan(
 def apply(project: Project, file: Path) -> None:
     """Run exactly what the kept plan FILE shows, or refuse if code, sources or tables moved since.
 
-    Exit codes: 0 the result is the plan, 1 refused or another result, 3 a blocking check failed.
+    Exit codes: 0 the result is the plan, 1 refused or another result, 3 a blocking check failed, 130 Ctrl-C, 143 SIGTERM.
     """
     with _exit_code_1(), live() as screen:
         screen.doing("starting Dagster")
@@ -111,6 +111,8 @@ def apply(project: Project, file: Path) -> None:
         printer = ProgressPrinter(screen, [nodes[node.name] for node in kept.build if node.name in nodes])
         applied = apply_plan(project, kept, on_progress=printer)
     _report(applied)
+    if applied.interrupted is not None:
+        raise applied.interrupted
     sys.exit(applied.exit_code)
 
 
@@ -131,7 +133,8 @@ def _report(applied: Applied) -> None:
             say(f"{styled('not as planned', fg='red', bold=True)}  {name}: {'; '.join(outcome.problems)}")
         else:
             rows = f"  {outcome.rows:,} rows" if outcome.planned.rows is not None else ""
-            say(f"{styled('as planned', fg='green')}  {name}{rows}")
+            dated = "  but for when versions begin and end: now, not when it was planned" if outcome.dated else ""
+            say(f"{styled('as planned', fg='green')}  {name}{rows}{dated}")
     if not applied.outcomes:
         say("Nothing to apply: the plan changes nothing.")
     elif applied.as_planned:
@@ -149,9 +152,12 @@ def _write(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _exit_code_1() -> Iterator[None]:
-    """A foreseen error leaves with 1: 2 says that the plan has changes."""
+    """An error leaves with 1: 2 says that the plan has changes."""
     try:
         yield
     except PipelineError as error:
         say(f"{styled('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(1)
+    except Exception as error:
+        error.exit_code = 1  # type: ignore[attr-defined]
+        raise

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.contract.contract import Contract
-from assay.errors import PlanError
+from assay.errors import Interrupted, PlanError
 from assay.landings import source_version
 from assay.orchestration.execute import RunSummary, execute
 from assay.plan.kept import AGAIN, Expected, KeptPlan
 from assay.plan.published import Books, read_books
 from assay.plan.work import environment
+from assay.tables.loads import History
 from assay.tables.nodes import TableDef
 from assay.tables.partitions import PartitionRange
 from assay.tables.results import joined
@@ -31,20 +32,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NodeOutcome:
-    """One node of the plan, planned against done; `problems` is empty where the result is the plan."""
+    """One node of the plan, planned against done; `problems` is empty where the result is the plan.
+
+    Attributes:
+        dated: whether it differs, and may: it has versions of a history, or reads them, which begin and end when they are built.
+    """
 
     planned: Expected
     rows: int | None
     problems: tuple[str, ...]
+    dated: bool = False
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What applying did; `exit_code` is 0 if every result is as planned, 3 if a check failed, else 1."""
+    """What applying did; `exit_code` is 0 if every result is as planned, 3 if a check failed, else 1.
+
+    Attributes:
+        interrupted: what ended it, where that was Ctrl-C or SIGTERM.
+    """
 
     outcomes: tuple[NodeOutcome, ...]
     run_exit_code: int
     seconds: float
+    interrupted: Interrupted | None = None
 
     @property
     def as_planned(self) -> bool:
@@ -80,9 +91,11 @@ def apply_plan(project: Project, kept: KeptPlan, *, on_progress: Callable[[Progr
         summaries.append(execute(project, names, partition=partition, full=kept.full, on_progress=on_progress))
         if summaries[-1].exit_code:
             break  # what comes after reads what failed
-    outcomes = tuple(_outcome(node, summaries) for node in kept.build)
+    histories = [name for name, node in project.graph.tables.items() if isinstance(node.load, History)]
+    dated = project.graph.downstream(histories)
+    outcomes = tuple(_outcome(node, summaries, node.name in dated) for node in kept.build)
     seconds = sum(summary.seconds for summary in summaries)
-    return Applied(outcomes, max(summary.exit_code for summary in summaries), seconds)
+    return Applied(outcomes, max(summary.exit_code for summary in summaries), seconds, summaries[-1].interrupted)
 
 
 def _runs(kept: KeptPlan) -> Iterator[tuple[list[str], PartitionRange | None]]:
@@ -146,7 +159,7 @@ def _books(settings: Any) -> Books:
         return read_books(connection, catalog)
 
 
-def _outcome(planned: Expected, summaries: Sequence[RunSummary]) -> NodeOutcome:
+def _outcome(planned: Expected, summaries: Sequence[RunSummary], dated: bool) -> NodeOutcome:
     for summary in summaries:
         if planned.name in summary.errors:
             return NodeOutcome(planned, None, (str(summary.errors[planned.name]),))
@@ -154,18 +167,17 @@ def _outcome(planned: Expected, summaries: Sequence[RunSummary]) -> NodeOutcome:
     if len(built) < max(1, len(planned.partitions)):
         return NodeOutcome(planned, None, ("was not built",))
     done = joined(built)
-    return NodeOutcome(planned, done.rows, tuple(_differences(planned, done)))
-
-
-def _differences(planned: Expected, done: Publication) -> Sequence[str]:
-    found = []
-    if planned.rows is not None and done.rows != planned.rows:
-        found.append(f"planned {planned.rows:,} rows, got {done.rows:,}")
-    if done.rejected != planned.rejected:
-        found.append(f"planned {planned.rejected:,} rejects, got {done.rejected:,}")
-    if done.data_version != planned.data_version:
+    found, other = list(_differences(planned, done)), done.data_version != planned.data_version
+    if other and not dated:
         found.append("its content is not what the plan showed")
-    return found
+    return NodeOutcome(planned, done.rows, tuple(found), other and dated)
+
+
+def _differences(planned: Expected, done: Publication) -> Iterator[str]:
+    if planned.rows is not None and done.rows != planned.rows:
+        yield f"planned {planned.rows:,} rows, got {done.rows:,}"
+    if done.rejected != planned.rejected:
+        yield f"planned {planned.rejected:,} rejects, got {done.rejected:,}"
 
 
 def _version(version: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dtm
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ import dagster as dg
 from assay.errors import PipelineError, WarehouseLocked, WiringError
 from assay.orchestration.assets import build_resources, unpartitioned
 from assay.orchestration.dry_run_job import dry_run_job
-from assay.orchestration.tags import PARTITION_TAG
+from assay.orchestration.tags import PARTITION_TAG, UNREAD_TAG
 from assay.tables.nodes import Node, TableDef
 from assay.tables.partitions import PartitionRange, Unit, touched
 from assay.tables.selection import select
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from assay.project import Project
 
+AGAIN = 15 * 60
+"""Seconds after which what a failed run has not read is asked for again."""
 PIPELINE = "pipeline"
 """The job that builds everything."""
 BUILDS_ALL = f"""\
@@ -138,13 +141,16 @@ def event_log_sensors(project: Project) -> list[dg.SensorDefinition]:
 def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
     chosen = [dg.AssetKey(name) for name in project.graph.downstream([table.name])]
 
+    def request(asked: str, key: str) -> dg.RunRequest:
+        return dg.RunRequest(run_key=key, tags={UNREAD_TAG: asked}, asset_selection=chosen)
+
     @dg.sensor(
         name=f"{table.name}_lag",
         job_name=PIPELINE,
         minimum_interval_seconds=60,
         description=f"Builds {table.name} and what follows from it when its source has events or files that were not read.",
     )
-    def lag_sensor(_: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def lag_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
             lag, offsets = unread(project, table)
         except WarehouseLocked:
@@ -153,9 +159,15 @@ def _lag_sensor(project: Project, table: TableDef) -> dg.SensorDefinition:
             return dg.SkipReason(str(error))
         if lag == 0:
             return dg.SkipReason("nothing unread")
-        # The run key names how far was read: the same lag is never requested twice.
-        request = dg.RunRequest(run_key=f"{sorted(offsets.items())}+{lag}", asset_selection=chosen)
-        return dg.SensorResult(run_requests=[request])
+        # The key names how far was read: the same lag is not requested twice, but where a run has not read it.
+        asked = f"{project.package}.{table.name} {sorted(offsets.items())}+{lag}"
+        for before in context.instance.get_run_records(dg.RunsFilter(tags={UNREAD_TAG: asked}), limit=1):
+            run = before.dagster_run
+            if not run.is_finished or time.time() - (before.end_time or 0) < AGAIN:
+                again = f"where it did not, they are asked for again {AGAIN // 60} minutes after its end"
+                return dg.SkipReason(f"run {run.run_id[:8]} was to read them; {again}")
+            return dg.SensorResult(run_requests=[request(asked, f"{asked} after {run.run_id}")])
+        return dg.SensorResult(run_requests=[request(asked, asked)])
 
     return lag_sensor
 

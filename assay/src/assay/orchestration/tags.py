@@ -7,3 +7,6 @@ PARTITION_TAG = "pipeline/partition"
 
 FULL_TAG = "pipeline/full"
 """Of a run whose incremental tables take all rows, whatever their watermarks: `true`, as `--full` has it."""
+
+UNREAD_TAG = "pipeline/unread"
+"""Of a run that a sensor asked for: the table, how far it was read then, and how much waited."""

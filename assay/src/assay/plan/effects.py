@@ -92,7 +92,7 @@ def shifts(published: Record, publication: Publication, table: TableDef) -> tupl
                 for metric in new
                 if old[metric] != new[metric]
                 and not (metric == "sum" and column.name in ids)
-                and not (metric == "distinct" and new[metric] is None)  # carried on, not counted
+                and not (metric == "distinct" and None in (old[metric], new[metric]))  # carried on, not counted
             ]
     return tuple(found)
 

@@ -83,22 +83,11 @@ class KafkaLog:
 
     def lag(self, offsets: Mapping[int, int]) -> int:
         """How many offsets of all partitions are not yet consumed."""
-        waiting = 0
-        for partition in self._partitions():
-            start, end = self._bounds(partition)
-            waiting += max(0, end - offsets.get(partition, start))
-        return waiting
+        return sum(end - offset for _, offset, end in self._reachable(offsets))
 
     def read(self, offsets: Mapping[int, int], limit: int) -> Iterator[Event]:
         """At most `limit` events from `offsets` up to the ends as they are now; `reached` tells how far it came."""
-        known = self._partitions()
-        for partition in offsets:
-            if partition not in known:
-                raise SourceError(f"partition {partition} is gone", where=self.where, fix="Was the topic replaced?")
-        for partition in known:
-            start, end = self._bounds(partition)
-            offset = offsets.get(partition, start)
-            self._check_reach(partition, offset, start, end)
+        for partition, offset, end in self._reachable(offsets):
             self.reached[partition] = offset
             if offset < end and limit > 0:
                 for event in self._read_partition(partition, offset, end, limit):
@@ -135,6 +124,18 @@ class KafkaLog:
                     yield Event(partition, offset, message.value() or b"", f"{self.topic}/{partition}", offset)
         finally:
             self._consumer.unassign()
+
+    def _reachable(self, offsets: Mapping[int, int]) -> Iterator[tuple[int, int, int]]:
+        """Each partition, its next offset and its end; raises SourceError where the topic is not the one that was read."""
+        known = self._partitions()
+        for partition in offsets:
+            if partition not in known:
+                raise SourceError(f"partition {partition} is gone", where=self.where, fix="Was the topic replaced?")
+        for partition in known:
+            start, end = self._bounds(partition)
+            offset = offsets.get(partition, start)
+            self._check_reach(partition, offset, start, end)
+            yield partition, offset, end
 
     def _check_reach(self, partition: int, offset: int, start: int, end: int) -> None:
         where = f"{self.where}, partition {partition}"

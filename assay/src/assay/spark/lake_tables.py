@@ -28,7 +28,7 @@ from assay.spark.session import SparkFailure
 from assay.spark.types import ibis_type, spark_type
 from assay.sql import quoted
 from assay.warehouse import ops as books
-from assay.warehouse.failures import STAYS, never_published
+from assay.warehouse.failures import STAYS, never_published, other_columns
 from assay.warehouse.session import Session
 
 if TYPE_CHECKING:
@@ -133,11 +133,7 @@ class LakeTables(Session):
         there = self.columns(table)
         wrong = [name for name, kind in contract.duckdb_columns.items() if there.get(name) != kind]
         if wrong:
-            raise WarehouseError(
-                f"the published table has other columns than its contract: {', '.join(wrong)}",
-                where=f"{table.stage}.{table.name}",
-                fix=f"Build it first: pipeline run {table.name}.",
-            )
+            raise other_columns(table, wrong)
         return self._leaf(table.name, contract.schema, ops.Namespace(lake.name, table.stage))
 
     def scan(self, table: TableDef, *, among: str | None = None) -> str:

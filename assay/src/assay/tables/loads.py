@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 CLOCKS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 """Types of cursors that tell a time."""
-NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-"""Types of cursors that count."""
+NUMBERS = {"TINYINT": -(1 << 7), "SMALLINT": -(1 << 15), "INTEGER": -(1 << 31), "BIGINT": -(1 << 63)}
+NUMBERS |= dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"), 0)
+"""Types of cursors that count, and the least that each can be."""
 
 
 @dataclass(frozen=True)

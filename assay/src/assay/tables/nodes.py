@@ -30,7 +30,8 @@ MAY_SHRINK = 0.1
 
 def removes_too_much(removed: int, before: int, share: float) -> bool:
     """Whether more than `share` of `before` rows go; a single row may, unless none may (0)."""
-    return removed > (max(1.0, share * before) if share else 0)
+    # Divided: 29 of 100 are 0.29, and 0.29 * 100 is less than 29.
+    return removed > (1 if share else 0) and removed / before > share
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class RejectBudget:
             raise WiringError(f"{self!r} is no budget", fix="Give rows >= 0 and a ratio between 0 and 1.")
 
     def tolerates(self, rejected: int, staged: int) -> bool:
-        return rejected <= self.rows or rejected <= self.ratio * staged
+        """Whether so many may be rejected of so many staged rows."""
+        return rejected <= self.rows or (staged > 0 and rejected / staged <= self.ratio)
 
     def __str__(self) -> str:
         share = f" or {self.ratio * 100:g}%" if self.ratio else ""

@@ -122,20 +122,28 @@ class Build:
         return (self.parts.judged(),) if self.parts is not None and self.parts.asked is not None else ()
 
     def seen_again(self, session: Session) -> str | None:
-        """SQL over rejects: those that an incremental build takes again, or whose key is published with a larger cursor."""
+        """SQL over rejects: those that a build of some rows takes again, or whose key is published as of later; None for all."""
+        load = self.table.load
         if self.anew:
             return "true"
-        if self.since is None or not self.cursor:
+        if self.since is None or load is None or (isinstance(load, History) and load.complete):
             return None
         texts = zip(self.contract.columns, self.contract.from_payload_sql("payload"), strict=True)
         value = {column.name: f"TRY({sql.removesuffix(f' AS {quoted(column.name)}')})" for column, sql in texts}
-        cursor = value[self.cursor]
-        later = [f"t.{quoted(name)} = {value[name]}" for name in self.contract.key]
-        later.append(f"t.{quoted(self.cursor)} > {cursor}")
-        taken = f"{cursor} >= {self.since.start} OR {cursor} IS NULL"
-        if not self.contract.key:
-            return f"({taken})"
-        return f"({taken} OR EXISTS (FROM {session.relation(self.table)} AS t WHERE {' AND '.join(later)}))"
+        if isinstance(load, History):  # what a failed build saw, its source has still
+            key, last, later, taken = load.names(self.contract.key), load.valid_from, ">=", "NOT set_aside"
+        else:
+            key, last, later = self.contract.key, load.cursor, ">"
+            taken = f"({value[last]} >= {self.since.start} OR {value[last]} IS NULL)"
+        if not key:
+            return taken
+        # Under other names, for a table may have a column `payload`.
+        shown = ", ".join(f"{quoted(name)} AS __{place}" for place, name in enumerate([*key, last]))
+        met = " AND ".join(f"__{place} = {value[name]}" for place, name in enumerate(key))
+        published = (
+            f"(SELECT {shown} FROM {session.relation(self.table)}) WHERE {met} AND __{len(key)} {later} {value[last]}"
+        )
+        return f"({taken} OR EXISTS (FROM {published}))"
 
     @property
     def adds(self) -> bool:

@@ -13,7 +13,7 @@ from assay.contract.contract import Contract
 from assay.sql import quoted
 from assay.warehouse import expressions
 from assay.warehouse.duckdb_staging import DuckDBAdded, staged
-from assay.warehouse.failures import never_published
+from assay.warehouse.failures import never_published, other_columns
 from assay.warehouse.session import Engine, Session, qualified
 
 if TYPE_CHECKING:
@@ -76,14 +76,18 @@ class DuckDBSession(Session):
         return {row[0]: row[1] for row in described}
 
     def read(self, table: TableDef) -> ibis.Table:
-        """The published rows of `table`; raises WarehouseError if there are none yet.
+        """The published rows of `table`; raises WarehouseError if there are none yet, or with other columns.
 
         Columns that it took beyond its contract are for people: a table that reads it gets what the contract says.
         """
+        contract = Contract.of(table.model)
         for catalog in self._catalogs:
             with suppress(duckdb.CatalogException):
                 rows = expressions.of_table(self.backend, (catalog, table.stage, table.name))
-                return rows.select(*Contract.of(table.model).duckdb_columns) if table.takes_more else rows
+                problems = contract.schema_problems(rows.schema())
+                if wrong := [each.column for each in problems if each.kind in ("missing", "type")]:
+                    raise other_columns(table, wrong)
+                return rows.select(*contract.duckdb_columns) if table.takes_more else rows
         raise never_published(table)
 
     def _published_in(self, table: TableDef) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -96,6 +96,15 @@ def never_published(table: TableDef) -> WarehouseError:
     """What is said to who reads `table` before it was built."""
     return WarehouseError(
         f"'{table.name}' was never published",
+        where=f"{table.stage}.{table.name}",
+        fix=f"Build it first: pipeline run {table.name}.",
+    )
+
+
+def other_columns(table: TableDef, wrong: Iterable[str]) -> WarehouseError:
+    """What is said to who reads `table` as its contract has it, where some columns are published otherwise or not at all."""
+    return WarehouseError(
+        f"the published table has other columns than its contract: {', '.join(wrong)}",
         where=f"{table.stage}.{table.name}",
         fix=f"Build it first: pipeline run {table.name}.",
     )

@@ -26,11 +26,13 @@ SAME = "same:"
 """Begins the version of an input of which a partition reads the same partition; else it is the whole input's."""
 
 
-def book(session: Session, parts: Parts, origin: Build, found: Mapping[str, tuple[int, str]]) -> None:
-    """Record the partitions that were just published, those without rows as well; of a whole build nothing else stays.
+def book(session: Session, parts: Parts, origin: Build, found: Mapping[str, tuple[int, str]], *, stay: bool) -> None:
+    """Record the partitions that were just published, those without rows as well.
 
     Args:
         found: rows and content hash of those that have rows.
+        stay: whether other partitions are published: none is after a whole build, or the first one of a table that was
+            dropped or moved to another stage.
     """
     name, keys = origin.table.name, parts.keys
     seen = {
@@ -39,7 +41,7 @@ def book(session: Session, parts: Parts, origin: Build, found: Mapping[str, tupl
     }
     upstream = [ops.as_json(dict(zip(seen, row, strict=True))) for row in zip(*seen.values(), strict=True)]
     books = f"{quoted(session.catalog)}.ops.partitions"
-    among = "AND list_contains($keys, partition)" if parts.asked is not None else ""
+    among = "AND list_contains($keys, partition)" if stay and parts.asked is not None else ""
     session.connection.execute(
         f"DELETE FROM {books} WHERE table_name = $table {among}", {"table": name} | ({"keys": keys} if among else {})
     )

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from assay.sql import literal, quoted
-from assay.tables.loads import CLOCKS, History, Incremental
+from assay.tables.loads import CLOCKS, NUMBERS, History, Incremental
 from assay.warehouse import ops
 from assay.warehouse.builds import Build, Since
 
@@ -40,7 +40,7 @@ def since(session: Session, table: TableDef, contract: Contract, code_version: s
         start = f"CAST({start} - to_microseconds({back // dtm.timedelta(microseconds=1)}) AS {kind})"
     elif back:
         lowest = f"CAST({start} AS HUGEINT) - {back}"
-        start = f"CAST(greatest({lowest}, {0 if kind.startswith('U') else -(1 << 63)}) AS {kind})"
+        start = f"CAST(greatest({lowest}, {NUMBERS[kind]}) AS {kind})"
     value = session.connection.execute(f"SELECT {start}").fetchall()[0][0]
     return Since(watermark, start, value)
 
