@@ -7,17 +7,14 @@ A resample is a weight per row, so all resamples of a metric are one matrix prod
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Floats = npt.NDArray[np.float64]
+import numpy.typing as npt
 
 RESAMPLES = 400
 _SMALLEST = 1e-15
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     import pyarrow as pa
-
-    Floats = npt.NDArray[np.float64]
 
 TEST_FROM = dtm.date(2017, 10, 1)
 FEATURES = (
@@ -43,6 +41,8 @@ LOGGED = (
 )
 """Features with a long tail enter as log(1 + x): ten dollars more mean less to who spends hundreds."""
 INTERCEPT = "intercept"
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

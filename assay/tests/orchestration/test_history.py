@@ -25,6 +25,7 @@ from assay.errors import PipelineError
 from assay.orchestration import event_log, history
 from assay.orchestration.event_log import EventLog, HeldOpen
 from assay.orchestration.home import dagster_home
+from assay.orchestration.resources import retire
 from tests import warm
 
 
@@ -260,6 +261,41 @@ def test_what_a_run_writes_together_is_what_dagster_writes(tmp_path: Path) -> No
         assert rows == found["plain"][table], table
 
 
+def test_what_a_run_has_built_is_not_read_again_but_what_others_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster asks for each asset's materialization, to name it in the asset's checks."""
+    read: list[int] = []
+    real = SqliteEventLogStorage._get_latest_materialization_records
+
+    def counted(self: SqliteEventLogStorage, rows: Any) -> Any:
+        read.append(len(rows))
+        return real(self, rows)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "_get_latest_materialization_records", counted)
+    key = dg.AssetKey("rows")
+    with history.instance(tmp_path) as held, history.instance(tmp_path) as other:
+        ran(held)
+        assert read == []
+        (check,) = held.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(key, "sound"), limit=1)
+        assert check.event is not None
+        target = check.event.get_dagster_event().asset_check_evaluation_data.target_materialization_data
+        (known,) = held.get_asset_records([key])
+        assert read == []
+        (unpacked,) = other.get_asset_records([key])
+        assert read == [1]
+        assert known == unpacked
+        assert target is not None
+        assert target.storage_id == known.asset_entry.last_materialization_storage_id
+        other.report_runless_asset_event(dg.AssetMaterialization(key, metadata={"count": 4}))
+        for instance in (other, held):
+            (newer,) = instance.get_asset_records([key])
+            assert newer.asset_entry.last_materialization is not None
+            assert newer.asset_entry.last_materialization.asset_materialization.metadata["count"].value == 4
+        held.wipe_assets([key])
+        assert not [each for each in held.get_asset_records([key]) if each.asset_entry.last_materialization]
+
+
 def stored(home: Path) -> int:
     """How many events another process finds."""
     with closing(sqlite3.connect(home / "history" / "runs" / "index.db")) as connection:
@@ -403,9 +439,8 @@ def test_old_runs_give_up_their_page_and_the_catalog_stays(tmp_path: Path) -> No
         first = OTHER.execute_in_process(instance=held, run_config=QUIET).run_id
         runs = [ran(held) for _ in range(4)]
         before = told(held, runs[-1])
-        storage = held.event_log_storage
-        assert isinstance(storage, EventLog)
-        storage.retire(2)
+        assert isinstance(held.event_log_storage, EventLog)
+        retire(held, 2)
         assert set(held.get_run_ids()) == {first, *runs[-2:]}
         assert told(held, runs[-1]) == before
         materialized = held.fetch_materializations(dg.AssetKey("rows"), limit=9).records

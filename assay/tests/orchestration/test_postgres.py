@@ -25,6 +25,7 @@ import yaml
 from assay.errors import PipelineError
 from assay.orchestration import history
 from assay.orchestration import postgres as on_postgres
+from assay.orchestration.resources import retire
 from tests.little import ROOT, Little
 from tests.orchestration.test_history import OTHER, QUIET, ran, told
 from tests.postgres import GUARDED, execute
@@ -101,7 +102,7 @@ def test_old_runs_give_up_their_page_and_the_catalog_stays(home: Path) -> None:
         first = OTHER.execute_in_process(instance=held, run_config=QUIET).run_id
         runs = [ran(held) for _ in range(4)]
         before = told(held, runs[-1])
-        on_postgres.retire(held, 2)
+        retire(held, 2)
         assert set(held.get_run_ids()) == {first, *runs[-2:]}
         assert told(held, runs[-1]) == before
         materialized = held.fetch_materializations(dg.AssetKey("rows"), limit=9).records

@@ -79,14 +79,14 @@ def test_what_a_run_failed_to_read_is_asked_for_again_and_not_at_every_tick(
     sensor = next(sensor for sensor in event_log_sensors(shop) if sensor.name == "files_lag")
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_sensor_context(instance=instance)
-        (request,) = sensor(context).run_requests
+        (request,) = sensor(context).run_requests or ()
         run = dg.DagsterRun("pipeline", tags=request.tags, status=dg.DagsterRunStatus.STARTED)
         instance.add_run(run)
         assert f"run {run.run_id[:8]} was to read them" in str(sensor(context))
         instance.report_run_failed(run)
         assert "asked for again 15 minutes after its end" in str(sensor(context))
         monkeypatch.setattr(jobs, "AGAIN", -1)
-        (again,) = sensor(context).run_requests
+        (again,) = sensor(context).run_requests or ()
         assert (again.tags, again.run_key == request.run_key) == (request.tags, False), "Dagster takes a key once"
 
 

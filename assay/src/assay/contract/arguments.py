@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import datetime as dtm
 import math
-import struct
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import ibis
+import numpy
 
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
@@ -142,37 +142,20 @@ def _near(number: Decimal, dtype: Any, side: Side) -> Any:
 
 
 def _near_float(number: Decimal, dtype: Any, side: Side) -> float | None:
-    single = dtype.nbytes == 4
-    near = _single(float(number)) if single else float(number)
+    kind = numpy.float32 if dtype.nbytes == 4 else numpy.float64
+    with numpy.errstate(over="ignore", under="ignore"):
+        near = kind(float(number))
     whole = number == number.to_integral_value() if number.is_finite() and abs(number) < 10**300 else False
     overflowed = math.isinf(near) and number.is_finite()
-    if not overflowed and not (whole and Decimal(near) != number):
-        return near
+    if not overflowed and not (whole and Decimal(float(near)) != number):
+        return float(near)
     if side == "exact":
         return None
-    if side == "floor" and Decimal(near) > number:
-        near = _after(near, -math.inf, single)
-    if side == "ceil" and Decimal(near) < number:
-        near = _after(near, math.inf, single)
-    return near
-
-
-def _single(number: float) -> float:
-    """The nearest number of 32 bits."""
-    try:
-        found: float = struct.unpack("<f", struct.pack("<f", number))[0]
-    except OverflowError:
-        return math.copysign(math.inf, number)
-    return found
-
-
-def _after(number: float, towards: float, single: bool) -> float:
-    """The next number of 64 or 32 bits."""
-    if not single or number == 0:
-        return math.copysign(2.0**-149, towards) if single else math.nextafter(number, towards)
-    bits: int = struct.unpack("<i", struct.pack("<f", number))[0]
-    found: float = struct.unpack("<f", struct.pack("<i", bits + (1 if (number > 0) == (towards > 0) else -1)))[0]
-    return found
+    if side == "floor" and Decimal(float(near)) > number:
+        near = numpy.nextafter(near, kind(-math.inf))
+    if side == "ceil" and Decimal(float(near)) < number:
+        near = numpy.nextafter(near, kind(math.inf))
+    return float(near)
 
 
 def _date(value: Any, side: Side) -> dtm.date:

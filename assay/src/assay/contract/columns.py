@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import Any, Literal
 
 import duckdb
 import ibis
 import ibis.expr.datatypes as dt
+from ibis.backends.sql.datatypes import DuckDBType
 
 from assay.contract.classification import CLASSIFICATIONS, mask
 from assay.errors import ContractError
@@ -83,8 +83,7 @@ def sql_type(dtype: dt.DataType) -> str:
         return _PLAIN[plain]
     if isinstance(plain, dt.Decimal) and plain.precision and plain.scale is not None and plain.precision <= 38:
         return f"DECIMAL({plain.precision},{plain.scale})"
-    spelled = import_module("ibis.backends.sql.datatypes").DuckDBType.to_string(dtype)
-    return str(duckdb.sqltype(spelled))
+    return str(duckdb.sqltype(DuckDBType.to_string(dtype)))
 
 
 def ibis_type(declared: Any, where: str) -> dt.DataType:

@@ -18,6 +18,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dagster import AssetKey
+from dagster._core.event_api import EventLogRecord
 from dagster._core.events import (
     ASSET_CHECK_EVENTS,
     ASSET_EVENTS,
@@ -26,12 +28,11 @@ from dagster._core.events import (
     DagsterEventType,
 )
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.dagster_run import FINISHED_STATUSES, RunsFilter
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from sqlalchemy import bindparam, create_engine, func, inspect, select, text
+from sqlalchemy import bindparam, create_engine, func, inspect, select
 from sqlalchemy.dialects import sqlite
 
 from assay.orchestration import alike, migrations
@@ -46,8 +47,6 @@ AT_ONCE = 500
 """So many events are written in one transaction, for whose length other writers wait."""
 SOON = 0.25
 """So many seconds an event of a run waits for others, unless it is read, or ends or begins the run."""
-RETIRED_AT_ONCE = 200
-"""How many runs one run retires: the first on an old history must not take minutes."""
 
 OF_RUNS = frozenset(EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
 OF_ASSETS, OF_CHECKS = ({kind.value for kind in kinds} for kinds in (ASSET_EVENTS, ASSET_CHECK_EVENTS))
@@ -88,6 +87,7 @@ class EventLog(SqliteEventLogStorage):
         self._inst_data = inst_data
         self._engines: dict[str, Engine] | None = None
         self._waiting: list[EventLogEntry] = []
+        self._built: dict[str, EventLogRecord] = {}
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
         if base_dir is not None:
@@ -167,16 +167,28 @@ class EventLog(SqliteEventLogStorage):
         self._store_asset_event_tags(connection, [each.event for each in tagged], [each.id for each in tagged])
         # An asset's own row tells of its last event of a kind.
         last = {(each.kind, each.row["asset_key"]): number for number, each in enumerate(events)}
-        rows = [
-            {"asset_key": each.row["asset_key"], **values}
+        noted = [
+            (each, {"asset_key": each.row["asset_key"], **values})
             for each in (events[number] for number in sorted(last.values()))
             if each.row["asset_key"]
             and (values := self._get_asset_entry_values(each.event, each.id, self._has_columns))
         ]
-        for names, changes in groupby(rows, key=tuple):
+        for names, changes in groupby((row for _, row in noted), key=tuple):
             insert = sqlite.insert(AssetKeyTable)
             changed = {name: insert.excluded[name] for name in names[1:]}
             connection.execute(insert.on_conflict_do_update(index_elements=names[:1], set_=changed), [*changes])
+        if self._engines is not None:
+            told = ((each, row.get("last_materialization")) for each, row in noted)
+            self._built |= {text: EventLogRecord(each.id, each.event) for each, text in told if text}
+
+    def _get_latest_materialization_records(self, raw_asset_rows: Any) -> Any:
+        """Dagster asks for what a step has just built, to name it in its checks: what is known is not unpacked again."""
+        found = {
+            AssetKey.from_db_string(row["asset_key"]): self._built.get(row["last_materialization"])
+            for row in raw_asset_rows
+        }
+        wiped = any(row["asset_details"] for row in raw_asset_rows)
+        return super()._get_latest_materialization_records(raw_asset_rows) if wiped or None in found.values() else found
 
     def _note_planned(self, connection: Connection, events: list[_Numbered]) -> None:
         """Dagster's writes the event anew for each partition, all in one statement: more than SQLite takes of 4,096."""
@@ -255,26 +267,14 @@ class EventLog(SqliteEventLogStorage):
         for engine in (self._engines or {}).values():
             engine.dispose()
         (self._engines or {}).clear()
+        self._built.clear()
 
-    def retire(self, keep: int) -> None:
-        """Remove the logs of finished runs but the newest `keep`, and but those that built an asset last.
-
-        What is said of assets, their partitions and checks stays in the catalog: only a run's own page goes.
-        """
-        instance = self._instance
-        old = instance.get_run_ids(RunsFilter(statuses=FINISHED_STATUSES))[keep:]
-        if not old:
-            return
-        with self.index_connection() as connection:
-            newest = {row[0] for row in connection.execute(text("SELECT last_run_id FROM asset_keys"))}
-        for run_id in [run_id for run_id in reversed(old) if run_id not in newest][:RETIRED_AT_ONCE]:
-            instance.compute_log_manager.delete_logs(prefix=[run_id])
-            shard = Path(self.path_for_shard(run_id))
-            for file in (shard, *(shard.with_name(shard.name + ending) for ending in ("-wal", "-shm"))):
-                file.unlink(missing_ok=True)
-            shutil.rmtree(Path(instance.storage_directory()) / run_id, ignore_errors=True)
-            # Last, so that what a killed process has not removed is found again.
-            instance.run_storage.delete_run(run_id)
+    def forget(self, run_id: str) -> None:
+        """Remove a run's own page. What is said of assets, their partitions and checks stays in the file of all runs."""
+        shard = Path(self.path_for_shard(run_id))
+        for file in (shard, *(shard.with_name(shard.name + ending) for ending in ("-wal", "-shm"))):
+            file.unlink(missing_ok=True)
+        shutil.rmtree(Path(self._instance.storage_directory()) / run_id, ignore_errors=True)
 
     def run_connection(self, run_id: str | None = None) -> Any:
         return self._connection(INDEX_SHARD_NAME if run_id is None else run_id)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from assay.warehouses import Dry, Warehouse
 
 T = TypeVar("T")
+RETIRED_AT_ONCE = 200
+"""How many runs one run retires: the first on an old history must not take minutes."""
 
 
 class WarehouseResource(DuckDBResource):
@@ -89,14 +92,15 @@ class WarehouseResource(DuckDBResource):
             if root := self.root():
                 sign(context.instance, context.run, root)
         with ExitStack() as stack:
-            # Not by its type: see `_retire`.
+            # Not by its type: see `retire`.
             if held := getattr(context.instance and context.instance.event_log_storage, "held", None):
                 stack.enter_context(held())
             self._stack = stack
             try:
                 yield self
                 with suppress(SettingsError):  # the run has said so already
-                    _retire(context.instance, self.read_settings().keep_runs)
+                    if context.instance is not None:
+                        retire(context.instance, self.read_settings().keep_runs)
             finally:
                 self._stack = self._session = self._run = self._warehouse = self._ahead = None
 
@@ -181,13 +185,25 @@ class WarehouseResource(DuckDBResource):
             close(connection)
 
 
-def _retire(instance: dg.DagsterInstance | None, keep: int) -> None:
-    """Rid the history of old runs' pages, in whichever of its stores that is known."""
+def retire(instance: dg.DagsterInstance, keep: int) -> None:
+    """Remove the pages of finished runs but the newest `keep`, and but those that built an asset last.
+
+    In whichever store of the history is known; what is said of assets, their partitions and checks stays.
+    """
+    storage: Any = instance.event_log_storage
     # Not by its type: `EventLog` brings SQLAlchemy, for which who only loads the code would wait.
-    if retire := getattr(instance and instance.event_log_storage, "retire", None):
-        retire(keep)
-    elif instance is not None and postgres.is_history_of(instance):
-        postgres.retire(instance, keep)
+    forget = getattr(storage, "forget", None) or partial(postgres.forget, instance)
+    if not hasattr(storage, "forget") and not postgres.is_history_of(instance):
+        return
+    if not (old := instance.get_run_ids(dg.RunsFilter(statuses=FINISHED_STATUSES))[keep:]):
+        return
+    with storage.index_connection() as connection:
+        newest = {row[0] for row in connection.exec_driver_sql("SELECT last_run_id FROM asset_keys")}
+    for run_id in [run_id for run_id in reversed(old) if run_id not in newest][:RETIRED_AT_ONCE]:
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        forget(run_id)
+        # Last, so that what a killed process has not removed is found again.
+        instance.run_storage.delete_run(run_id)
 
 
 def refuse_without_partition(project: Project, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
