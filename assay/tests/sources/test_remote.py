@@ -188,6 +188,13 @@ def test_a_question_mark_is_a_pattern_in_a_bucket_and_begins_parameters_on_the_w
     assert found.places == [("export", 2)]
 
 
+def test_what_does_not_fit_on_the_disk_is_no_silence_of_the_store(land, bucket):
+    put(bucket, "in", "id,name\n1,ann\n")
+    put(bucket, "in/a.csv", "id,name\n2,bob\n")  # a folder of the same name as a file, which only a store has
+    with pytest.raises(SourceError, match=r"in/a.csv: cannot be copied here: File exists. Free the disk"):
+        land(Csv("shop", "**/*"), "s3://shop", COLUMNS)
+
+
 def test_a_download_is_bounded_and_begun_anew(land, server, tmp_path):
     server.serve(
         "/a.csv", (200, {"Content-Length": "99", "Connection": "close"}, b"id,name\n9,cut"), b"id,name\n1,ann\n"

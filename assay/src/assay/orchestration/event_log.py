@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEvent
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from sqlalchemy import bindparam, create_engine, func, inspect, select
+from sqlalchemy import bindparam, create_engine, func, select
 from sqlalchemy.dialects import sqlite
 
 from assay.orchestration import alike, migrations
@@ -317,10 +317,11 @@ class HeldOpen(EventLog):
     """The same `held` from the beginning, until `dispose`."""
 
     def __init__(self, base_dir: str | None = None, inst_data: Any = None) -> None:
-        self._tables: set[str] = set()
-        self._migrated: set[str] = set()
         super().__init__(base_dir, inst_data)
         self._engines = {}
+        self._migrated: set[str] = set()
+        for name in ("has_table", "has_asset_key_col"):  # which Dagster asks for each event
+            setattr(self, name, cache(getattr(self, name)))
 
     def dispose(self) -> None:
         try:
@@ -329,21 +330,7 @@ class HeldOpen(EventLog):
             super().dispose()
             self._close()
 
-    def has_table(self, table_name: str) -> bool:
-        if not self._tables:
-            with self.index_connection() as connection:
-                self._tables = set(inspect(connection).get_table_names())
-        return table_name in self._tables
-
     def has_secondary_index(self, name: str) -> bool:
         if name not in self._migrated and super().has_secondary_index(name):
             self._migrated.add(name)
         return name in self._migrated
-
-    def has_asset_key_col(self, column_name: str) -> bool:
-        return column_name in self._columns
-
-    @cached_property
-    def _columns(self) -> set[str]:
-        with self.index_connection() as connection:
-            return {column["name"] for column in inspect(connection).get_columns(AssetKeyTable.name)}
