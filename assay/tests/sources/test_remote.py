@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydantic
 import pytest
-from moto.server import ThreadedMotoServer
 from obstore.store import from_url
 
 from assay.errors import SettingsError, SourceError, SourceUnavailable
@@ -32,6 +31,8 @@ VARIABLES = {
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer  # a quarter second, for each process that collects tests
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
