@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
 AS_POSTGRES = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -41,7 +40,7 @@ def server() -> Iterator[str]:
         subprocess.run(command, check=check, capture_output=True, cwd="/")
 
     try:
-        as_postgres("initdb", "-A", "trust", "-U", "postgres")
+        as_postgres("initdb", "--no-sync", "-A", "trust", "-U", "postgres")
         rules = data / "pg_hba.conf"
         rules.write_text(f"host {GUARDED} all 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
@@ -54,6 +53,8 @@ def server() -> Iterator[str]:
 
 def execute(url: str, *statements: str) -> None:
     """Execute statements there, each for itself."""
+    import psycopg  # few tests need it, and all processes that collect them would load it
+
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())

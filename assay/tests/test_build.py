@@ -19,7 +19,7 @@ from assay.errors import PipelineError, WarehouseError, WiringError
 from assay.sources.base import Landed, Landing, Sources
 from assay.tables.declare import export, table
 from assay.tables.graph import Graph
-from assay.tables.nodes import KeepFirst, RejectBudget, TableDef
+from assay.tables.nodes import KeepFirst, Reference, RejectBudget, TableDef
 from assay.tables.partitions import PartitionRange, daily
 from assay.tables.results import AuditFailed
 from assay.tables.run import Run
@@ -192,6 +192,10 @@ def test_an_input_that_is_published_otherwise_than_its_contract_says_is_to_be_bu
         error = house.build(up, made_of_it, names=["a"]).errors["a"]
         assert error.what == f"the published table has other columns than its contract: {column}"
         assert error.fix == "Build it first: pipeline run up."
+    other = given("a", Pair, Given(values(COLUMNS, "1, 1")), references=(Reference(("v",), "up", ("w",)),))
+    up = given("up", More, Given(values("k BIGINT, v BIGINT, w BIGINT", "1, 1, 1")))
+    error = house.build(up, other, names=["a"]).errors["a"]
+    assert error.what == "the published table has other columns than its contract: w"
 
 
 def test_rows_from_memory_can_be_joined(house: House) -> None:

@@ -35,3 +35,8 @@ def test_an_error_that_nobody_foresaw_is_no_verdict_about_data(
     told = capsys.readouterr().err
     assert "Traceback (most recent call last)" in told
     assert "RuntimeError: no " in told
+    monkeypatch.setattr(sys, "argv", ["pipeline", command, "--no-such-option"])
+    with pytest.raises(SystemExit) as leaving:
+        cli.run(cli.command_line(f"{__name__}:project", distribution="dagster-assay"))
+    assert leaving.value.code == code
+    assert "No such option" in capsys.readouterr().err

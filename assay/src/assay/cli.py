@@ -44,6 +44,10 @@ COMMANDS = {
 nor Dagster."""
 
 
+ERRORS = {"plan": 1, "apply": 1, "health": 3}
+"""Exit codes of wrong options and of what nobody foresaw; of the other commands 2. Click's and Python's own would be a verdict."""
+
+
 def imported(where: str) -> Any:
     """What stands at `package.module:name`."""
     module, _, name = where.partition(":")
@@ -73,6 +77,11 @@ class LazyGroup(Group):
             except KeyboardInterrupt:
                 # Click's own exit code for Ctrl-C is 1, which here means that data broke a rule.
                 raise Interrupted("interrupted", arrived.number or signal.SIGINT) from None
+            except (PipelineError, click.exceptions.Exit, click.Abort):
+                raise
+            except Exception as error:
+                error.exit_code = ERRORS.get(ctx.invoked_subcommand or "", 2)  # type: ignore[attr-defined]
+                raise
 
     def summaries(self, ctx: click.Context) -> list[tuple[str, str]]:
         return [(name, summary) for name, (_, summary) in self.lazy.items()]
@@ -120,6 +129,5 @@ def run(pipeline: click.Group) -> None:
         say(f"{styled('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001  its code alone is ours
-        # Python's own exit code is 1, which says that data broke a rule.
         sys.excepthook(type(error), error, error.__traceback__)
         sys.exit(getattr(error, "exit_code", 2))

@@ -17,7 +17,7 @@ from assay.errors import SourceError, WarehouseError
 from assay.sources.base import Landing
 from assay.sources.rows import temporary_names
 from assay.sql import quoted
-from assay.warehouse.builds import REPLACED
+from assay.warehouse.builds import GONE, REPLACED
 from assay.warehouse.dry.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _swept(session: Session, *, known: bool) -> Iterator[None]:
     connector that is not `known`, the framework's own.
     """
     with temporary_names() as names:
-        left = [SUSPECTS, REPLACED]
+        left = [SUSPECTS, REPLACED, GONE]
         before = set() if known else _temporary(session)
         try:
             yield

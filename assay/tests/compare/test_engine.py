@@ -12,12 +12,12 @@ import pytest
 from assay.compare.engine import compare
 from assay.compare.model import CompareError, SqlColumn, Tolerance
 from assay.compare.text import render, visible
+from tests.memory import connected
 
 
 @pytest.fixture
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with connected() as connection:
         yield connection
 
 

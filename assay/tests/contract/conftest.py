@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.support import connect
+from tests.memory import connected
 
 
 @pytest.fixture
 def connection():
-    with connect() as opened:
+    with connected() as opened:
         yield opened

@@ -11,12 +11,6 @@ from assay.contract.contract import Contract
 from assay.sql import quoted
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
-
-
 def load(
     connection: duckdb.DuckDBPyConnection, contract: Contract, rows: Sequence[Sequence[Any]], table: str = "rows"
 ) -> None:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from assay.contract.contract import Contract
 from assay.errors import ContractError
-from tests.contract.support import connect, label, verdicts
+from tests.contract.support import label, verdicts
+from tests.memory import connected
 
 OPERATORS = {
     "eq": operator.eq,
@@ -61,7 +62,7 @@ def exact(value: Any) -> Any:
 
 
 def held(contract: Contract, rows: list[Any]) -> list[bool]:
-    with connect() as connection:
+    with connected() as connection:
         return [not codes for codes in verdicts(connection, contract, [(row,) for row in rows])]
 
 
@@ -179,13 +180,13 @@ def test_timestamps_of_every_precision_are_compared_without_loss(scale: int, bou
     at = nanoseconds(bound.isoformat(" "))
     for name, compare in OPERATORS.items():
         found = contract(dt.Timestamp(scale=scale), **{name: bound})
-        connection = connect()
         kind = found.duckdb_columns["x"]
-        connection.execute(f"CREATE TABLE rows (x {kind}, _row BIGINT)")
-        for number, text in enumerate(INSTANTS[scale]):
-            connection.execute(f"INSERT INTO rows VALUES ('{text}'::{kind}, {number})")
-        label(connection, found)
-        masks = connection.execute(f"SELECT {', '.join(found.mask_columns)} FROM labelled ORDER BY _row").fetchall()
+        with connected() as connection:
+            connection.execute(f"CREATE TABLE rows (x {kind}, _row BIGINT)")
+            for number, text in enumerate(INSTANTS[scale]):
+                connection.execute(f"INSERT INTO rows VALUES ('{text}'::{kind}, {number})")
+            label(connection, found)
+            masks = connection.execute(f"SELECT {', '.join(found.mask_columns)} FROM labelled ORDER BY _row").fetchall()
         held = [not found.codes(mask) for mask in masks]
         assert held == [compare(nanoseconds(text), at) for text in INSTANTS[scale]], name
 

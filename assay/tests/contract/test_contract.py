@@ -10,7 +10,8 @@ import pandera.ibis as pa
 import pytest
 
 from assay.contract.contract import Contract
-from tests.contract.support import connect, label, load, verdicts
+from tests.contract.support import label, load, verdicts
+from tests.memory import connected
 
 
 def wide(columns):
@@ -155,5 +156,5 @@ def test_labelling_and_counting_never_leaves_the_database(monkeypatch):
         for name in ("execute", "to_pandas", "to_pyarrow", "to_pyarrow_batches", "to_polars"):
             if hasattr(owner, name):
                 monkeypatch.setattr(owner, name, refuse)
-    with connect() as connection:
+    with connected() as connection:
         assert verdicts(connection, Contract.of(Sale), [(-1, "gift")]) == [("amount.ge_0", "kind.isin")]

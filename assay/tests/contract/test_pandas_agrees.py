@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
 from assay.contract.contract import Contract
-from tests.contract.support import connect, verdicts
+from tests.contract.support import verdicts
+from tests.memory import connected
 
 INTS = st.integers(-4, 4) | st.sampled_from([2**62, -(2**62)])
 FLOATS = st.sampled_from([-2.0, -0.5, -0.0, 0.0, 0.5, 1.0, 3.0, math.inf, -math.inf, math.nan, 1e300])
@@ -149,7 +150,7 @@ def test_every_rule_decides_as_pandas_does(case):
         numbers |= {code: (column.name, index - offset if index >= offset else None) for index, code in enumerate(own)}
     expected = pandas_verdicts(model, drawn, rows)
 
-    with connect() as connection:
+    with connected() as connection:
         found = verdicts(connection, contract, rows)
 
     event("some row is broken" if any(expected) else "no row is broken")
@@ -171,7 +172,7 @@ def test_a_row_rule_decides_as_pandas_does_where_nothing_is_missing():
         schema.validate(pd.DataFrame(rows, columns=["low", "high"]), lazy=True)
     assert set(raised.value.failure_cases["index"]) == {2}
 
-    with connect() as connection:
+    with connected() as connection:
         assert verdicts(connection, Contract.of(Ours), rows) == [(), (), ("low_is_not_above_high",)]
 
 

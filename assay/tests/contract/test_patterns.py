@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from assay.contract.contract import Contract
 from assay.contract.patterns import translated
 from assay.errors import ContractError
-from tests.contract.support import connect, verdicts
+from tests.contract.support import verdicts
+from tests.memory import connected
 
 PARTS = [
     *("a", "b", "é", "1", "٣", "_", " ", "\\.", "\\-", "\\d", "\\D", "\\w", "\\W", "\\s", "\\S", "."),
@@ -92,7 +93,7 @@ def test_ascii_patterns_are_those_of_ascii() -> None:
     class Model(pa.DataFrameModel):
         x: dt.String = pa.Field(str_contains=re.compile(r"\bé|\w\d", re.ASCII))
 
-    with connect() as connection:
+    with connected() as connection:
         found = verdicts(connection, Contract.of(Model), [("aé",), ("é1",), ("a1",), ("a٣",)])
     assert [not codes for codes in found] == [
         bool(re.search(r"\bé|\w\d", text, re.ASCII)) for text in ("aé", "é1", "a1", "a٣")

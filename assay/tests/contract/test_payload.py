@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from assay.contract import types
 from assay.contract.contract import Contract
-from tests.contract.support import connect, load
+from tests.contract.support import load
+from tests.memory import connected
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 TEXT |= st.sampled_from(["", "NULL", "null", "[a, b]", "'", '"', "\\", "\n", " ", "{'a': 1}", "\\x00"])
@@ -101,7 +102,7 @@ def bits(value):
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(st.tuples(*(st.none() | values for _, values in KINDS.values())), min_size=1, max_size=3))
 def test_every_value_comes_back_as_it_was(rows):
-    with connect() as connection:
+    with connected() as connection:
         payloads = returned(connection, ALL_KINDS, rows)
         stored = connection.execute("SELECT * FROM rows ORDER BY _row").fetchall()
         back = connection.execute("SELECT * FROM back ORDER BY _row").fetchall()

@@ -14,7 +14,8 @@ from assay.contract import types
 from assay.contract.classification import personal, public
 from assay.contract.contract import Contract
 from assay.contract.profile import digest, sums
-from tests.contract.support import connect, load
+from tests.contract.support import load
+from tests.memory import connected
 
 
 class Model(pa.DataFrameModel):
@@ -40,6 +41,18 @@ def test_the_numbers(connection):
     assert number.mean == pytest.approx(7 / 3)
     assert (share.nulls, share.distinct, share.minimum, share.maximum, share.mean) == (1, 3, "0.5", "inf", 1.0)
     assert (name.nulls, name.distinct, name.minimum, name.maximum, name.mean) == (1, 2, "a", "b", None)
+
+
+def test_a_sum_beyond_128_bits_is_no_error(connection):
+    class Wide(pa.DataFrameModel):
+        amount: dt.Decimal(38, 0) = pa.Field(nullable=True, metadata=public)
+
+    contract, most = Contract.of(Wide), 10**38 - 1
+    connection.execute(f"CREATE OR REPLACE TABLE rows AS SELECT {most}::DECIMAL(38, 0) AS amount FROM range(4)")
+    (amount,) = contract.profile(connection, "rows").columns
+    assert amount.maximum == str(most)
+    assert amount.mean == pytest.approx(1e38)
+    assert sums(connection, "rows", contract.columns)[2][0][3] == amount.mean
 
 
 def test_no_rows(connection):
@@ -101,7 +114,7 @@ VALUES = st.tuples(
 @given(rows=st.lists(VALUES, max_size=8), seed=st.integers(), position=st.integers(0, 7), other=VALUES)
 def test_the_hash_is_of_the_multiset_of_rows(rows, seed, position, other):
     shuffled = random.Random(seed).sample(rows, len(rows))
-    with connect() as connection:
+    with connected() as connection:
         known = profiled(connection, rows)
         assert CONTRACT.profile(connection, "rows", rows=len(rows)) == known
         before = known.content_hash

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from assay.contract.classification import internal, personal
 from assay.contract.contract import Contract
-from tests.contract.support import connect, load
+from tests.contract.support import load
+from tests.memory import connected
 
 
 class Lines(pa.DataFrameModel):
@@ -101,7 +102,7 @@ def test_without_a_key_there_is_nothing_to_repeat(connection):
 @given(st.lists(st.tuples(st.none() | st.integers(0, 3), st.none() | st.sampled_from("ab"), st.just(1)), max_size=12))
 def test_counts_are_those_of_python(rows):
     keys = [row[:2] for row in rows if None not in row[:2]]
-    with connect() as connection:
+    with connected() as connection:
         problems = found(connection, rows)
         assert Contract.of(Lines).key_problems(connection, "rows", rows=len(rows)) == problems
     assert problems.nulls == len(rows) - len(keys)

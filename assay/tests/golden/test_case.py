@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dtm
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from assay.errors import GoldenError
 from assay.golden.case import NOW, check_case, read_case, read_cases, selected_tables
+from assay.orchestration.golden_job import golden_definitions
 from assay.tables.partitions import PartitionRange
 from tests.golden.tree import Tree
 
@@ -157,3 +160,13 @@ def test_selections(tree: Tree) -> None:
         read_cases(tree.golden, ["last"])
     with pytest.raises(GoldenError, match=r"'letter' is not under test\. Under test: orders, daily_sales"):
         selected_tables(april, ["april/letter"])
+
+
+def test_names_that_are_one_to_dagster_are_told_and_do_not_end_its_loading(tmp_path: Path) -> None:
+    for name in ("two-words", "two_words"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "case.yml").write_text("description: x\ntables: [orders]\n")
+    with pytest.raises(GoldenError, match="two_words: to Dagster this is the name of 'two-words' as well"):
+        read_cases(tmp_path)
+    project: Any = SimpleNamespace(golden=tmp_path, graph=SimpleNamespace(tables={"orders": None}))
+    assert len(list(golden_definitions(project).asset_checks or ())) == 2, "of one case, and of the tree"

@@ -227,5 +227,5 @@ class Sample:
 
 def forget(package: str) -> None:
     """Let go of a package's modules."""
-    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
         del sys.modules[name]

@@ -198,6 +198,19 @@ def test_a_new_location_is_added_to_the_settings(load: Loaded, tmp_path: Path) -
     ast.parse(text)
 
 
+def test_what_cannot_be_written_leaves_nothing(load: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, before = load(), contents(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("assay.scaffold.start.write_atomically", full)
+    arguments = ("--kind", "csv", "--location", "tea_files", "--path", "teas.csv", "--address", "./teas")
+    told = str(call(project, new_source, "raw_teas", *arguments).exception)
+    assert "settings.py: cannot be written: No space left on device" in told
+    assert contents(tmp_path) == before
+
+
 def test_a_folder_of_the_project_counts_from_it(load: Loaded, tmp_path: Path) -> None:
     arguments = (
         "--kind",

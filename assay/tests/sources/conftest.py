@@ -14,6 +14,7 @@ import pytest
 
 from assay.sources.base import Landing, Source
 from assay.sources.delimited import Csv
+from tests.memory import connected
 
 
 @dataclass
@@ -30,20 +31,10 @@ class Result:
         return [(reason, line) for reason, _, line, _ in self.malformed]
 
 
-@pytest.fixture(scope="session")
-def memory() -> Iterator[duckdb.DuckDBPyConnection]:
-    """One database for all tests: to open another takes fifty times a connection to it."""
-    with duckdb.connect() as opened:
-        yield opened
-
-
 @pytest.fixture
-def connection(memory: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection of its own, to a catalog of its own."""
-    with memory.cursor() as opened:
-        opened.execute("SET TimeZone = 'UTC'; ATTACH ':memory:' AS own; USE own")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with connected() as opened:
         yield opened
-        opened.execute("USE memory; DETACH own; RESET threads")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dtm
+import enum
 import json
 from collections.abc import Iterator
 from decimal import Decimal
@@ -101,6 +102,22 @@ def test_lists_structs_and_json_keep_their_values(land):
     strings = Rows(lambda _: [arrow.append_column("n", [[None]])], "shop", "orders", json_in_strings=("raw",))
     arrow = arrow.set_column(2, "raw", [['{"a": 1.0}']])
     assert land(strings, "x", columns | {"n": "JSON"}).rows == [(["a"], {"a": 2}, '{"a": 1.0}', None)]
+
+
+def test_a_page_without_rows_is_no_row_in_whatever_form(land):
+    columns = {"id": "BIGINT", "size": "VARCHAR"}
+    source = yielding([], pd.DataFrame([]), pd.DataFrame({"id": [1], "size": ["s"]}), pd.DataFrame([]))
+    assert land(source, "x", columns).rows == [(1, "s")]
+    with pytest.raises(SourceChanged, match="missing column 'size'"):
+        land(yielding(pd.DataFrame({"id": [1]})), "x", columns)
+
+
+def test_a_member_of_an_enumeration_is_its_value(land):
+    class Size(str, enum.Enum):  # noqa: UP042  as many libraries have them
+        SMALL = "s"
+
+    found = land(yielding({"id": 1, "size": Size.SMALL}), "x", {"id": "BIGINT", "size": "VARCHAR"})
+    assert found.rows == [(1, "s")]
 
 
 @pytest.mark.parametrize("made", [None, 5, "text", {"id": 1}])

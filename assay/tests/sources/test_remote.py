@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydantic
 import pytest
-from moto.server import ThreadedMotoServer
 from obstore.store import from_url
 
 from assay.errors import SettingsError, SourceError, SourceUnavailable
@@ -32,6 +31,8 @@ VARIABLES = {
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer  # a quarter second, for each process that collects tests
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -185,6 +186,13 @@ def test_a_question_mark_is_a_pattern_in_a_bucket_and_begins_parameters_on_the_w
     server.serve("/export?format=csv&days=*", b"id,name\n1,ann\n")
     found = land(Csv("shop", "export?format=csv&days=*", limits=QUICK), server.url, COLUMNS)
     assert found.places == [("export", 2)]
+
+
+def test_what_does_not_fit_on_the_disk_is_no_silence_of_the_store(land, bucket):
+    put(bucket, "in", "id,name\n1,ann\n")
+    put(bucket, "in/a.csv", "id,name\n2,bob\n")  # a folder of the same name as a file, which only a store has
+    with pytest.raises(SourceError, match=r"in/a.csv: cannot be copied here: File exists. Free the disk"):
+        land(Csv("shop", "**/*"), "s3://shop", COLUMNS)
 
 
 def test_a_download_is_bounded_and_begun_anew(land, server, tmp_path):

@@ -227,6 +227,8 @@ def test_mistakes_are_one_line(built: House, tmp_path: Path) -> None:
     )
     assert "more than one id begins like this" in error(built, "show", "")
     assert "name rows by their ids, or a table" in error(built, "replay")
+    assert "name rows by their ids, or a table" in error(built, "discard", "")
+    assert "no table named ''" in error(built, "list", "--table", "")
     assert "name rows by their ids, or a table" in error(built, "discard", "x", "--table", "a")
     assert "name rows by their ids, or a table" in error(built, "discard", "x", "--reason", "v.ge_0")
     assert "no table named 'aa'. Did you mean a?" in error(built, "replay", "--table", "aa")

@@ -256,6 +256,18 @@ def test_a_marker_deletes_and_needs_no_more_than_the_key(house: House):
     assert built(house, table(source, load={**load}, may_shrink=1.0)).changes["deleted"] == 0
 
 
+def test_a_reject_whose_key_is_gone_by_now_is_not_replayed(house: House):
+    options = {"load": {"deleted": "gone"}, "max_rejects": RejectBudget(rows=2)}
+    source = Given(values(MARKED, "1, 1, 10, false"))
+    built(house, table(source, **options))
+    source.sql = values(MARKED, "2, -2, 15, false", "3, -3, 15, false", "1, 1, 20, false")
+    built(house, table(source, **options))
+    source.sql = values(MARKED, "2, NULL, 30, true", "1, 1, 20, false")
+    built(house, table(source, **options))
+    statuses = house.rows("SELECT payload->>'k', status FROM quarantine.rejects ORDER BY ALL")
+    assert statuses == [("2", "resolved"), ("3", "open")]
+
+
 def test_a_marker_that_is_missing_or_no_boolean_is_told(house: House):
     source = Given(values(COLUMNS, "1, 1, 10"))
     assert "'gone', which says what is deleted, is missing" in refused(house, table(source, load={"deleted": "gone"}))

@@ -65,8 +65,8 @@ def health(context: click.Context, strict: bool, as_json: bool, notify: bool, se
             return
         swept = _sweep(project) if notify else None
         verdict = swept.verdict if swept else _look(project, _declared(project))
-    except Exception as error:  # one that nobody foresaw as well
-        error.exit_code = UNKNOWN  # type: ignore[attr-defined]
+    except PipelineError as error:
+        error.exit_code = UNKNOWN
         raise
     if as_json:
         say(verdict.as_json(), whole=True)

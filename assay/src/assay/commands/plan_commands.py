@@ -152,12 +152,9 @@ def _write(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _exit_code_1() -> Iterator[None]:
-    """An error leaves with 1: 2 says that the plan has changes."""
+    """A foreseen error leaves with 1: 2 says that the plan has changes."""
     try:
         yield
     except PipelineError as error:
         say(f"{styled('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(1)
-    except Exception as error:
-        error.exit_code = 1  # type: ignore[attr-defined]
-        raise

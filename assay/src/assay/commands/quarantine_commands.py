@@ -45,7 +45,7 @@ def list_(project: Project, table: str | None, reason: str | None, status: str, 
     """List rejected rows with their reasons, newest first."""
     from assay.warehouse.quarantine import find as books
 
-    name = project.graph.get(table).name if table else None
+    name = project.graph.get(table).name if table is not None else None
     wanted = books.Wanted(table=name, reason=reason, status=None if status == "all" else status)
     with _session(project, missing_is_empty=True, reading=True) as session:
         found = books.find(session, wanted, limit=limit) if session else []
@@ -173,7 +173,8 @@ def _session(project: Project, *, missing_is_empty: bool = False, reading: bool 
 
 
 def _need_one(reject_ids: tuple[str, ...], table: str | None, reason: str | None) -> None:
-    if bool(reject_ids) == bool(table) or (reason and not table):
+    # Each id begins with nothing: a shell's empty variable would be the only row there is.
+    if bool(reject_ids) == bool(table) or "" in reject_ids or (reason and not table):
         raise PipelineError("name rows by their ids, or a table", fix="`pipeline quarantine list` shows both.")
 
 

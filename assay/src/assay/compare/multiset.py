@@ -88,7 +88,8 @@ class Multiset:
         for side, query in (("e", self.expected), ("a", self.actual)):
             columns = [f"{name} AS __c{i}" for i, name in enumerate(names(self.pairs, side))]
             columns += ["1 AS __e", "0 AS __a"] if side == "e" else ["0 AS __e", "1 AS __a"]
-            rows = f"SELECT {', '.join([*columns, f'{fingerprint(self.pairs, side)} AS __h'])} FROM ({query})"
+            columns += [f"{fingerprint(self.pairs, side)} AS __h"] if among else []
+            rows = f"SELECT {', '.join(columns)} FROM ({query})"
             if among == _UNEVEN_TABLE:
                 rows = f"FROM ({rows}) WHERE __h IN (FROM temp.{_UNEVEN_TABLE})"
             elif among == _BUCKET_TABLE:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import ibis.expr.datatypes as dt
+
 from assay.contract.classification import is_masked, mask
 from assay.sql import literal, quoted
 
@@ -28,6 +30,8 @@ ENOUGH = 256
 """Sampled values from which the estimate counts: its relative standard error is below 1/16."""
 LEFT = 1e-3
 """Of the largest sum that a mean is carried on with, what must be left of it: a double has sixteen digits."""
+WIDE = 28
+"""Digits up to which ten billion decimals add up in 128 bits, where DuckDB sums them; more of them are added up as doubles."""
 
 Sums = tuple[int, int, Sequence[tuple[Any, ...]]]
 """Rows, the sum of their hashes, and of each column its values that are not null, smallest, largest and mean."""
@@ -216,6 +220,8 @@ def _mean(column: Column) -> str:
     if dtype.is_floating():
         # A plain sum of doubles depends on the order of rows; Kahan's hardly does. NaN and infinities have no mean.
         return f"favg({name}) FILTER (isfinite({name}))"
+    if isinstance(dtype, dt.Decimal) and (dtype.precision or 0) > WIDE:
+        return f"favg(CAST({name} AS DOUBLE))"
     return f"avg({name})" if dtype.is_numeric() else "NULL"
 
 

@@ -154,6 +154,11 @@ def read_cases(golden: Path, selection: Iterable[str] = ()) -> list[Case]:
     """
     folders = case_folders(golden)
     wanted = [text.partition("/")[0] for text in selection]
+    alike: dict[str, str] = {}
+    for folder in folders:
+        if (other := alike.setdefault(check_prefix(folder.name), folder.name)) != folder.name:
+            what = f"to Dagster this is the name of '{other}' as well, for its names have no -"
+            raise GoldenError(what, where=shown(folder), fix="Rename one of them.")
     for pattern in wanted:
         if not any(fnmatch.fnmatchcase(folder.name, pattern) for folder in folders):
             raise unknown_case(golden, pattern)
@@ -162,6 +167,11 @@ def read_cases(golden: Path, selection: Iterable[str] = ()) -> list[Case]:
         for folder in folders
         if not wanted or any(fnmatch.fnmatchcase(folder.name, pattern) for pattern in wanted)
     ]
+
+
+def check_prefix(name: str) -> str:
+    """How the names of a case's checks in Dagster begin."""
+    return name.replace("-", "_")
 
 
 def unknown_case(golden: Path, name: str) -> GoldenError:

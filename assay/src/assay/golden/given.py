@@ -87,11 +87,9 @@ def _load(session: Session, table: TableDef, contract: Contract, file: Path | No
 
 
 def _broken_rules(session: Session, contract: Contract, rows: str) -> str | None:
-    if not contract.row_rules:
+    if not contract.row_rules or not session.number(f"SELECT count(*) FROM {rows} WHERE {contract.broken_rows_sql}"):
         return None
     broken = contract.broken(session.connection, f"({contract.labelled_sql(f'FROM {rows}')})")
-    if not broken.rejected:
-        return None
     codes = ", ".join(f"{code} {count:,}" for code, count in broken.counts.items())
     return f"rows_valid: {broken.rejected:,} of {rows_told(broken.rows)} rejected: {codes}"
 

@@ -234,6 +234,7 @@ class Judge:
             volatile=golden.schema.volatile,
             expected_columns=golden.schema.columns,
             actual_columns=actual.schema.columns,
+            rows=(len(golden.rows.rows), actual.rows),
         )
 
     def _text_rows(self, actual: Actual) -> list[Values]:

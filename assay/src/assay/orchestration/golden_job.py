@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from assay.errors import GoldenError
-from assay.golden.case import Case, case_folders, read_case
+from assay.golden.case import Case, case_folders, check_prefix, read_case
 from assay.project import Project
 
 JOB = "golden"
@@ -48,8 +48,10 @@ def _golden_job(cases: list[Case]) -> Any:
 
 def _readable_cases(project: Project) -> list[Case]:
     """All cases but those that cannot be read: the code location still loads, and the check of the tree fails."""
-    found = []
+    found: list[Case] = []
     for folder in case_folders(project.golden):
+        if any(check_prefix(folder.name) == check_prefix(case.name) for case in found):
+            continue  # which the tree's check tells
         try:
             case = read_case(folder)
         except GoldenError:
@@ -61,7 +63,7 @@ def _readable_cases(project: Project) -> list[Case]:
 
 def check_name(case: Case, table: str) -> str:
     """The check of a case's table: `the_ordinary_week__purchases` of the case `the-ordinary-week`."""
-    return f"{case.name.replace('-', '_')}__{table}"
+    return f"{check_prefix(case.name)}__{table}"
 
 
 def _key(case: Case, table: str) -> dg.AssetCheckKey:

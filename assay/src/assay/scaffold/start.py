@@ -18,7 +18,8 @@ import ibis.expr.datatypes as dt
 
 from assay.contract.columns import sql_type
 from assay.contract.contract import Contract
-from assay.errors import PipelineError
+from assay.disk import write_atomically
+from assay.errors import PipelineError, on_disk
 from assay.golden.scaffold import scaffold_case
 from assay.scaffold import columns
 from assay.scaffold.columns import Draft
@@ -171,11 +172,7 @@ def new_source(
         function=function.format(path=columns.python_string(path), edit=EDIT),
     )
     lands = partial(land_sample, name=name, sample=sample, kind=kind, items=items) if sample else None
-    started = _write(project, folder / f"{name}.py", file, lands)
-    if settings is None:
-        return started
-    _settings_file(project).write_text(settings, encoding="utf-8")
-    return dataclasses.replace(started, changed=(_settings_file(project),))
+    return _write(project, folder / f"{name}.py", file, lands, settings)
 
 
 def _inferred(sample: Path | None, found: Sample) -> str:
@@ -231,25 +228,35 @@ def _check_key(key: Sequence[str], drafts: Sequence[Draft]) -> None:
             raise PipelineError(f"the key's '{name}' is no column", fix=f"Columns: {', '.join(names)}.")
 
 
-def _write(project: Project, path: Path, file: File, check: Callable[[Project], None] | None = None) -> Started:
-    """Write file and case; if the result does not load, or `check` raises, nothing stays."""
-    cases: list[Path] = []
+def _write(
+    project: Project,
+    path: Path,
+    file: File,
+    check: Callable[[Project], None] | None = None,
+    settings: str | None = None,
+) -> Started:
+    """Write file and case, and `settings.py` where it changes; if the result does not load, or `check` raises, nothing stays."""
     case = _free_case(project, file.name)
     try:
+        with on_disk(PipelineError, "cannot be written", where=str(path.parent)):
+            path.touch()
         path.write_text(render(file), encoding="utf-8")
         importlib.invalidate_caches()
         fresh = dataclasses.replace(project)  # a new graph, with the new file in it
         cases = scaffold_case(fresh, case, [file.name])
         if check is not None:
             check(fresh)
+        if settings is not None:
+            with on_disk(PipelineError, "cannot be written", where=str(_settings_file(project))):
+                write_atomically(_settings_file(project), settings.encode())
     except BaseException:
         path.unlink(missing_ok=True)
-        if cases:
-            shutil.rmtree(project.golden / case)
+        shutil.rmtree(project.golden / case, ignore_errors=True)
         sys.modules.pop(f"{project.package}.{path.parent.name}.{path.stem}", None)
         raise
     places = (f"{path.parent.name}/{path.name}:", f"golden/{case}/")
-    return Started(case, (path, *cases), (), tuple(line for line in problems(fresh) if line.startswith(places)))
+    changed = () if settings is None else (_settings_file(project),)
+    return Started(case, (path, *cases), changed, tuple(line for line in problems(fresh) if line.startswith(places)))
 
 
 def _free_case(project: Project, table: str) -> str:

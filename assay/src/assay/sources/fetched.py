@@ -185,7 +185,7 @@ class Rows:
             raise SourceUnavailable(
                 f"does not answer ({error}; {self.limits.attempts} attempts)",
                 where=where,
-                fix="Run again later, or ask the source's owner.",
+                fix="Check the address and its credentials, run again later, or ask the source's owner.",
             ) from error.__cause__
         raise AssertionError("a retry ends with a result or an error")
 

@@ -151,6 +151,9 @@ class Remote:
         try:
             yield
         except (BaseError, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # of this machine's disk: a store's have none
+                what = f"cannot be copied here: {error.strerror}"
+                raise SourceError(what, where=self.where(path), fix="Free the disk, or mend the keys.") from None
             text, variables = str(error), STORES[scheme(self.base)]
             status = int(found[1]) if (found := re.search(r"status code: (\d{3})", text)) else 0
             if isinstance(error, FileNotFoundError) or status == 404:

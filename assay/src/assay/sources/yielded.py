@@ -83,6 +83,8 @@ class Collected:
         import pyarrow as pa
 
         table = pa.table(item) if not isinstance(item, pa.RecordBatch) else pa.Table.from_batches([item])
+        if not table.num_columns and not table.num_rows:
+            return  # a data frame of no rows, as an empty list is none
         self._check([*table.column_names, *(name for name in self.reader.optional if name not in table.column_names)])
         connection, view = self.landing.connection, temporary_name("arrow")
         connection.register(view, table)
@@ -143,8 +145,10 @@ def _plain(value: Any) -> Any:
         return value.isoformat(sep=" ")
     if isinstance(value, dtm.date | dtm.time):
         return value.isoformat()
-    if isinstance(value, uuid.UUID | str):
+    if isinstance(value, uuid.UUID):
         return str(value)
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enumeration's member its value, not its name
     if isinstance(value, Mapping):
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

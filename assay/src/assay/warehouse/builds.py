@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 REPLACED = "__replaced"
 """The temporary table of the published rows that an incremental build takes away: `__row`, their columns, and more that begins with `__`."""
 
+GONE = "__gone"
+"""The temporary table of the keys that an incremental build was told are gone, each with its cursor."""
+
 
 @dataclass(frozen=True)
 class Since:
@@ -122,7 +125,7 @@ class Build:
         return (self.parts.judged(),) if self.parts is not None and self.parts.asked is not None else ()
 
     def seen_again(self, session: Session) -> str | None:
-        """SQL over rejects: those that a build of some rows takes again, or whose key is published as of later; None for all."""
+        """SQL over rejects: those that a build of some rows takes again, or whose key is published, or gone, as of later; None for all."""
         load = self.table.load
         if self.anew:
             return "true"
@@ -140,10 +143,9 @@ class Build:
         # Under other names, for a table may have a column `payload`.
         shown = ", ".join(f"{quoted(name)} AS __{place}" for place, name in enumerate([*key, last]))
         met = " AND ".join(f"__{place} = {value[name]}" for place, name in enumerate(key))
-        published = (
-            f"(SELECT {shown} FROM {session.relation(self.table)}) WHERE {met} AND __{len(key)} {later} {value[last]}"
-        )
-        return f"({taken} OR EXISTS (FROM {published}))"
+        told = [session.relation(self.table), *([GONE] if isinstance(load, Incremental) and load.deleted else [])]
+        known = " UNION ALL ".join(f"SELECT {shown} FROM {each}" for each in told)
+        return f"({taken} OR EXISTS (FROM ({known}) WHERE {met} AND __{len(key)} {later} {value[last]}))"
 
     @property
     def adds(self) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from assay.sql import quoted
 from assay.tables.loads import History
 from assay.warehouse import (
@@ -163,7 +165,12 @@ class DuckDBStaging(DuckDBAdded):
         judged = self.whole if itself and build.since is not None else relation  # what is deleted may be referred to
         if isinstance(build.table.load, History):  # what was is not judged by what is
             judged = f"(SELECT * FROM {relation} WHERE {quoted(build.table.load.valid_to)} IS NULL)"
-        return references.orphans(self.session, build.contract, judged, declared, other, target=self.target)
+        try:
+            return references.orphans(self.session, build.contract, judged, declared, other, target=self.target)
+        except duckdb.BinderException:
+            if not itself:
+                self.session.read(build.upstream[declared.to])  # which tells where it is not what its contract says
+            raise
 
     def days(self, names: Sequence[str]) -> dict[dtm.date, tuple[int, ...]]:
         """Rows, and values that are not null of the columns `names`, of each day of the table as it would be."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from assay.sql import quoted
 from assay.tables.results import CheckResult
 from assay.warehouse import verdicts, watermarks
-from assay.warehouse.builds import REPLACED, Build
+from assay.warehouse.builds import GONE, REPLACED, Build
 from assay.warehouse.session import Session, qualified
 from assay.words import rows_told
 
@@ -104,7 +104,8 @@ def arrange(session: Session, build: Build, staged: Staged) -> Merged:
     new = count(session, f"SELECT count(*) FROM {relation}") - sum(met.values())
     written = f"rowid IN (SELECT __staged FROM {REPLACED} WHERE __what <> 'updated')"
     if load.deleted and (build.since is None or load.merge):
-        gone = f"coalesce({quoted(load.deleted)}, false)"
+        gone, told = f"coalesce({quoted(load.deleted)}, false)", ", ".join(map(quoted, (*contract.key, load.cursor)))
+        session.connection.execute(f"CREATE OR REPLACE TEMP TABLE {GONE} AS SELECT {told} FROM {relation} WHERE {gone}")
         unmet = f"{gone} AND rowid NOT IN (SELECT __staged FROM {REPLACED})"
         counts["gone"] = counts.get("gone", 0) + (
             never := count(session, f"SELECT count(*) FROM {relation} WHERE {unmet}")

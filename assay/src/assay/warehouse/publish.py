@@ -96,7 +96,7 @@ def _audited(session: Session, build: Build, rows: Staging, schema_check: CheckR
     if outcome.failed:
         outcome = rows.refuse(_failed(session, build, outcome))
         return _record(session, build, _told(outcome, rows.keep_rejects(published=False)))[0]
-    stay = build.keeps_existing(session)
+    stay = build.partition is not None and build.keeps_existing(session)
     outcome = dataclasses.replace(outcome, action=rows.swap())
     rows.keep_rejects(published=True)
     if table.source is not None and not table.appends:  # should it add rows again, then to none of these

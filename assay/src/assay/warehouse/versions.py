@@ -41,7 +41,7 @@ def book(session: Session, parts: Parts, origin: Build, found: Mapping[str, tupl
     }
     upstream = [ops.as_json(dict(zip(seen, row, strict=True))) for row in zip(*seen.values(), strict=True)]
     books = f"{quoted(session.catalog)}.ops.partitions"
-    among = "AND list_contains($keys, partition)" if stay and parts.asked is not None else ""
+    among = "AND list_contains($keys, partition)" if stay else ""
     session.connection.execute(
         f"DELETE FROM {books} WHERE table_name = $table {among}", {"table": name} | ({"keys": keys} if among else {})
     )

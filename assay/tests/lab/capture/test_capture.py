@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,17 +17,26 @@ from assay.lab.capture.pseudonyms import Pseudonyms
 from assay.tables.run import Run
 from assay.warehouse.warehouse import DuckDBWarehouse
 from tests.golden.tree import Tree
-from tests.shop.project import ORDERS
+from tests.shop.project import ORDERS, shop_project
 
 
-@pytest.fixture
-def built(tree: Tree) -> Tree:
-    """The shop with a warehouse of five orders, of which one is rejected."""
-    project = tree.project
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of five orders, of which one is rejected, to be copied."""
+    project = shop_project(tmp_path_factory.mktemp("built"))
     settings = project.settings()
     with DuckDBWarehouse.of(settings).session() as session, project.sources(settings) as sources:
         result = build(project.graph, project.graph.tables, session, Run(id="r", now=NOW, seed=1), sources)
     assert result.ok
+    return settings.warehouse
+
+
+@pytest.fixture
+def built(tree: Tree, warehouse: Path) -> Tree:
+    """The shop with that warehouse."""
+    copy = tree.project.settings().warehouse
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(warehouse, copy)
     return tree
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from assay.lab.mutation.mutate import mutate
 from assay.lab.mutation.search import ddmin
 from tests.golden.tree import FIVE_ORDERS, Tree
+from tests.shop.project import shop_project
 
 
 def _sales_from_7(orders: Any) -> Any:
@@ -17,12 +20,19 @@ def _sales_from_7(orders: Any) -> Any:
     return sold.group_by("ordered_on").agg(order_count=sold.count(), amount=sold.amount.sum())
 
 
+@pytest.fixture(scope="module")
+def accepted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The goldens of the sales, to be copied."""
+    tree = Tree(shop_project(tmp_path_factory.mktemp("sales"))).with_code(daily_sales=_sales_from_7)
+    tree.accepted("five", FIVE_ORDERS)
+    return tree.golden
+
+
 @pytest.fixture
-def sales(tree: Tree) -> Tree:
+def sales(tree: Tree, accepted: Path) -> Tree:
     """`daily_sales` counts orders from 5 euros on, and one case shows it."""
-    changed = tree.with_code(daily_sales=_sales_from_7)
-    changed.accepted("five", FIVE_ORDERS)
-    return changed
+    shutil.copytree(accepted, tree.golden, dirs_exist_ok=True)
+    return tree.with_code(daily_sales=_sales_from_7)
 
 
 def _survivors(tree: Tree, *selection: str) -> dict[tuple[str, str], Any]:
