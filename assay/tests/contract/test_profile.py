@@ -55,6 +55,23 @@ def test_a_sum_beyond_128_bits_is_no_error(connection):
     assert sums(connection, "rows", contract.columns)[2][0][3] == amount.mean
 
 
+class Coarse(pa.DataFrameModel):
+    amount: dt.Decimal(38, 2) = pa.Field(nullable=True, metadata=public)
+
+
+class Fine(pa.DataFrameModel):
+    amount: dt.Decimal(38, 30) = pa.Field(nullable=True, metadata=public)
+
+
+@pytest.mark.parametrize(("model", "mean"), [(Coarse, 137.74 / 3), (Fine, pytest.approx(137.74 / 3))])
+def test_a_wide_type_alone_changes_no_mean(connection, model, mean):
+    contract = Contract.of(model)
+    rows = f"SELECT CAST(x AS {contract.columns[0].sql_type}) AS amount FROM unnest(['0.02', '-0.06', '137.78', NULL]) AS t(x)"
+    connection.execute(f"CREATE OR REPLACE TABLE rows AS {rows}")
+    (amount,) = contract.profile(connection, "rows").columns
+    assert amount.mean == mean
+
+
 def test_no_rows(connection):
     profile = profiled(connection, [])
     assert profile.rows == 0

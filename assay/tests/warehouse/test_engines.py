@@ -149,7 +149,7 @@ def test_the_ui_says_which_engine_it_is(tmp_path: Path) -> None:
 
 
 def test_a_plain_asset_gets_no_connection_to_spark_s_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay.orchestration.resources.warehouse_of", lambda settings: object())
+    monkeypatch.setattr("assay.warehouses.warehouse_of", lambda settings: object())
     resource = WarehouseResource.for_project(on_spark(tmp_path))
     with pytest.raises(SettingsError, match=r"^PIPELINE_ENGINE: a plain asset asks"), resource.get_connection():
         pass

@@ -31,7 +31,7 @@ ENOUGH = 256
 LEFT = 1e-3
 """Of the largest sum that a mean is carried on with, what must be left of it: a double has sixteen digits."""
 WIDE = 28
-"""Digits up to which ten billion decimals add up in 128 bits, where DuckDB sums them; more of them are added up as doubles."""
+"""Digits up to which ten billion decimals add up in 128 bits, where DuckDB sums them; where one has more, they are added up as doubles."""
 
 Sums = tuple[int, int, Sequence[tuple[Any, ...]]]
 """Rows, the sum of their hashes, and of each column its values that are not null, smallest, largest and mean."""
@@ -221,7 +221,9 @@ def _mean(column: Column) -> str:
         # A plain sum of doubles depends on the order of rows; Kahan's hardly does. NaN and infinities have no mean.
         return f"favg({name}) FILTER (isfinite({name}))"
     if isinstance(dtype, dt.Decimal) and (dtype.precision or 0) > WIDE:
-        return f"favg(CAST({name} AS DOUBLE))"
+        narrow = f"(WHERE abs({name}) < CAST('1e{WIDE - (dtype.scale or 0)}' AS {column.sql_type}))"
+        exact = f"count({name}) FILTER {narrow} = count({name})"
+        return f"CASE WHEN {exact} THEN avg({name}) FILTER {narrow} ELSE favg(CAST({name} AS DOUBLE)) END"
     return f"avg({name})" if dtype.is_numeric() else "NULL"
 
 
