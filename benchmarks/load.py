@@ -32,8 +32,7 @@ def measure(options: Options) -> str:
                 "import": ["-c", f"from {module} import defs; defs.get_repository_def()"],
             }
             for kind, command in commands.items():
-                # Kept as everywhere but where a shell says otherwise: Python's own and Dagster's are compiled for both.
-                environment = {"DAGSTER_HOME": str(home), "PYTHONDONTWRITEBYTECODE": ""}
+                environment = {"DAGSTER_HOME": str(home)}
                 measured = process([*PYTHON, *command], environment=environment, folder=place)
                 found.setdefault((kind, name), []).append(measured)
     rows = []

@@ -124,13 +124,16 @@ def process(
     good: Sequence[int] = (0,),
     folder: Path = ROOT,
 ) -> Measured:
-    """Run `command` to its end, or until it takes longer or holds more memory than allowed."""
+    """Run `command` to its end, or until it takes longer or holds more memory than allowed.
+
+    Byte code is kept, as it is everywhere but where a shell says otherwise.
+    """
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         running = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(environment or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
