@@ -23,5 +23,9 @@ def connected() -> Iterator[duckdb.DuckDBPyConnection]:
     own = f"own_{next(NUMBERS)}"
     with database().cursor() as opened:
         opened.execute(f"SET TimeZone = 'UTC'; ATTACH ':memory:' AS {own}; USE {own}")
-        yield opened
-        opened.execute(f"USE memory; DETACH {own}; RESET threads")
+        try:
+            yield opened
+        finally:  # limits are the database's
+            opened.execute(
+                f"USE memory; DETACH {own}; RESET threads; RESET memory_limit; RESET max_temp_directory_size"
+            )
