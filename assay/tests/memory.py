@@ -17,15 +17,19 @@ def database() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
+@functools.cache
+def memory_limit() -> str:
+    """DuckDB's own, as long as no test has set one."""
+    return str(database().execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
+
+
 @contextmanager
 def connected() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in UTC, to a catalog of its own."""
-    own = f"own_{next(NUMBERS)}"
+    own, limit = f"own_{next(NUMBERS)}", memory_limit()
     with database().cursor() as opened:
         opened.execute(f"SET TimeZone = 'UTC'; ATTACH ':memory:' AS {own}; USE {own}")
         try:
             yield opened
-        finally:  # limits are the database's
-            opened.execute(
-                f"USE memory; DETACH {own}; RESET threads; RESET memory_limit; RESET max_temp_directory_size"
-            )
+        finally:  # limits are the database's; RESET would not tell the one of memory to whoever allocates it
+            opened.execute(f"USE memory; DETACH {own}; RESET threads; SET memory_limit = '{limit}'")
