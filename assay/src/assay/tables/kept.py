@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import sys
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from contextlib import suppress
 from importlib.util import cache_from_source
 from pathlib import Path
 from typing import TypeVar
+
+from assay.disk import write_atomically
 
 T = TypeVar("T")
 
@@ -32,8 +33,5 @@ def kept(path: str, of: bytes, find: Callable[[], T]) -> T:
     found = find()
     if not sys.dont_write_bytecode:
         with suppress(OSError):  # nobody may write there
-            beside.parent.mkdir(exist_ok=True)
-            new = beside.with_suffix(f".{os.getpid()}")
-            new.write_bytes(key + pickle.dumps(found))
-            new.replace(beside)
+            write_atomically(beside, key + pickle.dumps(found))
     return found
