@@ -6,13 +6,16 @@ import csv
 import datetime as dtm
 import math
 import random
+import statistics
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from assay.health.detector import NEEDED, RELEARN, Judged, Kind, Series, Value, student
+from assay.health.detector import NEEDED, RELEARN, Judged, Kind, Series, Value, student, variance
 
 DATA = Path(__file__).parent / "data"
 MONDAY = dtm.date(2026, 1, 5)
@@ -202,3 +205,9 @@ def test_no_number_is_no_verdict() -> None:
     series = Series("number")
     series.follow(Value(MONDAY + dtm.timedelta(days=7 * each), 0.8) for each in range(8))
     assert series.judge(Value(MONDAY + dtm.timedelta(days=56), None)).verdict == "unknown"
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=40))
+@settings(max_examples=50, deadline=None)
+def test_the_variance_is_the_library_s(values: list[float]) -> None:
+    assert variance(values) == pytest.approx(statistics.variance(values), rel=1e-9, abs=1e-9)
