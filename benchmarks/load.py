@@ -32,8 +32,7 @@ def measure(options: Options) -> str:
                 "import": ["-c", f"from {module} import defs; defs.get_repository_def()"],
             }
             for kind, command in commands.items():
-                environment = {"DAGSTER_HOME": str(home)}
-                measured = process([*PYTHON, *command], environment=environment, folder=place)
+                measured = process([*PYTHON, *command], environment={"DAGSTER_HOME": str(home)}, folder=place)
                 found.setdefault((kind, name), []).append(measured)
     rows = []
     for kind in ("load", "import"):

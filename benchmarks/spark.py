@@ -14,8 +14,8 @@ from benchmarks.measure import HEAD, ROOT, Measured, Series, child, process, say
 from benchmarks.options import Options
 
 BESIDE = ROOT / ".venv" / "spark"
-JAR = "snowpark_connect_deps_iceberg/jars/iceberg-spark-runtime-3.5_2.12-*.jar"
 """Where `make spark` puts pyspark and Iceberg's runtime."""
+JAR = "snowpark_connect_deps_iceberg/jars/iceberg-spark-runtime-3.5_2.12-*.jar"
 NAMES = (
     "raw_products",
     "raw_promotions",

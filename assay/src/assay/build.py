@@ -250,9 +250,8 @@ def _as_expression(table: TableDef, rows: Any, session: Session) -> AbstractCont
         return nullcontext(rows)
     what, fix = "an Ibis table", 'an expression, or declare @table(engine="python")'
     if table.engine == "python":
-        rows = (
-            rows.read_all() if hasattr(rows, "read_all") else rows
-        )  # a reader gives its rows once, and they are asked again
+        if hasattr(rows, "read_all"):  # a reader gives its rows once, and they are asked again
+            rows = rows.read_all()
         if any(hasattr(rows, name) for name in ("__arrow_c_stream__", "schema", "columns")):
             return session.registered(rows, f"__rows_{table.name}")
         what, fix = "rows", "an Arrow table or a data frame"

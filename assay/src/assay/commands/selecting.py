@@ -32,7 +32,8 @@ def _states(project: Project) -> Mapping[str, str]:
     settings, found = project.settings(), list[tuple[str, str, float]]()
     if settings.warehouse.exists():
         with reading(settings.warehouse, lock_timeout=settings.lock_timeout) as (connection, _):
-            if connection.execute(f"FROM duckdb_tables() WHERE {_BOOKS}").fetchall():
+            books = "FROM duckdb_tables() WHERE schema_name = 'ops' AND table_name = 'publications'"
+            if connection.execute(books).fetchall():
                 asked = (
                     "SELECT table_name, max_by(action, id), epoch(max(published_at)) FROM ops.publications GROUP BY 1"
                 )
@@ -43,6 +44,3 @@ def _states(project: Project) -> Mapping[str, str]:
     return {name: action for name, action, _ in found} | {
         name: "failed" for name, at in failed.items() if published.get(name, 0) < at
     }
-
-
-_BOOKS = "schema_name = 'ops' AND table_name = 'publications'"

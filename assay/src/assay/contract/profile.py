@@ -82,8 +82,8 @@ def profile(
     """
     small = rows is not None and rows < SAMPLED * ENOUGH
     hashed = ", ".join(f"{value_hash(column)} AS __hash_{index}" for index, column in enumerate(columns))
-    row_hash = f"hash({', '.join(f'__hash_{index}' for index in range(len(columns)))})"
-    expressions = ["count(*)", f"sum({row_hash})"]
+    of_row = ", ".join(f"__hash_{index}" for index in range(len(columns)))
+    expressions = ["count(*)", f"sum(hash({of_row}))"]
     for index, column in enumerate(columns):
         expressions += _aggregates(column, None if small else f"__hash_{index}")
     row = connection.execute(f"SELECT {', '.join(expressions)} FROM (SELECT *, {hashed} FROM {relation})").fetchall()[0]

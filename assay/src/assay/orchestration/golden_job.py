@@ -91,7 +91,7 @@ def _case_checks(project: Project, case: Case) -> dg.AssetChecksDefinition:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
 
-        @dg.multi_asset_check(name=f"{GOLDEN}_{case.name}".replace("-", "_"), specs=specs, can_subset=True)
+        @dg.multi_asset_check(name=f"{GOLDEN}_{check_prefix(case.name)}", specs=specs, can_subset=True)
         def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
             from assay.orchestration.golden_steps import judge
 
